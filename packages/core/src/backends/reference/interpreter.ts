@@ -1,0 +1,259 @@
+import { applyScalar, type Node, sizeOf } from '../../program/graph.ts'
+import type { Program, TelemetryName } from '../../program/program.ts'
+import type { Backend, BackendInstance, BackendTensor, Work } from '../backend.ts'
+import { HostEvaluator } from '../host.ts'
+
+type Computed = number | Float64Array
+
+/**
+ * The reference backend: interprets a Program node by node in float64. Slow and obvious, it is the oracle that every
+ * other backend is checked against.
+ */
+export function reference(): Backend {
+  return {
+    name: 'reference',
+    create: async (tensors) => new ReferenceInstance(tensors),
+  }
+}
+
+interface TensorMemory {
+  readonly parameter: Float64Array
+  readonly gradient: Float64Array
+  readonly arrays: Map<string, Float64Array>
+  readonly scalars: Map<string, number>
+  readonly telemetry: Map<TelemetryName, number>
+}
+
+class ReferenceInstance implements BackendInstance {
+  readonly parameters: readonly Float64Array[]
+  readonly gradients: readonly Float64Array[]
+  private readonly memory: TensorMemory[]
+  private readonly shared = new Map<string, number>()
+  private readonly sharedKeys = new Set<string>()
+
+  constructor(tensors: readonly BackendTensor[]) {
+    this.memory = tensors.map(({ size, slots }) => {
+      const arrays = new Map<string, Float64Array>()
+      const scalars = new Map<string, number>()
+      for (const slot of slots) {
+        if (slot.residency === 'array') arrays.set(slot.key, new Float64Array(sizeOf(slot.dimensions)))
+        else if (slot.shared) {
+          this.sharedKeys.add(slot.key)
+          this.shared.set(slot.key, slot.initial as number)
+        } else scalars.set(slot.key, slot.initial as number)
+      }
+      const memory = { parameter: new Float64Array(size), gradient: new Float64Array(size), arrays, scalars }
+      return { ...memory, telemetry: new Map() }
+    })
+    this.parameters = this.memory.map((memory) => memory.parameter)
+    this.gradients = this.memory.map((memory) => memory.gradient)
+  }
+
+  slotArray(tensor: number, key: string): Float64Array {
+    return this.memory[tensor]!.arrays.get(key)!
+  }
+
+  readScalar(tensor: number, key: string): number {
+    return (this.sharedKeys.has(key) ? this.shared : this.memory[tensor]!.scalars).get(key)!
+  }
+
+  writeScalar(tensor: number, key: string, value: number): void {
+    const target = this.sharedKeys.has(key) ? this.shared : this.memory[tensor]!.scalars
+    target.set(key, value)
+  }
+
+  findNonFinite(tensors: readonly number[]): number[] {
+    return tensors.filter((tensor) => !this.gradients[tensor]!.every(Number.isFinite))
+  }
+
+  run(work: readonly Work[]): void {
+    const commits: (() => void)[] = []
+    for (const [interpreter, { program, tensor }] of this.interpreters(work)) {
+      const memory = this.memory[tensor]!
+      for (const { target, node } of program.outputs) {
+        const value = interpreter.value(node)
+        if (target.kind === 'telemetry') memory.telemetry.set(target.name, value as number)
+        else if (target.kind === 'parameter') commits.push(() => fill(memory.parameter, value))
+        else if (target.kind === 'slot') {
+          const { key } = target
+          const array = memory.arrays.get(key)
+          commits.push(() => (array ? fill(array, value) : this.writeScalar(tensor, key, value as number)))
+        }
+      }
+    }
+    for (const commit of commits) commit()
+  }
+
+  telemetry(tensor: number, name: TelemetryName): number | undefined {
+    return this.memory[tensor]!.telemetry.get(name)
+  }
+
+  evaluate(work: readonly Work[]): Float64Array[] {
+    return this.interpreters(work).map(([interpreter, { program, tensor }]) => {
+      const result = new Float64Array(this.memory[tensor]!.parameter.length)
+      fill(result, interpreter.value(program.outputs[0]!.node))
+      return result
+    })
+  }
+
+  dispose(): void {}
+
+  private interpreters(work: readonly Work[]): [Interpreter, Work][] {
+    const all: Interpreter[] = []
+    for (const item of work) {
+      all.push(new Interpreter(item, this.memory[item.tensor]!, this.shared, all))
+    }
+    return all.map((interpreter, index) => [interpreter, work[index]!])
+  }
+}
+
+function fill(target: Float64Array, value: Computed): void {
+  if (typeof value === 'number') target.fill(value)
+  else target.set(value)
+}
+
+/** Evaluates the nodes of one program for one tensor. */
+class Interpreter {
+  private readonly values = new Map<Node, Computed>()
+  private readonly work: Work
+  private readonly memory: TensorMemory
+  private readonly shared: ReadonlyMap<string, number>
+  /** The interpreters of all tensors of this step, for reductions over all of them. */
+  private readonly all: readonly Interpreter[]
+
+  constructor(work: Work, memory: TensorMemory, shared: ReadonlyMap<string, number>, all: readonly Interpreter[]) {
+    this.work = work
+    this.memory = memory
+    this.shared = shared
+    this.all = all
+  }
+
+  value(node: Node): Computed {
+    const known = this.values.get(node)
+    if (known !== undefined) return known
+    const value = this.compute(node)
+    this.values.set(node, value)
+    return value
+  }
+
+  private compute(node: Node): Computed {
+    if (node.space === 'host') {
+      const result = [0]
+      new HostEvaluator([node]).evaluate(this.work.environment, result)
+      return result[0]!
+    }
+    const { key, period } = node.attributes
+    switch (node.operation) {
+      case 'parameter':
+        return this.memory.parameter
+      case 'gradient':
+        return this.memory.gradient
+      case 'slot':
+        return this.memory.arrays.get(key!) ?? this.memory.scalars.get(key!) ?? this.shared.get(key!)!
+      case 'stride':
+        return Float64Array.from({ length: sizeOf(node.dimensions) }, (_, index) => (index % period! === 0 ? 1 : 0))
+      case 'view':
+        return this.value(node.inputs[0]!)
+      case 'reduce':
+        if (node.attributes.axis !== 'all') return this.reduce(node)
+        return this.all.reduce((sum, interpreter) => sum + interpreter.contribution(key!), 0)
+      case 'transpose':
+        return this.transpose(node)
+      case 'matmul':
+        return this.matmul(node)
+      default:
+        return this.element(node)
+    }
+  }
+
+  /** What this tensor adds to a reduction over all tensors; 0 when its program has no such reduction. */
+  private contribution(key: string): number {
+    const node = findReduction(this.work.program, key)
+    return node ? (this.reduce(node) as number) : 0
+  }
+
+  private reduce(node: Node): Computed {
+    const { kind, axis } = node.attributes
+    const factors = node.inputs.map((input) => this.value(input) as Float64Array)
+    const [batch, rows, columns] = node.inputs[0]!.dimensions
+    const sums = new Float64Array(sizeOf(node.dimensions)).fill(kind === 'maximum' ? Number.NEGATIVE_INFINITY : 0)
+    for (let index = 0; index < batch * rows * columns; index++) {
+      const target =
+        axis === 'columns'
+          ? Math.floor(index / columns)
+          : axis === 'rows'
+            ? Math.floor(index / (rows * columns)) * columns + (index % columns)
+            : 0
+      const value = factors.reduce((product, factor) => product * factor[index]!, 1)
+      sums[target] = kind === 'maximum' ? Math.max(sums[target]!, value) : sums[target]! + value
+    }
+    return node.space === 'array' ? sums : sums[0]!
+  }
+
+  private transpose(node: Node): Float64Array {
+    const input = this.value(node.inputs[0]!) as Float64Array
+    const [batch, rows, columns] = node.dimensions
+    const result = new Float64Array(input.length)
+    for (let b = 0; b < batch; b++) {
+      for (let r = 0; r < rows; r++) {
+        for (let c = 0; c < columns; c++) {
+          result[(b * rows + r) * columns + c] = input[(b * columns + c) * rows + r]!
+        }
+      }
+    }
+    return result
+  }
+
+  private matmul(node: Node): Float64Array {
+    const left = this.value(node.inputs[0]!) as Float64Array
+    const right = this.value(node.inputs[1]!) as Float64Array
+    const [batch, rows, columns] = node.dimensions
+    const inner = node.inputs[0]!.dimensions[2]
+    const result = new Float64Array(batch * rows * columns)
+    for (let b = 0; b < batch; b++) {
+      for (let r = 0; r < rows; r++) {
+        for (let k = 0; k < inner; k++) {
+          const factor = left[(b * rows + r) * inner + k]!
+          for (let c = 0; c < columns; c++) {
+            result[(b * rows + r) * columns + c]! += factor * right[(b * inner + k) * columns + c]!
+          }
+        }
+      }
+    }
+    return result
+  }
+
+  private element(node: Node): Computed {
+    const inputs = node.inputs.map((input) => ({ value: this.value(input), dimensions: input.dimensions }))
+    const at = (operand: (typeof inputs)[number] | undefined, index: number): number => {
+      if (operand === undefined) return 0
+      if (typeof operand.value === 'number') return operand.value
+      return operand.value[broadcastIndex(index, node.dimensions, operand.dimensions)]!
+    }
+    const compute = (index: number) =>
+      applyScalar(node.operation, at(inputs[0], index), at(inputs[1], index), at(inputs[2], index))
+    if (node.space !== 'array') return compute(0)
+    return Float64Array.from({ length: sizeOf(node.dimensions) }, (_, index) => compute(index))
+  }
+}
+
+/** Where in an array of dimensions `from` the element `index` of an array of dimensions `to` comes from. */
+function broadcastIndex(index: number, to: Node['dimensions'], from: Node['dimensions']): number {
+  const column = index % to[2]
+  const row = Math.floor(index / to[2]) % to[1]
+  const batch = Math.floor(index / (to[1] * to[2]))
+  return ((from[0] > 1 ? batch : 0) * from[1] + (from[1] > 1 ? row : 0)) * from[2] + (from[2] > 1 ? column : 0)
+}
+
+function findReduction(program: Program, key: string): Node | undefined {
+  const seen = new Set<Node>()
+  const pending = program.outputs.map((output) => output.node)
+  while (pending.length > 0) {
+    const node = pending.pop()!
+    if (seen.has(node)) continue
+    seen.add(node)
+    if (node.operation === 'reduce' && node.attributes.axis === 'all' && node.attributes.key === key) return node
+    pending.push(...node.inputs)
+  }
+  return undefined
+}

@@ -1,0 +1,578 @@
+import type { Backend, BackendInstance, BackendTensor, FloatArray, Work } from './backends/backend.ts'
+import { type HostEnvironment, HostEvaluator } from './backends/host.ts'
+import { wasm } from './backends/wasm/backend.ts'
+import { checkHyperValues, isOptimizer, type Optimizer } from './language/definition.ts'
+import { validateHyperparameter } from './language/hyperparameters.ts'
+import type { ParameterShape } from './language/slots.ts'
+import { type Program, programsOf, type SlotStorage, type VariantTree } from './program/program.ts'
+import { HyperFacts, type HyperStore, Resolver, splitHyperKey } from './program/resolve.ts'
+import { type TracedParameter, traceParameter } from './program/trace.ts'
+import { evaluateSchedule, type HyperValue } from './schedules/schedule.ts'
+import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './state/checkpoint.ts'
+
+/** Names and shapes of a model's parameters, `[]` for a single number. The order is kept. */
+export type Shapes = Readonly<Record<string, readonly number[]>>
+
+/** What `step` does when a gradient has an element that is infinite or not a number. */
+export type NonFinitePolicy = 'throw' | 'skip' | 'allow'
+
+export interface CompileOptions {
+  /** Where the kernels run: `wasm()` (default) or `reference()`. */
+  readonly backend?: Backend
+  /**
+   * `throw` (default): an error names the tensors. `skip`: the step is skipped and counted. Both leave parameters and
+   * state untouched and cost one more read of the gradients. `allow`: no check, a single pass.
+   */
+  readonly nonFinite?: NonFinitePolicy
+  /** Norms of gradient, update and parameter and the count of non-finite gradients, from the same pass. Default false. */
+  readonly telemetry?: boolean
+}
+
+/** Numbers about one tensor in one step, summed in float64 within the update's own pass. */
+export interface TensorTelemetry {
+  /** ‖g‖, as given, before any transform. */
+  readonly gradientNorm: number
+  /** ‖θ after - θ before‖. */
+  readonly updateNorm: number
+  /** ‖θ after‖. */
+  readonly parameterNorm: number
+  /** How many elements of g are infinite or not a number. */
+  readonly nonFinite: number
+}
+
+export interface StepResult {
+  /** Steps taken so far, this one included unless it was skipped. */
+  readonly step: number
+  /** True when `nonFinite: 'skip'` left everything as it was. */
+  readonly skipped: boolean
+  /** The tensors whose gradient was not finite (with `skip`). */
+  readonly nonFinite: readonly string[]
+  /** By parameter name, with `telemetry: true`. */
+  readonly telemetry?: Readonly<Record<string, TensorTelemetry>>
+}
+
+export interface StepOptions {
+  /**
+   * Gradients to copy in before the step. A parameter whose name is absent, or whose gradient is null, has no gradient
+   * this step: it keeps its value and its state, and its step count does not advance.
+   */
+  readonly gradients?: Readonly<Record<string, ArrayLike<number> | null | undefined>>
+  /** Parameters that have no gradient this step. */
+  readonly without?: Iterable<string>
+}
+
+/** Plain arrays by parameter name. */
+export type ArraysByName = Readonly<Record<string, Float32Array | Float64Array | number[]>>
+
+interface Tensor {
+  readonly index: number
+  readonly shape: ParameterShape
+  readonly traced: TracedParameter | undefined
+  readonly hostUpdates: Map<Program, HostEvaluator>
+  /** Steps of this tensor, by clock. */
+  readonly counts: Map<string, number>
+  /** State that the host keeps. */
+  readonly host: Map<string, number>
+}
+
+interface Opening {
+  readonly clock: string
+  readonly period: number | string
+  readonly opens: string
+}
+
+/**
+ * Compiles an optimizer for a model: traces the rule for every parameter, plans it, and generates one kernel for each
+ * distinct plan. Hyperparameters are arguments of the kernels, so changing them never compiles again.
+ *
+ * ```ts
+ * import { adan, compile, cosine } from 'fallline'
+ *
+ * const optimizer = await compile(adan({ learningRate: cosine({ from: 1e-3, to: 0, steps: 1000 }) }), {
+ *   'dense/kernel': [784, 128],
+ *   'dense/bias': [128],
+ * })
+ * optimizer.parameters['dense/kernel']!.fill(0.01)
+ * optimizer.gradients['dense/kernel']!.fill(0.1)
+ * optimizer.step()
+ * ```
+ *
+ * @throws Error for an invalid shape, a group that matches nothing, or a rule that does not fit a parameter; the message
+ * names the optimizer and the parameter.
+ */
+export async function compile(optimizer: Optimizer, shapes: Shapes, options: CompileOptions = {}): Promise<CompiledOptimizer> {
+  if (!isOptimizer(optimizer)) {
+    throw new Error(`compile: the first argument must be an optimizer such as adamW(), not ${String(optimizer)}`)
+  }
+  for (const name of Object.keys(options)) {
+    if (!['backend', 'nonFinite', 'telemetry'].includes(name)) {
+      throw new Error(`compile: unknown option '${name}'; valid names are backend, nonFinite, telemetry`)
+    }
+  }
+  const nonFinite = options.nonFinite ?? 'throw'
+  if (!['throw', 'skip', 'allow'].includes(nonFinite)) {
+    throw new Error(`compile: nonFinite must be throw, skip or allow, not ${String(nonFinite)}`)
+  }
+  const program = traceModel(optimizer, shapes, options.telemetry ?? false)
+  const tensors: BackendTensor[] = program.parameters.map(({ shape, traced }) => ({
+    name: shape.name,
+    size: shape.size,
+    slots: traced?.slots ?? [],
+    variants: traced?.variants,
+    evaluation: traced?.evaluation,
+  }))
+  const instance = await (options.backend ?? wasm()).create(tensors)
+  return new CompiledOptimizer(program, instance, nonFinite, options.telemetry ?? false)
+}
+
+/** @internal a model's parameters with their programs */
+export interface TracedModel {
+  readonly optimizer: Optimizer
+  readonly hyper: HyperStore
+  readonly facts: HyperFacts
+  readonly parameters: readonly { readonly shape: ParameterShape; readonly traced: TracedParameter | undefined }[]
+}
+
+/** @internal traces every parameter of a model */
+export function traceModel(optimizer: Optimizer, shapes: Shapes, telemetry: boolean): TracedModel {
+  const resolver = new Resolver()
+  const facts = new HyperFacts()
+  const parameters = Object.entries(shapes).map(([name, shape]) => {
+    if (!Array.isArray(shape) || !shape.every((size) => Number.isInteger(size) && size >= 0)) {
+      throw new Error(`compile: the shape of parameter '${name}' must be a list of whole numbers from 0 up, not ${String(shape)}`)
+    }
+    const size = shape.reduce((product, value) => product * value, 1)
+    const facts: ParameterShape = { name, shape: [...shape], rank: shape.length, size }
+    return { shape: facts, chain: resolver.resolve(optimizer, facts) }
+  })
+  resolver.checkGroups(Object.keys(shapes))
+  const settings = { hyper: resolver.hyper, facts, telemetry, deviceSlots: new Set<string>() }
+  const trace = () =>
+    parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceParameter(chain, shape, settings) }))
+  // Whether a scalar state is a host or a device number shows only after tracing: repeat until nothing moves.
+  for (;;) {
+    const known = settings.deviceSlots.size
+    const traced = trace()
+    if (settings.deviceSlots.size === known) return { optimizer, hyper: resolver.hyper, facts, parameters: traced }
+  }
+}
+
+function record<T>(names: readonly string[], value: (index: number) => T): Readonly<Record<string, T>> {
+  const result: Record<string, T> = Object.create(null)
+  names.forEach((name, index) => {
+    result[name] = value(index)
+  })
+  return result
+}
+
+/** An optimizer with its parameters, gradients, state and kernels. Made by `compile`. */
+export class CompiledOptimizer {
+  /** Parameter names in creation order. */
+  readonly names: readonly string[]
+  /** The parameters: views of the kernel's own memory. Write initial values here; `step` updates them in place. */
+  readonly parameters: Readonly<Record<string, FloatArray>>
+  /** The gradients: views of the kernel's own memory. Write here before `step`. */
+  readonly gradients: Readonly<Record<string, FloatArray>>
+  /** How many steps `nonFinite: 'skip'` has skipped. */
+  skipped = 0
+  private readonly tensors: readonly Tensor[]
+  private readonly indices: ReadonlyMap<string, number>
+  private readonly counts = new Map<string, number>([['', 0]])
+  private readonly shared = new Map<string, number>()
+  private readonly openings: readonly Opening[]
+  private readonly sharedKeys = new Set<string>()
+  private attached: { parameters: ArraysByName; gradients: ArraysByName } = { parameters: {}, gradients: {} }
+  private readonly model: TracedModel
+  private readonly instance: BackendInstance
+  private readonly nonFinite: NonFinitePolicy
+  private readonly reportsTelemetry: boolean
+
+  /** @internal use `compile` */
+  constructor(model: TracedModel, instance: BackendInstance, nonFinite: NonFinitePolicy, telemetry: boolean) {
+    this.model = model
+    this.instance = instance
+    this.nonFinite = nonFinite
+    this.reportsTelemetry = telemetry
+    this.names = model.parameters.map(({ shape }) => shape.name)
+    this.indices = new Map(this.names.map((name, index) => [name, index]))
+    this.parameters = record(this.names, (index) => instance.parameters[index]!)
+    this.gradients = record(this.names, (index) => instance.gradients[index]!)
+    const openings = new Map<string, Opening>()
+    this.tensors = model.parameters.map(({ shape, traced }, index) => {
+      const host = new Map<string, number>()
+      for (const slot of traced?.slots ?? []) {
+        if (slot.shared) this.sharedKeys.add(slot.key)
+        if (slot.residency === 'host') (slot.shared ? this.shared : host).set(slot.key, slot.initial as number)
+      }
+      const hostUpdates = new Map<Program, HostEvaluator>()
+      if (traced) {
+        for (const program of programsOf(traced.variants)) {
+          hostUpdates.set(program, new HostEvaluator(program.hostOutputs.map((output) => output.node)))
+        }
+        collectOpenings(traced.variants, openings)
+      }
+      return { index, shape, traced, hostUpdates, counts: new Map([['', 0]]), host }
+    })
+    this.openings = [...openings.values()]
+  }
+
+  /** Steps taken. */
+  get steps(): number {
+    return this.counts.get('')!
+  }
+
+  /** The hyperparameters of the default group, schedules evaluated at the last step (before any, at the first). */
+  get hyper(): Readonly<Record<string, number>> {
+    return this.hyperOf('')
+  }
+
+  /** The hyperparameters of a group, schedules evaluated at the last step. */
+  hyperOf(group: string): Readonly<Record<string, number>> {
+    const result: Record<string, number> = {}
+    for (const path of [...this.pathsOf(group)].reverse()) {
+      for (const name of Object.keys(this.model.hyper.owner(path).definition.hyper)) {
+        result[name] = resolveValue(this.model.hyper.get(path, name), Math.max(this.steps, 1))
+      }
+    }
+    return result
+  }
+
+  /**
+   * Changes hyperparameters from the next step on. Nothing is compiled.
+   * @param values numbers, schedules or functions of the step, by name.
+   * @param options.group the name of a group; default: the optimizer of the parameters that no group takes.
+   * @throws Error for an unknown group or name or an invalid value; nothing is changed then.
+   */
+  set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string } = {}): void {
+    const paths = this.pathsOf(options.group ?? '')
+    const changes = Object.entries(values).map(([name, value]) => {
+      const path = paths.find((candidate) => Object.hasOwn(this.model.hyper.owner(candidate).definition.hyper, name))
+      if (path === undefined) {
+        const known = paths.flatMap((candidate) => Object.keys(this.model.hyper.owner(candidate).definition.hyper))
+        throw new Error(`set: unknown hyperparameter '${name}'; valid names are ${known.join(', ')}`)
+      }
+      checkHyperValues(this.model.hyper.owner(path).definition, { [name]: value })
+      this.model.facts.check(this.model.hyper, path, name, value)
+      return { path, name, value }
+    })
+    for (const { path, name, value } of changes) this.model.hyper.set(path, name, value)
+  }
+
+  /**
+   * Uses plain arrays: before every step the attached gradients and parameters are copied in, after it the parameters are
+   * copied out. Arrays must have the parameter's number of elements. Replaces what was attached before.
+   * @throws Error for an unknown name or a wrong length.
+   */
+  attach(arrays: { readonly parameters?: ArraysByName; readonly gradients?: ArraysByName }): void {
+    const { parameters = {}, gradients = {} } = arrays
+    for (const [name, array] of [...Object.entries(parameters), ...Object.entries(gradients)]) {
+      this.checkLength('attach', name, array)
+    }
+    this.attached = { parameters, gradients }
+  }
+
+  /**
+   * Takes one step: updates every parameter that has a gradient.
+   * @throws Error when a gradient is not finite (policy `throw`), an array does not fit or a schedule gives an invalid value;
+   * parameters and state are untouched then.
+   */
+  step(options: StepOptions = {}): StepResult {
+    const missing = this.missing(options)
+    this.copyIn(options)
+    const tensors = this.tensors.filter((tensor) => tensor.traced && !missing.has(tensor.index))
+    const nonFinite = this.findNonFinite(tensors)
+    if (nonFinite.length > 0) {
+      if (this.nonFinite === 'throw') {
+        throw new Error(
+          `step ${this.steps + 1}: the gradient of ${nonFinite.map((name) => `'${name}'`).join(', ')} is not finite; ` +
+            "parameters and state are unchanged (nonFinite: 'skip' skips such steps, 'allow' does not check)",
+        )
+      }
+      this.skipped++
+      return { step: this.steps, skipped: true, nonFinite }
+    }
+    const counts = this.advanceCounts()
+    const values = new Map<string, number>()
+    const updates = tensors.map((tensor) => this.plan(tensor, counts, values))
+    for (const { tensor } of updates) this.startCopies(tensor)
+    this.instance.run(updates.map(({ work }) => work))
+    this.commit(updates, counts)
+    for (const [name, array] of Object.entries(this.attached.parameters)) copy(this.parameters[name]!, array)
+    const result = { step: this.steps, skipped: false, nonFinite }
+    return this.reportsTelemetry ? { ...result, telemetry: this.collectTelemetry(tensors) } : result
+  }
+
+  /**
+   * What to evaluate the model with: the averaged sequence of schedule-free methods and of parameter averaging, else the
+   * parameters themselves. Copies; training goes on from `parameters`.
+   */
+  evaluationParameters(): Record<string, FloatArray> {
+    const work: Work[] = []
+    for (const tensor of this.tensors) {
+      // Before its first step a tensor has no average yet.
+      const program = tensor.counts.get('')! > 0 ? tensor.traced?.evaluation : undefined
+      if (program) work.push({ tensor: tensor.index, program, environment: this.environment(tensor, tensor.counts, this.counts, new Map()) })
+    }
+    const computed = new Map(this.instance.evaluate(work).map((array, index) => [work[index]!.tensor, array]))
+    const result: Record<string, FloatArray> = Object.create(null)
+    for (const { index, shape } of this.tensors) result[shape.name] = computed.get(index) ?? this.instance.parameters[index]!.slice()
+    return result
+  }
+
+  /**
+   * The state of one parameter by slot name: arrays are live views, numbers are copies. Wrapped optimizers prefix names
+   * that occur twice with their path.
+   */
+  state(name: string): Readonly<Record<string, FloatArray | number>> {
+    const tensor = this.tensors[this.indexOf('state', name)]!
+    const slots = tensor.traced?.slots ?? []
+    const result: Record<string, FloatArray | number> = {}
+    for (const slot of slots) {
+      const unique = slots.filter((other) => other.name === slot.name).length === 1
+      result[unique ? slot.name : slot.key] = this.slotValue(tensor, slot)
+    }
+    return result
+  }
+
+  /** Parameters, state and step counts as the bytes of a safetensors file. Hyperparameters are not part of it. */
+  save(): Uint8Array {
+    return encodeCheckpoint(this.checkpoint())
+  }
+
+  /**
+   * Continues from what `save` gave, to the bit on the same backend.
+   * @throws Error when the bytes are of another model, optimizer or version, or damaged; nothing is changed then.
+   */
+  load(bytes: Uint8Array): void {
+    const own = this.checkpoint()
+    const loaded = decodeCheckpoint(bytes, own)
+    for (const tensor of this.tensors) {
+      const { name } = tensor.shape
+      this.instance.parameters[tensor.index]!.set(loaded.arrays.get(`parameters/${name}`)!.data)
+      for (const slot of tensor.traced?.slots ?? []) {
+        if (slot.residency === 'array') {
+          this.instance.slotArray(tensor.index, slot.key).set(loaded.arrays.get(`state/${name}/${slot.key}`)!.data)
+        } else this.writeNumber(tensor, slot, loaded.numbers.get(slot.shared ? `shared/${slot.key}` : `state/${name}/${slot.key}`)!)
+      }
+      replace(tensor.counts, loaded.counts.get(`parameters/${name}`)!)
+    }
+    replace(this.counts, loaded.counts.get('')!)
+    this.skipped = loaded.skipped
+  }
+
+  /** Ends worker threads and frees memory; the optimizer cannot be used afterwards. */
+  dispose(): void {
+    this.instance.dispose()
+  }
+
+  private checkpoint(): Checkpoint {
+    const arrays: Checkpoint['arrays'] = new Map()
+    const numbers: Checkpoint['numbers'] = new Map()
+    const counts: Checkpoint['counts'] = new Map([['', this.counts]])
+    for (const tensor of this.tensors) {
+      const { name, shape } = tensor.shape
+      arrays.set(`parameters/${name}`, { shape, data: this.instance.parameters[tensor.index]! })
+      counts.set(`parameters/${name}`, tensor.counts)
+      for (const slot of tensor.traced?.slots ?? []) {
+        const value = this.slotValue(tensor, slot)
+        const key = slot.shared ? `shared/${slot.key}` : `state/${name}/${slot.key}`
+        if (typeof value === 'number') numbers.set(key, value)
+        else arrays.set(key, { shape: slot.dimensions.every((size, axis) => size === this.fullDimensions(tensor)[axis]) ? shape : slot.dimensions, data: value })
+      }
+    }
+    return { optimizer: signature(this.model.optimizer), arrays, numbers, counts, skipped: this.skipped }
+  }
+
+  private fullDimensions(tensor: Tensor): readonly number[] {
+    const { shape } = tensor.shape
+    return [shape.slice(0, -2).reduce((product, size) => product * size, 1), shape.at(-2) ?? 1, shape.at(-1) ?? 1]
+  }
+
+  private slotValue(tensor: Tensor, slot: SlotStorage): FloatArray | number {
+    if (slot.residency === 'array') return this.instance.slotArray(tensor.index, slot.key)
+    if (slot.residency === 'device') return this.instance.readScalar(tensor.index, slot.key)
+    return (slot.shared ? this.shared : tensor.host).get(slot.key)!
+  }
+
+  private writeNumber(tensor: Tensor, slot: SlotStorage, value: number): void {
+    if (slot.residency === 'device') this.instance.writeScalar(tensor.index, slot.key, value)
+    else (slot.shared ? this.shared : tensor.host).set(slot.key, value)
+  }
+
+  private pathsOf(group: string): readonly string[] {
+    const paths = this.model.hyper.groups.get(group)
+    if (!paths) {
+      const known = [...this.model.hyper.groups.keys()].filter((name) => name !== '')
+      throw new Error(`unknown group '${group}'; ${known.length > 0 ? `there are ${known.join(', ')}` : 'there are none'}`)
+    }
+    return paths
+  }
+
+  private indexOf(caller: string, name: string): number {
+    const index = this.indices.get(name)
+    if (index === undefined) throw new Error(`${caller}: unknown parameter '${name}'; there are ${this.names.join(', ')}`)
+    return index
+  }
+
+  private checkLength(caller: string, name: string, array: ArrayLike<number>): void {
+    const { size, shape } = this.tensors[this.indexOf(caller, name)]!.shape
+    if (array.length !== size) {
+      throw new Error(`${caller}: '${name}' has shape [${shape.join(', ')}], so ${size} elements, not ${array.length}`)
+    }
+  }
+
+  private missing({ gradients, without }: StepOptions): Set<number> {
+    const missing = new Set<number>()
+    for (const name of without ?? []) missing.add(this.indexOf('step', name))
+    if (gradients) {
+      for (const [name, array] of Object.entries(gradients)) if (array) this.checkLength('step', name, array)
+      for (const { index, shape } of this.tensors) {
+        if (!Object.hasOwn(gradients, shape.name) || !gradients[shape.name]) missing.add(index)
+      }
+      for (const name of Object.keys(gradients)) this.indexOf('step', name)
+    }
+    return missing
+  }
+
+  private copyIn({ gradients = {} }: StepOptions): void {
+    for (const [name, array] of Object.entries(this.attached.parameters)) this.parameters[name]!.set(array)
+    for (const [name, array] of Object.entries(this.attached.gradients)) this.gradients[name]!.set(array)
+    for (const [name, array] of Object.entries(gradients)) if (array) this.gradients[name]!.set(array)
+  }
+
+  private findNonFinite(tensors: readonly Tensor[]): string[] {
+    if (this.nonFinite === 'allow') return []
+    return this.instance.findNonFinite(tensors.map((tensor) => tensor.index)).map((index) => this.names[index]!)
+  }
+
+  private advanceCounts(): Map<string, number> {
+    const counts = new Map(this.counts)
+    counts.set('', this.steps + 1)
+    const values = new Map<string, number>()
+    // A clock opened by another clock comes after it, because outer wrappers are traced first.
+    for (const { clock, period, opens } of this.openings) {
+      const before = counts.get(opens) ?? 0
+      const moved = counts.get(clock) !== this.counts.get(clock)
+      const fires = moved && counts.get(clock)! % this.period(period, clock, counts, values) === 0
+      counts.set(opens, fires ? before + 1 : before)
+    }
+    return counts
+  }
+
+  private plan(tensor: Tensor, counts: Map<string, number>, values: Map<string, number>) {
+    const own = new Map(tensor.counts)
+    own.set('', own.get('')! + 1)
+    let tree: VariantTree = tensor.traced!.variants
+    while (!('program' in tree)) {
+      const fires = own.get(tree.clock)! % this.period(tree.period, tree.clock, counts, values) === 0
+      if (fires && tree.opens !== undefined) own.set(tree.opens, (own.get(tree.opens) ?? 0) + 1)
+      tree = fires ? tree.fired : tree.held
+    }
+    const environment = this.environment(tensor, own, counts, values)
+    const evaluator = tensor.hostUpdates.get(tree.program)!
+    const host: number[] = []
+    evaluator.evaluate(environment, host)
+    const work: Work = { tensor: tensor.index, program: tree.program, environment }
+    return { tensor, work, counts: own, host }
+  }
+
+  private period(period: number | string, clock: string, counts: ReadonlyMap<string, number>, values: Map<string, number>): number {
+    return Math.max(1, Math.round(typeof period === 'number' ? period : this.hyperValue(period, clock, counts, values)))
+  }
+
+  private hyperValue(key: string, clock: string, counts: ReadonlyMap<string, number>, values: Map<string, number>): number {
+    const known = values.get(key)
+    if (known !== undefined) return known
+    const [path, name] = splitHyperKey(key)
+    const value = resolveValue(this.model.hyper.get(path, name), Math.max(counts.get(clock) ?? 0, 1))
+    const { definition } = this.model.hyper.owner(path)
+    validateHyperparameter(definition.title, name, value, definition.hyper[name]!)
+    values.set(key, value)
+    return value
+  }
+
+  private environment(
+    tensor: Tensor,
+    own: ReadonlyMap<string, number>,
+    counts: ReadonlyMap<string, number>,
+    values: Map<string, number>,
+  ): HostEnvironment {
+    return {
+      hyper: (key, clock) => this.hyperValue(key, clock, counts, values),
+      count: (clock, perTensor) => (perTensor ? own : counts).get(clock) ?? 0,
+      slot: (key) => tensor.host.get(key) ?? this.shared.get(key)!,
+    }
+  }
+
+  private startCopies(tensor: Tensor): void {
+    if (tensor.counts.get('')! > 0) return
+    for (const slot of tensor.traced!.slots) {
+      if (slot.initial === 'copy') this.instance.slotArray(tensor.index, slot.key).set(this.instance.parameters[tensor.index]!)
+    }
+  }
+
+  private commit(updates: readonly ReturnType<CompiledOptimizer['plan']>[], counts: ReadonlyMap<string, number>): void {
+    for (const { tensor, work, counts: own, host } of updates) {
+      work.program.hostOutputs.forEach(({ key }, index) => {
+        const target = this.sharedKeys.has(key) ? this.shared : tensor.host
+        target.set(key, host[index]!)
+      })
+      replace(tensor.counts, own)
+    }
+    replace(this.counts, counts)
+  }
+
+  private collectTelemetry(tensors: readonly Tensor[]): Record<string, TensorTelemetry> {
+    const result: Record<string, TensorTelemetry> = Object.create(null)
+    for (const { index, shape } of tensors) {
+      const read = (name: keyof TensorTelemetry) => this.instance.telemetry(index, name) ?? 0
+      result[shape.name] = {
+        gradientNorm: read('gradientNorm'),
+        updateNorm: read('updateNorm'),
+        parameterNorm: read('parameterNorm'),
+        nonFinite: read('nonFinite'),
+      }
+    }
+    return result
+  }
+}
+
+function resolveValue(value: HyperValue, step: number): number {
+  return typeof value === 'number' ? value : evaluateSchedule(value, step)
+}
+
+function replace<K, V>(target: Map<K, V>, source: ReadonlyMap<K, V>): void {
+  target.clear()
+  for (const [key, value] of source) target.set(key, value)
+}
+
+function copy(from: FloatArray, to: Float32Array | Float64Array | number[]): void {
+  if (Array.isArray(to)) for (let index = 0; index < from.length; index++) to[index] = from[index]!
+  else to.set(from)
+}
+
+function collectOpenings(tree: VariantTree, found: Map<string, Opening>): void {
+  if ('program' in tree) return
+  if (tree.opens !== undefined) found.set(tree.opens, { clock: tree.clock, period: tree.period, opens: tree.opens })
+  collectOpenings(tree.held, found)
+  collectOpenings(tree.fired, found)
+}
+
+/** What an optimizer is made of, without its hyperparameters: checkpoints of equal signature fit each other. */
+function signature(optimizer: Optimizer): string {
+  if (optimizer.kind === 'wrapped') return `${optimizer.definition.name}(${signature(optimizer.inner)})`
+  if (optimizer.kind === 'grouped') {
+    const list = optimizer.groups.map(({ name, frozen, optimizer: own }) => {
+      const what = frozen ? 'frozen' : own ? signature(own) : 'hyper'
+      return `${name}: ${what}`
+    })
+    return `groups(${signature(optimizer.base)}, ${list.join(', ')})`
+  }
+  const { definition, options, decay, maximize, fallback } = optimizer
+  const given = Object.entries(options).filter(([name, value]) => value !== definition.options?.[name])
+  const settings = given.map(([name, value]) => `${name}: ${value}`)
+  if (decay !== definition.decay) settings.push(`decay: ${decay}`)
+  if (maximize) settings.push('maximize: true')
+  if (fallback) settings.push(`fallback: ${signature(fallback)}`)
+  return `${definition.name}(${settings.join(', ')})`
+}

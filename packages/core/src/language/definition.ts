@@ -1,0 +1,412 @@
+import type { HyperValue } from '../schedules/schedule.ts'
+import { type Hyperparameter, type SearchRange, validateHyperparameter } from './hyperparameters.ts'
+import type { ParameterShape, Slot, SlotFacts } from './slots.ts'
+import type { Value } from './value.ts'
+
+/** Where a method was published. */
+export interface Paper {
+  readonly title: string
+  readonly authors: string
+  readonly year: number
+  /** The arXiv identifier. */
+  readonly arxiv?: string
+  /** A page, where there is no arXiv entry. */
+  readonly url?: string
+}
+
+/**
+ * How weight decay λ acts with learning rate η.
+ * - `decoupled`: θ ← (1 - ηλ) θ before the step (Loshchilov and Hutter 2019).
+ * - `independent`: θ ← (1 - λ) θ before the step, whatever the learning rate.
+ * - `corrected`: θ ← (1 - λ η² / η_max) θ before the step, η_max the largest rate so far (Defazio 2025, AdamC).
+ * - `proximal`: θ ← θ / (1 + ηλ) after the step (Adan).
+ * - `coupled`: g ← g + λ θ before everything else (L2 regularization).
+ * - `own`: the rule itself says where decay enters (LAMB puts it inside the trust ratio).
+ */
+export type DecayStyle = 'decoupled' | 'independent' | 'corrected' | 'proximal' | 'coupled' | 'own'
+
+export type HyperSpecification = Readonly<Record<string, Hyperparameter>>
+export type OptionSpecification = Readonly<Record<string, boolean | string | number>>
+export type SlotSpecification = Readonly<Record<string, Slot>>
+
+/** A string option may take the values listed in `choices`; booleans and numbers widen to their type. */
+type OptionValue<T> = T extends boolean ? boolean : T extends number ? number : T
+
+/** What a rule is given: symbolic values and facts known while it is traced. */
+export interface RuleContext<H extends string, O extends OptionSpecification, S extends string> {
+  /** The parameter θ. */
+  readonly p: Value
+  /** Its gradient, after the gradient transforms around this optimizer. */
+  readonly g: Value
+  /** How many updates this tensor has had, this one included. Host value. */
+  readonly t: Value
+  /** How many steps the optimizer has taken, this one included; the same for all tensors. Host value. */
+  readonly step: Value
+  /** The hyperparameters, schedules evaluated at this step. Host values. */
+  readonly hyper: Readonly<Record<H, Value>>
+  /** The state before the step. */
+  readonly state: Readonly<Record<S, Value>>
+  /** The trace-time options: plain values to branch on. */
+  readonly options: { readonly [K in keyof O]: OptionValue<O[K]> }
+  /** Name, shape, rank and size of the parameter: plain values to branch on. */
+  readonly shape: ParameterShape
+  /** True when the hyperparameter was set to the number 0 when the optimizer was made: a plain truth value to branch on. */
+  readonly disabled: (name: H) => boolean
+  /** The weight decay the rule must apply itself: the hyperparameter when the style is `own`, else the number zero. */
+  readonly ownWeightDecay: Value
+  /**
+   * `refreshed()` on every `period`-th step of this tensor, `held` on the others. The host decides before the step, so
+   * what is not refreshed costs nothing. `period` is a hyperparameter or a number.
+   */
+  readonly every: <T, U>(period: Value | number, refreshed: () => T, held: U) => T | U
+}
+
+/** What a rule returns. */
+export interface RuleResult<S extends string> {
+  /** What the learning rate multiplies: θ ← θ - η direction. */
+  readonly direction: Value
+  /** The step size, where it is more than the hyperparameter `learningRate` (Prodigy, Adafactor). */
+  readonly learningRate?: Value
+  /** The new state; a slot that is left out keeps its value. */
+  readonly state?: Readonly<Partial<Record<S, Value>>>
+  /**
+   * For rules that move several sequences: turns the direction (after the wrappers that change it) into the new
+   * parameter and more state. The rule then applies learning rate and weight decay itself.
+   */
+  readonly apply?: (direction: Value) => { readonly parameter: Value; readonly state?: Readonly<Partial<Record<S, Value>>> }
+}
+
+/** An optimizer as data plus one function. */
+export interface OptimizerDefinition<
+  H extends string = string,
+  O extends OptionSpecification = OptionSpecification,
+  S extends string = string,
+> {
+  /** The name in code, in the registry and on the command line. */
+  readonly name: string
+  /** The name in print. */
+  readonly title: string
+  readonly paper: Paper
+  readonly hyper: Readonly<Record<H, Hyperparameter>>
+  /** Trace-time choices with their defaults. */
+  readonly options?: O
+  /** For string options: what they may be. */
+  readonly choices?: Readonly<Record<string, readonly string[]>>
+  readonly state: Readonly<Record<S, Slot>>
+  /** How `weightDecay` acts unless the user says otherwise. */
+  readonly decay: DecayStyle
+  /** Where a tuner should look; `learningRate` at least. */
+  readonly search: Readonly<Partial<Record<H, SearchRange>>> & { readonly learningRate: SearchRange }
+  /** Parameters this rule cannot take go to `fallback` (Muon: everything that is not a matrix). */
+  readonly accepts?: (shape: ParameterShape, options: { readonly [K in keyof O]: OptionValue<O[K]> }) => boolean
+  /** In words, what `accepts` asks for: `a matrix`. */
+  readonly needs?: string
+  /** The optimizer for parameters that are not accepted, unless the user gives another. */
+  readonly fallback?: () => Optimizer
+  readonly rule: (context: RuleContext<H, O, S>) => RuleResult<S>
+  /** What to evaluate the model with, where that is not the parameter. */
+  readonly evaluation?: (context: Pick<RuleContext<H, O, S>, 'p' | 'state' | 'hyper' | 'options'>) => Value
+}
+
+/** The settings of one optimizer: hyperparameters (numbers or schedules), its options, and what every optimizer takes. */
+export type OptimizerSettings<H extends string, O extends OptionSpecification> = {
+  readonly [K in H]?: HyperValue
+} & { readonly [K in keyof O]?: OptionValue<O[K]> } & {
+  /** How weight decay acts; each optimizer has its own default. */
+  readonly decay?: Exclude<DecayStyle, 'own'>
+  /** Go uphill: the gradient's sign is turned. Default false. */
+  readonly maximize?: boolean
+  /** The optimizer for the parameters that this one does not accept. */
+  readonly fallback?: Optimizer
+}
+
+/** Makes optimizers of one kind; carries its definition. */
+export interface OptimizerFactory<H extends string = string, O extends OptionSpecification = OptionSpecification> {
+  (settings?: OptimizerSettings<H, O>): Optimizer
+  readonly definition: OptimizerDefinition
+}
+
+/** @internal hyperparameters as they were set; a group's overlay falls back to its parent */
+export interface HyperSettings {
+  readonly values: Map<string, HyperValue>
+  readonly parent?: HyperSettings
+}
+
+/** A configured optimizer, perhaps wrapped and grouped: what `compile` takes. Immutable; compile it as often as needed. */
+export type Optimizer = BaseOptimizer | WrappedOptimizer | GroupedOptimizer
+
+export interface BaseOptimizer {
+  readonly kind: 'base'
+  readonly definition: OptimizerDefinition
+  readonly hyper: Readonly<Record<string, HyperValue>>
+  readonly options: Readonly<Record<string, boolean | string | number>>
+  readonly decay: DecayStyle
+  readonly maximize: boolean
+  readonly fallback: Optimizer | undefined
+}
+
+export interface WrappedOptimizer {
+  readonly kind: 'wrapped'
+  readonly definition: TransformDefinition
+  readonly hyper: Readonly<Record<string, HyperValue>>
+  readonly inner: Optimizer
+}
+
+/** Which parameters a group takes: a regular expression, a name with `*` for anything, or a function. */
+export type ParameterMatch = RegExp | string | ((shape: ParameterShape) => boolean)
+
+/** Parameters that are treated otherwise: with other hyperparameters, by another optimizer, or not at all. */
+export interface ParameterGroup {
+  /** For `set(values, { group })` and error messages; default `group 1`, `group 2`, ... */
+  readonly name?: string
+  readonly match: ParameterMatch
+  /** Hyperparameters that differ from those of the default optimizer. */
+  readonly hyper?: Readonly<Record<string, HyperValue>>
+  readonly optimizer?: Optimizer
+  readonly frozen?: boolean
+}
+
+export interface GroupedOptimizer {
+  readonly kind: 'grouped'
+  readonly base: Optimizer
+  readonly groups: readonly (ParameterGroup & { readonly name: string })[]
+}
+
+function suggest(name: string, known: readonly string[]): string {
+  return known.length > 0 ? `valid names are ${known.join(', ')} (got '${name}')` : `it takes none (got '${name}')`
+}
+
+function checkHyper(owner: string, name: string, value: unknown, specification: Hyperparameter): void {
+  if (typeof value === 'number') validateHyperparameter(owner, name, value, specification)
+  else if (typeof value !== 'function' && typeof (value as { at?: unknown } | null)?.at !== 'function') {
+    throw new Error(`${owner}: ${name} must be a number, a schedule or a function of the step, not ${String(value)}`)
+  }
+}
+
+/** @internal checks a set of hyperparameter values against a definition */
+export function checkHyperValues(
+  definition: { readonly title: string; readonly hyper: HyperSpecification },
+  values: Readonly<Record<string, unknown>>,
+): void {
+  for (const [name, value] of Object.entries(values)) {
+    const specification = Object.hasOwn(definition.hyper, name) ? definition.hyper[name] : undefined
+    if (!specification) {
+      throw new Error(
+        `${definition.title}: unknown hyperparameter '${name}'; ${suggest(name, Object.keys(definition.hyper))}`,
+      )
+    }
+    checkHyper(definition.title, name, value, specification)
+  }
+}
+
+/**
+ * Defines an optimizer: data and one rule function over symbolic values. Returns its factory, typed by the names of
+ * the hyperparameters and options.
+ *
+ * ```ts
+ * import { defineOptimizer, ema, logUniform, nonNegative, decayRate, zeros } from 'fallline'
+ *
+ * export const signMomentum = defineOptimizer({
+ *   name: 'signMomentum',
+ *   title: 'Sign momentum',
+ *   paper: { title: 'signSGD', authors: 'Bernstein, Wang, Azizzadenesheli, Anandkumar', year: 2018, arxiv: '1802.04434' },
+ *   hyper: { learningRate: nonNegative(1e-3), momentum: decayRate(0.9), weightDecay: nonNegative(0) },
+ *   state: { average: zeros() },
+ *   decay: 'decoupled',
+ *   search: { learningRate: logUniform(1e-5, 1e-2) },
+ *   rule({ g, state, hyper }) {
+ *     const average = ema(state.average, g, hyper.momentum)
+ *     return { direction: average.sign(), state: { average } }
+ *   },
+ * })
+ * ```
+ *
+ * @throws Error when a setting is unknown or out of range, naming the optimizer, the setting, and what is valid.
+ */
+export function defineOptimizer<
+  const H extends string,
+  const S extends string,
+  const O extends OptionSpecification = Record<never, never>,
+>(definition: OptimizerDefinition<H, O, S>): OptimizerFactory<H, O> {
+  const erased = definition as unknown as OptimizerDefinition
+  const common = ['decay', 'maximize', ...(definition.fallback ? ['fallback'] : [])]
+  const factory = (settings: OptimizerSettings<H, O> = {} as OptimizerSettings<H, O>): Optimizer => {
+    const hyper: Record<string, HyperValue> = {}
+    const options: Record<string, boolean | string | number> = { ...definition.options }
+    for (const [name, range] of Object.entries<Hyperparameter>(definition.hyper)) hyper[name] = range.default
+    for (const [name, value] of Object.entries(settings as Record<string, unknown>)) {
+      if (value === undefined || common.includes(name)) continue
+      if (Object.hasOwn(definition.hyper, name)) {
+        checkHyper(definition.title, name, value, erased.hyper[name]!)
+        hyper[name] = value as HyperValue
+      } else if (Object.hasOwn(options, name)) {
+        checkOption(erased, name, value)
+        options[name] = value as boolean
+      } else {
+        const known = [...Object.keys(definition.hyper), ...Object.keys(options), ...common]
+        throw new Error(`${definition.title}: unknown setting '${name}'; ${suggest(name, known)}`)
+      }
+    }
+    const given = settings as { decay?: DecayStyle; maximize?: boolean; fallback?: Optimizer }
+    const decay = given.decay ?? definition.decay
+    if (given.decay !== undefined) {
+      const styles = ['decoupled', 'independent', 'corrected', 'proximal', 'coupled']
+      if (!styles.includes(given.decay)) {
+        throw new Error(`${definition.title}: decay must be one of ${styles.join(', ')}, not ${String(given.decay)}`)
+      }
+      if (!('weightDecay' in definition.hyper)) {
+        throw new Error(`${definition.title}: decay has no effect, this optimizer has no weightDecay`)
+      }
+    }
+    return {
+      kind: 'base',
+      definition: erased,
+      hyper,
+      options,
+      decay,
+      maximize: given.maximize ?? false,
+      fallback: given.fallback,
+    }
+  }
+  return Object.assign(factory, { definition: erased })
+}
+
+function checkOption(definition: OptimizerDefinition, name: string, value: unknown): void {
+  const choices = definition.choices?.[name]
+  const expected = typeof definition.options![name]
+  if (choices ? !choices.includes(value as string) : typeof value !== expected) {
+    const valid = choices ? `one of ${choices.join(', ')}` : `a ${expected}`
+    throw new Error(`${definition.title}: ${name} must be ${valid}, not ${String(value)}`)
+  }
+}
+
+/** What a transform's hooks are given. */
+export interface TransformContext<H extends string, S extends string> {
+  readonly p: Value
+  readonly t: Value
+  readonly hyper: Readonly<Record<H, Value>>
+  readonly state: Readonly<Record<S, Value>>
+  readonly shape: ParameterShape
+  readonly every: <T, U>(period: Value | number, refreshed: () => T, held: U) => T | U
+}
+
+type NewState<S extends string> = { readonly state?: Readonly<Partial<Record<S, Value>>> }
+
+/**
+ * A wrapper around any optimizer, as data plus hooks. The result is still one Program and one set of fused phases.
+ * Hooks of nested wrappers run from the outermost to the innermost on the gradient, and back on the direction and the
+ * parameter.
+ */
+export interface TransformDefinition<H extends string = string, S extends string = string> {
+  readonly name: string
+  readonly title: string
+  readonly paper?: Paper
+  readonly hyper: Readonly<Record<H, Hyperparameter>>
+  readonly state?: Readonly<Record<S, Slot>>
+  /**
+   * Changes the gradient before the optimizer sees it. `hold: true` says that nothing further happens this step: the
+   * parameter and the inner state stay, and the inner step counts do not advance.
+   */
+  readonly gradient?: (
+    context: TransformContext<H, S> & { readonly g: Value },
+  ) => NewState<S> & ({ readonly gradient: Value } | { readonly hold: true })
+  /** Changes the direction before learning rate and weight decay are applied. */
+  readonly direction?: (
+    context: TransformContext<H, S> & { readonly g: Value; readonly direction: Value },
+  ) => NewState<S> & { readonly direction: Value }
+  /** Changes the new parameter `next`; `p` is the parameter before the step. */
+  readonly parameter?: (
+    context: TransformContext<H, S> & { readonly next: Value },
+  ) => NewState<S> & { readonly parameter: Value }
+  /** Adds weight decay of this style, with the hyperparameter `weightDecay`. */
+  readonly decay?: Exclude<DecayStyle, 'own'>
+  /** What to evaluate the model with, where that is not the parameter. */
+  readonly evaluation?: (context: Pick<TransformContext<H, S>, 'p' | 'hyper' | 'state'>) => Value
+}
+
+/** Makes wrapped optimizers; carries its definition. */
+export interface TransformFactory<H extends string> {
+  (inner: Optimizer, hyper?: { readonly [K in H]?: HyperValue }): Optimizer
+  readonly definition: TransformDefinition
+}
+
+/**
+ * Defines a transform: a wrapper that composes with any optimizer at trace time.
+ *
+ * ```ts
+ * import { adamW, defineTransform, positive } from 'fallline'
+ *
+ * const scaleGradient = defineTransform({
+ *   name: 'scaleGradient',
+ *   title: 'Gradient scaling',
+ *   hyper: { factor: positive(1) },
+ *   gradient: ({ g, hyper }) => ({ gradient: g.times(hyper.factor) }),
+ * })
+ * export const optimizer = scaleGradient(adamW(), { factor: 0.5 })
+ * ```
+ *
+ * @throws Error when a hyperparameter is unknown or out of range.
+ */
+export function defineTransform<const H extends string = never, const S extends string = never>(
+  definition: TransformDefinition<H, S>,
+): TransformFactory<H> {
+  const erased = definition as unknown as TransformDefinition
+  const factory = (inner: Optimizer, given: { readonly [K in H]?: HyperValue } = {}): Optimizer => {
+    if (!isOptimizer(inner)) {
+      throw new Error(`${definition.title}: the first argument must be an optimizer such as adamW(), not ${String(inner)}`)
+    }
+    checkHyperValues(erased, given as Record<string, unknown>)
+    const hyper: Record<string, HyperValue> = {}
+    for (const [name, range] of Object.entries<Hyperparameter>(definition.hyper)) hyper[name] = range.default
+    return { kind: 'wrapped', definition: erased, hyper: { ...hyper, ...(given as Record<string, HyperValue>) }, inner }
+  }
+  return Object.assign(factory, { definition: erased })
+}
+
+/** @internal true for what factories and wrappers return */
+export function isOptimizer(value: unknown): value is Optimizer {
+  const kind = (value as { kind?: unknown } | null)?.kind
+  return kind === 'base' || kind === 'wrapped' || kind === 'grouped'
+}
+
+/**
+ * Gives some parameters other hyperparameters, another optimizer, or freezes them. The first group that matches takes
+ * a parameter; the rest go to `base`. Wrap the result to wrap all groups: `clipByGlobalNorm(groups(...))`.
+ *
+ * ```ts
+ * import { adamW, groups, muon } from 'fallline'
+ *
+ * export const optimizer = groups(adamW({ learningRate: 1e-3 }), [
+ *   { match: /bias|norm/, hyper: { weightDecay: 0 } },
+ *   { name: 'matrices', match: ({ rank }) => rank === 2, optimizer: muon({ learningRate: 0.02 }) },
+ *   { match: 'embedding/*', frozen: true },
+ * ])
+ * ```
+ *
+ * @throws Error for a group that says nothing or more than one thing, naming the group; `compile` throws for a group that
+ * matches no parameter.
+ */
+export function groups(base: Optimizer, list: readonly ParameterGroup[]): Optimizer {
+  if (!isOptimizer(base)) {
+    throw new Error(`groups: the first argument must be an optimizer such as adamW(), not ${String(base)}`)
+  }
+  const named = list.map((group, index) => {
+    const name = group.name ?? `group ${index + 1}`
+    const said = [group.hyper !== undefined, group.optimizer !== undefined, group.frozen === true]
+    if (said.filter(Boolean).length !== 1) {
+      throw new Error(`groups: ${name} (${String(group.match)}) must have exactly one of hyper, optimizer and frozen: true`)
+    }
+    return { ...group, name }
+  })
+  return { kind: 'grouped', base, groups: named }
+}
+
+/** @internal the number 0, given as such or as a constant schedule */
+export function isZero(value: HyperValue): boolean {
+  return value === 0 || (typeof value === 'object' && value.kind === 'constant' && value.at(1) === 0)
+}
+
+/** @internal a slot exists unless its `when` says no */
+export function slotExists(slot: Slot, facts: SlotFacts): boolean {
+  return slot.when === undefined || slot.when(facts)
+}

@@ -1,0 +1,88 @@
+/** A number that an optimizer can be set to, with its default and the values that make sense. */
+export interface Hyperparameter {
+  readonly default: number
+  /** The smallest valid value. */
+  readonly minimum: number
+  /** The largest valid value. */
+  readonly maximum: number
+  /** True when `minimum` itself is not valid. */
+  readonly aboveMinimum: boolean
+  /** True when `maximum` itself is not valid. */
+  readonly belowMaximum: boolean
+}
+
+/** Where a tuner looks for a hyperparameter: an interval, on a logarithmic or linear scale, or a list of values. */
+export type SearchRange =
+  | { readonly scale: 'log' | 'linear'; readonly minimum: number; readonly maximum: number }
+  | { readonly scale: 'choice'; readonly values: readonly number[] }
+
+function hyperparameter(value: number, minimum: number, maximum: number, above: boolean, below: boolean): Hyperparameter {
+  return { default: value, minimum, maximum, aboveMinimum: above, belowMaximum: below }
+}
+
+/** Any finite number above zero: epsilons, clipping thresholds. */
+export function positive(value: number): Hyperparameter {
+  return hyperparameter(value, 0, Number.POSITIVE_INFINITY, true, false)
+}
+
+/** Zero or any number above: learning rates (zero stands still), weight decay. */
+export function nonNegative(value: number): Hyperparameter {
+  return hyperparameter(value, 0, Number.POSITIVE_INFINITY, false, false)
+}
+
+/** A decay rate of an average: from 0 to below 1. */
+export function decayRate(value: number): Hyperparameter {
+  return hyperparameter(value, 0, 1, false, true)
+}
+
+/** From 0 to 1, both included. */
+export function fraction(value: number): Hyperparameter {
+  return hyperparameter(value, 0, 1, false, false)
+}
+
+/** Any number. */
+export function real(value: number): Hyperparameter {
+  return hyperparameter(value, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, false, false)
+}
+
+/** A number of steps: 1 or more. */
+export function stepCount(value: number): Hyperparameter {
+  return hyperparameter(value, 1, Number.POSITIVE_INFINITY, false, false)
+}
+
+/** A search interval on a logarithmic scale. */
+export function logUniform(minimum: number, maximum: number): SearchRange {
+  return { scale: 'log', minimum, maximum }
+}
+
+/** A search interval on a linear scale. */
+export function uniform(minimum: number, maximum: number): SearchRange {
+  return { scale: 'linear', minimum, maximum }
+}
+
+/** A list of values to search. */
+export function oneOf(...values: readonly number[]): SearchRange {
+  return { scale: 'choice', values }
+}
+
+/** What is valid, in words: `a number from 0 to below 1`. */
+export function describeRange(range: Hyperparameter): string {
+  const { minimum, maximum, aboveMinimum, belowMaximum } = range
+  const low = minimum === Number.NEGATIVE_INFINITY ? '' : aboveMinimum ? ` above ${minimum}` : ` from ${minimum}`
+  const high = maximum === Number.POSITIVE_INFINITY ? '' : belowMaximum ? ` to below ${maximum}` : ` to ${maximum}`
+  if (!low && !high) return 'any number'
+  return `a number${low}${high || (aboveMinimum ? '' : ' up')}`
+}
+
+/**
+ * Checks one value.
+ * @throws Error that names the optimizer, the hyperparameter, the value and what would be valid.
+ */
+export function validateHyperparameter(owner: string, name: string, value: number, range: Hyperparameter): void {
+  const { minimum, maximum, aboveMinimum, belowMaximum } = range
+  const fits =
+    typeof value === 'number' &&
+    (aboveMinimum ? value > minimum : value >= minimum) &&
+    (belowMaximum ? value < maximum : value <= maximum)
+  if (!fits) throw new Error(`${owner}: ${name} must be ${describeRange(range)}, not ${String(value)}`)
+}

@@ -1,0 +1,66 @@
+/** The facts about a parameter that a rule may look at while it is traced. */
+export interface ParameterShape {
+  /** The name it was given. */
+  readonly name: string
+  /** Its dimensions, `[]` for a single number. */
+  readonly shape: readonly number[]
+  /** How many dimensions it has. */
+  readonly rank: number
+  /** How many elements it has. */
+  readonly size: number
+}
+
+export type SlotKind = 'zeros' | 'copy' | 'rows' | 'columns' | 'scalar' | 'shared'
+
+/** One piece of state of an optimizer. */
+export interface Slot {
+  readonly kind: SlotKind
+  /** `scalar` and `shared`: the first value. */
+  readonly initial: number
+  /** When given, the slot exists only for parameters and options for which this holds. */
+  readonly when?: (facts: SlotFacts) => boolean
+}
+
+/** What decides at trace time whether a slot exists. */
+export interface SlotFacts {
+  readonly shape: ParameterShape
+  readonly options: Readonly<Record<string, boolean | string | number>>
+  /** True when the hyperparameter was set to the number 0 when the optimizer was made. */
+  readonly disabled: (name: string) => boolean
+}
+
+type When = { readonly when?: (facts: SlotFacts) => boolean }
+
+function slot(kind: SlotKind, initial: number, options: When = {}): Slot {
+  return { kind, initial, ...options }
+}
+
+/** State shaped like the parameter that starts at zero. */
+export function zeros(options?: When): Slot {
+  return slot('zeros', 0, options)
+}
+
+/** State shaped like the parameter that starts as a copy of it, taken right before its first step. */
+export function copyOfParameter(options?: When): Slot {
+  return slot('copy', 0, options)
+}
+
+/** One number per row (all dimensions but the last), starting at zero. */
+export function rows(options?: When): Slot {
+  return slot('rows', 0, options)
+}
+
+/** One number per column (all dimensions but the last but one), starting at zero. */
+export function columns(options?: When): Slot {
+  return slot('columns', 0, options)
+}
+
+/** One number per tensor that starts at `initial`. Kept in float64, on the host if only host values enter it. */
+export function scalar(initial: number, options?: When): Slot {
+  return slot('scalar', initial, options)
+}
+
+/** One number that all tensors of this optimizer share. Kept in float64. */
+export function sharedScalar(initial: number, options?: When): Slot {
+  return slot('shared', initial, options)
+}

@@ -1,0 +1,236 @@
+import type { Dimensions, Graph, Node, ReductionAxis } from '../program/graph.ts'
+
+/** A value or a plain number, which means the same number everywhere. */
+export type Operand = Value | number
+
+/**
+ * A symbolic value: what a rule computes with. Arithmetic on it builds a graph; nothing is computed while a rule runs.
+ *
+ * A value has a **shape** (like the parameter, one number per row or column, one per tensor, one for all tensors, or a
+ * matrix of its own) and a **residency**: values made only of hyperparameters, step counts and numbers are evaluated
+ * once per step on the host in float64, all others inside the kernel. Shapes broadcast as in NumPy.
+ *
+ * ```ts
+ * import type { Value } from 'fallline'
+ * const rootMeanSquare = (x: Value): Value => x.square().mean().sqrt()
+ * ```
+ */
+export class Value {
+  /** @internal */
+  readonly graph: Graph
+  /** @internal */
+  readonly node: Node
+  /** @internal names global reductions so that every tensor adds to the same number */
+  readonly nameReduction: () => string
+
+  /** @internal */
+  constructor(graph: Graph, node: Node, nameReduction: () => string) {
+    this.graph = graph
+    this.node = node
+    this.nameReduction = nameReduction
+  }
+
+  /** The matrices in this value (1 for scalars and single matrices). A plain number: usable in `if`. */
+  get batch(): number {
+    return this.node.dimensions[0]
+  }
+
+  /** The rows of each matrix of this value. A plain number: usable in `if`. */
+  get rows(): number {
+    return this.node.dimensions[1]
+  }
+
+  /** The columns of each matrix of this value. A plain number: usable in `if`. */
+  get columns(): number {
+    return this.node.dimensions[2]
+  }
+
+  /** Sum. */
+  plus(other: Operand): Value {
+    return this.wrap(this.graph.element('add', [this.node, this.lift(other)]))
+  }
+
+  /** Difference. */
+  minus(other: Operand): Value {
+    return this.wrap(this.graph.element('subtract', [this.node, this.lift(other)]))
+  }
+
+  /** Elementwise product. */
+  times(other: Operand): Value {
+    return this.wrap(this.graph.element('multiply', [this.node, this.lift(other)]))
+  }
+
+  /** Elementwise quotient. */
+  over(other: Operand): Value {
+    return this.wrap(this.graph.element('divide', [this.node, this.lift(other)]))
+  }
+
+  /** The value with the opposite sign. */
+  negated(): Value {
+    return this.times(-1)
+  }
+
+  /** x². */
+  square(): Value {
+    return this.times(this)
+  }
+
+  /** √x. */
+  sqrt(): Value {
+    return this.wrap(this.graph.element('squareRoot', [this.node]))
+  }
+
+  /** 1 / √x. */
+  reciprocalSqrt(): Value {
+    return this.lifted(1).over(this.sqrt())
+  }
+
+  /** |x|. */
+  abs(): Value {
+    return this.wrap(this.graph.element('absolute', [this.node]))
+  }
+
+  /** 1, 0 or -1. */
+  sign(): Value {
+    return this.wrap(this.graph.element('sign', [this.node]))
+  }
+
+  /** The larger of the two, element by element. */
+  maximum(other: Operand): Value {
+    return this.wrap(this.graph.element('maximum', [this.node, this.lift(other)]))
+  }
+
+  /** The smaller of the two, element by element. */
+  minimum(other: Operand): Value {
+    return this.wrap(this.graph.element('minimum', [this.node, this.lift(other)]))
+  }
+
+  /** x to the given power. Host values only. */
+  power(exponent: Operand): Value {
+    return this.wrap(this.graph.element('power', [this.node, this.lift(exponent)]))
+  }
+
+  /** eˣ. Host values only. */
+  exp(): Value {
+    return this.wrap(this.graph.element('exponential', [this.node]))
+  }
+
+  /** Natural logarithm. Host values only. */
+  log(): Value {
+    return this.wrap(this.graph.element('logarithm', [this.node]))
+  }
+
+  /** True where both are equal; for `where`. */
+  equals(other: Operand): Value {
+    return this.wrap(this.graph.element('equal', [this.node, this.lift(other)]))
+  }
+
+  /** True where this is less; for `where`. */
+  isLessThan(other: Operand): Value {
+    return this.wrap(this.graph.element('less', [this.node, this.lift(other)]))
+  }
+
+  /** True where this is less or equal; for `where`. */
+  isAtMost(other: Operand): Value {
+    return this.wrap(this.graph.element('lessOrEqual', [this.node, this.lift(other)]))
+  }
+
+  /** True where this is greater; for `where`. */
+  isGreaterThan(other: Operand): Value {
+    return this.wrap(this.graph.element('less', [this.lift(other), this.node]))
+  }
+
+  /** True where this is greater or equal; for `where`. */
+  isAtLeast(other: Operand): Value {
+    return this.wrap(this.graph.element('lessOrEqual', [this.lift(other), this.node]))
+  }
+
+  /** True where both truth values hold. */
+  and(other: Value): Value {
+    return this.wrap(this.graph.element('and', [this.node, other.node]))
+  }
+
+  /** True where this truth value does not hold. */
+  not(): Value {
+    return this.wrap(this.graph.element('not', [this.node]))
+  }
+
+  /**
+   * The sum over the tensor (default), over the `columns` (one number per row), over the `rows` (one number per column)
+   * or over `all` tensors. Accumulated in float64.
+   */
+  sum(axis: ReductionAxis = 'tensor'): Value {
+    return this.wrap(this.graph.reduce('sum', this.node, axis, this.name(axis)))
+  }
+
+  /** The mean over the tensor, the columns of each row, or the rows of each column. */
+  mean(axis: Exclude<ReductionAxis, 'all'> = 'tensor'): Value {
+    const [batch, rows, columns] = this.node.dimensions
+    const count = axis === 'columns' ? columns : axis === 'rows' ? rows : batch * rows * columns
+    return this.sum(axis).over(Math.max(count, 1))
+  }
+
+  /** The Euclidean norm over the tensor, the columns, the rows, or all tensors. */
+  norm(axis: ReductionAxis = 'tensor'): Value {
+    return this.square().sum(axis).sqrt()
+  }
+
+  /** The largest element of the tensor. */
+  largest(): Value {
+    return this.wrap(this.graph.reduce('maximum', this.node, 'tensor'))
+  }
+
+  /** The matrix product, batch by batch. */
+  matmul(other: Value): Value {
+    return this.wrap(this.graph.matmul(this.node, other.node))
+  }
+
+  /** Rows and columns exchanged. */
+  transposed(): Value {
+    return this.wrap(this.graph.transpose(this.node))
+  }
+
+  /** The same numbers seen with other dimensions `[batch, rows, columns]`, or with those of another value. */
+  as(dimensions: Dimensions | Value): Value {
+    return this.wrap(this.graph.view(this.node, dimensions instanceof Value ? dimensions.node.dimensions : dimensions))
+  }
+
+  /** A truth value like this one in shape: true at every `period`-th element, counted row by row from the first. */
+  everyElement(period: number): Value {
+    return this.wrap(this.graph.stride(period, this.node.dimensions))
+  }
+
+  /** @internal a number as a value of the same graph */
+  lifted(value: number): Value {
+    return this.wrap(this.graph.constant(value))
+  }
+
+  private name(axis: ReductionAxis): string | undefined {
+    return axis === 'all' ? this.nameReduction() : undefined
+  }
+
+  private lift(operand: Operand): Node {
+    return typeof operand === 'number' ? this.graph.constant(operand) : operand.node
+  }
+
+  private wrap(node: Node): Value {
+    return new Value(this.graph, node, this.nameReduction)
+  }
+}
+
+/** `chosen` where the condition holds, `otherwise` elsewhere; at least one argument besides the numbers is a value. */
+export function where(condition: Value, chosen: Operand, otherwise: Operand): Value {
+  const { graph } = condition
+  const lift = (operand: Operand) => (typeof operand === 'number' ? graph.constant(operand) : operand.node)
+  return new Value(graph, graph.element('select', [condition.node, lift(chosen), lift(otherwise)]), condition.nameReduction)
+}
+
+/** An exponential moving average one step on: `beta old + (1 - beta) value`. */
+export function ema(old: Value, value: Value, beta: Value): Value {
+  return old.times(beta).plus(value.times(beta.lifted(1).minus(beta)))
+}
+
+/** `1 - beta^t`: what an average started at zero is divided by (Kingma and Ba 2015, arXiv 1412.6980). */
+export function biasCorrection(beta: Value, t: Value): Value {
+  return beta.lifted(1).minus(beta.power(t))
+}

@@ -1,0 +1,57 @@
+import type { Dimensions, Node } from './graph.ts'
+
+/** Where a computed value goes. */
+export type Target =
+  | { readonly kind: 'parameter' }
+  | { readonly kind: 'slot'; readonly key: string }
+  | { readonly kind: 'telemetry'; readonly name: TelemetryName }
+  | { readonly kind: 'evaluation' }
+
+export type TelemetryName = 'gradientNorm' | 'updateNorm' | 'parameterNorm' | 'nonFinite'
+
+export interface Output {
+  readonly target: Target
+  readonly node: Node
+}
+
+/** What one update of one tensor computes: a graph and where its results go. Knows nothing of loops or backends. */
+export interface Program {
+  /** The dimensions in which the parameter is seen: rows and columns are its last two, the others are the batch. */
+  readonly dimensions: Dimensions
+  /** Results on the device: arrays and scalars that come after a reduction. */
+  readonly outputs: readonly Output[]
+  /** State that the host keeps, by slot key. */
+  readonly hostOutputs: readonly { readonly key: string; readonly node: Node }[]
+}
+
+/** How a piece of state is kept. */
+export interface SlotStorage {
+  /** Unique within the parameter: path of the optimizer and name of the slot. */
+  readonly key: string
+  /** The slot's own name. */
+  readonly name: string
+  /** Where it lives: an array beside the parameter, a number on the host, or a number on the device. */
+  readonly residency: 'array' | 'host' | 'device'
+  /** True for one number that all tensors share. */
+  readonly shared: boolean
+  readonly dimensions: Dimensions
+  readonly initial: 'zeros' | 'copy' | number
+}
+
+/** Which of two programs runs is decided on the host before the step: the fired one on every `period`-th count. */
+export type VariantTree =
+  | { readonly program: Program }
+  | {
+      readonly clock: string
+      /** A number or the key of a hyperparameter. */
+      readonly period: number | string
+      /** The clock that advances when this fires. */
+      readonly opens: string | undefined
+      readonly held: VariantTree
+      readonly fired: VariantTree
+    }
+
+/** All programs of a tree. */
+export function programsOf(tree: VariantTree): Program[] {
+  return 'program' in tree ? [tree.program] : [...programsOf(tree.held), ...programsOf(tree.fired)]
+}

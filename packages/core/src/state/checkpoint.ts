@@ -1,0 +1,95 @@
+import type { FloatArray } from '../backends/backend.ts'
+import { decodeSafetensors, encodeSafetensors } from './safetensors.ts'
+
+/** The version of the layout of checkpoints; raised when an older program could not read a newer file. */
+export const checkpointVersion = 1
+
+/** All that a run needs to continue, besides its hyperparameters. */
+export interface Checkpoint {
+  /** What the optimizer is made of. */
+  readonly optimizer: string
+  /** `parameters/NAME`, `state/NAME/SLOT`. */
+  readonly arrays: Map<string, { readonly shape: readonly number[]; readonly data: FloatArray }>
+  /** `state/NAME/SLOT` and `shared/SLOT`: state of one number, in float64. */
+  readonly numbers: Map<string, number>
+  /** Step counts by clock; `''` for the optimizer's own, `parameters/NAME` for a parameter's. */
+  readonly counts: Map<string, ReadonlyMap<string, number>>
+  readonly skipped: number
+}
+
+/** The bytes of a safetensors file with the version, the optimizer and the step counts in its header. */
+export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
+  const tensors = new Map<string, { shape: readonly number[]; data: FloatArray }>(checkpoint.arrays)
+  for (const [key, value] of checkpoint.numbers) tensors.set(key, { shape: [], data: Float64Array.of(value) })
+  const counts = [...checkpoint.counts].map(([key, clocks]) => [key, [...clocks]])
+  return encodeSafetensors(tensors, {
+    format: 'fallline',
+    version: String(checkpointVersion),
+    optimizer: checkpoint.optimizer,
+    counts: JSON.stringify(counts),
+    skipped: String(checkpoint.skipped),
+  })
+}
+
+/**
+ * Reads a checkpoint that must fit `expected`: same optimizer, same parameters and shapes.
+ * @throws Error that says what does not fit.
+ */
+export function decodeCheckpoint(bytes: Uint8Array, expected: Checkpoint): Checkpoint {
+  const { tensors, metadata } = decodeSafetensors(bytes)
+  if (metadata.format !== 'fallline') {
+    throw new Error("load: not a checkpoint of Fallline: its header lacks format 'fallline' (a model's weights alone are not a checkpoint)")
+  }
+  if (metadata.version !== String(checkpointVersion)) {
+    throw new Error(`load: the checkpoint has version ${metadata.version}; this release reads version ${checkpointVersion}`)
+  }
+  if (metadata.optimizer !== expected.optimizer) {
+    throw new Error(`load: the checkpoint is of the optimizer ${metadata.optimizer}, this one is ${expected.optimizer}`)
+  }
+  const arrays: Checkpoint['arrays'] = new Map()
+  const numbers: Checkpoint['numbers'] = new Map()
+  for (const [key, own] of expected.arrays) {
+    const found = tensors.get(key)
+    if (!found) throw new Error(`load: the checkpoint lacks '${key}'; it holds ${list([...tensors.keys()])}`)
+    if (found.shape.join() !== own.shape.join()) {
+      throw new Error(`load: '${key}' has shape [${found.shape.join(', ')}] in the checkpoint and [${own.shape.join(', ')}] here`)
+    }
+    arrays.set(key, { shape: found.shape, data: floats(key, found.data) })
+  }
+  for (const key of expected.numbers.keys()) {
+    const found = tensors.get(key)
+    if (found?.data.length !== 1) throw new Error(`load: the checkpoint lacks the number '${key}'`)
+    numbers.set(key, floats(key, found.data)[0]!)
+  }
+  const unknown = [...tensors.keys()].filter((key) => !expected.arrays.has(key) && !expected.numbers.has(key))
+  if (unknown.length > 0) throw new Error(`load: the checkpoint holds ${list(unknown)}, which this model does not have`)
+  const counts = readCounts(metadata.counts, expected)
+  const skipped = Number(metadata.skipped ?? 0)
+  return { optimizer: expected.optimizer, arrays, numbers, counts, skipped: Number.isInteger(skipped) ? skipped : 0 }
+}
+
+function floats(key: string, data: unknown): FloatArray {
+  if (data instanceof Float32Array || data instanceof Float64Array) return data
+  throw new Error(`load: '${key}' must hold F32 or F64 numbers`)
+}
+
+function readCounts(text: string | undefined, expected: Checkpoint): Checkpoint['counts'] {
+  let counts: Checkpoint['counts']
+  try {
+    const parsed: [string, [string, number][]][] = JSON.parse(text ?? '')
+    counts = new Map(parsed.map(([key, clocks]) => [key, new Map(clocks)]))
+  } catch {
+    throw new Error('load: the step counts in the header are damaged')
+  }
+  for (const key of expected.counts.keys()) {
+    const clocks = counts.get(key)
+    if (!clocks?.has('') || ![...clocks.values()].every((count) => Number.isInteger(count) && count >= 0)) {
+      throw new Error(`load: the step counts of '${key || 'the optimizer'}' in the header are missing or damaged`)
+    }
+  }
+  return counts
+}
+
+function list(names: readonly string[]): string {
+  return names.length > 5 ? `${names.slice(0, 5).join(', ')} and ${names.length - 5} more` : names.join(', ') || 'nothing'
+}

@@ -1,0 +1,25 @@
+import { defineTransform } from '../language/definition.ts'
+
+/**
+ * Gradient centralization: for parameters of two or more dimensions, subtracts from each output's gradient (first
+ * dimension) its mean over all other dimensions. Vectors and scalars are left as they are. One more read of the gradient.
+ *
+ * Yong, Huang, Hua, Zhang 2020, Gradient Centralization, arXiv 2004.01461.
+ */
+export const centralizeGradients = defineTransform({
+  name: 'centralizeGradients',
+  title: 'Gradient centralization',
+  paper: {
+    title: 'Gradient Centralization: A New Optimization Technique for Deep Neural Networks',
+    authors: 'Yong, Huang, Hua, Zhang',
+    year: 2020,
+    arxiv: '2004.01461',
+  },
+  hyper: {},
+  gradient({ g, shape }) {
+    if (shape.rank < 2) return { gradient: g }
+    const outputs = shape.shape[0]!
+    const byOutput = g.as([1, outputs, outputs === 0 ? 0 : shape.size / outputs])
+    return { gradient: byOutput.minus(byOutput.mean('columns')).as(g) }
+  },
+})

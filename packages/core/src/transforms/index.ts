@@ -1,0 +1,7 @@
+export { accumulateGradients } from './accumulate-gradients.ts'
+export { cautious } from './cautious.ts'
+export { centralizeGradients } from './centralize-gradients.ts'
+export { clipByGlobalNorm, clipByNorm, clipByValue } from './clipping.ts'
+export { lookahead } from './lookahead.ts'
+export { parameterAverage } from './parameter-average.ts'
+export { coupledWeightDecay, decoupledWeightDecay, proximalWeightDecay } from './weight-decay.ts'
