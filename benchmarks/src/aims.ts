@@ -1,0 +1,115 @@
+import type { ColdResult } from './sections/cold.ts'
+import type { PeerReport } from './sections/peers.ts'
+import type { SizeResult } from './sections/size.ts'
+import type { StepResult } from './sections/steps.ts'
+import type { Summary } from './statistics.ts'
+
+/** Everything that a run measured. */
+export interface Results {
+  steps?: StepResult[]
+  cold?: ColdResult[]
+  sizes?: SizeResult[]
+  peers?: PeerReport
+}
+
+/** A promise of the product with what was measured. */
+export interface Aim {
+  title: string
+  /** Whether the figure must not be below or not be above the bound. */
+  direction: 'at least' | 'at most'
+  bound: number
+  unit: string
+  /** `undefined` when this run did not measure it. */
+  measured?: { median: number; low?: number; high?: number }
+  met?: boolean
+  /** How far from the bound, as a share of it; positive on the good side. */
+  margin?: number
+  /** Why there is no figure. */
+  reason?: string
+}
+
+/** Compares a figure with its bound. */
+export function judge(
+  promise: Pick<Aim, 'title' | 'direction' | 'bound' | 'unit'>,
+  measured: Pick<Summary, 'median' | 'low' | 'high'> | { median: number } | undefined,
+  reason = 'not measured in this run',
+): Aim {
+  if (measured === undefined) return { ...promise, reason }
+  const distance = (measured.median - promise.bound) / promise.bound
+  const margin = promise.direction === 'at least' ? distance : -distance
+  return { ...promise, measured, met: margin >= 0, margin }
+}
+
+/** The aim in words, for example "missed by 7 %". */
+export function verdict({ met, margin, reason }: Aim): string {
+  if (met === undefined || margin === undefined) return reason ?? 'not measured in this run'
+  const percent = Math.abs(margin) * 100
+  const share = percent < 10 ? percent.toFixed(1) : percent.toFixed(0)
+  return met ? `met, ${share} % to spare` : `missed by ${share} %`
+}
+
+const largeSize = '16 M'
+
+/** The promises about speed and size, held against what was measured. */
+export function aims({ steps, cold, sizes, peers }: Results): Aim[] {
+  const adamW = steps?.find(({ optimizer, size }) => optimizer === 'adamW' && size === largeSize)
+  const list: Aim[] = [
+    judge(
+      {
+        title: `AdamW beside the hand-written kernel, ${largeSize}`,
+        direction: 'at least',
+        bound: 0.95,
+        unit: 'times its speed',
+      },
+      adamW?.ratios.handWritten,
+    ),
+    judge(
+      {
+        title: `AdamW beside a copy of as many bytes, ${largeSize}`,
+        direction: 'at least',
+        bound: 1,
+        unit: 'times its speed',
+      },
+      adamW?.ratios.copy,
+    ),
+  ]
+  const rivals = [
+    { optimizer: 'adamW', title: 'AdamW', peer: 'torch foreach', bound: 5 },
+    { optimizer: 'adamW', title: 'AdamW', peer: 'torch fused', bound: 1 },
+    { optimizer: 'adan', title: 'Adan', peer: 'pytorch_optimizer', bound: 5 },
+    { optimizer: 'adEMAMix', title: 'AdEMAMix', peer: 'pytorch_optimizer', bound: 5 },
+  ]
+  for (const { optimizer, title, peer, bound } of rivals) {
+    for (const threads of [1, 2]) {
+      const result = peers?.results.find(
+        (each) =>
+          each.optimizer === optimizer && each.size === largeSize && each.peer === peer && each.threads === threads,
+      )
+      const what = `${title} beside ${peer}, ${largeSize}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`
+      const reason = peers ? (result?.error ?? 'not measured in this run') : 'needs --peers'
+      list.push(judge({ title: what, direction: 'at least', bound, unit: 'times its speed' }, result?.ratio, reason))
+    }
+  }
+  const compiled = (cold ?? []).flatMap(({ optimizer, small }) => (small ? [{ optimizer, small }] : []))
+  const slowest = [...compiled].sort((a, b) => b.small.median - a.small.median)[0]
+  list.push(
+    judge(
+      { title: 'cold compilation of AdamW', direction: 'at most', bound: 5, unit: 'ms' },
+      compiled.find(({ optimizer }) => optimizer === 'adamW')?.small,
+    ),
+    judge(
+      {
+        title: `cold compilation of the slowest${slowest ? `, ${slowest.optimizer}` : ''}`,
+        direction: 'at most',
+        bound: 5,
+        unit: 'ms',
+      },
+      slowest?.small,
+    ),
+    judge(
+      { title: 'application with AdamW on wasm, gzip', direction: 'at most', bound: 15, unit: 'kB' },
+      sizes?.[0] && { median: sizes[0].gzip / 1000 },
+    ),
+  )
+  return list
+}

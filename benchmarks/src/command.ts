@@ -1,0 +1,118 @@
+import { writeFile } from 'node:fs/promises'
+import { performance } from 'node:perf_hooks'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { findOptimizer, type OptimizerFactory, registry } from 'fallline'
+import colors from 'picocolors'
+import { aims, type Results } from './aims.ts'
+import { describeMachine, machineLines } from './machine.ts'
+import { messageOf } from './measure.ts'
+import { report } from './report.ts'
+import { measureCold } from './sections/cold.ts'
+import { measurePeers } from './sections/peers.ts'
+import { measureSizes } from './sections/size.ts'
+import { guessSeconds, measureStep, type StepResult } from './sections/steps.ts'
+import { sizes } from './sizes.ts'
+
+const sectionNames = ['steps', 'cold', 'size'] as const
+
+interface Options {
+  only?: OptimizerFactory[]
+  sections: readonly string[]
+  peers?: boolean
+  python?: string
+  json?: string
+}
+
+function parseNames(text: string, before: OptimizerFactory[] = []): OptimizerFactory[] {
+  try {
+    return [...before, ...text.split(',').map((name) => findOptimizer(name.trim()))]
+  } catch (error) {
+    throw new InvalidArgumentError(messageOf(error))
+  }
+}
+
+function parseSections(text: string): readonly string[] {
+  const names = text === 'none' ? [] : text.split(',').map((name) => name.trim())
+  const unknown = names.find((name) => !(sectionNames as readonly string[]).includes(name))
+  if (unknown !== undefined) {
+    throw new InvalidArgumentError(`"${unknown}" is none of ${sectionNames.join(', ')}, none`)
+  }
+  return names
+}
+
+/** Says what is going on: in place on a terminal, a line each elsewhere. */
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${colors.dim(text)}`)
+  else process.stderr.write(`${text}\n`)
+}
+
+function endProgress(): void {
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+}
+
+async function measureSteps(factories: readonly OptimizerFactory[]): Promise<StepResult[]> {
+  const results: StepResult[] = []
+  for (const [index, factory] of factories.entries()) {
+    const { name } = factory.definition
+    let smaller: StepResult | undefined
+    for (const [position, size] of sizes.entries()) {
+      progress(
+        `${name} at ${size.title} (${index * sizes.length + position + 1} of ${factories.length * sizes.length})`,
+      )
+      const known = smaller?.seconds.fallline?.median
+      const guess = known && guessSeconds(smaller!.kind, known, sizes[position - 1]!, size)
+      try {
+        smaller = await measureStep(factory, size, guess)
+        results.push(smaller)
+      } catch (error) {
+        const unknown = { kind: 'unknown', bytesPerParameter: Number.NaN, seconds: {}, ratios: {} }
+        const failures = { step: messageOf(error) }
+        results.push({ optimizer: name, size: size.title, parameters: size.parameters, ...unknown, failures })
+      }
+    }
+  }
+  return results
+}
+
+/** Everything that went wrong, to end with an error. */
+function countFailures({ steps, cold, peers }: Results): number {
+  const stepFailures = (steps ?? []).reduce((sum, { failures }) => sum + Object.keys(failures).length, 0)
+  const coldFailures = (cold ?? []).filter(({ error }) => error !== undefined).length
+  const ownFailures = (peers?.results ?? []).filter(({ error }) => error?.startsWith('fallline:')).length
+  return stepFailures + coldFailures + ownFailures
+}
+
+async function bench(options: Options): Promise<void> {
+  const start = performance.now()
+  const machine = describeMachine()
+  for (const line of machineLines(machine)) console.log(line)
+  const factories = options.only ?? registry
+  const results: Results = {}
+  // Compilation and size first: they are small, and the processors are still cool.
+  if (options.sections.includes('size')) results.sizes = await measureSizes()
+  if (options.sections.includes('cold')) results.cold = await measureCold(factories, progress)
+  if (options.sections.includes('steps')) results.steps = await measureSteps(factories)
+  if (options.peers) results.peers = await measurePeers(factories, options.python, progress)
+  endProgress()
+  console.log(report(results))
+  console.log(colors.dim(`\n${((performance.now() - start) / 1000).toFixed(0)} s`))
+  if (options.json !== undefined) {
+    const content = { machine, ...results, aims: aims(results) }
+    await writeFile(options.json, `${JSON.stringify(content, undefined, 2)}\n`)
+  }
+  if (countFailures(results) > 0) process.exitCode = 1
+}
+
+await new Command('bench')
+  .description('Measures optimizer steps beside copies, hand-written kernels and other libraries, and prints ratios.')
+  .option('--only <names>', 'measure only these optimizers of the registry, separated by commas', parseNames)
+  .addOption(
+    new Option('--sections <names>', `which parts to run: ${sectionNames.join(', ')}, or none`)
+      .argParser(parseSections)
+      .default(sectionNames, 'all'),
+  )
+  .option('--peers', 'measure other libraries beside; the first time this installs about 6 GB of Python packages')
+  .option('--python <file>', 'a Python interpreter that has the peers already, instead of installing them')
+  .option('--json <file>', 'also write everything that was measured to a file')
+  .action(bench)
+  .parseAsync()

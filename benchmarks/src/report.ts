@@ -1,0 +1,193 @@
+import Table from 'cli-table3'
+import colors from 'picocolors'
+import { aims, type Results, verdict } from './aims.ts'
+import type { ColdResult } from './sections/cold.ts'
+import type { PeerReport, PeerResult } from './sections/peers.ts'
+import type { SizeResult } from './sections/size.ts'
+import type { RatioName, StepResult } from './sections/steps.ts'
+import { relativeSpread, type Summary } from './statistics.ts'
+
+const plain = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: ' ',
+}
+
+/** A table without lines; the columns named in `texts` are aligned left, all others right. */
+function table(head: readonly string[], rows: readonly (readonly string[])[], texts: readonly number[]): string {
+  const made = new Table({
+    head: head.map((text) => colors.dim(text)),
+    colAligns: head.map((_, index) => (texts.includes(index) ? 'left' : 'right')),
+    chars: plain,
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 1 },
+  })
+  for (const row of rows) made.push([...row])
+  return made
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n')
+}
+
+const heading = (text: string): string => `\n${colors.bold(text)}\n`
+const missing = '-'
+
+/** Three digits that count. */
+function number(value: number | undefined): string {
+  if (value === undefined) return missing
+  if (value >= 100) return value.toFixed(0)
+  return value >= 10 ? value.toFixed(1) : value.toFixed(2)
+}
+
+function percent(value: number): string {
+  return `${value >= 0.1 ? (value * 100).toFixed(0) : (value * 100).toFixed(1)}%`
+}
+
+/** How much longer a step takes because of an option. */
+function cost(ratio: Summary | undefined): string {
+  if (!ratio) return missing
+  const more = 1 / ratio.median - 1
+  return `${more >= 0 ? '+' : '-'}${Math.abs(more * 100).toFixed(0)}%`
+}
+
+const millions = (parameters: number, seconds: number): number => parameters / seconds / 1e6
+
+/** The table of optimizer steps at one size. */
+export function stepTable(results: readonly StepResult[]): string {
+  const rows = results.map((result) => {
+    const own = result.seconds.fallline
+    const ratio = (name: RatioName) => number(result.ratios[name]?.median)
+    const label = result.note ? `${result.optimizer} *` : result.optimizer
+    const bytes = number(result.bytesPerParameter)
+    if (!own) return [label, bytes, missing, missing, missing, missing, missing, missing, missing, missing, missing]
+    return [
+      label,
+      bytes,
+      number(millions(result.parameters, own.median)),
+      own.count > 1 ? percent(relativeSpread(own)) : missing,
+      number((result.parameters * result.bytesPerParameter) / own.median / 1e9),
+      ratio('copy'),
+      ratio('unfused'),
+      ratio('handWritten'),
+      cost(result.ratios.throw),
+      cost(result.ratios.telemetry),
+      ratio('twoThreads'),
+    ]
+  })
+  const head = ['', 'B/par', 'Mpar/s', '+-', 'GB/s', '/copy', '/unfused', '/hand', 'check', 'telem', '2 thr']
+  const notes = results.flatMap(({ optimizer, note, failures }) => [
+    ...(note ? [`* ${optimizer}: ${note}`] : []),
+    ...Object.entries(failures).map(([what, why]) => colors.red(`${optimizer}, ${what}: ${why}`)),
+  ])
+  return [table(head, rows, [0]), ...notes].join('\n')
+}
+
+function stepSection(results: readonly StepResult[]): string {
+  const titles = [...new Set(results.map(({ size }) => size))]
+  const tables = titles.map((title) => {
+    const shown = results.filter(({ size }) => size === title)
+    return heading(`Step at ${title} parameters, one tensor, one thread`) + stepTable(shown)
+  })
+  const legend = [
+    'B/par: bytes that a parameter moves by the plan. Mpar/s: million parameters a second, median; +-: half the distance of its quartiles.',
+    '/copy, /unfused, /hand: speed relative to a copy of as many bytes, to one pass per operation, and to AdamW written by hand.',
+    'check, telem: what the default check of the gradients and the telemetry add to the step. 2 thr: speed with two threads over one.',
+  ]
+  return `${tables.join('\n')}\n${legend.map((line) => colors.dim(line)).join('\n')}`
+}
+
+function coldSection(results: readonly ColdResult[]): string {
+  const cell = (summary: Summary | undefined) => number(summary?.median)
+  const rows = results.map(({ optimizer, small, large, firstStep, error }) => [
+    optimizer,
+    cell(small),
+    small ? percent(relativeSpread(small)) : missing,
+    cell(large),
+    cell(firstStep),
+    error ? colors.red(error) : '',
+  ])
+  const head = ['', '4x4', '+-', '1024x1024', 'first step', '']
+  return `${heading('Cold compilation in a fresh process, ms')}${table(head, rows, [0, 5])}
+${colors.dim('4x4: trace, plan, generate and compile. 1024x1024: the same and its memory; first step: of that size, by code made in a hurry.')}`
+}
+
+function sizeSection(results: readonly SizeResult[]): string {
+  const rows = results.map(({ title, minified, gzip, brotli }) => [
+    title,
+    ...[minified, gzip, brotli].map((bytes) => String(bytes)),
+  ])
+  return heading('Application, bytes') + table(['', 'minified', 'gzip', 'brotli'], rows, [0])
+}
+
+function peerRow(result: PeerResult): string[] {
+  const { optimizer, peer, threads, parameters, seconds, fallline, ratio, error } = result
+  const speed = (summary: Summary | undefined) => (summary ? number(millions(parameters, summary.median)) : missing)
+  return [
+    optimizer,
+    peer,
+    String(threads),
+    speed(seconds),
+    seconds ? percent(relativeSpread(seconds)) : missing,
+    speed(fallline),
+    ratio ? `${number(ratio.median)}x` : missing,
+    ratio ? colors.dim(`${number(ratio.low)}-${number(ratio.high)}`) : '',
+    error ? colors.red(error) : '',
+  ]
+}
+
+function peerSection({ versions, missing: absent, results }: PeerReport): string {
+  const list = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  const titles = [...new Set(results.map(({ size }) => size))]
+  const head = ['', 'peer', 'threads', 'Mpar/s', '+-', 'Fallline', 'faster', 'quartiles', '']
+  const tables = titles.map((title) => {
+    const rows = results.filter(({ size }) => size === title).map(peerRow)
+    return heading(`Beside others at ${title} parameters`) + table(head, rows, [0, 1, 7, 8])
+  })
+  const complaints = Object.entries(absent).map(([name, reason]) => colors.red(`${name}: ${reason}`))
+  const notes = [
+    list.join(', '),
+    'jax-js: Adam written in its operations and jitted, its port of optax is not published. faster: Fallline over the peer, as many threads.',
+  ]
+  return [...tables, ...complaints, ...notes.map((line) => colors.dim(line))].join('\n')
+}
+
+function aimSection(results: Results): string {
+  const rows = aims(results).map((aim) => {
+    const { title, direction, bound, unit, measured, met } = aim
+    const range = measured?.low !== undefined && measured.high !== undefined
+    const outcome = verdict(aim)
+    return [
+      title,
+      `${direction} ${bound} ${unit}`,
+      number(measured?.median),
+      range ? colors.dim(`${number(measured.low)}-${number(measured.high)}`) : '',
+      met === undefined ? colors.dim(outcome) : met ? colors.green(outcome) : colors.yellow(outcome),
+    ]
+  })
+  return heading('Aims') + table(['', 'aim', 'measured', 'quartiles', ''], rows, [0, 1, 3, 4])
+}
+
+/** The whole report as text. */
+export function report(results: Results): string {
+  const { steps, cold, sizes, peers } = results
+  const sections = [
+    steps && steps.length > 0 && stepSection(steps),
+    cold && cold.length > 0 && coldSection(cold),
+    sizes && sizeSection(sizes),
+    peers && peerSection(peers),
+    aimSection(results),
+  ]
+  return sections.filter((section) => typeof section === 'string').join('\n')
+}
