@@ -128,7 +128,10 @@ function sizeSection(results: readonly SizeResult[]): string {
     title,
     ...[minified, gzip, brotli].map((bytes) => String(bytes)),
   ])
-  return heading('Application, bytes') + table(['', 'minified', 'gzip', 'brotli'], rows, [0])
+  const parts = Object.entries(results[0]?.sources ?? {}).slice(0, 6)
+  const list = parts.map(([file, bytes]) => `${file.replace(/^.*\/src\//, '')} ${(bytes / 1000).toFixed(1)} kB`)
+  const largest = colors.dim(`Largest parts of the first, minified: ${list.join(', ')}`)
+  return `${heading('Application, bytes')}${table(['', 'minified', 'gzip', 'brotli'], rows, [0])}\n${largest}`
 }
 
 function peerRow(result: PeerResult): string[] {

@@ -4,6 +4,7 @@ Reads one JSON request a line and answers with one JSON line, so that its blocks
 contenders. Started with `torch` or `jax` and the number of threads; XLA cannot change its number later.
 """
 
+import importlib.metadata
 import json
 import os
 import sys
@@ -11,7 +12,6 @@ import time
 
 
 def torch_library(threads):
-    import numpy
     import torch
 
     torch.set_num_threads(threads)
@@ -61,7 +61,7 @@ def torch_library(threads):
             made = getattr(torch.optim, name)([parameter], **options, **variants[peer])
         return made.step
 
-    return make, {"torch": torch.__version__, "numpy": numpy.__version__}
+    return make, {"torch": torch.__version__, "pytorch_optimizer": importlib.metadata.version("pytorch_optimizer")}
 
 
 def jax_library(threads):

@@ -130,7 +130,13 @@ export async function measurePeers(
       const known = new Map<string, number>()
       for (const size of sizes) {
         progress(`${factory.definition.name} and peers at ${size.title}`)
-        report.results.push(...(await measureOne(factory, size, processes, known)))
+        try {
+          report.results.push(...(await measureOne(factory, size, processes, known)))
+        } catch (error) {
+          const { name: optimizer } = factory.definition
+          const own = { optimizer, size: size.title, parameters: size.parameters, peer: '', threads: 1 }
+          report.results.push({ ...own, error: `fallline: ${messageOf(error)}` })
+        }
       }
     }
   } finally {
