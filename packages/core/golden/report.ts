@@ -1,0 +1,68 @@
+import { mappings } from './mapping.ts'
+import { type BackendName, type Outcome, passes, type RunResult, tolerances } from './replay.ts'
+
+const headings: Readonly<Record<BackendName, string>> = { reference: 'float64', wasm: 'float32 wasm' }
+
+/** The results as a table, one line per trajectory, and below it notes and a summary. */
+export function formatReport(results: readonly RunResult[], backends: readonly BackendName[]): string {
+  const header = ['optimizer', 'configuration', 'layout', ...backends.map((name) => headings[name]), 'result']
+  const lines = results.map((result) => [
+    result.optimizer,
+    result.config,
+    result.layout,
+    ...backends.map((name) => formatOutcome(result.outcomes[name])),
+    verdict(result),
+  ])
+  const widths = header.map((_, column) => Math.max(...[header, ...lines].map((line) => line[column]!.length)))
+  const numeric = (column: number) => column >= 3 && column < 3 + backends.length
+  const format = (line: readonly string[]) =>
+    line
+      .map((text, column) => (numeric(column) ? text.padStart(widths[column]!) : text.padEnd(widths[column]!)))
+      .join('  ')
+      .trimEnd()
+  const rule = widths.map((width, column) => '-'.repeat(column === widths.length - 1 ? 6 : width)).join('  ')
+  const parts = [[format(header), rule, ...lines.map(format)].join('\n'), ...notes(results, backends)]
+  return `${parts.join('\n\n')}\n\n${summary(results)}`
+}
+
+/** How many passed, failed and were skipped. */
+export function summary(results: readonly RunResult[]): string {
+  const skipped = results.filter((result) => result.skipped !== undefined).length
+  const failed = results.filter((result) => !passes(result)).length
+  const passed = results.length - skipped - failed
+  const nothing = passed + failed === 0 ? '; nothing was replayed' : ''
+  return `${passed} passed, ${failed} failed, ${skipped} skipped${nothing}`
+}
+
+function formatOutcome(outcome: Outcome | undefined): string {
+  if (!outcome) return '-'
+  const error = outcome.error === 0 ? '0' : outcome.error.toExponential(1)
+  return outcome.stepwise ? `${error} *` : error
+}
+
+function verdict(result: RunResult): string {
+  if (result.skipped !== undefined) return `skipped: ${result.skipped}`
+  if (result.failure !== undefined) return `FAIL: ${result.failure}`
+  const failed = Object.entries(result.outcomes).filter(([, outcome]) => outcome.failedAt !== undefined)
+  if (failed.length === 0) return 'pass'
+  return `FAIL: ${failed.map(([name, outcome]) => `${name} from step ${outcome.failedAt}`).join(', ')}`
+}
+
+function notes(results: readonly RunResult[], backends: readonly BackendName[]): string[] {
+  const rules = backends.map((name) => `${tolerances[name]} in ${headings[name]}`).join(', ')
+  const list = [
+    `Worst |a - b| / max(|a|, |b|, 1e-3) over all checkpoints; tolerance ${rules}.`,
+    ...[...new Set(results.map((result) => result.optimizer))].flatMap((name) => {
+      const looser = Object.hasOwn(mappings, name) ? mappings[name]!.tolerances : undefined
+      if (!looser) return []
+      const limits = backends.flatMap((backend) =>
+        looser[backend] ? [`${looser[backend]} in ${headings[backend]}`] : [],
+      )
+      return limits.length > 0 ? [`${name}: ${limits.join(', ')}: ${looser.reason}.`] : []
+    }),
+  ]
+  if (results.some((result) => Object.values(result.outcomes).some((outcome) => outcome.stepwise))) {
+    list.push('* a sign turned by rounding: compared step by step from the float64 state.')
+  }
+  return [list.join('\n')]
+}

@@ -1,0 +1,70 @@
+import { defineOptimizer } from '../language/definition.ts'
+import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { zeros } from '../language/slots.ts'
+import { biasCorrection, ema, type Value, where } from '../language/value.ts'
+
+/**
+ * AdEMAMix: AdamW with a second, very slow momentum beside the fast one.
+ *
+ * ```text
+ * m1 ← β1 m1 + (1 - β1) g
+ * m2 ← β3ₜ m2 + (1 - β3ₜ) g
+ * v  ← β2 v + (1 - β2) g²
+ * θ  ← (1 - η λ) θ - η (m1 / (1 - β1ᵗ) + αₜ m2) / (√(v / (1 - β2ᵗ)) + ε)
+ *
+ * αₜ  = α min(1, t / alphaWarmup)
+ * β3ₜ: 1 / ln β3ₜ = (1 - s) / ln β1 + s / ln β3,  s = t / betaWarmup, while s < 1, then β3 (linear in the half-life)
+ * ```
+ *
+ * Defaults of the official code: η 1e-3, β (0.9, 0.999, 0.9999), α 2, ε 1e-8, λ 0, no warm-ups (0 is off). The paper
+ * tunes α between 5 and 8 and warms both up over the whole training. State: `m1`, `m2` and `v`, shaped like the
+ * parameter; no `m1` when β1 is 0.
+ *
+ * m2 is not bias-corrected: the warm-ups take that place. The official half-life has 1e-8 added to β, kept here.
+ *
+ * Pagliardini, Ablin, Grangier 2024, The AdEMAMix Optimizer: Better, Faster, Older, arXiv 2409.03137.
+ */
+export const adEMAMix = defineOptimizer({
+  name: 'adEMAMix',
+  title: 'AdEMAMix',
+  paper: {
+    title: 'The AdEMAMix Optimizer: Better, Faster, Older',
+    authors: 'Pagliardini, Ablin, Grangier',
+    year: 2024,
+    arxiv: '2409.03137',
+  },
+  hyper: {
+    learningRate: nonNegative(1e-3),
+    beta1: decayRate(0.9),
+    beta2: decayRate(0.999),
+    beta3: decayRate(0.9999),
+    alpha: nonNegative(2),
+    alphaWarmup: nonNegative(0),
+    betaWarmup: nonNegative(0),
+    epsilon: nonNegative(1e-8),
+    weightDecay: nonNegative(0),
+  },
+  state: { m1: zeros({ when: ({ disabled }) => !disabled('beta1') }), m2: zeros(), v: zeros() },
+  decay: 'decoupled',
+  search: { learningRate: logUniform(1e-4, 3e-2), beta3: oneOf(0.99, 0.999, 0.9999), alpha: oneOf(2, 5, 8) },
+  rule({ g, t, state, hyper, disabled }) {
+    const { beta1, beta2, epsilon } = hyper
+    const alpha = disabled('alphaWarmup') ? hyper.alpha : hyper.alpha.times(t.over(hyper.alphaWarmup).minimum(1))
+    const beta3 = disabled('betaWarmup') ? hyper.beta3 : warmedUp(beta1, hyper.beta3, t, hyper.betaWarmup)
+    const m1 = disabled('beta1') ? g : ema(state.m1, g, beta1)
+    const m2 = ema(state.m2, g, beta3)
+    const v = ema(state.v, g.square(), beta2)
+    const m1Hat = m1.over(biasCorrection(beta1, t))
+    const vHat = v.over(biasCorrection(beta2, t))
+    const direction = m1Hat.plus(m2.times(alpha)).over(vHat.sqrt().plus(epsilon))
+    return { direction, state: disabled('beta1') ? { m2, v } : { m1, m2, v } }
+  },
+})
+
+/** The decay rate on the way from `first` to `last`, linear in the half-life ln ½ / ln β. */
+function warmedUp(first: Value, last: Value, t: Value, steps: Value): Value {
+  const halfLife = (beta: Value) => beta.plus(1e-8).log().power(-1)
+  const progress = t.over(steps)
+  const mixed = halfLife(first).times(progress.negated().plus(1)).plus(halfLife(last).times(progress))
+  return where(t.isLessThan(steps), mixed.power(-1).exp(), last)
+}

@@ -1,0 +1,13 @@
+/** Every optimizer, one line each: this list is the registry. */
+export { adEMAMix } from './ad-emamix.ts'
+export { adaBelief } from './ada-belief.ts'
+export { adafactor } from './adafactor.ts'
+export { adam } from './adam.ts'
+export { adamW } from './adam-w.ts'
+export { adan } from './adan.ts'
+export { lamb } from './lamb.ts'
+export { lion } from './lion.ts'
+export { muon } from './muon.ts'
+export { prodigy } from './prodigy.ts'
+export { scheduleFreeAdamW } from './schedule-free-adam-w.ts'
+export { sgd } from './sgd.ts'

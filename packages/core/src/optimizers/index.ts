@@ -1,0 +1,2 @@
+export * from './all.ts'
+export { findOptimizer, registry } from './registry.ts'

@@ -1,0 +1,82 @@
+import { defineOptimizer } from '../language/definition.ts'
+import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { zeros } from '../language/slots.ts'
+import { ema, type Value } from '../language/value.ts'
+import { adamW } from './adam-w.ts'
+
+/**
+ * Muon: momentum made orthogonal, so that all singular values of the step are about 1.
+ *
+ * ```text
+ * b ← μ b + (1 - μ) g
+ * u ← (1 - μ) g + μ b                      nesterov; else b
+ * X ← u / (‖u‖ + 1e-7)                     transposed if it has more rows than columns
+ * five times:  A ← X Xᵀ;  X ← 3.4445 X + (-4.7750 A + 2.0315 A²) X
+ * θ ← (1 - η λ) θ - η √max(1, rows / columns) X
+ * ```
+ *
+ * Defaults of the official code: η 0.02, μ 0.95, nesterov true, λ 0, 5 Newton-Schulz steps. State: `b`, shaped like the
+ * parameter.
+ *
+ * For hidden matrices only. What has fewer than two dimensions goes to `fallback`, by default AdamW with the official
+ * auxiliary settings η 3e-4, β (0.9, 0.95), ε 1e-10, λ 0; give embeddings and output layers to AdamW by `groups`.
+ * Convolution kernels of four dimensions are seen as `[out, rest]`; other ranks as a batch of matrices in their last two.
+ *
+ * `form: 'moonlight'` is Liu et al. 2025 (Muon is Scalable for LLM Training, arXiv 2502.16982): b ← μ b + g, u ← g + μ b,
+ * the factor 0.2 √max(rows, columns), which matches the step size of AdamW (so η about 1e-3, λ 0.1), and only tensors of
+ * exactly two dimensions.
+ *
+ * As in the official code the original factor for a kernel of four dimensions comes from its last two, not from
+ * `[out, rest]`. The official iteration runs in bfloat16, here in float32; the singular values land between 0.7 and 1.2.
+ *
+ * Jordan, Jin, Boza, You, Cesista, Newhouse, Bernstein 2024, Muon: An optimizer for hidden layers in neural networks,
+ * https://kellerjordan.github.io/posts/muon.
+ */
+export const muon = defineOptimizer({
+  name: 'muon',
+  title: 'Muon',
+  paper: {
+    title: 'Muon: An optimizer for hidden layers in neural networks',
+    authors: 'Jordan, Jin, Boza, You, Cesista, Newhouse, Bernstein',
+    year: 2024,
+    url: 'https://kellerjordan.github.io/posts/muon/',
+  },
+  hyper: { learningRate: nonNegative(0.02), momentum: decayRate(0.95), weightDecay: nonNegative(0) },
+  options: { form: 'original' as 'original' | 'moonlight', nesterov: true, newtonSchulzSteps: 5 },
+  choices: { form: ['original', 'moonlight'] },
+  state: { b: zeros() },
+  decay: 'decoupled',
+  search: { learningRate: logUniform(1e-3, 1e-1), momentum: oneOf(0.9, 0.95) },
+  accepts: ({ rank }, { form }) => (form === 'moonlight' ? rank === 2 : rank >= 2),
+  needs: 'a matrix',
+  fallback: () => adamW({ learningRate: 3e-4, beta1: 0.9, beta2: 0.95, epsilon: 1e-10, weightDecay: 0 }),
+  rule({ p, g, state, hyper, options, shape }) {
+    const { momentum } = hyper
+    const moonlight = options.form === 'moonlight'
+    const b = moonlight ? state.b.times(momentum).plus(g) : ema(state.b, g, momentum)
+    const ahead = moonlight ? g.plus(b.times(momentum)) : ema(b, g, momentum)
+    const update = options.nesterov ? ahead : b
+    const [out = 1] = shape.shape
+    const matrix = shape.rank === 4 ? update.as([1, out, shape.size / Math.max(out, 1)]) : update
+    const orthogonal = newtonSchulz(matrix, options.newtonSchulzSteps).as(p)
+    const scale = moonlight ? 0.2 * Math.sqrt(Math.max(p.rows, p.columns)) : Math.sqrt(Math.max(1, p.rows / p.columns))
+    return { direction: orthogonal.times(scale), state: { b } }
+  },
+})
+
+/** X with singular values near 1: a quintic iteration whose coefficients make it steep at 0. */
+function newtonSchulz(matrix: Value, steps: number): Value {
+  if (matrix.rows > matrix.columns) return newtonSchulz(matrix.transposed(), steps).transposed()
+  let x = matrix.over(frobeniusNorm(matrix).plus(1e-7))
+  for (let step = 0; step < steps; step++) {
+    const a = x.matmul(x.transposed())
+    const polynomial = a.times(-4.775).plus(a.matmul(a).times(2.0315))
+    x = x.times(3.4445).plus(polynomial.matmul(x))
+  }
+  return x
+}
+
+/** One norm per matrix of the batch. */
+function frobeniusNorm(matrix: Value): Value {
+  return matrix.batch === 1 ? matrix.norm() : matrix.square().sum('columns').sum('rows').sqrt()
+}

@@ -1,0 +1,88 @@
+import { defineOptimizer } from '../language/definition.ts'
+import { decayRate, logUniform, nonNegative, oneOf, real } from '../language/hyperparameters.ts'
+import { copyOfParameter, scalar, zeros } from '../language/slots.ts'
+import { biasCorrection, ema, where } from '../language/value.ts'
+
+/**
+ * Schedule-Free AdamW: AdamW that averages its iterates as it goes, in place of a schedule that decays the learning rate.
+ * Train with θ (the paper's y), evaluate with `evaluationParameters()` (the paper's x).
+ *
+ * ```text
+ * ηₜ ← η min(1, t / warmupSteps)
+ * v  ← β2 v + (1 - β2) g²
+ * u  ← g / (√(v / (1 - β2ᵗ)) + ε) + λ y    decay at y
+ * w  ← t^weightStepPower ηmax^weightLearningRatePower,   ηmax the largest ηₜ so far
+ * c  ← w / (sum of all w)
+ * y  ← (1 - c) y + c z + ηₜ (β1 (1 - c) - 1) u
+ * z  ← z - ηₜ u
+ * x  = y + (1 - 1 / β1) (z - y)
+ * ```
+ *
+ * Defaults of the official code: η 0.0025, β (0.9, 0.999), ε 1e-8, λ 0, no warm-up (though one is recommended), step power
+ * (`r`) 0, learning-rate power 2. `innerMomentum` above 0 takes a bias-corrected average of g as the numerator of u. State:
+ * `z` and `v`, shaped like the parameter, `m` only with inner momentum; the numbers `weightSum` and `largestLearningRate`
+ * per tensor.
+ *
+ * y, z and x are tied by y = β1 x + (1 - β1) z, so x needs no memory of its own. Since the rule moves several sequences it
+ * applies learning rate and decay itself. The official code counts steps once for all parameters; here a parameter's own
+ * updates count.
+ *
+ * Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky 2024, The Road Less Scheduled, arXiv 2405.15682.
+ */
+export const scheduleFreeAdamW = defineOptimizer({
+  name: 'scheduleFreeAdamW',
+  title: 'Schedule-Free AdamW',
+  paper: {
+    title: 'The Road Less Scheduled',
+    authors: 'Defazio, Yang, Mehta, Mishchenko, Khaled, Cutkosky',
+    year: 2024,
+    arxiv: '2405.15682',
+  },
+  hyper: {
+    learningRate: nonNegative(0.0025),
+    beta1: { ...decayRate(0.9), aboveMinimum: true },
+    beta2: decayRate(0.999),
+    epsilon: nonNegative(1e-8),
+    weightDecay: nonNegative(0),
+    warmupSteps: nonNegative(0),
+    weightStepPower: real(0),
+    weightLearningRatePower: real(2),
+    innerMomentum: decayRate(0),
+  },
+  state: {
+    z: copyOfParameter(),
+    v: zeros(),
+    m: zeros({ when: ({ disabled }) => !disabled('innerMomentum') }),
+    weightSum: scalar(0),
+    largestLearningRate: scalar(0),
+  },
+  decay: 'own',
+  search: { learningRate: logUniform(3e-4, 3e-2), beta1: oneOf(0.9, 0.95, 0.98), weightDecay: oneOf(0, 0.01, 0.1) },
+  rule({ p: y, g, t, state, hyper, disabled, ownWeightDecay }) {
+    const { beta1, beta2, epsilon, innerMomentum } = hyper
+    const learningRate = hyper.learningRate.times(t.over(hyper.warmupSteps).minimum(1))
+    const largestLearningRate = state.largestLearningRate.maximum(learningRate)
+    const weight = t.power(hyper.weightStepPower).times(largestLearningRate.power(hyper.weightLearningRatePower))
+    const weightSum = state.weightSum.plus(weight)
+    const c = where(weightSum.isGreaterThan(0), weight.over(weightSum), 0)
+
+    const v = ema(state.v, g.square(), beta2)
+    const vHat = v.over(biasCorrection(beta2, t))
+    const m = disabled('innerMomentum') ? g : ema(state.m, g, innerMomentum)
+    const mHat = m.over(biasCorrection(innerMomentum, t))
+    return {
+      direction: mHat.over(vHat.sqrt().plus(epsilon)),
+      state: { v, weightSum, largestLearningRate, ...(disabled('innerMomentum') ? {} : { m }) },
+      apply: (direction) => {
+        const u = direction.plus(y.times(ownWeightDecay))
+        const { z } = state
+        const pull = beta1.times(c.negated().plus(1)).minus(1).times(learningRate)
+        return {
+          parameter: y.plus(z.minus(y).times(c)).plus(u.times(pull)),
+          state: { z: z.minus(u.times(learningRate)) },
+        }
+      },
+    }
+  },
+  evaluation: ({ p: y, state, hyper }) => y.plus(state.z.minus(y).times(hyper.beta1.power(-1).negated().plus(1))),
+})
