@@ -100,7 +100,11 @@ interface Opening {
  * @throws Error for an invalid shape, a group that matches nothing, or a rule that does not fit a parameter; the message
  * names the optimizer and the parameter.
  */
-export async function compile(optimizer: Optimizer, shapes: Shapes, options: CompileOptions = {}): Promise<CompiledOptimizer> {
+export async function compile(
+  optimizer: Optimizer,
+  shapes: Shapes,
+  options: CompileOptions = {},
+): Promise<CompiledOptimizer> {
   if (!isOptimizer(optimizer)) {
     throw new Error(`compile: the first argument must be an optimizer such as adamW(), not ${String(optimizer)}`)
   }
@@ -139,7 +143,9 @@ export function traceModel(optimizer: Optimizer, shapes: Shapes, telemetry: bool
   const facts = new HyperFacts()
   const parameters = Object.entries(shapes).map(([name, shape]) => {
     if (!Array.isArray(shape) || !shape.every((size) => Number.isInteger(size) && size >= 0)) {
-      throw new Error(`compile: the shape of parameter '${name}' must be a list of whole numbers from 0 up, not ${String(shape)}`)
+      throw new Error(
+        `compile: the shape of parameter '${name}' must be a list of whole numbers from 0 up, not ${String(shape)}`,
+      )
     }
     const size = shape.reduce((product, value) => product * value, 1)
     const facts: ParameterShape = { name, shape: [...shape], rank: shape.length, size }
@@ -311,11 +317,17 @@ export class CompiledOptimizer {
     for (const tensor of this.tensors) {
       // Before its first step a tensor has no average yet.
       const program = tensor.counts.get('')! > 0 ? tensor.traced?.evaluation : undefined
-      if (program) work.push({ tensor: tensor.index, program, environment: this.environment(tensor, tensor.counts, this.counts, new Map()) })
+      if (program)
+        work.push({
+          tensor: tensor.index,
+          program,
+          environment: this.environment(tensor, tensor.counts, this.counts, new Map()),
+        })
     }
     const computed = new Map(this.instance.evaluate(work).map((array, index) => [work[index]!.tensor, array]))
     const result: Record<string, FloatArray> = Object.create(null)
-    for (const { index, shape } of this.tensors) result[shape.name] = computed.get(index) ?? this.instance.parameters[index]!.slice()
+    for (const { index, shape } of this.tensors)
+      result[shape.name] = computed.get(index) ?? this.instance.parameters[index]!.slice()
     return result
   }
 
@@ -352,7 +364,12 @@ export class CompiledOptimizer {
       for (const slot of tensor.traced?.slots ?? []) {
         if (slot.residency === 'array') {
           this.instance.slotArray(tensor.index, slot.key).set(loaded.arrays.get(`state/${name}/${slot.key}`)!.data)
-        } else this.writeNumber(tensor, slot, loaded.numbers.get(slot.shared ? `shared/${slot.key}` : `state/${name}/${slot.key}`)!)
+        } else
+          this.writeNumber(
+            tensor,
+            slot,
+            loaded.numbers.get(slot.shared ? `shared/${slot.key}` : `state/${name}/${slot.key}`)!,
+          )
       }
       replace(tensor.counts, loaded.counts.get(`parameters/${name}`)!)
     }
@@ -377,7 +394,13 @@ export class CompiledOptimizer {
         const value = this.slotValue(tensor, slot)
         const key = slot.shared ? `shared/${slot.key}` : `state/${name}/${slot.key}`
         if (typeof value === 'number') numbers.set(key, value)
-        else arrays.set(key, { shape: slot.dimensions.every((size, axis) => size === this.fullDimensions(tensor)[axis]) ? shape : slot.dimensions, data: value })
+        else
+          arrays.set(key, {
+            shape: slot.dimensions.every((size, axis) => size === this.fullDimensions(tensor)[axis])
+              ? shape
+              : slot.dimensions,
+            data: value,
+          })
       }
     }
     return { optimizer: signature(this.model.optimizer), arrays, numbers, counts, skipped: this.skipped }
@@ -403,14 +426,17 @@ export class CompiledOptimizer {
     const paths = this.model.hyper.groups.get(group)
     if (!paths) {
       const known = [...this.model.hyper.groups.keys()].filter((name) => name !== '')
-      throw new Error(`unknown group '${group}'; ${known.length > 0 ? `there are ${known.join(', ')}` : 'there are none'}`)
+      throw new Error(
+        `unknown group '${group}'; ${known.length > 0 ? `there are ${known.join(', ')}` : 'there are none'}`,
+      )
     }
     return paths
   }
 
   private indexOf(caller: string, name: string): number {
     const index = this.indices.get(name)
-    if (index === undefined) throw new Error(`${caller}: unknown parameter '${name}'; there are ${this.names.join(', ')}`)
+    if (index === undefined)
+      throw new Error(`${caller}: unknown parameter '${name}'; there are ${this.names.join(', ')}`)
     return index
   }
 
@@ -476,11 +502,21 @@ export class CompiledOptimizer {
     return { tensor, work, counts: own, host }
   }
 
-  private period(period: number | string, clock: string, counts: ReadonlyMap<string, number>, values: Map<string, number>): number {
+  private period(
+    period: number | string,
+    clock: string,
+    counts: ReadonlyMap<string, number>,
+    values: Map<string, number>,
+  ): number {
     return Math.max(1, Math.round(typeof period === 'number' ? period : this.hyperValue(period, clock, counts, values)))
   }
 
-  private hyperValue(key: string, clock: string, counts: ReadonlyMap<string, number>, values: Map<string, number>): number {
+  private hyperValue(
+    key: string,
+    clock: string,
+    counts: ReadonlyMap<string, number>,
+    values: Map<string, number>,
+  ): number {
     const known = values.get(key)
     if (known !== undefined) return known
     const [path, name] = splitHyperKey(key)
@@ -507,7 +543,8 @@ export class CompiledOptimizer {
   private startCopies(tensor: Tensor): void {
     if (tensor.counts.get('')! > 0) return
     for (const slot of tensor.traced!.slots) {
-      if (slot.initial === 'copy') this.instance.slotArray(tensor.index, slot.key).set(this.instance.parameters[tensor.index]!)
+      if (slot.initial === 'copy')
+        this.instance.slotArray(tensor.index, slot.key).set(this.instance.parameters[tensor.index]!)
     }
   }
 

@@ -37,12 +37,9 @@ export class HostEvaluator {
     for (let index = 0; index < order.length; index++) {
       const node = order[index]!
       const inputs = operands[index]!
-      scratch[index] = this.leaf(node, environment) ?? applyScalar(
-        node.operation,
-        scratch[inputs[0]!]!,
-        scratch[inputs[1]!]!,
-        scratch[inputs[2]!]!,
-      )
+      scratch[index] =
+        this.leaf(node, environment) ??
+        applyScalar(node.operation, scratch[inputs[0]!]!, scratch[inputs[1]!]!, scratch[inputs[2]!]!)
     }
     for (let index = 0; index < results.length; index++) target[offset + index] = scratch[results[index]!]!
   }

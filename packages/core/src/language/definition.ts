@@ -54,6 +54,8 @@ export interface RuleContext<H extends string, O extends OptionSpecification, S 
   readonly disabled: (name: H) => boolean
   /** The weight decay the rule must apply itself: the hyperparameter when the style is `own`, else the number zero. */
   readonly ownWeightDecay: Value
+  /** How weight decay acts here, for rules whose scale depends on it: a plain value to branch on. */
+  readonly decay: DecayStyle
   /**
    * `refreshed()` on every `period`-th step of this tensor, `held` on the others. The host decides before the step, so
    * what is not refreshed costs nothing. `period` is a hyperparameter or a number.
@@ -73,7 +75,10 @@ export interface RuleResult<S extends string> {
    * For rules that move several sequences: turns the direction (after the wrappers that change it) into the new
    * parameter and more state. The rule then applies learning rate and weight decay itself.
    */
-  readonly apply?: (direction: Value) => { readonly parameter: Value; readonly state?: Readonly<Partial<Record<S, Value>>> }
+  readonly apply?: (direction: Value) => {
+    readonly parameter: Value
+    readonly state?: Readonly<Partial<Record<S, Value>>>
+  }
 }
 
 /** An optimizer as data plus one function. */
@@ -96,16 +101,21 @@ export interface OptimizerDefinition<
   /** How `weightDecay` acts unless the user says otherwise. */
   readonly decay: DecayStyle
   /** Where a tuner should look; `learningRate` at least. */
-  readonly search: Readonly<Partial<Record<H, SearchRange>>> & { readonly learningRate: SearchRange }
+  readonly search: Readonly<Partial<Record<NoInfer<H>, SearchRange>>> & { readonly learningRate: SearchRange }
   /** Parameters this rule cannot take go to `fallback` (Muon: everything that is not a matrix). */
-  readonly accepts?: (shape: ParameterShape, options: { readonly [K in keyof O]: OptionValue<O[K]> }) => boolean
+  readonly accepts?: (
+    shape: ParameterShape,
+    options: { readonly [K in keyof NoInfer<O>]: OptionValue<O[K]> },
+  ) => boolean
   /** In words, what `accepts` asks for: `a matrix`. */
   readonly needs?: string
   /** The optimizer for parameters that are not accepted, unless the user gives another. */
   readonly fallback?: () => Optimizer
-  readonly rule: (context: RuleContext<H, O, S>) => RuleResult<S>
+  readonly rule: (context: RuleContext<NoInfer<H>, NoInfer<O>, NoInfer<S>>) => RuleResult<NoInfer<S>>
   /** What to evaluate the model with, where that is not the parameter. */
-  readonly evaluation?: (context: Pick<RuleContext<H, O, S>, 'p' | 'state' | 'hyper' | 'options'>) => Value
+  readonly evaluation?: (
+    context: Pick<RuleContext<NoInfer<H>, NoInfer<O>, NoInfer<S>>, 'p' | 'state' | 'hyper' | 'options'>,
+  ) => Value
 }
 
 /** The settings of one optimizer: hyperparameters (numbers or schedules), its options, and what every optimizer takes. */
@@ -353,7 +363,9 @@ export function defineTransform<const H extends string = never, const S extends 
   const erased = definition as unknown as TransformDefinition
   const factory = (inner: Optimizer, given: { readonly [K in H]?: HyperValue } = {}): Optimizer => {
     if (!isOptimizer(inner)) {
-      throw new Error(`${definition.title}: the first argument must be an optimizer such as adamW(), not ${String(inner)}`)
+      throw new Error(
+        `${definition.title}: the first argument must be an optimizer such as adamW(), not ${String(inner)}`,
+      )
     }
     checkHyperValues(erased, given as Record<string, unknown>)
     const hyper: Record<string, HyperValue> = {}
@@ -394,7 +406,9 @@ export function groups(base: Optimizer, list: readonly ParameterGroup[]): Optimi
     const name = group.name ?? `group ${index + 1}`
     const said = [group.hyper !== undefined, group.optimizer !== undefined, group.frozen === true]
     if (said.filter(Boolean).length !== 1) {
-      throw new Error(`groups: ${name} (${String(group.match)}) must have exactly one of hyper, optimizer and frozen: true`)
+      throw new Error(
+        `groups: ${name} (${String(group.match)}) must have exactly one of hyper, optimizer and frozen: true`,
+      )
     }
     return { ...group, name }
   })

@@ -16,7 +16,13 @@ export type SearchRange =
   | { readonly scale: 'log' | 'linear'; readonly minimum: number; readonly maximum: number }
   | { readonly scale: 'choice'; readonly values: readonly number[] }
 
-function hyperparameter(value: number, minimum: number, maximum: number, above: boolean, below: boolean): Hyperparameter {
+function hyperparameter(
+  value: number,
+  minimum: number,
+  maximum: number,
+  above: boolean,
+  below: boolean,
+): Hyperparameter {
   return { default: value, minimum, maximum, aboveMinimum: above, belowMaximum: below }
 }
 

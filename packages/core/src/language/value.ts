@@ -222,7 +222,11 @@ export class Value {
 export function where(condition: Value, chosen: Operand, otherwise: Operand): Value {
   const { graph } = condition
   const lift = (operand: Operand) => (typeof operand === 'number' ? graph.constant(operand) : operand.node)
-  return new Value(graph, graph.element('select', [condition.node, lift(chosen), lift(otherwise)]), condition.nameReduction)
+  return new Value(
+    graph,
+    graph.element('select', [condition.node, lift(chosen), lift(otherwise)]),
+    condition.nameReduction,
+  )
 }
 
 /** An exponential moving average one step on: `beta old + (1 - beta) value`. */

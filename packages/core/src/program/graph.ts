@@ -208,11 +208,19 @@ export class Graph {
       return this.element('multiply', [this.reduce(kind, input.inputs[0]!, axis, key), input.inputs[1]!])
     }
     const [batch, rows, columns] = input.dimensions
+    if ((axis === 'columns' && columns === 1) || (axis === 'rows' && rows === 1)) return input
     const scalar = axis === 'tensor' || axis === 'all'
-    const dimensions: Dimensions = scalar ? scalarDimensions : axis === 'columns' ? [batch, rows, 1] : [batch, 1, columns]
+    const dimensions: Dimensions = scalar
+      ? scalarDimensions
+      : axis === 'columns'
+        ? [batch, rows, 1]
+        : [batch, 1, columns]
     const space: Space = axis === 'all' ? 'global' : axis === 'tensor' ? 'tensor' : 'array'
     // Products are summed in float64 from their float32 factors, so squares neither overflow nor vanish.
-    const product = kind === 'sum' && input.operation === 'multiply' && sameDimensions(input.inputs[0]!.dimensions, input.inputs[1]!.dimensions)
+    const product =
+      kind === 'sum' &&
+      input.operation === 'multiply' &&
+      sameDimensions(input.inputs[0]!.dimensions, input.inputs[1]!.dimensions)
     const inputs = product ? input.inputs : [input]
     return this.intern('reduce', inputs, space, dimensions, false, axis !== 'all', {
       kind,

@@ -20,6 +20,8 @@ export interface Program {
   readonly dimensions: Dimensions
   /** Results on the device: arrays and scalars that come after a reduction. */
   readonly outputs: readonly Output[]
+  /** The keys of the slots that are arrays. */
+  readonly arraySlots: ReadonlySet<string>
   /** State that the host keeps, by slot key. */
   readonly hostOutputs: readonly { readonly key: string; readonly node: Node }[]
 }

@@ -83,7 +83,9 @@ export class Resolver {
   checkGroups(names: readonly string[]): void {
     for (const [name, group] of this.seen) {
       if (!this.used.has(group)) {
-        throw new Error(`groups: ${name} (${String(group.match)}) matches no parameter; there are ${names.join(', ') || 'none'}`)
+        throw new Error(
+          `groups: ${name} (${String(group.match)}) matches no parameter; there are ${names.join(', ') || 'none'}`,
+        )
       }
     }
   }

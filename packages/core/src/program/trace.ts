@@ -172,20 +172,27 @@ class Trace {
     const common = { p: this.p, state: this.stateOf(element) }
     const result =
       optimizer.kind === 'base'
-        ? optimizer.definition.evaluation!({ ...common, hyper: this.hyperOf(element), options: optimizer.options as never })
+        ? optimizer.definition.evaluation!({
+            ...common,
+            hyper: this.hyperOf(element),
+            options: optimizer.options as never,
+          })
         : optimizer.definition.evaluation!({ ...common, hyper: this.hyperOf(element) })
     this.store({ kind: 'evaluation' }, result, 'the evaluation parameter')
     return this.program()
   }
 
   private program(): Program {
-    return { dimensions: this.p.node.dimensions, outputs: this.outputs, hostOutputs: this.hostOutputs }
+    const arrays = this.slots.filter((slot) => slot.residency === 'array').map((slot) => slot.key)
+    const { outputs, hostOutputs } = this
+    return { dimensions: this.p.node.dimensions, outputs, arraySlots: new Set(arrays), hostOutputs }
   }
 
   /** Runs the wrappers from `index` inwards and the rule; `undefined` when a wrapper holds this step. */
   private direction(index: number, gradient: Value): Direction | undefined {
     const element = this.chain[index]!
-    if (element.optimizer.kind === 'base') return this.rule(element as ChainElement & { optimizer: BaseOptimizer }, gradient)
+    if (element.optimizer.kind === 'base')
+      return this.rule(element as ChainElement & { optimizer: BaseOptimizer }, gradient)
     const wrapper = element as ChainElement & { optimizer: WrappedOptimizer }
     const { definition } = wrapper.optimizer
     const context = this.contextOf(element)
@@ -244,12 +251,15 @@ class Trace {
         g,
         step: this.value(this.graph.count(this.clock, false)),
         options: optimizer.options as never,
+        decay: optimizer.decay,
         disabled: (name) => this.settings.facts.record(this.settings.hyper, element.hyperPath, name),
         ownWeightDecay: optimizer.decay === 'own' && weightDecay ? weightDecay : zero,
       }),
     )
     if (!(result?.direction instanceof Value)) {
-      throw new Error(`${definition.title}: the rule must return { direction } as a value, not ${String(result?.direction)}`)
+      throw new Error(
+        `${definition.title}: the rule must return { direction } as a value, not ${String(result?.direction)}`,
+      )
     }
     this.storeState(element, result.state)
     const learningRate = result.learningRate ?? hyper.learningRate
@@ -263,7 +273,15 @@ class Trace {
         `${definition.title} applies weight decay itself; leave decay out or use decay: 'coupled', not '${optimizer.decay}'`,
       )
     }
-    return { direction: result.direction, learningRate, decays, apply: result.apply, base: optimizer, element, parameterHooks: [] }
+    return {
+      direction: result.direction,
+      learningRate,
+      decays,
+      apply: result.apply,
+      base: optimizer,
+      element,
+      parameterHooks: [],
+    }
   }
 
   private addDecay(wrapper: ChainElement & { optimizer: WrappedOptimizer }, found: Direction, amount: Value): void {
@@ -292,7 +310,8 @@ class Trace {
     for (const { style, amount } of update.decays) {
       if (style === 'decoupled') kept = multiply(kept, one.minus(learningRate.times(amount)))
       else if (style === 'independent') kept = multiply(kept, one.minus(amount))
-      else if (style === 'corrected') kept = multiply(kept, one.minus(this.correctedRate(element, learningRate).times(amount)))
+      else if (style === 'corrected')
+        kept = multiply(kept, one.minus(this.correctedRate(element, learningRate).times(amount)))
       else if (style === 'proximal') shrink = multiply(shrink, one.plus(learningRate.times(amount)))
     }
     let next = (kept ? this.p.times(kept) : this.p).minus(direction.times(learningRate))
@@ -325,7 +344,8 @@ class Trace {
       hyper: this.hyperOf(element),
       state: this.stateOf(element),
       shape: this.shape,
-      every: <T, U>(period: Value | number, refreshed: () => T, held: U): T | U => this.every(element, period, refreshed, held),
+      every: <T, U>(period: Value | number, refreshed: () => T, held: U): T | U =>
+        this.every(element, period, refreshed, held),
     }
   }
 
@@ -357,7 +377,8 @@ class Trace {
   }
 
   private slotNode(slot: SlotStorage): Node {
-    const space = slot.residency === 'array' ? 'array' : slot.residency === 'host' ? 'host' : slot.shared ? 'global' : 'tensor'
+    const space =
+      slot.residency === 'array' ? 'array' : slot.residency === 'host' ? 'host' : slot.shared ? 'global' : 'tensor'
     return this.graph.slot(slot.key, space, slot.dimensions, !slot.shared)
   }
 
@@ -368,10 +389,14 @@ class Trace {
       const { title } = element.optimizer.definition
       if (!slot) {
         const known = this.slots.filter((candidate) => candidate.key.startsWith(`${element.path}.`)).map((s) => s.name)
-        throw new Error(`${title}: the rule returns state '${name}', which it does not declare here; declared: ${known.join(', ')}`)
+        throw new Error(
+          `${title}: the rule returns state '${name}', which it does not declare here; declared: ${known.join(', ')}`,
+        )
       }
-      if (!(value instanceof Value)) throw new Error(`${title}: the new state '${name}' must be a value, not ${String(value)}`)
-      if (slot.residency === 'array') this.store({ kind: 'slot', key }, value, `state '${name}' of ${title}`, slot.dimensions)
+      if (!(value instanceof Value))
+        throw new Error(`${title}: the new state '${name}' must be a value, not ${String(value)}`)
+      if (slot.residency === 'array')
+        this.store({ kind: 'slot', key }, value, `state '${name}' of ${title}`, slot.dimensions)
       else this.storeScalar(slot, value, title)
     }
   }

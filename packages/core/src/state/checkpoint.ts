@@ -38,10 +38,14 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
 export function decodeCheckpoint(bytes: Uint8Array, expected: Checkpoint): Checkpoint {
   const { tensors, metadata } = decodeSafetensors(bytes)
   if (metadata.format !== 'fallline') {
-    throw new Error("load: not a checkpoint of Fallline: its header lacks format 'fallline' (a model's weights alone are not a checkpoint)")
+    throw new Error(
+      "load: not a checkpoint of Fallline: its header lacks format 'fallline' (a model's weights alone are not a checkpoint)",
+    )
   }
   if (metadata.version !== String(checkpointVersion)) {
-    throw new Error(`load: the checkpoint has version ${metadata.version}; this release reads version ${checkpointVersion}`)
+    throw new Error(
+      `load: the checkpoint has version ${metadata.version}; this release reads version ${checkpointVersion}`,
+    )
   }
   if (metadata.optimizer !== expected.optimizer) {
     throw new Error(`load: the checkpoint is of the optimizer ${metadata.optimizer}, this one is ${expected.optimizer}`)
@@ -52,7 +56,9 @@ export function decodeCheckpoint(bytes: Uint8Array, expected: Checkpoint): Check
     const found = tensors.get(key)
     if (!found) throw new Error(`load: the checkpoint lacks '${key}'; it holds ${list([...tensors.keys()])}`)
     if (found.shape.join() !== own.shape.join()) {
-      throw new Error(`load: '${key}' has shape [${found.shape.join(', ')}] in the checkpoint and [${own.shape.join(', ')}] here`)
+      throw new Error(
+        `load: '${key}' has shape [${found.shape.join(', ')}] in the checkpoint and [${own.shape.join(', ')}] here`,
+      )
     }
     arrays.set(key, { shape: found.shape, data: floats(key, found.data) })
   }
@@ -91,5 +97,7 @@ function readCounts(text: string | undefined, expected: Checkpoint): Checkpoint[
 }
 
 function list(names: readonly string[]): string {
-  return names.length > 5 ? `${names.slice(0, 5).join(', ')} and ${names.length - 5} more` : names.join(', ') || 'nothing'
+  return names.length > 5
+    ? `${names.slice(0, 5).join(', ')} and ${names.length - 5} more`
+    : names.join(', ') || 'nothing'
 }

@@ -15,6 +15,9 @@ export const parameterAverage = defineTransform({
   title: 'Parameter averaging',
   hyper: { beta: decayRate(0.999) },
   state: { average: copyOfParameter() },
-  parameter: ({ next, state, hyper }) => ({ parameter: next, state: { average: ema(state.average, next, hyper.beta) } }),
+  parameter: ({ next, state, hyper }) => ({
+    parameter: next,
+    state: { average: ema(state.average, next, hyper.beta) },
+  }),
   evaluation: ({ state }) => state.average,
 })

@@ -70,6 +70,7 @@ class ReferenceInstance implements BackendInstance {
     const commits: (() => void)[] = []
     for (const [interpreter, { program, tensor }] of this.interpreters(work)) {
       const memory = this.memory[tensor]!
+      memory.telemetry.clear()
       for (const { target, node } of program.outputs) {
         const value = interpreter.value(node)
         if (target.kind === 'telemetry') memory.telemetry.set(target.name, value as number)

@@ -1,4 +1,660 @@
-import type { Backend } from '../backend.ts'
-export interface WasmOptions { readonly threads?: number }
-export function wasm(_options: WasmOptions = {}): Backend { throw new Error('wasm backend: being written') }
-export function compilationCount(): number { return 0 }
+import { type Dimensions, type Node, sizeOf } from '../../program/graph.ts'
+import { type CanonicalProgram, canonicalize, type Loop, normalizeView, type Plan } from '../../program/plan.ts'
+import { type Program, programsOf, type TelemetryName } from '../../program/program.ts'
+import type { Backend, BackendInstance, BackendTensor, Work } from '../backend.ts'
+import { HostEvaluator } from '../host.ts'
+import {
+  combineName,
+  commitName,
+  EntryLayout,
+  foreignKey,
+  geometryKey,
+  isColumnReduction,
+  isForeign,
+  loopName,
+  partialKey,
+  scalarOffset,
+  scalarsName,
+} from './generate.ts'
+import { compilationCount, type KernelSet, kernelsFor, library } from './kernels.ts'
+import { control, itemBytes, stripColumns } from './library.ts'
+import { MemoryLayout } from './memory.ts'
+import { maySleep, startThreads, type Threads, threadsAvailable } from './threads.ts'
+
+export { compilationCount }
+
+export interface WasmOptions {
+  /**
+   * How many threads run the kernels, this one included. Default 1. More than one need `SharedArrayBuffer` and workers
+   * (in pages: cross-origin isolation); without them one thread does the work. Results are the same to the bit.
+   */
+  readonly threads?: number
+}
+
+/**
+ * The WebAssembly backend: one fused SIMD kernel per distinct plan. Parameters, gradients and state lie in one memory and
+ * are handed out as Float32Array views.
+ * @throws Error when `threads` is not a whole number from 1 up.
+ */
+export function wasm(options: WasmOptions = {}): Backend {
+  const { threads = 1 } = options
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new Error(`wasm: threads must be a whole number from 1 up, not ${threads}`)
+  const count = threadsAvailable() ? threads : 1
+  return { name: 'wasm', create: (tensors) => createInstance(tensors, count) }
+}
+
+/** Elements per item of work. Fixed, because partial sums of reductions belong to items: so threads do not change results. */
+const chunkElements = 65536
+
+/** Rows of a matrix product per item of work, when several threads share it. */
+const productRows = 64
+
+/** One call of a kernel. */
+interface Item {
+  readonly kernel: number
+  readonly entry: number
+  readonly first: number
+  readonly last: number
+  readonly chunk: number
+}
+
+/** A program made ready to run on one tensor. */
+interface Prepared {
+  readonly plan: Plan
+  readonly kernels: ReadonlyMap<string, number>
+  readonly entry: number
+  /** Addresses of host arguments and of scalars. */
+  readonly hostArguments: number
+  readonly scalars: number
+  readonly evaluator: HostEvaluator
+  readonly loopItems: readonly (readonly Item[])[]
+  readonly matrixItems: readonly (readonly Item[])[]
+  readonly scalarOf: (target: string) => number | undefined
+}
+
+interface TensorMemory {
+  readonly parameter: number
+  readonly gradient: number
+  readonly evaluation: number
+  readonly arrays: ReadonlyMap<string, { readonly address: number; readonly size: number }>
+  readonly numbers: ReadonlyMap<string, number>
+  readonly finiteEntry: number
+  readonly flag: number
+  readonly size: number
+}
+
+async function createInstance(tensors: readonly BackendTensor[], threads: number): Promise<BackendInstance> {
+  const canonical = new Map<Program, CanonicalProgram>()
+  const unique = new Map<string, CanonicalProgram>()
+  for (const { variants, evaluation } of tensors) {
+    for (const program of [...(variants ? programsOf(variants) : []), ...(evaluation ? [evaluation] : [])]) {
+      const form = canonicalize(program)
+      canonical.set(program, form)
+      if (!unique.has(form.signature)) unique.set(form.signature, form)
+    }
+  }
+  const kernels = await kernelsFor([...unique.values()], threads > 1)
+  const builder = new InstanceBuilder(tensors, canonical, [...unique.keys()], kernels, threads)
+  return builder.build()
+}
+
+/** Lays out the memory of an instance and fills in its entries. */
+class InstanceBuilder {
+  private readonly layout = new MemoryLayout()
+  private readonly words: { address: number; value: number }[] = []
+  private readonly shared = new Map<string, number>()
+  private readonly totals = new Map<string, number>()
+  private packing = 0
+  private readonly packingUsers: number[] = []
+  private readonly tensors: readonly BackendTensor[]
+  private readonly canonical: ReadonlyMap<Program, CanonicalProgram>
+  private readonly signatures: readonly string[]
+  private readonly kernels: KernelSet
+  private readonly threads: number
+
+  constructor(
+    tensors: readonly BackendTensor[],
+    canonical: ReadonlyMap<Program, CanonicalProgram>,
+    signatures: readonly string[],
+    kernels: KernelSet,
+    threads: number,
+  ) {
+    this.tensors = tensors
+    this.canonical = canonical
+    this.signatures = signatures
+    this.kernels = kernels
+    this.threads = threads
+  }
+
+  async build(): Promise<WasmInstance> {
+    const memories = this.tensors.map((tensor) => this.reserveTensor(tensor))
+    const prepared = this.tensors.map((tensor, index) => this.prepareTensor(tensor, memories[index]!))
+    if (this.packingUsers.length > 0) {
+      const address = this.layout.reserve(this.packing)
+      for (const user of this.packingUsers) this.words.push({ address: user, value: address })
+    }
+    const lists = this.reserveLists(prepared)
+    const block = this.layout.reserve(control.bytes, 64)
+    const memory = this.layout.create(this.threads > 1)
+    const view = new Int32Array(memory.buffer)
+    for (const { address, value } of this.words) view[address / 4] = value
+    const numbers = new Float64Array(memory.buffer)
+    for (const [index, { slots }] of this.tensors.entries()) {
+      for (const slot of slots) {
+        if (slot.residency !== 'device') continue
+        const address = (slot.shared ? this.shared : memories[index]!.numbers).get(slot.key)!
+        numbers[address / 8] = slot.initial as number
+      }
+    }
+    const { module } = this.kernels
+    const instance = await WebAssembly.instantiate(module, { env: { memory } })
+    const run = instance.exports.run as (address: number, count: number) => void
+    const workers = this.threads > 1 ? await startThreads(this.threads - 1, module, memory, block) : undefined
+    return new WasmInstance(
+      memory,
+      run,
+      workers,
+      this.threads,
+      block,
+      memories,
+      prepared,
+      lists,
+      this.shared,
+      this.totals,
+    )
+  }
+
+  private reserveTensor({ size, slots, evaluation }: BackendTensor): TensorMemory {
+    const parameter = this.layout.reserveArray(size)
+    const gradient = this.layout.reserveArray(size)
+    const arrays = new Map<string, { address: number; size: number }>()
+    const numbers = new Map<string, number>()
+    for (const slot of slots) {
+      if (slot.residency === 'array') {
+        const elements = sizeOf(slot.dimensions)
+        arrays.set(slot.key, { address: this.layout.reserveArray(elements), size: elements })
+      } else if (slot.residency === 'device') {
+        if (!slot.shared) numbers.set(slot.key, this.layout.reserve(8))
+        else if (!this.shared.has(slot.key)) this.shared.set(slot.key, this.layout.reserve(8))
+      }
+    }
+    const finiteEntry = this.layout.reserve(16)
+    const flag = finiteEntry + 8
+    this.words.push({ address: finiteEntry, value: gradient }, { address: finiteEntry + 4, value: flag })
+    const evaluationArray = evaluation ? this.layout.reserveArray(size) : 0
+    return { parameter, gradient, evaluation: evaluationArray, arrays, numbers, finiteEntry, flag, size }
+  }
+
+  private prepareTensor(tensor: BackendTensor, memory: TensorMemory): Map<Program, Prepared> {
+    const programs = [
+      ...(tensor.variants ? programsOf(tensor.variants) : []),
+      ...(tensor.evaluation ? [tensor.evaluation] : []),
+    ]
+    // Programs of one tensor never run at the same time, so they can use the same scratch memory.
+    const buffers: { address: number; elements: number }[] = []
+    return new Map(programs.map((program) => [program, this.prepare(program, memory, buffers)]))
+  }
+
+  private prepare(program: Program, memory: TensorMemory, buffers: { address: number; elements: number }[]): Prepared {
+    const own = this.canonical.get(program)!
+    const index = this.signatures.indexOf(own.signature)
+    const plan = this.kernels.plans[index]!
+    const layout = new EntryLayout(plan)
+    const position = new Map(plan.program.nodes.map((node, order) => [node, order]))
+    const ownNode = (node: Node): Node => own.nodes[position.get(node)!]!
+    const dimensionsOf = (node: Node): Dimensions => ownNode(node).dimensions
+    const entry = this.layout.reserve(layout.bytes)
+    const hostArguments = this.layout.reserve(8 * plan.hostArguments.length)
+    const scalars = this.layout.reserve(8 * plan.scalars.length)
+    const word = (offset: number, value: number) => this.words.push({ address: entry + offset, value })
+    word(layout.hostArguments, hostArguments)
+    word(layout.scalars, scalars)
+    const scratch = this.placeScratch(plan, dimensionsOf, buffers)
+    const arrayAddress = (name: string): number => {
+      if (name === 'parameter' || name === 'gradient' || name === 'evaluation') return memory[name]
+      return scratch.get(name) ?? memory.arrays.get(name.slice('slot:'.length))!.address
+    }
+    for (const [key, offset] of layout.keys()) {
+      const [kind, name] = [key.slice(0, key.indexOf(':')), key.slice(key.indexOf(':') + 1)]
+      if (kind === 'number') word(offset, memory.numbers.get(name) ?? this.shared.get(name)!)
+      else if (kind === 'total') word(offset, this.total(name))
+      else if (!['geometry', 'partial', 'foreign'].includes(kind)) word(offset, arrayAddress(key))
+    }
+    const loopItems = plan.loops.map((loop, loopIndex) => {
+      const kernel = this.kernels.indices[index]!.get(loopName(loopIndex))!
+      return this.loopItems(loop, loopIndex, layout, dimensionsOf, word, kernel, entry)
+    })
+    const matrixItems = plan.matrices.map(({ node, operands, result }) => {
+      const addresses = [...operands, result].map(arrayAddress)
+      return node.operation === 'transpose'
+        ? this.transposeItems(addresses, dimensionsOf(node))
+        : this.productItems(addresses, dimensionsOf(node), dimensionsOf(node.inputs[0]!)[2])
+    })
+    const telemetry = new Map(
+      plan.scalarOutputs.flatMap(({ target, node }) =>
+        target.kind === 'telemetry' ? [[target.name as string, scalars + scalarOffset(plan, node)] as const] : [],
+      ),
+    )
+    return {
+      plan,
+      kernels: this.kernels.indices[index]!,
+      entry,
+      hostArguments,
+      scalars,
+      evaluator: new HostEvaluator(plan.hostArguments.map(ownNode)),
+      loopItems,
+      matrixItems,
+      scalarOf: (name) => telemetry.get(name),
+    }
+  }
+
+  private placeScratch(
+    plan: Plan,
+    dimensionsOf: (node: Node) => Dimensions,
+    buffers: { address: number; elements: number }[],
+  ): Map<string, number> {
+    const addresses = new Map<string, number>()
+    const free = buffers.map((buffer) => ({ ...buffer, until: -1 }))
+    for (const array of [...plan.scratch].sort((a, b) => a.from - b.from)) {
+      const elements = sizeOf(dimensionsOf(array.node))
+      const fitting = free.filter((buffer) => buffer.until < array.from && buffer.elements >= elements)
+      let chosen = fitting.sort((a, b) => a.elements - b.elements)[0]
+      if (!chosen) {
+        const buffer = { address: this.layout.reserveArray(elements), elements }
+        buffers.push(buffer)
+        chosen = { ...buffer, until: -1 }
+        free.push(chosen)
+      }
+      chosen.until = array.to
+      addresses.set(array.name, chosen.address)
+    }
+    return addresses
+  }
+
+  private loopItems(
+    loop: Loop,
+    index: number,
+    layout: EntryLayout,
+    dimensionsOf: (node: Node) => Dimensions,
+    word: (offset: number, value: number) => void,
+    kernel: number,
+    entry: number,
+  ): Item[] {
+    const items: Item[] = []
+    let slices = 0
+    const add = (first: number, last: number) => items.push({ kernel, entry, first, last, chunk: items.length })
+    if (loop.view) {
+      const [batch, rows, columns] = normalizeView(dimensionsOf(loop.view))
+      const perSlice = Math.max(1, Math.min(rows, Math.floor(chunkElements / Math.max(columns, 1))))
+      const slicesPerBatch = columns === 0 ? 0 : Math.ceil(rows / perSlice)
+      slices = batch * slicesPerBatch
+      const together = Math.max(1, Math.floor(chunkElements / Math.max(1, perSlice * columns)))
+      for (let first = 0; first < slices; first += together) add(first, Math.min(first + together, slices))
+      const geometry = layout.offset(geometryKey(index))
+      for (const [position, value] of [rows, columns, perSlice, Math.max(slicesPerBatch, 1)].entries()) {
+        word(geometry + 4 * position, value)
+      }
+      loop.body.forEach((instruction, position) => {
+        if (!isForeign(loop, instruction)) return
+        const [, foreignRows, foreignColumns] = normalizeView(dimensionsOf(instruction.to!))
+        word(layout.offset(foreignKey(index, position)), foreignRows)
+        word(layout.offset(foreignKey(index, position)) + 4, foreignColumns)
+      })
+    } else {
+      const size = sizeOf(dimensionsOf(loop.domain))
+      for (let first = 0; first < size; first += chunkElements) add(first, Math.min(first + chunkElements, size))
+    }
+    loop.reductions.forEach(({ node }, reduction) => {
+      const columnwise = isColumnReduction(node)
+      const count = columnwise ? slices : items.length
+      const numbers = columnwise ? slices * dimensionsOf(node)[2] : count
+      const offset = layout.offset(partialKey(index, reduction))
+      word(offset, this.layout.reserve(8 * numbers))
+      word(offset + 4, count)
+    })
+    return items
+  }
+
+  private transposeItems([input, result]: number[], [batch, rows, columns]: Dimensions): Item[] {
+    const entry = this.entry([input!, result!, rows, columns])
+    const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
+    return split(batch * rows, perItem).map(([first, last]) => ({
+      kernel: library.transpose,
+      entry,
+      first,
+      last,
+      chunk: 0,
+    }))
+  }
+
+  private productItems([left, right, result]: number[], [batch, rows, columns]: Dimensions, inner: number): Item[] {
+    const packing = 4 * stripColumns * Math.max(inner, 1)
+    return split(batch * rows, this.threads > 1 ? productRows : batch * rows).map(([first, last]) => {
+      const entry = this.entry([left!, right!, result!, rows, inner, columns, 0])
+      if (this.threads > 1) this.words.push({ address: entry + 24, value: this.layout.reserve(packing) })
+      else {
+        this.packing = Math.max(this.packing, packing)
+        this.packingUsers.push(entry + 24)
+      }
+      return { kernel: library.matmul, entry, first, last, chunk: 0 }
+    })
+  }
+
+  private entry(values: readonly number[]): number {
+    const address = this.layout.reserve(4 * values.length)
+    for (const [index, value] of values.entries()) this.words.push({ address: address + 4 * index, value })
+    return address
+  }
+
+  private total(key: string): number {
+    const known = this.totals.get(key)
+    if (known !== undefined) return known
+    const address = this.layout.reserve(8)
+    this.totals.set(key, address)
+    return address
+  }
+
+  /** Room for the longest work list, its rounds and the pointers of sums over tensors. */
+  private reserveLists(prepared: readonly ReadonlyMap<Program, Prepared>[]): ListRegions {
+    let items = this.totals.size
+    let rounds = 4
+    for (const programs of prepared) {
+      let most = 0
+      for (const { plan, loopItems, matrixItems, kernels } of programs.values()) {
+        most = Math.max(most, loopItems.flat().length + matrixItems.flat().length + kernels.size)
+        rounds = Math.max(rounds, 6 * plan.levels + 4)
+      }
+      items += most
+    }
+    const finite = this.tensors.reduce((count, { size }) => count + Math.ceil(size / chunkElements), 0)
+    return {
+      items: this.layout.reserve(itemBytes * (items + 1)),
+      rounds: this.layout.reserve(8 * rounds),
+      counters: this.layout.reserve(4 * rounds),
+      totals: this.layout.reserve(this.totals.size * (8 + 4 * this.tensors.length)),
+      finite: this.layout.reserve(itemBytes * (finite + 1)),
+    }
+  }
+}
+
+interface ListRegions {
+  readonly items: number
+  readonly rounds: number
+  readonly counters: number
+  readonly totals: number
+  readonly finite: number
+}
+
+function split(count: number, perPart: number): [number, number][] {
+  const parts: [number, number][] = []
+  for (let first = 0; first < count; first += perPart) parts.push([first, Math.min(first + perPart, count)])
+  return parts
+}
+
+/** A work list as words, ready to be copied into the memory. */
+interface WorkList {
+  readonly items: Int32Array
+  /** First item and number of items of each round. */
+  readonly rounds: readonly (readonly [number, number])[]
+  readonly totals: Int32Array
+}
+
+/** How many work lists are kept: one for every recent combination of tensors and programs. */
+const keptLists = 16
+
+class WasmInstance implements BackendInstance {
+  readonly parameters: readonly Float32Array[]
+  readonly gradients: readonly Float32Array[]
+  private readonly words: Int32Array
+  private readonly numbers: Float64Array
+  private readonly lists = new Map<string, WorkList>()
+  private current: WorkList | undefined
+  private readonly last = new Map<number, Prepared>()
+  private readonly memory: WebAssembly.Memory
+  private readonly runKernels: (address: number, count: number) => void
+  private readonly workers: Threads | undefined
+  private readonly threads: number
+  private readonly block: number
+  private readonly tensors: readonly TensorMemory[]
+  private readonly prepared: readonly ReadonlyMap<Program, Prepared>[]
+  private readonly regions: ListRegions
+  private readonly shared: ReadonlyMap<string, number>
+  private readonly totals: ReadonlyMap<string, number>
+
+  constructor(
+    memory: WebAssembly.Memory,
+    run: (address: number, count: number) => void,
+    workers: Threads | undefined,
+    threads: number,
+    block: number,
+    tensors: readonly TensorMemory[],
+    prepared: readonly ReadonlyMap<Program, Prepared>[],
+    regions: ListRegions,
+    shared: ReadonlyMap<string, number>,
+    totals: ReadonlyMap<string, number>,
+  ) {
+    this.memory = memory
+    this.runKernels = run
+    this.workers = workers
+    this.threads = threads
+    this.block = block
+    this.tensors = tensors
+    this.prepared = prepared
+    this.regions = regions
+    this.shared = shared
+    this.totals = totals
+    this.words = new Int32Array(memory.buffer)
+    this.numbers = new Float64Array(memory.buffer)
+    this.parameters = tensors.map(({ parameter, size }) => this.floats(parameter, size))
+    this.gradients = tensors.map(({ gradient, size }) => this.floats(gradient, size))
+  }
+
+  slotArray(tensor: number, key: string): Float32Array {
+    const { address, size } = this.tensors[tensor]!.arrays.get(key)!
+    return this.floats(address, size)
+  }
+
+  readScalar(tensor: number, key: string): number {
+    return this.numbers[this.scalarAddress(tensor, key) / 8]!
+  }
+
+  writeScalar(tensor: number, key: string, value: number): void {
+    this.numbers[this.scalarAddress(tensor, key) / 8] = value
+  }
+
+  findNonFinite(tensors: readonly number[]): number[] {
+    const items: Item[] = []
+    for (const index of tensors) {
+      const { finiteEntry, flag, size } = this.tensors[index]!
+      this.words[flag / 4] = 0
+      for (const [first, last] of split(size, chunkElements)) {
+        items.push({ kernel: library.checkFinite, entry: finiteEntry, first, last, chunk: 0 })
+      }
+    }
+    this.words.set(encodeItems(items), this.regions.finite / 4)
+    this.execute(this.regions.finite, items.length, [[0, items.length]])
+    return tensors.filter((index) => this.words[this.tensors[index]!.flag / 4] !== 0)
+  }
+
+  run(work: readonly Work[]): void {
+    const ready = work.map(({ tensor, program }) => this.prepared[tensor]!.get(program)!)
+    work.forEach(({ tensor, environment }, index) => {
+      const { evaluator, hostArguments } = ready[index]!
+      evaluator.evaluate(environment, this.numbers, hostArguments / 8)
+      this.last.set(tensor, ready[index]!)
+    })
+    const list = this.listFor(work, ready)
+    if (list !== this.current) this.loadList(list)
+    this.execute(this.regions.items, list.items.length / 5, list.rounds)
+  }
+
+  telemetry(tensor: number, name: TelemetryName): number | undefined {
+    const address = this.last.get(tensor)?.scalarOf(name)
+    return address === undefined ? undefined : this.numbers[address / 8]!
+  }
+
+  evaluate(work: readonly Work[]): Float32Array[] {
+    if (work.length > 0) this.run(work)
+    return work.map(({ tensor }) => {
+      const { evaluation, size } = this.tensors[tensor]!
+      return this.floats(evaluation, size).slice()
+    })
+  }
+
+  dispose(): void {
+    this.workers?.terminate()
+  }
+
+  private floats(address: number, size: number): Float32Array {
+    return new Float32Array(this.memory.buffer, address, size)
+  }
+
+  private scalarAddress(tensor: number, key: string): number {
+    return this.tensors[tensor]!.numbers.get(key) ?? this.shared.get(key)!
+  }
+
+  private execute(items: number, count: number, rounds: WorkList['rounds']): void {
+    if (!this.workers) {
+      this.runKernels(items, count)
+      return
+    }
+    const { words, block, regions } = this
+    rounds.forEach(([first, length], index) => {
+      words[regions.rounds / 4 + 2 * index] = first
+      words[regions.rounds / 4 + 2 * index + 1] = length
+      words[regions.counters / 4 + index] = 0
+    })
+    const set = (field: keyof typeof control, value: number) => {
+      words[(block + control[field]) / 4] = value
+    }
+    set('rounds', regions.rounds)
+    set('roundCount', rounds.length)
+    set('items', items)
+    set('threads', this.threads)
+    set('counters', regions.counters)
+    set('base', Atomics.load(words, (block + control.arrived) / 4))
+    this.workers.start()
+    this.runKernels(block, maySleep() ? 1 : 0)
+  }
+
+  private listFor(work: readonly Work[], ready: readonly Prepared[]): WorkList {
+    const key = ready.map(({ entry }) => entry).join()
+    const known = this.lists.get(key)
+    if (known) return known
+    const list = this.buildList(work, ready)
+    if (this.lists.size >= keptLists) this.lists.delete(this.lists.keys().next().value!)
+    this.lists.set(key, list)
+    return list
+  }
+
+  private loadList(list: WorkList): void {
+    this.words.set(list.items, this.regions.items / 4)
+    this.words.set(list.totals, this.regions.totals / 4)
+    this.current = list
+  }
+
+  private buildList(work: readonly Work[], ready: readonly Prepared[]): WorkList {
+    const rounds: { items: { tensor: number; item: Item }[]; together: boolean }[] = []
+    const totals: number[] = []
+    const single = (prepared: Prepared, name: string): Item[] => {
+      const kernel = prepared.kernels.get(name)
+      return kernel === undefined ? [] : [{ kernel, entry: prepared.entry, first: 0, last: 0, chunk: 0 }]
+    }
+    const round = (itemsOf: (prepared: Prepared) => readonly Item[]) => {
+      const items = ready.flatMap((prepared, index) =>
+        itemsOf(prepared).map((item) => ({ tensor: work[index]!.tensor, item })),
+      )
+      if (items.length > 0) rounds.push({ items, together: false })
+    }
+    const levels = ready.reduce((most, { plan }) => Math.max(most, plan.levels), 0)
+    for (let level = 0; level < levels; level++) {
+      round((prepared) => single(prepared, combineName(level)))
+      const sums = this.totalItems(ready, level, totals)
+      if (sums.length > 0) rounds.push({ items: sums.map((item) => ({ tensor: -1, item })), together: true })
+      round((prepared) => single(prepared, scalarsName(level)))
+      round(({ plan, loopItems }) =>
+        loopItems.flatMap((items, index) => (plan.loops[index]!.level === level ? items : [])),
+      )
+      round(({ plan, matrixItems }) =>
+        matrixItems.flatMap((items, index) => (plan.matrices[index]!.level === level ? items : [])),
+      )
+    }
+    round((prepared) => single(prepared, commitName(false)))
+    const committed = new Set<string>()
+    const shared = ready.flatMap((prepared) => {
+      const keys = prepared.plan.scalarOutputs.flatMap(({ target, node }) =>
+        target.kind === 'slot' && node.space === 'global' ? [target.key] : [],
+      )
+      // Every tensor computes the same shared state; the first one stores it.
+      const fresh = keys.some((key) => !committed.has(key))
+      for (const key of keys) committed.add(key)
+      return fresh ? single(prepared, commitName(true)) : []
+    })
+    if (shared.length > 0) rounds.push({ items: shared.map((item) => ({ tensor: -1, item })), together: true })
+    return this.workers ? inRounds(rounds, totals) : byTensor(rounds, totals)
+  }
+
+  /** One item for every sum over tensors that becomes known at this level. */
+  private totalItems(ready: readonly Prepared[], level: number, words: number[]): Item[] {
+    const parts = new Map<string, number[]>()
+    for (const { plan, scalars } of ready) {
+      for (const step of plan.scalars) {
+        const { node } = step
+        if (step.level !== level || node.operation !== 'reduce' || node.space !== 'global') continue
+        const key = node.attributes.key!
+        parts.set(key, [...(parts.get(key) ?? []), scalars + scalarOffset(plan, node)])
+      }
+    }
+    return [...parts].map(([key, addresses]) => {
+      const entry = this.regions.totals + 4 * words.length
+      words.push(this.totals.get(key)!, addresses.length, ...addresses)
+      return { kernel: library.sumTotals, entry, first: 0, last: 0, chunk: 0 }
+    })
+  }
+}
+
+function encodeItems(items: readonly Item[]): Int32Array {
+  const words = new Int32Array(5 * items.length)
+  items.forEach(({ kernel, entry, first, last, chunk }, index) => {
+    words.set([kernel, entry, first, last, chunk], 5 * index)
+  })
+  return words
+}
+
+type Rounds = readonly {
+  readonly items: readonly { readonly tensor: number; readonly item: Item }[]
+  readonly together: boolean
+}[]
+
+/** For several threads: round by round, all tensors side by side. */
+function inRounds(rounds: Rounds, totals: readonly number[]): WorkList {
+  const bounds: [number, number][] = []
+  const items: Item[] = []
+  for (const round of rounds) {
+    bounds.push([items.length, round.items.length])
+    items.push(...round.items.map(({ item }) => item))
+  }
+  return { items: encodeItems(items), rounds: bounds, totals: Int32Array.from(totals) }
+}
+
+/** For one thread: tensor by tensor between sums over all tensors, so that a tensor's later passes find it in the cache. */
+function byTensor(rounds: Rounds, totals: readonly number[]): WorkList {
+  const items: Item[] = []
+  const waiting = new Map<number, Item[]>()
+  const flush = () => {
+    for (const list of waiting.values()) items.push(...list)
+    waiting.clear()
+  }
+  for (const round of rounds) {
+    if (round.together) flush()
+    for (const { tensor, item } of round.items) {
+      const list = waiting.get(tensor) ?? []
+      waiting.set(tensor, list)
+      list.push(item)
+    }
+    if (round.together) flush()
+  }
+  flush()
+  return { items: encodeItems(items), rounds: [[0, items.length]], totals: Int32Array.from(totals) }
+}

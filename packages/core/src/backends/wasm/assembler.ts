@@ -1,0 +1,301 @@
+/** A small WebAssembly assembler: instructions by name in, bytes and readable text out. */
+
+export type ValueType = 'i32' | 'f32' | 'f64' | 'v128'
+
+const typeCodes: Record<ValueType, number> = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b }
+const emptyBlock = 0x40
+
+/** Instructions without immediates. A code above 0xff has a prefix byte, then the rest as LEB128. */
+const plain = {
+  else: 0x05,
+  end: 0x0b,
+  return: 0x0f,
+  select: 0x1b,
+  'i32.eqz': 0x45,
+  'i32.eq': 0x46,
+  'i32.ne': 0x47,
+  'i32.lt_u': 0x49,
+  'i32.gt_u': 0x4b,
+  'i32.le_u': 0x4d,
+  'i32.ge_u': 0x4f,
+  'f32.eq': 0x5b,
+  'f32.ne': 0x5c,
+  'f32.lt': 0x5d,
+  'f32.le': 0x5f,
+  'f64.eq': 0x61,
+  'f64.ne': 0x62,
+  'f64.lt': 0x63,
+  'f64.le': 0x65,
+  'i32.add': 0x6a,
+  'i32.sub': 0x6b,
+  'i32.mul': 0x6c,
+  'i32.div_u': 0x6e,
+  'i32.rem_u': 0x70,
+  'i32.and': 0x71,
+  'i32.or': 0x72,
+  'i32.shl': 0x74,
+  'f32.abs': 0x8b,
+  'f32.sqrt': 0x91,
+  'f32.add': 0x92,
+  'f32.sub': 0x93,
+  'f32.mul': 0x94,
+  'f32.div': 0x95,
+  'f64.abs': 0x99,
+  'f64.sqrt': 0x9f,
+  'f64.add': 0xa0,
+  'f64.sub': 0xa1,
+  'f64.mul': 0xa2,
+  'f64.div': 0xa3,
+  'f32.demote_f64': 0xb6,
+  'f64.promote_f32': 0xbb,
+  'f32x4.splat': 0xfd13,
+  'f32x4.eq': 0xfd41,
+  'f32x4.ne': 0xfd42,
+  'f32x4.lt': 0xfd43,
+  'f32x4.le': 0xfd45,
+  'v128.not': 0xfd4d,
+  'v128.and': 0xfd4e,
+  'v128.or': 0xfd50,
+  'v128.bitselect': 0xfd52,
+  'v128.any_true': 0xfd53,
+  'f64x2.promote_low_f32x4': 0xfd5f,
+  'f32x4.abs': 0xfde0,
+  'f32x4.sqrt': 0xfde3,
+  'f32x4.add': 0xfde4,
+  'f32x4.sub': 0xfde5,
+  'f32x4.mul': 0xfde6,
+  'f32x4.div': 0xfde7,
+  'f32x4.pmin': 0xfdea,
+  'f32x4.pmax': 0xfdeb,
+  'f64x2.add': 0xfdf0,
+  'f64x2.mul': 0xfdf2,
+} as const
+
+/** Loads and stores: code and natural alignment exponent. Arrays may be unaligned, so SIMD promises 4 bytes only. */
+const memory = {
+  'i32.load': [0x28, 2],
+  'f32.load': [0x2a, 2],
+  'f64.load': [0x2b, 3],
+  'i32.store': [0x36, 2],
+  'f32.store': [0x38, 2],
+  'f64.store': [0x39, 3],
+  'v128.load': [0xfd00, 2],
+  'v128.load32_splat': [0xfd09, 2],
+  'v128.store': [0xfd0b, 2],
+  'memory.atomic.notify': [0xfe00, 2],
+  'memory.atomic.wait32': [0xfe01, 2],
+  'i32.atomic.load': [0xfe10, 2],
+  'i32.atomic.store': [0xfe17, 2],
+  'i32.atomic.rmw.add': [0xfe1e, 2],
+} as const
+
+export type PlainInstruction = keyof typeof plain
+export type MemoryInstruction = keyof typeof memory
+
+function unsigned(value: number): number[] {
+  const bytes: number[] = []
+  let rest = value >>> 0
+  do {
+    const low = rest & 0x7f
+    rest >>>= 7
+    bytes.push(rest === 0 ? low : low | 0x80)
+  } while (rest !== 0)
+  return bytes
+}
+
+function signed(value: number): number[] {
+  const bytes: number[] = []
+  let rest = value | 0
+  for (;;) {
+    const low = rest & 0x7f
+    rest >>= 7
+    if ((rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)) {
+      bytes.push(low)
+      return bytes
+    }
+    bytes.push(low | 0x80)
+  }
+}
+
+function opcode(code: number): number[] {
+  return code > 0xff ? [code >> 8, ...unsigned(code & 0xff)] : [code]
+}
+
+/** A local variable of a function. */
+export interface Local {
+  readonly index: number
+  readonly type: ValueType
+}
+
+/** One function being written. Every method appends one instruction. */
+export class FunctionBuilder {
+  readonly name: string
+  readonly parameters: readonly Local[]
+  readonly lines: string[] = []
+  private readonly code: number[] = []
+  private readonly locals: Local[] = []
+  private depth = 1
+
+  constructor(name: string, parameters: readonly ValueType[]) {
+    this.name = name
+    this.parameters = parameters.map((type, index) => ({ index, type }))
+  }
+
+  local(type: ValueType): Local {
+    const local = { index: this.parameters.length + this.locals.length, type }
+    this.locals.push(local)
+    return local
+  }
+
+  get(local: Local): this {
+    return this.push(`local.get ${local.index}`, 0x20, ...unsigned(local.index))
+  }
+
+  set(local: Local): this {
+    return this.push(`local.set ${local.index}`, 0x21, ...unsigned(local.index))
+  }
+
+  tee(local: Local): this {
+    return this.push(`local.tee ${local.index}`, 0x22, ...unsigned(local.index))
+  }
+
+  i32(value: number): this {
+    return this.push(`i32.const ${value}`, 0x41, ...signed(value))
+  }
+
+  i64(value: number): this {
+    return this.push(`i64.const ${value}`, 0x42, ...signed(value))
+  }
+
+  f32(value: number): this {
+    return this.push(`f32.const ${value}`, 0x43, ...new Uint8Array(Float32Array.of(value).buffer))
+  }
+
+  f64(value: number): this {
+    return this.push(`f64.const ${value}`, 0x44, ...new Uint8Array(Float64Array.of(value).buffer))
+  }
+
+  zeroVector(): this {
+    return this.push('v128.const i32x4 0 0 0 0', 0xfd, 0x0c, ...new Array<number>(16).fill(0))
+  }
+
+  op(...names: PlainInstruction[]): this {
+    for (const name of names) {
+      if (name === 'end' || name === 'else') this.depth--
+      this.push(name, ...opcode(plain[name]))
+      if (name === 'else') this.depth++
+    }
+    return this
+  }
+
+  at(name: MemoryInstruction, offset = 0): this {
+    const [code, align] = memory[name]
+    return this.push(offset === 0 ? name : `${name} offset=${offset}`, ...opcode(code), align, ...unsigned(offset))
+  }
+
+  /** The upper two floats moved to the lower half; takes the vector twice. */
+  upperHalf(): this {
+    const lanes = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15]
+    return this.push(`i8x16.shuffle ${lanes.join(' ')}`, 0xfd, 0x0d, ...lanes)
+  }
+
+  extract(type: 'f32x4' | 'f64x2', lane: number): this {
+    return this.push(`${type}.extract_lane ${lane}`, 0xfd, type === 'f32x4' ? 0x1f : 0x21, lane)
+  }
+
+  /** Sets `[address, address + length)` to a byte; takes address, byte and length from the stack. */
+  fill(): this {
+    return this.push('memory.fill', 0xfc, 0x0b, 0x00)
+  }
+
+  if(body: () => void): this {
+    return this.structure('if', 0x04, body)
+  }
+
+  /** Repeats the body as long as it ends with `continueIf`. */
+  loop(body: () => void): this {
+    return this.structure('loop', 0x03, body)
+  }
+
+  block(body: () => void): this {
+    return this.structure('block', 0x02, body)
+  }
+
+  /** Branches to the `depth`-th enclosing structure if the value on the stack is not zero. */
+  branchIf(depth: number): this {
+    return this.push(`br_if ${depth}`, 0x0d, ...unsigned(depth))
+  }
+
+  branch(depth: number): this {
+    return this.push(`br ${depth}`, 0x0c, ...unsigned(depth))
+  }
+
+  /** Calls through the table; takes the arguments, then the index, from the stack. */
+  callIndirect(type: number): this {
+    return this.push(`call_indirect (type ${type})`, 0x11, ...unsigned(type), 0x00)
+  }
+
+  body(): number[] {
+    const locals = this.locals.map(({ type }) => [1, typeCodes[type]])
+    const content = [...unsigned(locals.length), ...locals.flat(), ...this.code, plain.end]
+    return [...unsigned(content.length), ...content]
+  }
+
+  text(): string {
+    const parameters = this.parameters.map(({ type }) => type).join(' ')
+    const locals = this.locals.map(({ type }) => type).join(' ')
+    const head = `(func $${this.name} (param ${parameters})${locals ? ` (local ${locals})` : ''}`
+    return `${[head, ...this.lines].join('\n')})`
+  }
+
+  private structure(name: string, code: number, body: () => void): this {
+    this.push(name, code, emptyBlock)
+    this.depth++
+    body()
+    this.depth--
+    return this.push('end', plain.end)
+  }
+
+  private push(text: string, ...bytes: number[]): this {
+    for (const byte of bytes) this.code.push(byte)
+    this.lines.push('  '.repeat(this.depth) + text)
+    return this
+  }
+}
+
+/** The signature of every kernel function: `(entry, first, last, chunk)`. */
+export const kernelParameters: readonly ValueType[] = ['i32', 'i32', 'i32', 'i32']
+
+/**
+ * A module of kernel functions, all in one table, and a driver that is exported. The memory is imported as `env.memory`.
+ */
+export function assembleModule(
+  kernels: readonly FunctionBuilder[],
+  driver: FunctionBuilder,
+  shared: boolean,
+): Uint8Array<ArrayBuffer> {
+  const functions = [...kernels, driver]
+  const section = (id: number, content: number[]) => [id, ...unsigned(content.length), ...content]
+  const text = (value: string) => [...unsigned(value.length), ...[...value].map((char) => char.charCodeAt(0))]
+  const functionType = (parameters: readonly ValueType[]) => [
+    0x60,
+    ...unsigned(parameters.length),
+    ...parameters.map((type) => typeCodes[type]),
+    0,
+  ]
+  const types = [...functionType(kernelParameters), ...functionType(driver.parameters.map(({ type }) => type))]
+  const limits = shared ? [0x03, 0, ...unsigned(65536)] : [0x00, 0]
+  const count = unsigned(kernels.length)
+  const bodies = functions.flatMap((builder) => builder.body())
+  const bytes = [
+    [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    section(1, [2, ...types]),
+    section(2, [1, ...text('env'), ...text('memory'), 0x02, ...limits]),
+    section(3, [...unsigned(functions.length), ...kernels.map(() => 0), 1]),
+    section(4, [1, 0x70, 0x00, ...count]),
+    section(7, [1, ...text('run'), 0x00, ...unsigned(kernels.length)]),
+    section(9, [1, 0x00, 0x41, 0x00, plain.end, ...count, ...kernels.flatMap((_, index) => unsigned(index))]),
+    section(10, [...unsigned(functions.length), ...bodies]),
+  ]
+  return new Uint8Array(bytes.flat())
+}

@@ -1,0 +1,880 @@
+/** The code generator: turns the loops and scalars of a Plan into kernel functions. */
+
+import type { Dimensions, Node } from '../../program/graph.ts'
+import { type ArrayName, type Instruction, type Loop, normalizeView, type Plan } from '../../program/plan.ts'
+import { FunctionBuilder, kernelParameters, type Local, type PlainInstruction } from './assembler.ts'
+
+/**
+ * The layout of an entry: the block of 32-bit words that tells a kernel where one tensor's arrays and numbers are and
+ * how large its loops run. It depends on the plan alone, so that tensors of different size share kernels.
+ */
+export class EntryLayout {
+  /** Where the host arguments begin (float64 each, in the order of `plan.hostArguments`). */
+  readonly hostArguments = 0
+  /** Where the scalars begin (float64 each, in the order of `plan.scalars`). */
+  readonly scalars = 4
+  readonly bytes: number
+  private readonly words = new Map<string, number>()
+
+  constructor(plan: Plan) {
+    const add = (key: string, count = 1) => {
+      if (this.words.has(key)) return
+      this.words.set(key, this.next)
+      this.next += 4 * count
+    }
+    for (const loop of plan.loops) {
+      for (const { array } of [...loop.body, ...loop.stores]) if (array !== undefined) add(array)
+      for (const { node } of loop.reductions) if (node.space === 'array') add(producedArray(plan, node))
+    }
+    plan.loops.forEach((loop, index) => {
+      if (loop.view) add(geometryKey(index), 4)
+      loop.reductions.forEach((_, reduction) => {
+        add(partialKey(index, reduction), 2)
+      })
+      loop.body.forEach((instruction, position) => {
+        if (isForeign(loop, instruction)) add(foreignKey(index, position), 2)
+      })
+    })
+    for (const node of plan.program.nodes) {
+      if (node.operation === 'slot' && (node.space === 'tensor' || node.space === 'global'))
+        add(numberKey(node.attributes.key!))
+      if (node.operation === 'reduce' && node.space === 'global') add(totalKey(node.attributes.key!))
+    }
+    for (const { target } of plan.scalarOutputs) if (target.kind === 'slot') add(numberKey(target.key))
+    this.bytes = this.next
+  }
+
+  private next = 8
+
+  offset(key: string): number {
+    const offset = this.words.get(key)
+    if (offset === undefined) throw new Error(`no word for ${key} in the entry`)
+    return offset
+  }
+
+  keys(): IterableIterator<[string, number]> {
+    return this.words.entries()
+  }
+}
+
+/** Rows, columns, rows per slice and slices per batch of a loop that follows rows. */
+export const geometryKey = (loop: number) => `geometry:${loop}`
+/** Where the partial results of a reduction lie, and how many there are. */
+export const partialKey = (loop: number, reduction: number) => `partial:${loop}:${reduction}`
+/** Rows and columns of a broadcast that does not follow the loop's own. */
+export const foreignKey = (loop: number, position: number) => `foreign:${loop}:${position}`
+/** A pointer to a number kept as state. */
+export const numberKey = (key: string) => `number:${key}`
+/** A pointer to a sum over all tensors. */
+export const totalKey = (key: string) => `total:${key}`
+
+export function producedArray(plan: Plan, node: Node): ArrayName {
+  return plan.scratch.find((array) => array.node === node)!.name
+}
+
+/** Reductions that leave one number per column: each slice of rows keeps its own partial sums. */
+export function isColumnReduction(node: Node): boolean {
+  return node.space === 'array' && node.attributes.axis === 'rows' && node.inputs[0]!.dimensions[2] !== 1
+}
+
+export function isForeign(loop: Loop, instruction: Instruction): boolean {
+  if (instruction.operation !== 'broadcast') return false
+  const [a, b] = [instruction.to!.dimensions, loop.view!.dimensions]
+  return a[0] !== b[0] || a[1] !== b[1] || a[2] !== b[2]
+}
+
+/** How a broadcast operand repeats within the rows and columns of the loop. */
+interface Repeat {
+  readonly byBatch: boolean
+  readonly byRow: boolean
+  readonly byColumn: boolean
+}
+
+function repeatOf(instruction: Instruction): Repeat {
+  const to = instruction.to!.dimensions
+  const from: Dimensions =
+    to[2] === 1 ? [1, instruction.from!.dimensions[0], instruction.from!.dimensions[1]] : instruction.from!.dimensions
+  return { byBatch: from[0] > 1, byRow: from[1] > 1, byColumn: from[2] > 1 }
+}
+
+const vectorOperations: Partial<Record<Instruction['operation'], PlainInstruction>> = {
+  add: 'f32x4.add',
+  subtract: 'f32x4.sub',
+  multiply: 'f32x4.mul',
+  divide: 'f32x4.div',
+  maximum: 'f32x4.pmax',
+  minimum: 'f32x4.pmin',
+  absolute: 'f32x4.abs',
+  squareRoot: 'f32x4.sqrt',
+  equal: 'f32x4.eq',
+  less: 'f32x4.lt',
+  lessOrEqual: 'f32x4.le',
+  and: 'v128.and',
+  not: 'v128.not',
+}
+
+function scalarOperations(type: 'f32' | 'f64'): Partial<Record<Instruction['operation'], PlainInstruction>> {
+  return {
+    add: `${type}.add`,
+    subtract: `${type}.sub`,
+    multiply: `${type}.mul`,
+    divide: `${type}.div`,
+    absolute: `${type}.abs`,
+    squareRoot: `${type}.sqrt`,
+    equal: `${type}.eq`,
+    less: `${type}.lt`,
+    lessOrEqual: `${type}.le`,
+    and: 'i32.and',
+    not: 'i32.eqz',
+  }
+}
+
+const masks = new Set<Instruction['operation']>(['equal', 'less', 'lessOrEqual', 'and', 'not', 'stride'])
+
+/** Emits an elementwise operation on scalars of one type; the operands are locals. */
+function emitScalar(
+  f: FunctionBuilder,
+  type: 'f32' | 'f64',
+  operation: Instruction['operation'],
+  inputs: readonly Local[],
+): void {
+  const [a, b, c] = inputs as [Local, Local, Local]
+  const constant = (value: number) => (type === 'f32' ? f.f32(value) : f.f64(value))
+  const simple = scalarOperations(type)[operation]
+  if (simple) {
+    for (const input of inputs) f.get(input)
+    f.op(simple)
+  } else if (operation === 'maximum') f.get(b).get(a).get(a).get(b).op(`${type}.lt`, 'select')
+  else if (operation === 'minimum') f.get(b).get(a).get(b).get(a).op(`${type}.lt`, 'select')
+  else if (operation === 'select') f.get(b).get(c).get(a).op('select')
+  else if (operation === 'sign') {
+    constant(1)
+    constant(-1)
+    constant(0)
+    f.get(a)
+    constant(0)
+    f.op(`${type}.lt`, 'select')
+    constant(0)
+    f.get(a).op(`${type}.lt`, 'select')
+  } else throw new Error(`no scalar code for ${operation}`)
+}
+
+/** Vectors per turn of the main loop. */
+const unroll = 4
+
+/** The kernel functions of one plan, by the names the scheduler uses. */
+export function generateKernels(plan: Plan, prefix: string): Map<string, FunctionBuilder> {
+  const layout = new EntryLayout(plan)
+  const kernels = new Map<string, FunctionBuilder>()
+  plan.loops.forEach((loop, index) => {
+    kernels.set(loopName(index), new LoopGenerator(plan, layout, loop, index, `${prefix}_loop_${index}`).generate())
+  })
+  for (let level = 0; level < plan.levels; level++) {
+    const combine = combinations(plan, level)
+    const scalars = plan.scalars.filter(
+      (step) => step.level === level && step.node.operation !== 'reduce' && step.node.operation !== 'slot',
+    )
+    const totals = plan.scalars.some(
+      (step) => step.level === level && step.node.operation === 'reduce' && step.node.space === 'global',
+    )
+    if (totals) {
+      if (combine.length > 0)
+        kernels.set(combineName(level), scalarFunction(plan, layout, `${prefix}_combine_${level}`, combine, []))
+      if (scalars.length > 0)
+        kernels.set(
+          scalarsName(level),
+          scalarFunction(
+            plan,
+            layout,
+            `${prefix}_scalars_${level}`,
+            [],
+            scalars.map((s) => s.node),
+          ),
+        )
+    } else if (combine.length + scalars.length > 0) {
+      const nodes = scalars.map((step) => step.node)
+      kernels.set(scalarsName(level), scalarFunction(plan, layout, `${prefix}_scalars_${level}`, combine, nodes))
+    }
+  }
+  for (const shared of [false, true]) {
+    const outputs = plan.scalarOutputs.filter(
+      ({ target, node }) => target.kind === 'slot' && (node.space === 'global') === shared,
+    )
+    if (outputs.length > 0)
+      kernels.set(commitName(shared), commitFunction(plan, layout, `${prefix}_${commitName(shared)}`, outputs))
+  }
+  return kernels
+}
+
+export const loopName = (index: number) => `loop:${index}`
+/** Sums the parts of reductions of a level that holds sums over all tensors. */
+export const combineName = (level: number) => `combine:${level}`
+export const scalarsName = (level: number) => `scalars:${level}`
+/** Moves new scalar state to where it is kept: of the tensor, or shared. */
+export const commitName = (shared: boolean) => (shared ? 'commitShared' : 'commit')
+
+interface Combination {
+  readonly loop: number
+  readonly reduction: number
+  readonly node: Node
+}
+
+/** The reductions whose loops ran in the level before. */
+function combinations(plan: Plan, level: number): Combination[] {
+  return plan.loops.flatMap((loop, index) =>
+    loop.level !== level - 1
+      ? []
+      : loop.reductions.flatMap(({ node }, reduction) => {
+          const inLoop = node.space === 'array' && !isColumnReduction(node)
+          return inLoop ? [] : [{ loop: index, reduction, node }]
+        }),
+  )
+}
+
+/** Emits the float64 value of a host, tensor or global scalar. */
+function emitNumber(f: FunctionBuilder, plan: Plan, layout: EntryLayout, node: Node): void {
+  const entry = f.parameters[0]!
+  const { key } = node.attributes
+  if (node.space === 'host') {
+    f.get(entry)
+      .at('i32.load', layout.hostArguments)
+      .at('f64.load', 8 * plan.hostArguments.indexOf(node))
+  } else if (node.operation === 'slot') {
+    f.get(entry)
+      .at('i32.load', layout.offset(numberKey(key!)))
+      .at('f64.load')
+  } else if (node.operation === 'reduce' && node.space === 'global') {
+    f.get(entry)
+      .at('i32.load', layout.offset(totalKey(key!)))
+      .at('f64.load')
+  } else {
+    f.get(entry).at('i32.load', layout.scalars).at('f64.load', scalarOffset(plan, node))
+    if (node.mask) f.f64(0).op('f64.ne')
+  }
+}
+
+export function scalarOffset(plan: Plan, node: Node): number {
+  return 8 * plan.scalars.findIndex((step) => step.node === node)
+}
+
+function scalarFunction(
+  plan: Plan,
+  layout: EntryLayout,
+  name: string,
+  combine: readonly Combination[],
+  nodes: readonly Node[],
+): FunctionBuilder {
+  const f = new FunctionBuilder(name, kernelParameters)
+  const entry = f.parameters[0]!
+  for (const combination of combine) {
+    if (combination.node.space === 'array') combineColumns(f, plan, layout, combination)
+    else combineNumber(f, plan, layout, combination)
+  }
+  const locals = new Map<Node, Local>()
+  const value = (node: Node): Local => {
+    const known = locals.get(node)
+    if (known) return known
+    const local = f.local(node.mask && node.space !== 'host' ? 'i32' : 'f64')
+    emitNumber(f, plan, layout, node)
+    f.set(local)
+    locals.set(node, local)
+    return local
+  }
+  const condition = (node: Node): Local => {
+    const local = value(node)
+    if (local.type === 'i32') return local
+    const truth = f.local('i32')
+    f.get(local).f64(0).op('f64.ne').set(truth)
+    return truth
+  }
+  for (const node of nodes) {
+    const logical = node.operation === 'and' || node.operation === 'not'
+    const inputs = node.inputs.map((input, index) =>
+      logical || (node.operation === 'select' && index === 0) ? condition(input) : value(input),
+    )
+    const local = f.local(node.mask ? 'i32' : 'f64')
+    emitScalar(f, 'f64', node.operation as Instruction['operation'], inputs)
+    f.set(local)
+    locals.set(node, local)
+    f.get(entry).at('i32.load', layout.scalars)
+    if (node.mask) f.f64(1).f64(0).get(local).op('select')
+    else f.get(local)
+    f.at('f64.store', scalarOffset(plan, node))
+  }
+  return f
+}
+
+/** Adds up (or takes the maximum of) the numbers that the chunks of a loop left, in order. */
+function combineNumber(
+  f: FunctionBuilder,
+  plan: Plan,
+  layout: EntryLayout,
+  { loop, reduction, node }: Combination,
+): void {
+  const entry = f.parameters[0]!
+  const [pointer, end, sum] = [f.local('i32'), f.local('i32'), f.local('f64')]
+  const word = layout.offset(partialKey(loop, reduction))
+  const maximum = node.attributes.kind === 'maximum'
+  f.get(entry).at('i32.load', word).tee(pointer)
+  f.get(entry)
+    .at('i32.load', word + 4)
+    .i32(8)
+    .op('i32.mul', 'i32.add')
+    .set(end)
+  f.f64(maximum ? Number.NEGATIVE_INFINITY : 0).set(sum)
+  f.get(pointer)
+    .get(end)
+    .op('i32.lt_u')
+    .if(() => {
+      f.loop(() => {
+        if (maximum) {
+          f.get(pointer).at('f64.load').get(sum).get(sum).get(pointer).at('f64.load').op('f64.lt', 'select')
+        } else f.get(sum).get(pointer).at('f64.load').op('f64.add')
+        f.set(sum)
+        f.get(pointer).i32(8).op('i32.add').tee(pointer).get(end).op('i32.lt_u').branchIf(0)
+      })
+    })
+  f.get(entry).at('i32.load', layout.scalars).get(sum).at('f64.store', scalarOffset(plan, node))
+}
+
+/** Adds up the partial sums of each column over the slices of its batch. */
+function combineColumns(
+  f: FunctionBuilder,
+  plan: Plan,
+  layout: EntryLayout,
+  { loop, reduction, node }: Combination,
+): void {
+  const entry = f.parameters[0]!
+  const geometry = layout.offset(geometryKey(loop))
+  const word = layout.offset(partialKey(loop, reduction))
+  const names = ['partial', 'columns', 'slices', 'stride', 'result', 'end', 'rowEnd', 'pointer', 'last'] as const
+  const local = Object.fromEntries(names.map((name) => [name, f.local('i32')])) as Record<(typeof names)[number], Local>
+  const sum = f.local('f64')
+  f.get(entry)
+    .at('i32.load', geometry + 4)
+    .set(local.columns)
+  f.get(entry)
+    .at('i32.load', geometry + 12)
+    .set(local.slices)
+  f.get(local.columns).i32(8).op('i32.mul').set(local.stride)
+  f.get(entry).at('i32.load', word).tee(local.partial)
+  f.get(entry)
+    .at('i32.load', word + 4)
+    .get(local.stride)
+    .op('i32.mul', 'i32.add')
+    .set(local.end)
+  f.get(entry)
+    .at('i32.load', layout.offset(producedArray(plan, node)))
+    .set(local.result)
+  f.get(local.partial)
+    .get(local.end)
+    .op('i32.lt_u')
+    .if(() => {
+      f.loop(() => {
+        f.get(local.partial).get(local.stride).op('i32.add').set(local.rowEnd)
+        f.loop(() => {
+          f.f64(0).set(sum)
+          f.get(local.partial).tee(local.pointer)
+          f.get(local.stride).get(local.slices).op('i32.mul', 'i32.add').set(local.last)
+          f.loop(() => {
+            f.get(sum).get(local.pointer).at('f64.load').op('f64.add').set(sum)
+            f.get(local.pointer).get(local.stride).op('i32.add').tee(local.pointer)
+            f.get(local.last).op('i32.lt_u').branchIf(0)
+          })
+          f.get(local.result).get(sum).op('f32.demote_f64').at('f32.store')
+          f.get(local.result).i32(4).op('i32.add').set(local.result)
+          f.get(local.partial).i32(8).op('i32.add').tee(local.partial).get(local.rowEnd).op('i32.lt_u').branchIf(0)
+        })
+        f.get(local.partial).get(local.stride).get(local.slices).i32(1).op('i32.sub', 'i32.mul', 'i32.add')
+        f.tee(local.partial).get(local.end).op('i32.lt_u').branchIf(0)
+      })
+    })
+}
+
+function commitFunction(
+  plan: Plan,
+  layout: EntryLayout,
+  name: string,
+  outputs: Plan['scalarOutputs'],
+): FunctionBuilder {
+  const f = new FunctionBuilder(name, kernelParameters)
+  const values = outputs.map(({ node }) => {
+    const local = f.local('f64')
+    emitNumber(f, plan, layout, node)
+    f.set(local)
+    return local
+  })
+  outputs.forEach(({ target }, index) => {
+    if (target.kind !== 'slot') return
+    f.get(f.parameters[0]!)
+      .at('i32.load', layout.offset(numberKey(target.key)))
+      .get(values[index]!)
+      .at('f64.store')
+  })
+  return f
+}
+
+/** Sums of one reduction while a loop runs: two float64 vectors per unrolled vector, and one for single elements. */
+interface Accumulator {
+  readonly node: Node
+  readonly registers: readonly number[]
+  readonly index: number
+  readonly vectors: Local[]
+  readonly single: Local
+  readonly kind: 'tensor' | 'row' | 'column'
+  /** `column`: where this row adds its elements. */
+  readonly pointer: Local | undefined
+}
+
+/** Writes the function of one loop. */
+class LoopGenerator {
+  private readonly f: FunctionBuilder
+  private readonly entry: Local
+  private readonly first: Local
+  private readonly last: Local
+  private readonly chunk: Local
+  private readonly pointers = new Map<ArrayName, Local>()
+  private readonly rowPointers = new Map<number, Local>()
+  private readonly vectors = new Map<number, Local>()
+  private readonly singles = new Map<number, Local>()
+  private readonly accumulators: Accumulator[]
+  private readonly remaining: Local
+  private readonly position: Local | undefined
+  private readonly plan: Plan
+  private readonly layout: EntryLayout
+  private readonly loop: Loop
+  private readonly index: number
+
+  constructor(plan: Plan, layout: EntryLayout, loop: Loop, index: number, name: string) {
+    this.plan = plan
+    this.layout = layout
+    this.loop = loop
+    this.index = index
+    this.f = new FunctionBuilder(name, kernelParameters)
+    const [entry, first, last, chunk] = this.f.parameters as [Local, Local, Local, Local]
+    this.entry = entry
+    this.first = first
+    this.last = last
+    this.chunk = chunk
+    this.remaining = this.f.local('i32')
+    this.position = loop.elementwise ? this.f.local('i32') : undefined
+    this.accumulators = loop.reductions.map(({ node, registers }, reduction) => {
+      const kind = node.space !== 'array' ? 'tensor' : isColumnReduction(node) ? 'column' : 'row'
+      const maximum = node.attributes.kind === 'maximum'
+      const count = kind === 'column' || loop.elementwise ? 0 : maximum ? unroll : 2 * unroll
+      return {
+        node,
+        registers,
+        index: reduction,
+        kind,
+        vectors: Array.from({ length: count }, () => this.f.local('v128')),
+        single: this.f.local('f64'),
+        pointer: kind === 'column' ? this.f.local('i32') : undefined,
+      }
+    })
+  }
+
+  generate(): FunctionBuilder {
+    this.loadScalars()
+    for (const { kind, ...accumulator } of this.accumulators) if (kind === 'tensor') this.reset(accumulator)
+    if (this.loop.view) this.nested()
+    else this.flat()
+    for (const accumulator of this.accumulators) {
+      if (accumulator.kind !== 'tensor') continue
+      const word = this.layout.offset(partialKey(this.index, accumulator.index))
+      this.f.get(this.entry).at('i32.load', word).get(this.chunk).i32(8).op('i32.mul', 'i32.add')
+      this.total(accumulator)
+      this.f.at('f64.store')
+    }
+    return this.f
+  }
+
+  private word(key: string, extra = 0): FunctionBuilder {
+    return this.f.get(this.entry).at('i32.load', this.layout.offset(key) + extra)
+  }
+
+  private loadScalars(): void {
+    const { f } = this
+    this.loop.body.forEach(({ operation, node }, register) => {
+      if (operation !== 'scalar') return
+      if (node!.mask) {
+        const truth = f.local('i32')
+        emitNumber(f, this.plan, this.layout, node!)
+        if (node!.space === 'host') f.f64(0).op('f64.ne')
+        f.set(truth)
+        this.singles.set(register, truth)
+        // A mask of all ones or all zeros in every lane.
+        const vector = f.local('v128')
+        f.f32(1).f32(0).get(truth).op('select', 'f32x4.splat').f32(0).op('f32x4.splat', 'f32x4.ne').set(vector)
+        this.vectors.set(register, vector)
+        return
+      }
+      const single = f.local('f32')
+      const vector = f.local('v128')
+      emitNumber(f, this.plan, this.layout, node!)
+      f.op('f32.demote_f64').tee(single).op('f32x4.splat').set(vector)
+      this.singles.set(register, single)
+      this.vectors.set(register, vector)
+    })
+  }
+
+  /** Pointers of all arrays that advance with the elements, moved to the element index on the stack. */
+  private startPointers(start: Local): void {
+    for (const { operation, array } of [
+      ...this.loop.body,
+      ...this.loop.stores.map((store) => ({ operation: 'load', ...store })),
+    ]) {
+      if (array === undefined || operation === 'broadcast') continue
+      const pointer = this.pointers.get(array) ?? this.f.local('i32')
+      this.pointers.set(array, pointer)
+      this.word(array).get(start).i32(4).op('i32.mul', 'i32.add').set(pointer)
+    }
+    if (this.position) this.f.get(start).set(this.position)
+  }
+
+  private flat(): void {
+    const { f } = this
+    this.startPointers(this.first)
+    f.get(this.last).get(this.first).op('i32.sub').set(this.remaining)
+    this.runElements()
+  }
+
+  private nested(): void {
+    const { f, index } = this
+    const names = ['rows', 'columns', 'perSlice', 'slices', 'slice', 'batch', 'row', 'rowEnd', 'start'] as const
+    const local = Object.fromEntries(names.map((name) => [name, f.local('i32')])) as Record<
+      (typeof names)[number],
+      Local
+    >
+    const geometry = ['rows', 'columns', 'perSlice', 'slices'] as const
+    geometry.forEach((name, position) => {
+      this.word(geometryKey(index), 4 * position).set(local[name])
+    })
+    f.get(this.first).set(local.slice)
+    f.get(local.slice)
+      .get(this.last)
+      .op('i32.lt_u')
+      .if(() => {
+        f.loop(() => {
+          f.get(local.slice).get(local.slices).op('i32.div_u').set(local.batch)
+          f.get(local.slice).get(local.slices).op('i32.rem_u').get(local.perSlice).op('i32.mul').tee(local.row)
+          f.get(local.perSlice).op('i32.add').tee(local.rowEnd)
+          f.get(local.rows).get(local.rowEnd).get(local.rows).op('i32.lt_u')
+          // select takes the first when the condition holds: the end of the slice, or of the batch.
+          f.op('select').set(local.rowEnd)
+          f.get(local.batch)
+            .get(local.rows)
+            .op('i32.mul')
+            .get(local.row)
+            .op('i32.add')
+            .get(local.columns)
+            .op('i32.mul')
+            .set(local.start)
+          this.startPointers(local.start)
+          this.startColumns(local.slice, local.columns)
+          f.get(local.row)
+            .get(local.rowEnd)
+            .op('i32.lt_u')
+            .if(() => {
+              f.loop(() => {
+                this.row(local)
+                f.get(local.row).i32(1).op('i32.add').tee(local.row).get(local.rowEnd).op('i32.lt_u').branchIf(0)
+              })
+            })
+          f.get(local.slice).i32(1).op('i32.add').tee(local.slice).get(this.last).op('i32.lt_u').branchIf(0)
+        })
+      })
+  }
+
+  private startColumns(slice: Local, columns: Local): void {
+    const { f } = this
+    for (const { kind, pointer, index } of this.accumulators) {
+      if (kind !== 'column') continue
+      this.word(partialKey(this.index, index))
+        .get(slice)
+        .get(columns)
+        .op('i32.mul')
+        .i32(8)
+        .op('i32.mul', 'i32.add')
+        .tee(pointer!)
+      f.i32(0).get(columns).i32(8).op('i32.mul').fill()
+    }
+  }
+
+  private row(local: Record<'batch' | 'row' | 'rows' | 'columns', Local>): void {
+    const { f } = this
+    this.loop.body.forEach((instruction, register) => {
+      if (instruction.operation === 'broadcast' && !isForeign(this.loop, instruction))
+        this.startBroadcast(instruction, register, local)
+    })
+    for (const accumulator of this.accumulators) if (accumulator.kind === 'row') this.reset(accumulator)
+    f.get(local.columns).set(this.remaining)
+    this.runElements()
+    for (const accumulator of this.accumulators) {
+      const { kind, node, pointer } = accumulator
+      // Every row adds to the same partial sums: back to their start.
+      if (kind === 'column') f.get(pointer!).get(local.columns).i32(8).op('i32.mul', 'i32.sub').set(pointer!)
+      if (kind !== 'row') continue
+      this.word(producedArray(this.plan, node))
+      f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').i32(4).op('i32.mul', 'i32.add')
+      this.total(accumulator)
+      f.op('f32.demote_f64').at('f32.store')
+    }
+  }
+
+  /** Finds a broadcast operand's place at the start of a row: a pointer that advances, or one number for the row. */
+  private startBroadcast(
+    instruction: Instruction,
+    register: number,
+    local: Record<'batch' | 'row' | 'rows' | 'columns', Local>,
+  ): void {
+    const { f } = this
+    const { byBatch, byRow, byColumn } = repeatOf(instruction)
+    this.word(instruction.array!)
+    if (byBatch || byRow) {
+      if (byBatch) {
+        f.get(local.batch)
+        if (byRow) f.get(local.rows).op('i32.mul')
+      }
+      if (byRow) f.get(local.row)
+      if (byBatch && byRow) f.op('i32.add')
+      if (byColumn) f.get(local.columns).op('i32.mul')
+      f.i32(4).op('i32.mul', 'i32.add')
+    }
+    if (byColumn) {
+      const pointer = this.rowPointers.get(register) ?? f.local('i32')
+      this.rowPointers.set(register, pointer)
+      f.set(pointer)
+      return
+    }
+    const single = this.singles.get(register) ?? f.local('f32')
+    const vector = this.vectors.get(register) ?? f.local('v128')
+    this.singles.set(register, single)
+    this.vectors.set(register, vector)
+    f.at('f32.load').tee(single).op('f32x4.splat').set(vector)
+  }
+
+  /** Runs the body over `remaining` elements: four vectors at a time, then single vectors, then single elements. */
+  private runElements(): void {
+    const { f, remaining } = this
+    const repeat = (elements: number, body: () => void) => {
+      f.get(remaining)
+        .i32(elements)
+        .op('i32.ge_u')
+        .if(() => {
+          f.loop(() => {
+            body()
+            this.advance(elements)
+            f.get(remaining).i32(elements).op('i32.sub').tee(remaining).i32(elements).op('i32.ge_u').branchIf(0)
+          })
+        })
+    }
+    if (!this.loop.elementwise) {
+      repeat(4 * unroll, () => {
+        for (let lane = 0; lane < unroll; lane++) this.vectorBody(lane)
+      })
+      repeat(4, () => this.vectorBody(0))
+    }
+    repeat(1, () => this.singleBody())
+  }
+
+  private advance(elements: number): void {
+    const { f } = this
+    for (const pointer of [...this.pointers.values(), ...this.rowPointers.values()]) {
+      f.get(pointer)
+        .i32(4 * elements)
+        .op('i32.add')
+        .set(pointer)
+    }
+    for (const { pointer } of this.accumulators) {
+      if (pointer)
+        f.get(pointer)
+          .i32(8 * elements)
+          .op('i32.add')
+          .set(pointer)
+    }
+    if (this.position) f.get(this.position).i32(elements).op('i32.add').set(this.position)
+  }
+
+  private vectorBody(lane: number): void {
+    const { f } = this
+    const values: Local[] = []
+    this.loop.body.forEach((instruction, register) => {
+      const { operation, inputs, array } = instruction
+      const hoisted = this.vectors.get(register)
+      if (hoisted && (operation === 'scalar' || operation === 'broadcast')) {
+        values.push(hoisted)
+        return
+      }
+      const local = f.local('v128')
+      if (operation === 'load') f.get(this.pointers.get(array!)!).at('v128.load', 16 * lane)
+      else if (operation === 'broadcast') f.get(this.rowPointers.get(register)!).at('v128.load', 16 * lane)
+      else
+        this.vectorOperation(
+          operation,
+          inputs.map((input) => values[input]!),
+        )
+      f.set(local)
+      values.push(local)
+    })
+    for (const { array, register } of this.loop.stores) {
+      f.get(this.pointers.get(array)!)
+        .get(values[register]!)
+        .at('v128.store', 16 * lane)
+    }
+    for (const accumulator of this.accumulators)
+      this.accumulateVector(
+        accumulator,
+        accumulator.registers.map((r) => values[r]!),
+        lane,
+      )
+  }
+
+  private vectorOperation(operation: Instruction['operation'], inputs: readonly Local[]): void {
+    const { f } = this
+    const [a, b, c] = inputs as [Local, Local, Local]
+    const simple = vectorOperations[operation]
+    if (simple) {
+      for (const input of inputs) f.get(input)
+      f.op(simple)
+    } else if (operation === 'select') f.get(b).get(c).get(a).op('v128.bitselect')
+    else if (operation === 'sign') {
+      const one = (value: number) => f.f32(value).op('f32x4.splat')
+      f.zeroVector().get(a).op('f32x4.lt')
+      one(1).op('v128.and').get(a).zeroVector().op('f32x4.lt')
+      one(-1).op('v128.and', 'v128.or')
+    } else throw new Error(`no vector code for ${operation}`)
+  }
+
+  private accumulateVector(accumulator: Accumulator, inputs: readonly Local[], lane: number): void {
+    const { f } = this
+    const { kind, node, vectors, pointer } = accumulator
+    if (node.attributes.kind === 'maximum') {
+      f.get(vectors[lane]!).get(inputs[0]!).op('f32x4.pmax').set(vectors[lane]!)
+      return
+    }
+    for (const half of [0, 1]) {
+      const promote = (input: Local) => {
+        f.get(input)
+        if (half === 1) f.get(input).upperHalf()
+        f.op('f64x2.promote_low_f32x4')
+      }
+      const address = 32 * lane + 16 * half
+      if (kind === 'column') f.get(pointer!).get(pointer!).at('v128.load', address)
+      else f.get(vectors[2 * lane + half]!)
+      promote(inputs[0]!)
+      if (inputs.length === 2) {
+        if (inputs[1] === inputs[0]) {
+          const wide = f.local('v128')
+          f.tee(wide).get(wide)
+        } else promote(inputs[1]!)
+        f.op('f64x2.mul')
+      }
+      f.op('f64x2.add')
+      if (kind === 'column') f.at('v128.store', address)
+      else f.set(vectors[2 * lane + half]!)
+    }
+  }
+
+  private singleBody(): void {
+    const { f } = this
+    const values: Local[] = []
+    this.loop.body.forEach((instruction, register) => {
+      const { operation, inputs, array } = instruction
+      const hoisted = this.singles.get(register)
+      if (hoisted && (operation === 'scalar' || operation === 'broadcast')) {
+        values.push(hoisted)
+        return
+      }
+      const local = f.local(masks.has(operation) ? 'i32' : 'f32')
+      if (operation === 'load') f.get(this.pointers.get(array!)!).at('f32.load')
+      else if (operation === 'broadcast') this.singleBroadcast(instruction, register)
+      else if (operation === 'stride')
+        f.get(this.position!).i32(instruction.node!.attributes.period!).op('i32.rem_u', 'i32.eqz')
+      else
+        emitScalar(
+          f,
+          'f32',
+          operation,
+          inputs.map((input) => values[input]!),
+        )
+      f.set(local)
+      values.push(local)
+    })
+    for (const { array, register } of this.loop.stores)
+      f.get(this.pointers.get(array)!).get(values[register]!).at('f32.store')
+    for (const { node, registers, single, kind, pointer } of this.accumulators) {
+      const [a, b] = registers.map((register) => values[register]!) as [Local, Local | undefined]
+      const value = f.local('f64')
+      f.get(a).op('f64.promote_f32')
+      if (b) f.get(b).op('f64.promote_f32', 'f64.mul')
+      f.set(value)
+      if (kind === 'column') f.get(pointer!).get(pointer!).at('f64.load').get(value).op('f64.add').at('f64.store')
+      else if (node.attributes.kind === 'maximum')
+        f.get(value).get(single).get(single).get(value).op('f64.lt', 'select').set(single)
+      else f.get(single).get(value).op('f64.add').set(single)
+    }
+  }
+
+  private singleBroadcast(instruction: Instruction, register: number): void {
+    const { f } = this
+    if (!isForeign(this.loop, instruction)) {
+      f.get(this.rowPointers.get(register)!).at('f32.load')
+      return
+    }
+    // The position of this element in rows and columns that are not the loop's own.
+    const { byBatch, byRow, byColumn } = repeatOf(instruction)
+    const key = foreignKey(this.index, register)
+    const [rows, columns, row] = [f.local('i32'), f.local('i32'), f.local('i32')]
+    this.word(key).set(rows)
+    this.word(key, 4).set(columns)
+    f.get(this.position!).get(columns).op('i32.div_u').set(row)
+    this.word(instruction.array!)
+    if (byBatch) f.get(row).get(rows).op('i32.div_u')
+    else f.i32(0)
+    if (byRow) f.get(rows).op('i32.mul').get(row).get(rows).op('i32.rem_u', 'i32.add')
+    if (byColumn) f.get(columns).op('i32.mul').get(this.position!).get(columns).op('i32.rem_u', 'i32.add')
+    f.i32(4).op('i32.mul', 'i32.add').at('f32.load')
+  }
+
+  private reset({ node, vectors, single }: Omit<Accumulator, 'kind'>): void {
+    const { f } = this
+    const maximum = node.attributes.kind === 'maximum'
+    for (const vector of vectors) {
+      if (maximum) f.f32(Number.NEGATIVE_INFINITY).op('f32x4.splat')
+      else f.zeroVector()
+      f.set(vector)
+    }
+    f.f64(maximum ? Number.NEGATIVE_INFINITY : 0).set(single)
+  }
+
+  /** Leaves the float64 total of an accumulator on the stack, added in a fixed order. */
+  private total({ node, vectors, single }: Accumulator): void {
+    const { f } = this
+    if (node.attributes.kind === 'maximum') {
+      const value = f.local('f64')
+      for (const vector of vectors) {
+        for (let lane = 0; lane < 4; lane++) {
+          f.get(vector).extract('f32x4', lane).op('f64.promote_f32').set(value)
+          f.get(value).get(single).get(single).get(value).op('f64.lt', 'select').set(single)
+        }
+      }
+      f.get(single)
+      return
+    }
+    if (vectors.length === 0) {
+      f.get(single)
+      return
+    }
+    const sum = f.local('v128')
+    f.get(vectors[0]!)
+    for (const vector of vectors.slice(1)) f.get(vector).op('f64x2.add')
+    f.set(sum)
+    f.get(sum).extract('f64x2', 0).get(sum).extract('f64x2', 1).op('f64.add').get(single).op('f64.add')
+  }
+}
+
+/** Rows and columns of a node as a loop sees them. */
+export function viewOf(node: Node): Dimensions {
+  return normalizeView(node.dimensions)
+}

@@ -1,0 +1,65 @@
+/** Modules of kernels, compiled once for each set of plans and kept for the next optimizer that needs the same. */
+
+import { type CanonicalProgram, type Plan, planTogether } from '../../program/plan.ts'
+import { assembleModule, type FunctionBuilder } from './assembler.ts'
+import { generateKernels } from './generate.ts'
+import { checkFinite, driver, matmul, sharedDriver, sumTotals, transpose } from './library.ts'
+
+/** A compiled module with the plans it was generated from. */
+export interface KernelSet {
+  readonly plans: readonly Plan[]
+  readonly module: WebAssembly.Module
+  /** The table index of every kernel of every plan. */
+  readonly indices: readonly ReadonlyMap<string, number>[]
+}
+
+/** Table indices of the kernels that every module has. */
+export const library = { sumTotals: 0, checkFinite: 1, transpose: 2, matmul: 3 } as const
+
+let compilations = 0
+
+/** How many WebAssembly modules this process has compiled. Changing hyperparameters never adds one. */
+export function compilationCount(): number {
+  return compilations
+}
+
+const cacheSize = 64
+const cache = new Map<string, Promise<KernelSet>>()
+
+/** The kernels for programs that run in the same steps. */
+export function kernelsFor(programs: readonly CanonicalProgram[], shared: boolean): Promise<KernelSet> {
+  const key = [shared, ...programs.map((program) => program.signature)].join('\n')
+  const known = cache.get(key)
+  if (known) return known
+  const made = compileKernels(programs, shared)
+  cache.set(key, made)
+  made.catch(() => cache.delete(key))
+  if (cache.size > cacheSize) cache.delete(cache.keys().next().value!)
+  return made
+}
+
+/** Generates the functions of a set of plans, without compiling them. */
+export function generateFunctions(plans: readonly Plan[]): {
+  functions: FunctionBuilder[]
+  indices: Map<string, number>[]
+} {
+  const functions = [sumTotals(), checkFinite(), transpose(), matmul()]
+  const indices = plans.map((plan, index) => {
+    const table = new Map<string, number>()
+    for (const [name, builder] of generateKernels(plan, `program_${index}`)) {
+      table.set(name, functions.length)
+      functions.push(builder)
+    }
+    return table
+  })
+  return { functions, indices }
+}
+
+async function compileKernels(programs: readonly CanonicalProgram[], shared: boolean): Promise<KernelSet> {
+  const plans = planTogether(programs)
+  const { functions, indices } = generateFunctions(plans)
+  const bytes = assembleModule(functions, shared ? sharedDriver() : driver(), shared)
+  const module = await WebAssembly.compile(bytes)
+  compilations++
+  return { plans, module, indices }
+}

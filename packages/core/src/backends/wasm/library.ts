@@ -1,0 +1,389 @@
+/** Kernels that do not depend on a plan: matrix products, transposition, sums over tensors, the check for finiteness. */
+
+import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
+
+/** Bytes of one item of the work list: function, entry, first, last, chunk. */
+export const itemBytes = 20
+
+/** Rows of a product that one pass over a packed strip of the right factor computes. */
+export const rowsPerBlock = 4
+
+/** Columns of the strip of the right factor that is packed. */
+export const stripColumns = 8
+
+function locals<const N extends string>(f: FunctionBuilder, names: readonly N[]): Record<N, Local> {
+  return Object.fromEntries(names.map((name) => [name, f.local('i32')])) as Record<N, Local>
+}
+
+/** Emits `do { body } while (counter += step, counter < end)`, skipped when it would not run once. */
+function countUp(f: FunctionBuilder, counter: Local, step: number, end: Local, body: () => void): void {
+  f.get(counter)
+    .get(end)
+    .op('i32.lt_u')
+    .if(() => {
+      f.loop(() => {
+        body()
+        f.get(counter).i32(step).op('i32.add').tee(counter).get(end).op('i32.lt_u').branchIf(0)
+      })
+    })
+}
+
+/**
+ * The sum over tensors of a global reduction, in the order of the tensors. Entry: result pointer, count, pointers.
+ */
+export function sumTotals(): FunctionBuilder {
+  const f = new FunctionBuilder('sum_totals', kernelParameters)
+  const entry = f.parameters[0]!
+  const { pointer, end } = locals(f, ['pointer', 'end'])
+  const sum = f.local('f64')
+  f.f64(0).set(sum)
+  f.get(entry).i32(8).op('i32.add').tee(pointer).get(entry).at('i32.load', 4).i32(4).op('i32.mul', 'i32.add').set(end)
+  countUp(f, pointer, 4, end, () => f.get(sum).get(pointer).at('i32.load').at('f64.load').op('f64.add').set(sum))
+  f.get(entry).at('i32.load').get(sum).at('f64.store')
+  return f
+}
+
+/** Raises a flag when an element in `[first, last)` is infinite or not a number. Entry: array, flag. */
+export function checkFinite(): FunctionBuilder {
+  const f = new FunctionBuilder('check_finite', kernelParameters)
+  const [entry, first, last] = f.parameters as [Local, Local, Local]
+  const { pointer, remaining } = locals(f, ['pointer', 'remaining'])
+  const sums = Array.from({ length: 4 }, () => f.local('v128'))
+  const single = f.local('f32')
+  f.get(entry).at('i32.load').get(first).i32(4).op('i32.mul', 'i32.add').set(pointer)
+  f.get(last).get(first).op('i32.sub').set(remaining)
+  const repeat = (elements: number, body: () => void) =>
+    f
+      .get(remaining)
+      .i32(elements)
+      .op('i32.ge_u')
+      .if(() => {
+        f.loop(() => {
+          body()
+          f.get(pointer)
+            .i32(4 * elements)
+            .op('i32.add')
+            .set(pointer)
+          f.get(remaining).i32(elements).op('i32.sub').tee(remaining).i32(elements).op('i32.ge_u').branchIf(0)
+        })
+      })
+  // x times 0 is 0 for finite x, else not a number, and so is any sum that it enters.
+  repeat(16, () => {
+    sums.forEach((sum, lane) => {
+      f.get(sum)
+        .get(pointer)
+        .at('v128.load', 16 * lane)
+        .zeroVector()
+        .op('f32x4.mul', 'f32x4.add')
+        .set(sum)
+    })
+  })
+  repeat(1, () => f.get(single).get(pointer).at('f32.load').f32(0).op('f32.mul', 'f32.add').set(single))
+  const [a, b, c, d] = sums as [Local, Local, Local, Local]
+  f.get(a)
+    .get(b)
+    .op('f32x4.add')
+    .get(c)
+    .op('f32x4.add')
+    .get(d)
+    .op('f32x4.add')
+    .tee(a)
+    .get(a)
+    .op('f32x4.ne', 'v128.any_true')
+  f.get(single).get(single).op('f32.ne', 'i32.or')
+  f.if(() => f.get(entry).at('i32.load', 4).i32(1).at('i32.store'))
+  return f
+}
+
+/**
+ * Rows `[first, last)` of the transpose of a batch of matrices. Entry: input, result, rows and columns of the result.
+ */
+export function transpose(): FunctionBuilder {
+  const f = new FunctionBuilder('transpose', kernelParameters)
+  const [entry, first, last] = f.parameters as [Local, Local, Local]
+  const l = locals(f, ['rows', 'columns', 'row', 'from', 'to', 'end', 'stride'])
+  f.get(entry).at('i32.load', 8).set(l.rows)
+  f.get(entry).at('i32.load', 12).set(l.columns)
+  f.get(l.rows).i32(4).op('i32.mul').set(l.stride)
+  f.get(first).set(l.row)
+  countUp(f, l.row, 1, last, () => {
+    // Row r of batch b of the result is column r of the input, whose rows are as long as the result has rows.
+    f.get(entry).at('i32.load')
+    f.get(l.row).get(l.rows).op('i32.div_u').get(l.columns).op('i32.mul').get(l.rows).op('i32.mul')
+    f.get(l.row).get(l.rows).op('i32.rem_u', 'i32.add').i32(4).op('i32.mul', 'i32.add').set(l.from)
+    f.get(entry).at('i32.load', 4).get(l.row).get(l.columns).op('i32.mul').i32(4).op('i32.mul', 'i32.add').tee(l.to)
+    f.get(l.columns).i32(4).op('i32.mul', 'i32.add').set(l.end)
+    countUp(f, l.to, 4, l.end, () => {
+      f.get(l.to).get(l.from).at('f32.load').at('f32.store')
+      f.get(l.from).get(l.stride).op('i32.add').set(l.from)
+    })
+  })
+  return f
+}
+
+/**
+ * Rows `[first, last)` of a batched product. Entry: left, right, result, rows, inner, columns, packing buffer (room for
+ * `inner` times eight floats). Strips of eight columns of the right factor are packed, so that the innermost loop reads
+ * both factors in order.
+ */
+export function matmul(): FunctionBuilder {
+  const f = new FunctionBuilder('matmul', kernelParameters)
+  const [entry, first, last] = f.parameters as [Local, Local, Local]
+  const l = locals(f, [
+    'rows',
+    'inner',
+    'columns',
+    'pack',
+    'row',
+    'batch',
+    'batchEnd',
+    'column',
+    'width',
+    'right',
+    'blockRow',
+    'k',
+    'packed',
+    'left',
+    'result',
+    'leftStride',
+    'resultStride',
+    'position',
+  ])
+  const low = Array.from({ length: rowsPerBlock }, () => f.local('v128'))
+  const high = Array.from({ length: rowsPerBlock }, () => f.local('v128'))
+  const [rightLow, rightHigh, factor] = [f.local('v128'), f.local('v128'), f.local('v128')]
+  const fields = ['rows', 'inner', 'columns', 'pack'] as const
+  fields.forEach((name, index) => {
+    f.get(entry)
+      .at('i32.load', 12 + 4 * index)
+      .set(l[name])
+  })
+  f.get(l.inner).i32(4).op('i32.mul').set(l.leftStride)
+  f.get(l.columns).i32(4).op('i32.mul').set(l.resultStride)
+
+  const packStrip = () => {
+    // right = first element of the strip in the first row of this batch's right factor
+    f.get(entry).at('i32.load', 4).get(l.batch).get(l.inner).op('i32.mul').get(l.columns).op('i32.mul')
+    f.get(l.column).op('i32.add').i32(4).op('i32.mul', 'i32.add').set(l.right)
+    f.get(l.pack).set(l.packed)
+    f.i32(0).set(l.k)
+    countUp(f, l.k, 1, l.inner, () => {
+      f.get(l.width)
+        .i32(stripColumns)
+        .op('i32.eq')
+        .if(() => {
+          f.get(l.packed).get(l.right).at('v128.load').at('v128.store')
+          f.get(l.packed).get(l.right).at('v128.load', 16).at('v128.store', 16)
+          f.op('else')
+          f.get(l.packed).zeroVector().at('v128.store').get(l.packed).zeroVector().at('v128.store', 16)
+          f.i32(0).set(l.position)
+          countUp(f, l.position, 1, l.width, () => {
+            f.get(l.packed).get(l.position).i32(4).op('i32.mul', 'i32.add')
+            f.get(l.right).get(l.position).i32(4).op('i32.mul', 'i32.add').at('f32.load').at('f32.store')
+          })
+        })
+      f.get(l.packed)
+        .i32(4 * stripColumns)
+        .op('i32.add')
+        .set(l.packed)
+      f.get(l.right).get(l.resultStride).op('i32.add').set(l.right)
+    })
+  }
+
+  const block = (rows: number) => {
+    for (let row = 0; row < rows; row++) f.zeroVector().set(low[row]!).zeroVector().set(high[row]!)
+    f.get(entry).at('i32.load').get(l.blockRow).get(l.leftStride).op('i32.mul', 'i32.add').set(l.left)
+    f.get(l.pack).set(l.packed)
+    f.i32(0).set(l.k)
+    countUp(f, l.k, 1, l.inner, () => {
+      f.get(l.packed).at('v128.load').set(rightLow).get(l.packed).at('v128.load', 16).set(rightHigh)
+      for (let row = 0; row < rows; row++) {
+        f.get(l.left)
+        if (row > 0) f.get(l.leftStride).i32(row).op('i32.mul', 'i32.add')
+        f.at('v128.load32_splat').set(factor)
+        f.get(low[row]!).get(factor).get(rightLow).op('f32x4.mul', 'f32x4.add').set(low[row]!)
+        f.get(high[row]!).get(factor).get(rightHigh).op('f32x4.mul', 'f32x4.add').set(high[row]!)
+      }
+      f.get(l.left).i32(4).op('i32.add').set(l.left)
+      f.get(l.packed)
+        .i32(4 * stripColumns)
+        .op('i32.add')
+        .set(l.packed)
+    })
+    f.get(entry).at('i32.load', 8).get(l.blockRow).get(l.columns).op('i32.mul').get(l.column).op('i32.add')
+    f.i32(4).op('i32.mul', 'i32.add').set(l.result)
+    for (let row = 0; row < rows; row++) {
+      f.get(l.width)
+        .i32(stripColumns)
+        .op('i32.eq')
+        .if(() => {
+          f.get(l.result).get(low[row]!).at('v128.store').get(l.result).get(high[row]!).at('v128.store', 16)
+          f.op('else')
+          for (let column = 0; column < stripColumns; column++) {
+            f.i32(column)
+              .get(l.width)
+              .op('i32.lt_u')
+              .if(() => {
+                f.get(l.result)
+                  .get(column < 4 ? low[row]! : high[row]!)
+                  .extract('f32x4', column % 4)
+                  .at('f32.store', 4 * column)
+              })
+          }
+        })
+      f.get(l.result).get(l.resultStride).op('i32.add').set(l.result)
+    }
+    f.get(l.blockRow).i32(rows).op('i32.add').set(l.blockRow)
+  }
+
+  f.get(first).set(l.row)
+  f.get(l.row)
+    .get(last)
+    .op('i32.lt_u')
+    .if(() => {
+      f.loop(() => {
+        f.get(l.row)
+          .get(l.rows)
+          .op('i32.div_u')
+          .tee(l.batch)
+          .i32(1)
+          .op('i32.add')
+          .get(l.rows)
+          .op('i32.mul')
+          .tee(l.batchEnd)
+        f.get(last).get(l.batchEnd).get(last).op('i32.lt_u', 'select').set(l.batchEnd)
+        f.i32(0).set(l.column)
+        countUp(f, l.column, stripColumns, l.columns, () => {
+          f.get(l.columns).get(l.column).op('i32.sub').tee(l.width).i32(stripColumns).get(l.width).i32(stripColumns)
+          f.op('i32.lt_u', 'select').set(l.width)
+          packStrip()
+          f.get(l.row).set(l.blockRow)
+          f.block(() => {
+            f.loop(() => {
+              f.get(l.blockRow).i32(rowsPerBlock).op('i32.add').get(l.batchEnd).op('i32.gt_u').branchIf(1)
+              block(rowsPerBlock)
+              f.branch(0)
+            })
+          })
+          f.block(() => {
+            f.loop(() => {
+              f.get(l.blockRow).get(l.batchEnd).op('i32.ge_u').branchIf(1)
+              block(1)
+              f.branch(0)
+            })
+          })
+        })
+        f.get(l.batchEnd).tee(l.row).get(last).op('i32.lt_u').branchIf(0)
+      })
+    })
+  return f
+}
+
+/**
+ * Runs a work list. Parameters: list, number of items. Every item calls a kernel through the table.
+ */
+export function driver(): FunctionBuilder {
+  const f = new FunctionBuilder('run', ['i32', 'i32'])
+  const [item, count] = f.parameters as [Local, Local]
+  const end = f.local('i32')
+  f.get(item).get(count).i32(itemBytes).op('i32.mul', 'i32.add').set(end)
+  countUp(f, item, itemBytes, end, () => {
+    for (const offset of [4, 8, 12, 16]) f.get(item).at('i32.load', offset)
+    f.get(item).at('i32.load').callIndirect(0)
+  })
+  return f
+}
+
+/** Words of the block through which threads share a work list. */
+export const control = {
+  /** Counts lists; workers wait for it to change. */
+  generation: 0,
+  /** How many threads have arrived at the barrier, in total. */
+  arrived: 4,
+  /** Address of the list of rounds: pairs of first item and number of items; and their number. */
+  rounds: 8,
+  roundCount: 12,
+  /** Address of the items. */
+  items: 16,
+  /** How many threads there are. */
+  threads: 20,
+  /** Address of one counter per round, from which threads take items. */
+  counters: 24,
+  /** What `arrived` was when the list began. */
+  base: 28,
+  bytes: 64,
+} as const
+
+/** How many times a thread looks at the barrier before it sleeps. */
+const spins = 20_000
+
+/**
+ * The driver of one thread among several: rounds one after the other, items of a round in any order by whoever is free.
+ * Parameters: control block, whether this thread may sleep. Results do not depend on who does what, because every item
+ * writes its own place.
+ */
+export function sharedDriver(): FunctionBuilder {
+  const f = new FunctionBuilder('run', ['i32', 'i32'])
+  const [block, maySleep] = f.parameters as [Local, Local]
+  const l = locals(f, ['round', 'rounds', 'counter', 'index', 'item', 'target', 'seen', 'tries', 'threads'])
+  f.get(block).at('i32.load', control.roundCount).set(l.rounds)
+  f.get(block).at('i32.load', control.threads).set(l.threads)
+  f.i32(0).set(l.round)
+  f.get(block).at('i32.load', control.base).set(l.target)
+  countUp(f, l.round, 1, l.rounds, () => {
+    f.get(block).at('i32.load', control.counters).get(l.round).i32(4).op('i32.mul', 'i32.add').set(l.counter)
+    f.block(() => {
+      f.loop(() => {
+        f.get(l.counter).i32(1).at('i32.atomic.rmw.add').set(l.index)
+        f.get(l.index)
+          .get(block)
+          .at('i32.load', control.rounds)
+          .get(l.round)
+          .i32(8)
+          .op('i32.mul', 'i32.add')
+          .at('i32.load', 4)
+        f.op('i32.ge_u').branchIf(1)
+        f.get(block).at('i32.load', control.items)
+        f.get(block).at('i32.load', control.rounds).get(l.round).i32(8).op('i32.mul', 'i32.add').at('i32.load')
+        f.get(l.index).op('i32.add').i32(itemBytes).op('i32.mul', 'i32.add').set(l.item)
+        for (const offset of [4, 8, 12, 16]) f.get(l.item).at('i32.load', offset)
+        f.get(l.item).at('i32.load').callIndirect(0)
+        f.branch(0)
+      })
+    })
+    // Barrier: wait until everybody has arrived.
+    f.get(l.target).get(l.threads).op('i32.add').set(l.target)
+    f.get(block)
+      .i32(1)
+      .at('i32.atomic.rmw.add', control.arrived)
+      .i32(1)
+      .op('i32.add')
+      .get(l.target)
+      .op('i32.eq')
+      .if(() => {
+        f.get(block).i32(0x7fffffff).at('memory.atomic.notify', control.arrived).set(l.seen)
+        f.op('else')
+        f.i32(0).set(l.tries)
+        f.block(() => {
+          f.loop(() => {
+            f.get(block).at('i32.atomic.load', control.arrived).tee(l.seen).get(l.target).op('i32.sub')
+            // The difference is negative until all have arrived.
+            f.i32(-0x80000000).op('i32.and', 'i32.eqz').branchIf(1)
+            f.get(l.tries)
+              .i32(1)
+              .op('i32.add')
+              .tee(l.tries)
+              .i32(spins)
+              .op('i32.gt_u')
+              .get(maySleep)
+              .op('i32.and')
+              .if(() => {
+                f.get(block).get(l.seen).i64(1_000_000).at('memory.atomic.wait32', control.arrived).set(l.seen)
+              })
+            f.branch(0)
+          })
+        })
+      })
+  })
+  return f
+}

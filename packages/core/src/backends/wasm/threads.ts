@@ -1,0 +1,110 @@
+import { control } from './library.ts'
+
+/** Workers that wait for work lists in a shared memory. */
+export interface Threads {
+  /** Lets the workers run the list in the control block; the caller must run it too. */
+  start(): void
+  terminate(): void
+}
+
+/**
+ * What a worker does: waits until the generation changes, then runs the list, until it is terminated. Plain JavaScript
+ * text, so that it needs no file of its own whatever the bundler.
+ */
+const workerSource = `
+const work = async ({ module, memory, block }, ready) => {
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory } })
+  const words = new Int32Array(memory.buffer)
+  let seen = 0
+  ready()
+  for (;;) {
+    Atomics.wait(words, block / 4, seen)
+    const generation = Atomics.load(words, block / 4)
+    if (generation === seen) continue
+    seen = generation
+    exports.run(block, 1)
+  }
+}
+if (typeof require === 'function') {
+  const { parentPort } = require('node:worker_threads')
+  parentPort.once('message', (message) => work(message, () => parentPort.postMessage('ready')))
+} else {
+  self.onmessage = ({ data }) => work(data, () => self.postMessage('ready'))
+}
+`
+
+interface NodeWorker {
+  postMessage(message: unknown): void
+  once(event: 'message' | 'error', listener: (value: unknown) => void): void
+  unref(): void
+  terminate(): unknown
+}
+
+interface NodeThreads {
+  readonly Worker: new (source: string, options: { eval: true }) => NodeWorker
+}
+
+function nodeThreads(): NodeThreads | undefined {
+  const process = (globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } }).process
+  return process?.getBuiltinModule?.('node:worker_threads') as NodeThreads | undefined
+}
+
+/** Whether workers can share memory here. */
+export function threadsAvailable(): boolean {
+  return typeof SharedArrayBuffer === 'function' && (nodeThreads() !== undefined || typeof Worker === 'function')
+}
+
+/** Only the main thread of a page may not sleep. */
+export function maySleep(): boolean {
+  return typeof (globalThis as { document?: unknown }).document === 'undefined'
+}
+
+/** Starts `count` workers on the module and resolves when all of them wait for work. */
+export async function startThreads(
+  count: number,
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  block: number,
+): Promise<Threads> {
+  const node = nodeThreads()
+  const message = { module, memory, block }
+  const workers = await Promise.all(
+    Array.from({ length: count }, () => (node ? startNodeWorker(node, message) : startWebWorker(message))),
+  )
+  const words = new Int32Array(memory.buffer)
+  return {
+    start() {
+      Atomics.add(words, (block + control.generation) / 4, 1)
+      Atomics.notify(words, (block + control.generation) / 4)
+    },
+    terminate() {
+      for (const worker of workers) worker.terminate()
+    },
+  }
+}
+
+function startNodeWorker(node: NodeThreads, message: unknown): Promise<NodeWorker> {
+  return new Promise((resolve, reject) => {
+    const worker = new node.Worker(workerSource, { eval: true })
+    worker.once('error', reject)
+    worker.once('message', () => {
+      // A waiting worker must not keep the program alive.
+      worker.unref()
+      resolve(worker)
+    })
+    worker.postMessage(message)
+  })
+}
+
+function startWebWorker(message: unknown): Promise<Worker> {
+  return new Promise((resolve, reject) => {
+    const address = URL.createObjectURL(new Blob([workerSource], { type: 'text/javascript' }))
+    const worker = new Worker(address)
+    worker.onerror = (event) => reject(new Error(`could not start a worker thread: ${event.message}`))
+    worker.onmessage = () => {
+      URL.revokeObjectURL(address)
+      resolve(worker)
+    }
+    worker.postMessage(message)
+  })
+}
