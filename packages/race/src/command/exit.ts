@@ -1,0 +1,34 @@
+/** Exit codes of the command `fallline`. */
+export const exitCodes = {
+  /** All went well; for a race whatever its verdict. */
+  success: 0,
+  /** An error of this program. */
+  internal: 1,
+  /** An unknown command, option, optimizer or built-in task, or a value that makes no sense. */
+  usage: 2,
+  /** A task module that cannot be loaded or is no task, or an output directory that cannot be used. */
+  file: 3,
+  /** The race is finished, but a contender failed or diverged in every trial. */
+  contenderFailed: 4,
+  /** The race is finished, but no contender finished a single trial, so there is no verdict. */
+  allFailed: 5,
+  /** Interrupted by SIGINT (Ctrl-C); what was done has been kept. */
+  interrupted: 130,
+  /** Ended by SIGTERM; what was done has been kept. */
+  terminated: 143,
+} as const
+
+/** The exit codes for `--help`. */
+export const exitCodesHelp = `Exit codes:
+  0    done, whatever the verdict
+  1    an error of this program
+  2    unknown command, option, optimizer or task, or a value that makes no sense
+  3    a task module that cannot be loaded, or an output directory that cannot be used
+  4    the race is finished, but a contender failed or diverged in every trial
+  5    no contender finished a trial, so there is no verdict
+  130  interrupted; what was done is kept (143 when ended by SIGTERM)`
+
+/** The command was used wrongly: the message says how, and the exit code is 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}

@@ -1,0 +1,42 @@
+import { createRequire } from 'node:module'
+import { Command, CommanderError } from 'commander'
+import pc from 'picocolors'
+import { exitCodes, exitCodesHelp } from './exit.ts'
+import { explainCommand, listCommand } from './list.ts'
+import { describeError, raceCommand } from './race.ts'
+
+const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
+
+/**
+ * Runs the command `fallline` and says with which code to exit; prints to the standard streams.
+ *
+ * @param parameters what follows the name of the command
+ */
+export async function runCommand(parameters: readonly string[]): Promise<number> {
+  let code: number = exitCodes.success
+  const commands = [
+    raceCommand((raceCode) => {
+      code = raceCode
+    }),
+    listCommand(),
+    explainCommand(),
+  ]
+  const program = new Command('fallline')
+    .description('A fair race between optimizers on your own task.')
+    .version(version)
+    .addHelpText('after', `\n${exitCodesHelp}`)
+  for (const command of commands) program.addCommand(command)
+  for (const command of [program, ...commands]) {
+    command.exitOverride().showSuggestionAfterError().showHelpAfterError('(--help shows how it is used)')
+  }
+  try {
+    await program.parseAsync(parameters, { from: 'user' })
+    return code
+  } catch (error) {
+    // Commander has printed its message already; help and version end with code 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.success : exitCodes.usage
+    const { code, text } = describeError(error)
+    process.stderr.write(`${pc.red('error:')} ${text}\n`)
+    return code
+  }
+}

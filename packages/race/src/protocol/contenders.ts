@@ -1,0 +1,149 @@
+import {
+  cosine,
+  describe,
+  findOptimizer,
+  type HyperValue,
+  type Optimizer,
+  type OptimizerFactory,
+  type Schedule,
+  warmup,
+} from 'fallline'
+import type { ContenderRecord } from '../results.ts'
+import { checkSpace, type SearchSpace, type Setting } from './space.ts'
+
+/** A contender of your own: an optimizer with a name and the ranges it is tuned over. */
+export interface Contender {
+  /** Unique in the race. */
+  name: string
+  /** For tables and charts. Default: the title of the optimizer, or `name`. */
+  title?: string
+  /**
+   * The factory of an optimizer, or any function from hyperparameters to an optimizer, for example
+   * `(hyper) => cautious(adamW({ ...hyper, amsgrad: true }))`.
+   */
+  optimizer: OptimizerFactory | ((hyper: Record<string, HyperValue>) => Optimizer)
+  /** Ranges to tune over; `learningRate` at least. Default: those the factory declares. */
+  search?: SearchSpace
+  /** Learning rate after the warm-up. Default: `cosine` to zero, and `constant` for schedule-free methods. */
+  schedule?: 'cosine' | 'constant'
+}
+
+/** Share of the steps that every contender warms its learning rate up for. */
+export const warmupShare = 0.05
+
+/** A contender that is ready to race. @internal */
+export interface Entry {
+  readonly name: string
+  readonly title: string
+  readonly search: SearchSpace
+  readonly schedule: 'cosine' | 'constant'
+  readonly definition: OptimizerFactory['definition'] | undefined
+  /** The optimizer with a setting, its learning rate scheduled over `steps`. */
+  create(setting: Setting, steps: number): Optimizer
+}
+
+/**
+ * The schedule that every contender gets: linear warm-up over 5 % of the steps, then cosine to zero at the last step, or constant
+ * for methods that need no schedule.
+ */
+export function raceSchedule(peak: number, steps: number, then: 'cosine' | 'constant'): Schedule {
+  const warm = Math.max(1, Math.round(warmupShare * steps))
+  if (then === 'constant' || steps <= warm) return warmup({ steps: warm }, peak)
+  return warmup({ steps: warm }, cosine({ from: peak, to: 0, steps: steps - warm }))
+}
+
+/**
+ * Makes contenders ready to race; a name stands for the registered optimizer.
+ *
+ * @throws Error for an unknown optimizer, a name that occurs twice, or a search range that makes no sense
+ */
+export function enter(contenders: readonly (string | Contender)[]): Entry[] {
+  const entries = contenders.map((contender) =>
+    entryOf(typeof contender === 'string' ? registered(contender) : contender),
+  )
+  if (entries.length === 0) throw new Error('a race needs at least one optimizer')
+  for (const [index, { name }] of entries.entries()) {
+    const before = entries.findIndex((other) => other.name === name)
+    if (before < index) throw new Error(`'${name}' is entered twice: give each contender a name of its own`)
+  }
+  return entries
+}
+
+function registered(name: string): Contender {
+  const factory = findOptimizer(name)
+  return { name: factory.definition.name, optimizer: factory }
+}
+
+function entryOf(contender: Contender): Entry {
+  const { name, optimizer } = contender
+  const definition = 'definition' in optimizer ? optimizer.definition : undefined
+  const search = contender.search ?? (definition?.search as SearchSpace | undefined)
+  if (search === undefined) {
+    throw new Error(`${name}: search ranges are missing; only factories of optimizers declare their own`)
+  }
+  checkSpace(name, search)
+  const schedule = contender.schedule ?? (definition?.name.startsWith('scheduleFree') ? 'constant' : 'cosine')
+  return {
+    name,
+    title: contender.title ?? definition?.title ?? name,
+    search,
+    schedule,
+    definition,
+    create(setting, steps) {
+      const hyper: Record<string, HyperValue> = { ...setting }
+      hyper.learningRate = raceSchedule(setting.learningRate!, steps, schedule)
+      const settings: Record<string, unknown> = hyper
+      // The optimizer of the parameters that this one does not take follows the same schedule, from its own default rate.
+      if (definition?.fallback) settings.fallback = scheduled(definition.fallback(), steps)
+      return (optimizer as (hyper: Record<string, unknown>) => Optimizer)(settings)
+    },
+  }
+}
+
+function scheduled(optimizer: Optimizer, steps: number): Optimizer {
+  if (optimizer.kind !== 'base') return optimizer
+  const { definition, hyper, options } = optimizer
+  const learningRate = hyper.learningRate
+  if (typeof learningRate !== 'number') return optimizer
+  const factory = findOptimizer(definition.name) as (settings: Record<string, unknown>) => Optimizer
+  return factory({ ...hyper, ...options, learningRate: raceSchedule(learningRate, steps, 'cosine') })
+}
+
+function fallbackInWords(optimizer: Optimizer): string {
+  if (optimizer.kind !== 'base') return 'an optimizer of its own'
+  const { definition, hyper } = optimizer
+  const learningRate = typeof hyper.learningRate === 'number' ? ` from learning rate ${hyper.learningRate}` : ''
+  return `${definition.title} with its default setting, the same schedule${learningRate}; not tuned`
+}
+
+/** What the results say about a contender. @internal */
+export function recordOf(entry: Entry, steps: number): ContenderRecord {
+  const { name, title, search, schedule, definition } = entry
+  const record: ContenderRecord = {
+    name,
+    title,
+    search,
+    schedule: scheduleInWords(schedule, steps),
+    compileMilliseconds: [],
+  }
+  if (definition === undefined) return record
+  record.paper = { ...definition.paper }
+  if (definition.fallback) record.fallback = fallbackInWords(definition.fallback())
+  try {
+    const middle: Record<string, number> = {}
+    for (const [key, range] of Object.entries(search)) {
+      middle[key] = range.scale === 'choice' ? range.values[0]! : range.minimum
+    }
+    const { kind, stateBytesPerParameter, bytesPerParameter } = describe(entry.create(middle, steps))
+    return { ...record, kind, stateBytesPerParameter, bytesPerParameter }
+  } catch {
+    // An optimizer that cannot even be described will fail in its first trial, which says why.
+    return record
+  }
+}
+
+function scheduleInWords(schedule: 'cosine' | 'constant', steps: number): string {
+  const warm = Math.max(1, Math.round(warmupShare * steps))
+  const after = schedule === 'cosine' ? `then cosine to zero at step ${steps}` : 'then constant'
+  return `linear warm-up over ${warm} ${warm === 1 ? 'step' : 'steps'}, ${after}`
+}

@@ -1,0 +1,95 @@
+import type { SearchRange } from 'fallline'
+import type { TuningSequence } from './sequence.ts'
+
+/** Numeric values of the tuned hyperparameters of one trial. */
+export type Setting = Readonly<Record<string, number>>
+
+/** The hyperparameters a contender is tuned over, each with its range. */
+export type SearchSpace = Readonly<Record<string, SearchRange>>
+
+/** A selected value that lies so close to a bound of its range that the range may have cut off better ones. */
+export interface EdgeAlarm {
+  contender: string
+  hyperparameter: string
+  /** The selected value. */
+  value: number
+  /** The bound it is near to. */
+  bound: 'minimum' | 'maximum'
+  /** The value of that bound. */
+  limit: number
+}
+
+/** Share of a range, in its scaled coordinate, that counts as its edge. */
+export const edgeShare = 0.05
+
+/**
+ * Checks a search range.
+ *
+ * @throws RangeError that names the contender, the hyperparameter and what would be right
+ */
+export function checkSpace(contender: string, space: SearchSpace): void {
+  if (space.learningRate === undefined) {
+    throw new RangeError(`${contender}: no search range for learningRate, which every contender must tune`)
+  }
+  for (const [name, range] of Object.entries(space)) {
+    const where = `${contender}: search range of ${name}`
+    if (range.scale === 'choice') {
+      if (range.values.length === 0 || !range.values.every(Number.isFinite)) {
+        throw new RangeError(`${where}: values must be at least one finite number, not [${range.values.join(', ')}]`)
+      }
+    } else if (range.scale === 'log' || range.scale === 'linear') {
+      const least = range.scale === 'log' ? 'minimum greater than 0' : 'finite minimum'
+      const good = Number.isFinite(range.minimum) && Number.isFinite(range.maximum) && range.minimum < range.maximum
+      if (!good || (range.scale === 'log' && range.minimum <= 0)) {
+        throw new RangeError(
+          `${where}: from ${range.minimum} to ${range.maximum} is no ${range.scale} range; it needs a ${least} and a maximum above it`,
+        )
+      }
+    } else {
+      throw new RangeError(
+        `${where}: scale must be 'log', 'linear' or 'choice', not '${(range as { scale: string }).scale}'`,
+      )
+    }
+  }
+}
+
+/**
+ * The value at a coordinate of a range: `minimum * (maximum / minimum) ** u` on a log scale, `minimum + (maximum - minimum) * u` on a
+ * linear one, `values[floor(u * count)]` for a choice. Rounded to four digits, so that the printed value is the one that ran.
+ *
+ * @param u coordinate in [0, 1)
+ */
+export function valueAt(range: SearchRange, u: number): number {
+  if (range.scale === 'choice')
+    return range.values[Math.min(range.values.length - 1, Math.floor(u * range.values.length))]!
+  const { minimum, maximum } = range
+  const value = range.scale === 'log' ? minimum * (maximum / minimum) ** u : minimum + (maximum - minimum) * u
+  return Math.min(maximum, Math.max(minimum, Number(value.toPrecision(4))))
+}
+
+/** Where a value lies in its range: 0 at the minimum, 1 at the maximum, in the scale of the range. `undefined` for a choice. */
+export function positionOf(range: SearchRange, value: number): number | undefined {
+  if (range.scale === 'choice') return undefined
+  const { minimum, maximum } = range
+  if (range.scale === 'log') return Math.log(value / minimum) / Math.log(maximum / minimum)
+  return (value - minimum) / (maximum - minimum)
+}
+
+/** The setting of trial `index` of a contender: every hyperparameter at its coordinate of the shared sequence. */
+export function settingAt(space: SearchSpace, sequence: TuningSequence, index: number): Setting {
+  const setting: Record<string, number> = {}
+  for (const [name, range] of Object.entries(space)) setting[name] = valueAt(range, sequence.coordinate(name, index))
+  return setting
+}
+
+/** The values of a selected setting that lie within 5 % of a bound of their range, in its scaled coordinate. */
+export function edgeAlarms(contender: string, space: SearchSpace, setting: Setting): EdgeAlarm[] {
+  return Object.entries(space).flatMap(([hyperparameter, range]): EdgeAlarm[] => {
+    const value = setting[hyperparameter]
+    if (value === undefined || range.scale === 'choice') return []
+    const position = positionOf(range, value)!
+    if (position <= edgeShare) return [{ contender, hyperparameter, value, bound: 'minimum', limit: range.minimum }]
+    if (position >= 1 - edgeShare) return [{ contender, hyperparameter, value, bound: 'maximum', limit: range.maximum }]
+    return []
+  })
+}
