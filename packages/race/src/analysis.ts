@@ -189,9 +189,16 @@ function remarks(
     if (failure === null && diverged > 0)
       found.push(`${title(name)}: ${count(diverged, 'run')} diverged, which counts as a miss.`)
   }
-  for (const contender of contenders) {
-    const extreme = outermost(contender, summaries[contender.name]!)
-    if (extreme !== null) found.push(extreme)
+  for (const side of ['largest', 'smallest'] as const) {
+    const parts = contenders.flatMap((contender) => {
+      const extreme = outermost(contender, summaries[contender.name]!)
+      return extreme?.side === side ? [`${contender.title} (${extreme.best}, its range goes to ${extreme.limit})`] : []
+    })
+    if (parts.length > 0) {
+      found.push(
+        `The best learning rate is the ${side} that was tried: ${listInWords(parts)}. More trials could find better ones.`,
+      )
+    }
   }
   if (task.targetsFrom === 'options') {
     found.push('The targets were given for this race; they are not those that the task registered beforehand.')
@@ -237,20 +244,15 @@ function remarks(
   return found
 }
 
-/** A remark when the best learning rate is the outermost one tried, so that one side of the valley was not seen. */
-function outermost({ title, search }: ContenderRecord, { setting, sensitivity }: SummaryRecord): string | null {
+/** Whether the best learning rate is the outermost one tried, so that one side of the valley was not seen. */
+function outermost({ search }: ContenderRecord, { setting, sensitivity }: SummaryRecord) {
   const rates = sensitivity.trials.map(({ learningRate }) => learningRate)
   const range = search.learningRate
   if (setting === null || range === undefined || range.scale === 'choice' || new Set(rates).size < 3) return null
   const best = setting.learningRate!
-  const [side, limit] =
-    best >= Math.max(...rates)
-      ? ['largest', range.maximum]
-      : best <= Math.min(...rates)
-        ? ['smallest', range.minimum]
-        : []
-  if (side === undefined) return null
-  return `${title}: the best learning rate, ${best}, is the ${side} that was tried (its range goes to ${limit}); more trials could find a better one.`
+  if (best >= Math.max(...rates)) return { best, side: 'largest', limit: range.maximum } as const
+  if (best <= Math.min(...rates)) return { best, side: 'smallest', limit: range.minimum } as const
+  return null
 }
 
 function count(number: number, noun: string): string {

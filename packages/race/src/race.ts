@@ -15,7 +15,7 @@ import { defineTask, loadTask, type Task } from './task.ts'
 
 /** How a race is run. */
 export interface RaceOptions {
-  /** A task, the name of a built-in one, or the path of a task module. */
+  /** A task, which is left for the caller to dispose, or the name of a built-in one, or the path of a task module. */
   task: Task | string
   /** Names of registered optimizers, or contenders of your own. */
   optimizers: readonly (string | Contender)[]

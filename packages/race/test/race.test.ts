@@ -132,7 +132,7 @@ describe('race', () => {
     const { analysis } = await race({ task, optimizers: twins, ...small })
     expect(analysis!.steps.winner).toBeNull()
     expect(analysis!.steps.pairs[0]).toMatchObject({ ratio: 1, ahead: null })
-    expect(analysis!.steps.verdict).toContain('No evidence of a difference')
+    expect(analysis!.steps.verdict).toContain('No evidence of a difference between one and two')
   })
 
   it('alarms when the best setting lies at the edge of its range', async () => {
@@ -148,7 +148,7 @@ describe('race', () => {
     expect(analysis!.edgeAlarms).toMatchObject([
       { contender: 'timid', hyperparameter: 'learningRate', bound: 'maximum', limit: 1e-3 },
     ])
-    expect(analysis!.remarks.join()).toContain('is the largest that was tried')
+    expect(analysis!.remarks.join()).toContain('The best learning rate is the largest that was tried: timid (')
   })
 
   it('goes on when a contender diverges or throws, and counts its misses', async () => {

@@ -11,7 +11,7 @@ import { progressDisplay } from './progress.ts'
 import { summaryOf } from './summary.ts'
 
 /** What `fallline race` runs when nothing is said: done in less than two minutes on two cores. */
-export const quickRace = { task: 'digits-mlp', optimizers: 'sgd,adamW,lion' } as const
+export const quickRace = { task: 'digits-mlp', optimizers: 'sgd,adamW,adan,lion' } as const
 
 interface Flags {
   optimizers: string

@@ -15,7 +15,7 @@ import { checkSpace, type SearchSpace, type Setting } from './space.ts'
 export interface Contender {
   /** Unique in the race. */
   name: string
-  /** For tables and charts. Default: the title of the optimizer, or `name`. */
+  /** For tables and charts. Default: the title of the optimizer when it has the same name, else `name`. */
   title?: string
   /**
    * The factory of an optimizer, or any function from hyperparameters to an optimizer, for example
@@ -85,7 +85,7 @@ function entryOf(contender: Contender): Entry {
   const schedule = contender.schedule ?? (definition?.name.startsWith('scheduleFree') ? 'constant' : 'cosine')
   return {
     name,
-    title: contender.title ?? definition?.title ?? name,
+    title: contender.title ?? (definition?.name === name ? definition.title : name),
     search,
     schedule,
     definition,

@@ -7,7 +7,7 @@ import { type Arrays, Breather } from './train.ts'
 /** Blocks per contender of the micro-race. */
 export const costBlocks = 9
 
-const blockMilliseconds = 25
+const blockMilliseconds = 50
 const longestBlock = 1000
 
 /** Rounds until the compilers of JavaScript and WebAssembly have settled. */

@@ -50,7 +50,8 @@ summary { cursor: pointer; }
   table.cards thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   table.cards tr { display: block; padding: 0.4rem 0; border-bottom: 1px solid var(--line); }
   table.cards th, table.cards td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: 0.1rem 0; text-align: right; }
-  table.cards td::before { content: attr(data-label); color: var(--soft); text-align: left; flex: 0 0 36%; }
+  table.cards td::before { content: attr(data-label); color: var(--soft); text-align: left; flex: 0 0 50%; }
+  table.cards td.text::before { flex-basis: 30%; }
 }
 @media print {
   :root { color-scheme: light; --text: #000; --soft: #444; --ground: #fff; --panel: #f4f5f7; --line: #bbb; --good: #0b6e4f; --alarm: #9a3412;

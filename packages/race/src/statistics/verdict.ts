@@ -11,6 +11,9 @@ export interface VerdictContext {
   fewestSeeds: number
 }
 
+/** Up to how many contenders a verdict tells the figures of; the table of pairs has all. */
+const mostInWords = 2
+
 /** `A`, `A and B`, `A, B and C`. */
 export function listInWords(items: readonly string[]): string {
   return items.length < 2 ? (items[0] ?? '') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`
@@ -57,10 +60,12 @@ export function verdictInWords(
   }
   const first = leaders[0]!
   const sentences = [`No evidence of a difference between ${listInWords(leaders.map(title))} by ${unit}.`]
-  if (leaders.length > 1) {
-    const compared = leaders.slice(1).map((name) => against(first, name))
-    sentences.push(`Against ${title(first)}, ${listInWords(compared)}.`)
-    const needed = Math.max(...leaders.slice(1).map((name) => pairFrom(pairs, first, name)!.seedsNeeded))
+  const rivals = leaders.slice(1).sort((a, b) => pairFrom(pairs, first, a)!.ratio - pairFrom(pairs, first, b)!.ratio)
+  if (rivals.length > 0) {
+    const many = rivals.length > mostInWords
+    const compared = (many ? rivals.slice(0, 1) : rivals).map((name) => against(first, name))
+    sentences.push(`${many ? 'Closest to' : 'Against'} ${title(first)}, ${listInWords(compared)}.`)
+    const needed = Math.max(...rivals.map((name) => pairFrom(pairs, first, name)!.seedsNeeded))
     if (needed > seeds) {
       sentences.push(
         `To show a ratio of ${ratioToFind}, about ${needed >= 1000 ? '1000 or more' : needed} report seeds would be needed.`,
@@ -70,7 +75,14 @@ export function verdictInWords(
   const trailing = names
     .filter((name) => !leaders.includes(name))
     .sort((a, b) => pairFrom(pairs, first, a)!.ratio - pairFrom(pairs, first, b)!.ratio)
-  if (trailing.length > 0) {
+  if (trailing.length > mostInWords) {
+    const [least, greatest] = [trailing[0]!, trailing.at(-1)!].map((name) =>
+      ratioInWords(pairFrom(pairs, first, name)!.ratio),
+    )
+    sentences.push(
+      `Behind ${title(first)}, by ratios from ${least} to ${greatest}: ${listInWords(trailing.map(title))}.`,
+    )
+  } else if (trailing.length > 0) {
     sentences.push(`Behind ${title(first)}: ${listInWords(trailing.map((name) => against(first, name)))}.`)
   }
   return sentences.join(' ')
