@@ -1,7 +1,17 @@
 import { mappings } from './mapping.ts'
-import { type BackendName, type Outcome, passes, type RunResult, tolerances } from './replay.ts'
+import {
+  type BackendName,
+  type Comparison,
+  type Outcome,
+  passes,
+  type RunResult,
+  stepTolerance,
+  tolerances,
+} from './replay.ts'
 
 const headings: Readonly<Record<BackendName, string>> = { reference: 'float64', wasm: 'float32 wasm' }
+
+const marks: Readonly<Record<Comparison, string>> = { free: '  ', sensitive: ' +', stepwise: ' *' }
 
 /** The results as a table, one line per trajectory, and below it notes and a summary. */
 export function formatReport(results: readonly RunResult[], backends: readonly BackendName[]): string {
@@ -37,7 +47,7 @@ export function summary(results: readonly RunResult[]): string {
 function formatOutcome(outcome: Outcome | undefined): string {
   if (!outcome) return '-'
   const error = outcome.error === 0 ? '0' : outcome.error.toExponential(1)
-  return outcome.stepwise ? `${error} *` : error
+  return `${error}${marks[outcome.comparison]}`
 }
 
 function verdict(result: RunResult): string {
@@ -61,8 +71,15 @@ function notes(results: readonly RunResult[], backends: readonly BackendName[]):
       return limits.length > 0 ? [`${name}: ${limits.join(', ')}: ${looser.reason}.`] : []
     }),
   ]
-  if (results.some((result) => Object.values(result.outcomes).some((outcome) => outcome.stepwise))) {
-    list.push('* a sign turned by rounding: compared step by step from the float64 state.')
+  const used = new Set(results.flatMap((result) => Object.values(result.outcomes).map(({ comparison }) => comparison)))
+  if (used.has('sensitive')) {
+    list.push(
+      '+ amplifies rounding: the tolerance is 10 times what one rounding per step does to the float64 trajectory itself.',
+    )
   }
+  if (used.has('stepwise'))
+    list.push(
+      `* float32 cannot follow to the end: every step compared from the float64 state, with the state, to ${stepTolerance}.`,
+    )
   return [list.join('\n')]
 }

@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
+import { emaOfSquare } from './shared/ema-of-square.ts'
 
 /**
  * AdEMAMix: AdamW with a second, very slow momentum beside the fast one.
@@ -53,10 +54,10 @@ export const adEMAMix = defineOptimizer({
     const beta3 = disabled('betaWarmup') ? hyper.beta3 : warmedUp(beta1, hyper.beta3, t, hyper.betaWarmup)
     const m1 = disabled('beta1') ? g : ema(state.m1, g, beta1)
     const m2 = ema(state.m2, g, beta3)
-    const v = ema(state.v, g.square(), beta2)
+    const v = emaOfSquare(state.v, g, beta2)
     const m1Hat = m1.over(biasCorrection(beta1, t))
-    const vHat = v.over(biasCorrection(beta2, t))
-    const direction = m1Hat.plus(m2.times(alpha)).over(vHat.sqrt().plus(epsilon))
+    const root = v.sqrt().over(biasCorrection(beta2, t).sqrt())
+    const direction = m1Hat.plus(m2.times(alpha)).over(root.plus(epsilon))
     return { direction, state: disabled('beta1') ? { m2, v } : { m1, m2, v } }
   },
 })

@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
+import { emaOfSquare } from './shared/ema-of-square.ts'
 
 /**
  * AdaBelief: Adam that divides by how far gradients stray from their average, so that it steps far where they agree.
@@ -51,7 +52,7 @@ export const adaBelief = defineOptimizer({
   rule({ g, t, state, hyper, options }) {
     const { beta1, beta2, epsilon } = hyper
     const m = ema(state.m, g, beta1)
-    const s = ema(state.s, g.minus(m).square(), beta2).plus(epsilon)
+    const s = emaOfSquare(state.s, g.minus(m), beta2).plus(epsilon)
     const sMaximum = options.amsgrad ? state.sMaximum.maximum(s) : s
     const newState = options.amsgrad ? { m, s, sMaximum } : { m, s }
     const correction1 = biasCorrection(beta1, t)

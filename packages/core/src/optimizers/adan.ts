@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
+import { emaOfSquare } from './shared/ema-of-square.ts'
 
 /**
  * Adan: Nesterov momentum rewritten with the difference of successive gradients, so that no gradient is needed at an
@@ -58,11 +59,11 @@ export const adan = defineOptimizer({
     const difference = where(t.equals(1), 0, g.minus(state.previous))
     const m = ema(state.m, g, beta1)
     const v = ema(state.v, difference, beta2)
-    const n = ema(state.n, g.plus(difference.times(beta2)).square(), beta3)
+    const n = emaOfSquare(state.n, g.plus(difference.times(beta2)), beta3)
     const mHat = m.over(biasCorrection(beta1, t))
     const vHat = v.over(biasCorrection(beta2, t))
-    const nHat = n.over(biasCorrection(beta3, t))
-    const direction = mHat.plus(vHat.times(beta2)).over(nHat.sqrt().plus(epsilon))
+    const root = n.sqrt().over(biasCorrection(beta3, t).sqrt())
+    const direction = mHat.plus(vHat.times(beta2)).over(root.plus(epsilon))
     return { direction, state: { m, v, n, previous: g } }
   },
 })

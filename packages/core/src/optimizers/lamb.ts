@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
+import { emaOfSquare } from './shared/ema-of-square.ts'
 
 /**
  * LAMB: Adam whose step in every tensor is as long as the tensor itself, for very large batches.
@@ -67,10 +68,10 @@ export const lamb = defineOptimizer({
     const clips = nvidia && !disabled('maximumGradientNorm')
     const g = clips ? gradient.over(gradient.norm('all').over(maximumGradientNorm).maximum(1)) : gradient
     const m = nvidia && !options.gradientAveraging ? state.m.times(beta1).plus(g) : ema(state.m, g, beta1)
-    const v = ema(state.v, g.square(), beta2)
+    const v = emaOfSquare(state.v, g, beta2)
     const mHat = corrects ? m.over(biasCorrection(beta1, t)) : m
-    const vHat = corrects ? v.over(biasCorrection(beta2, t)) : v
-    const step = mHat.over(vHat.sqrt().plus(epsilon))
+    const root = corrects ? v.sqrt().over(biasCorrection(beta2, t).sqrt()) : v.sqrt()
+    const step = mHat.over(root.plus(epsilon))
     const update = (nvidia && options.cautious ? whereAgreeing(step, g) : step).plus(p.times(ownWeightDecay))
     const adapts = !options.adam && (!nvidia || options.alwaysAdapt || !disabled('weightDecay'))
     if (!adapts) return { direction: update, state: { m, v } }

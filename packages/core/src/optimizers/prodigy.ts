@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, positive } from '../language/hyperparameters.ts'
 import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
+import { emaOfSquare } from './shared/ema-of-square.ts'
 
 /**
  * Prodigy: Adam that estimates its own learning rate d, a lower bound of the distance to the solution.
@@ -83,7 +84,7 @@ export const prodigy = defineOptimizer({
     const next = disabled('growthRate') ? dMaximum : dMaximum.minimum(base.times(hyper.growthRate))
 
     const m = ema(state.m, g.times(d), beta1)
-    const v = ema(state.v, g.times(d).square(), beta2)
+    const v = emaOfSquare(state.v, g.times(d), beta2)
     return {
       direction: m.over(v.sqrt().plus(next.times(epsilon))),
       learningRate: where(moved, gamma, 0),

@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, real } from '../language/hyperparameters.ts'
 import { copyOfParameter, scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
+import { emaOfSquare } from './shared/ema-of-square.ts'
 
 /**
  * Schedule-Free AdamW: AdamW that averages its iterates as it goes, in place of a schedule that decays the learning rate.
@@ -66,12 +67,12 @@ export const scheduleFreeAdamW = defineOptimizer({
     const weightSum = state.weightSum.plus(weight)
     const c = where(weightSum.isGreaterThan(0), weight.over(weightSum), 0)
 
-    const v = ema(state.v, g.square(), beta2)
-    const vHat = v.over(biasCorrection(beta2, t))
+    const v = emaOfSquare(state.v, g, beta2)
+    const root = v.sqrt().over(biasCorrection(beta2, t).sqrt())
     const m = disabled('innerMomentum') ? g : ema(state.m, g, innerMomentum)
     const mHat = m.over(biasCorrection(innerMomentum, t))
     return {
-      direction: mHat.over(vHat.sqrt().plus(epsilon)),
+      direction: mHat.over(root.plus(epsilon)),
       state: { v, weightSum, largestLearningRate, ...(disabled('innerMomentum') ? {} : { m }) },
       apply: (direction) => {
         const u = direction.plus(y.times(ownWeightDecay))
