@@ -5,7 +5,7 @@
  */
 
 export { analyse, type Selection, selectTrial } from './analysis.ts'
-export { defineJaxTask } from './jax.ts'
+export { defineJaxTask, type HostArray, type Jax, type JaxArray, type JaxArrays, type JaxTask } from './jax.ts'
 export { type Contender, raceSchedule, warmupShare } from './protocol/contenders.ts'
 export type { EdgeAlarm, SearchSpace, Setting } from './protocol/space.ts'
 export { RaceInterrupted, type RaceOptions, type RaceProgress, race, raceDefaults, TaskLoadError } from './race.ts'
