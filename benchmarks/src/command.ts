@@ -10,7 +10,7 @@ import { report } from './report.ts'
 import { measureCold } from './sections/cold.ts'
 import { measurePeers } from './sections/peers.ts'
 import { measureSizes } from './sections/size.ts'
-import { guessSeconds, measureStep, type StepResult } from './sections/steps.ts'
+import { effortFor, guessSeconds, measureStep, type StepEffort, type StepResult } from './sections/steps.ts'
 import { sizes } from './sizes.ts'
 
 const sectionNames = ['steps', 'cold', 'size'] as const
@@ -50,28 +50,43 @@ function endProgress(): void {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
 }
 
-async function measureSteps(factories: readonly OptimizerFactory[]): Promise<StepResult[]> {
-  const results: StepResult[] = []
-  for (const [index, factory] of factories.entries()) {
+/** Seconds from the start after which no step is begun that takes long by itself. */
+const deadline = 285
+
+async function measureSteps(factories: readonly OptimizerFactory[], elapsed: () => number): Promise<StepResult[]> {
+  const small = sizes[0]!
+  const results = new Map<string, StepResult>()
+  const jobs = factories.flatMap((factory) => sizes.map((size) => ({ factory, size })))
+  const later: typeof jobs = []
+  let done = 0
+  const guessFor = ({ factory, size }: (typeof jobs)[number]): number | undefined => {
+    const known = results.get(`${factory.definition.name} ${small.title}`)
+    const seconds = size === small ? undefined : known?.seconds.fallline?.median
+    return seconds && guessSeconds(known!.kind, seconds, small, size)
+  }
+  const run = async ({ factory, size }: (typeof jobs)[number], effort: StepEffort): Promise<void> => {
     const { name } = factory.definition
-    let smaller: StepResult | undefined
-    for (const [position, size] of sizes.entries()) {
-      progress(
-        `${name} at ${size.title} (${index * sizes.length + position + 1} of ${factories.length * sizes.length})`,
-      )
-      const known = smaller?.seconds.fallline?.median
-      const guess = known && guessSeconds(smaller!.kind, known, sizes[position - 1]!, size)
-      try {
-        smaller = await measureStep(factory, size, guess)
-        results.push(smaller)
-      } catch (error) {
-        const unknown = { kind: 'unknown', bytesPerParameter: Number.NaN, seconds: {}, ratios: {} }
-        const failures = { step: messageOf(error) }
-        results.push({ optimizer: name, size: size.title, parameters: size.parameters, ...unknown, failures })
-      }
+    progress(`${name} at ${size.title} (${++done} of ${jobs.length})`)
+    const key = `${name} ${size.title}`
+    try {
+      results.set(key, await measureStep(factory, size, effort))
+    } catch (error) {
+      const unknown = { kind: 'unknown', bytesPerParameter: Number.NaN, seconds: {}, ratios: {} }
+      const failures = { step: messageOf(error) }
+      results.set(key, { optimizer: name, size: size.title, parameters: size.parameters, ...unknown, failures })
     }
   }
-  return results
+  for (const job of jobs) {
+    const effort = effortFor(job.size, guessFor(job))
+    if (effort === 'once') later.push(job)
+    else await run(job, effort)
+  }
+  // What takes long comes last, if there is time for it.
+  for (const job of later) {
+    const guess = guessFor(job)!
+    await run(job, elapsed() + 1.3 * guess < deadline ? 'once' : { skipped: guess })
+  }
+  return jobs.map(({ factory, size }) => results.get(`${factory.definition.name} ${size.title}`)!)
 }
 
 /** Everything that went wrong, to end with an error. */
@@ -84,6 +99,7 @@ function countFailures({ steps, cold, peers }: Results): number {
 
 async function bench(options: Options): Promise<void> {
   const start = performance.now()
+  const elapsed = () => (performance.now() - start) / 1000
   const machine = describeMachine()
   for (const line of machineLines(machine)) console.log(line)
   const factories = options.only ?? registry
@@ -91,11 +107,11 @@ async function bench(options: Options): Promise<void> {
   // Compilation and size first: they are small, and the processors are still cool.
   if (options.sections.includes('size')) results.sizes = await measureSizes()
   if (options.sections.includes('cold')) results.cold = await measureCold(factories, progress)
-  if (options.sections.includes('steps')) results.steps = await measureSteps(factories)
+  if (options.sections.includes('steps')) results.steps = await measureSteps(factories, elapsed)
   if (options.peers) results.peers = await measurePeers(factories, options.python, progress)
   endProgress()
   console.log(report(results))
-  console.log(colors.dim(`\n${((performance.now() - start) / 1000).toFixed(0)} s`))
+  console.log(colors.dim(`\n${elapsed().toFixed(0)} s`))
   if (options.json !== undefined) {
     const content = { machine, ...results, aims: aims(results) }
     await writeFile(options.json, `${JSON.stringify(content, undefined, 2)}\n`)

@@ -89,12 +89,11 @@ describe('effort', () => {
     expect(guessSeconds('matrix', 1, small, large)).toBeCloseTo(64, 9)
   })
 
-  it('takes a slow step once and a very slow one not at all', () => {
+  it('takes a slow step only once', () => {
     const size = sizes[1]!
-    expect(effortFor(size, undefined)).toEqual({ seconds: size.seconds })
-    expect(effortFor(size, 0.1)).toEqual({ seconds: size.seconds })
+    expect(effortFor(size, undefined)).toMatchObject({ seconds: size.seconds })
+    expect(effortFor(size, 0.1)).toMatchObject({ seconds: size.seconds })
     expect(effortFor(size, 30)).toBe('once')
-    expect(effortFor(size, 1000)).toBe('never')
   })
 })
 

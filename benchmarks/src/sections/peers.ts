@@ -157,12 +157,15 @@ async function measureOne(
   const results = new Map<string, PeerResult>()
   const contenders: Contender[] = []
   const keyOf = (peer: string, threads: number) => `${peer} ${threads}`
+  const tooSlow = (key: string): string | undefined => {
+    const [from, seconds] = [sizes[0]!, known.get(key)]
+    if (size === from || seconds === undefined) return undefined
+    const guess = guessSeconds(kind, seconds, from, size)
+    return effortFor(size, guess) === 'once' ? `not run: a step takes ${key} about ${guess.toFixed(0)} s` : undefined
+  }
   const add = async (key: string, making: () => Promise<Contender>): Promise<string | undefined> => {
-    const seconds = known.get(key)
-    const from = sizes[0]!
-    if (seconds !== undefined && typeof effortFor(size, guessSeconds(kind, seconds, from, size)) === 'string') {
-      return `not run: a step would take about ${guessSeconds(kind, seconds, from, size).toFixed(0)} s`
-    }
+    const problem = tooSlow(key)
+    if (problem !== undefined) return problem
     try {
       contenders.push(await making())
       return undefined
@@ -184,7 +187,8 @@ async function measureOne(
           threads: count,
         }
         results.set(key, result)
-        const problem = await add(key, () => running.contender(key, peer, name, size.shape))
+        const problem =
+          tooSlow(keyOf('fallline', 1)) ?? (await add(key, () => running.contender(key, peer, name, size.shape)))
         if (problem !== undefined) result.error = problem
       }
     }
@@ -194,7 +198,7 @@ async function measureOne(
       const key = keyOf('fallline', threads)
       problems.set(threads, await add(key, () => falllineContender(key, optimizer, size.shape, { threads })))
     }
-    const { measurements, failures } = await measure(contenders, { seconds: 2 * size.seconds })
+    const { measurements, failures } = await measure(contenders, { seconds: 2 * size.seconds, minimumRounds: 4 })
     for (const [key, { step }] of measurements) known.set(key, step.median)
     for (const [key, result] of results) {
       const failure = failures.get(key)

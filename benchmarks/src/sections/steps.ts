@@ -37,15 +37,16 @@ const variants: Partial<Record<RatioName, Setting>> = {
   twoThreads: { threads: 2 },
 }
 
-/** Steps that would take longer than this are taken once, and those beyond the second limit not at all. */
-const onceSeconds = 8
-const neverSeconds = 100
+/** How a step is measured: normally, by a single step, or not at all because it would take so many seconds. */
+export type StepEffort = Effort | 'once' | { skipped: number }
 
-/** Whether and how a step is measured whose length can be guessed from a smaller size. */
-export function effortFor(size: Size, guess: number | undefined): Effort | 'once' | 'never' {
-  if (guess !== undefined && guess > neverSeconds) return 'never'
+/** Steps that would take longer than this are taken once. */
+const onceSeconds = 8
+
+/** How a step is measured whose length may be guessed from a smaller size. */
+export function effortFor(size: Size, guess: number | undefined): Effort | 'once' {
   if (guess !== undefined && guess > onceSeconds) return 'once'
-  return { seconds: size.seconds }
+  return { seconds: size.seconds, minimumRounds: 2 }
 }
 
 /** How long a step at a larger size would take: matrix products grow with the power 3/2 of the number of parameters. */
@@ -64,16 +65,11 @@ async function kernelContender(
   return contender(name, step)
 }
 
-/**
- * Measures the step of an optimizer beside everything it is compared with.
- *
- * @param guess seconds that a step will take, if a smaller size told
- */
-export async function measureStep(factory: OptimizerFactory, size: Size, guess?: number): Promise<StepResult> {
+/** Measures the step of an optimizer beside everything it is compared with. */
+export async function measureStep(factory: OptimizerFactory, size: Size, effort: StepEffort): Promise<StepResult> {
   const { name } = factory.definition
   const optimizer = subject(factory)
   const { kind, bytesPerParameter } = describe(optimizer)
-  const effort = effortFor(size, guess)
   const result: StepResult = {
     optimizer: name,
     size: size.title,
@@ -84,8 +80,8 @@ export async function measureStep(factory: OptimizerFactory, size: Size, guess?:
     ratios: {},
     failures: {},
   }
-  if (effort === 'never') {
-    result.note = `not run: a step would take about ${guess!.toFixed(0)} s`
+  if (typeof effort === 'object' && 'skipped' in effort) {
+    result.note = `not run for lack of time: a step takes about ${effort.skipped.toFixed(0)} s; --only ${name} runs it`
     return result
   }
 
