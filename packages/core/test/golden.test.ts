@@ -613,6 +613,20 @@ describe('the replay', () => {
     expect(formatReport([result!], ['reference'])).toContain('FAIL: reference from step 30')
   })
 
+  it('compares float32 step by step only with a float64 trajectory that is right', async () => {
+    const file = (await readGolden(join(data, 'prodigy.json.gz')))!
+    const [result] = await replayFile(only(file, {}), ['wasm'])
+    expect(result!.outcomes.wasm).toMatchObject({ comparison: 'stepwise' })
+    expect(passes(result!)).toBe(true)
+    expect(result!.outcomes.wasm!.error).toBeGreaterThan(0)
+    const checkpoints = file.runs[0]!.checkpoints.map((checkpoint) => ({
+      ...checkpoint,
+      d: (checkpoint.d as number) * 1.001,
+    }))
+    const [wrong] = await replayFile(only(file, { checkpoints }), ['wasm'])
+    expect(passes(wrong!)).toBe(false)
+  })
+
   it('fails where a setting differs a little', async () => {
     const file = await adanFile()
     const hyper = { ...file.runs[0]!.hyper, lr: 0.02 * (1 + 1e-6) }
@@ -629,6 +643,9 @@ describe('the replay', () => {
     expect(await reasons({ hyper: { ...hyper, betas: [0.9, 0.99] } })).toEqual(['betas is [0.9,0.99], not 3 numbers'])
     expect(await reasons({ portable: false })).toEqual(['portable: false, it cannot be replayed without the reference'])
     expect(await reasons({ captured: {} })).toEqual(['the reference had captured that this optimizer does not take'])
+    expect(await reasons({ hyper: { ...hyper, betas: [0.9, 0.9, 1] } })).toEqual([
+      'Adan: beta3 must be a number from 0 to below 1, not 1',
+    ])
     const other = await replayFile({ ...file, optimizer: 'nothing' }, ['reference'])
     expect(other.map((result) => result.skipped)).toEqual(["no optimizer here stands for 'nothing'"])
     const { eps, ...without } = hyper

@@ -24,7 +24,7 @@ import { emaOfSquare } from './shared/ema-of-square.ts'
  * `decay: 'coupled'`. State: `m` and `s`, shaped like the parameter, and `sMaximum` with `amsgrad: true`.
  *
  * As in the official code ε is added to s itself at every step, so that s drifts by ε / (1 - β2); `amsgrad` divides by the
- * largest s, but has no effect on rectified steps. Bias correction of s skips that drift's start.
+ * largest s, but has no effect on rectified steps.
  *
  * Zhuang, Tang, Ding, Tatikonda, Dvornek, Papademetris, Duncan 2020, AdaBelief Optimizer: Adapting Stepsizes by the Belief
  * in Observed Gradients, arXiv 2010.07468.

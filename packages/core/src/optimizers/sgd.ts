@@ -7,9 +7,8 @@ import { where } from '../language/value.ts'
  * SGD: stochastic gradient descent, with heavy-ball or Nesterov momentum.
  *
  * ```text
- * b ← g                              at the first step
- * b ← momentum b + (1 - dampening) g  afterwards
- * θ ← θ - η b                         or, with nesterov, θ - η (g + momentum b)
+ * b ← momentum b + (1 - dampening) g       b ← g at the first step
+ * θ ← θ - η b                              with nesterov: θ - η (g + momentum b)
  * ```
  *
  * Defaults (PyTorch's): momentum 0, dampening 0, nesterov false, weight decay 0 and coupled, `g ← g + λ θ`; the learning
