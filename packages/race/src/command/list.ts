@@ -37,7 +37,7 @@ export function listCommand(): Command {
       const table = new Table({
         head: ['name', 'kind', 'state\nbytes', 'moved\nbytes', 'hyperparameters', 'paper'],
         colAligns: ['left', 'left', 'right', 'right', 'left', 'left'],
-        colWidths: [null, null, null, null, 34, 40],
+        colWidths: [null, null, null, null, 34, null],
         wordWrap: true,
         style: { head: [], border: [], compact: true },
       })
