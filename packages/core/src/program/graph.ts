@@ -119,8 +119,10 @@ export function applyScalar(operation: Operation, a: number, b: number, c: numbe
     case 'divide':
       return a / b
     case 'maximum':
+      // biome-ignore lint/complexity/useMathMinMax: as the SIMD instructions, unlike Math.max when one is not a number
       return a < b ? b : a
     case 'minimum':
+      // biome-ignore lint/complexity/useMathMinMax: as the SIMD instructions, unlike Math.min when one is not a number
       return b < a ? b : a
     case 'absolute':
       return Math.abs(a)

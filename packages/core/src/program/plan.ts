@@ -302,11 +302,17 @@ class Planner {
           const previous = output.level
           output.level = candidate
           const cost = this.cost()
-          if (cost < best) best = cost
+          // At equal cost the earlier store wins: only several early stores together may spare a later read.
+          if (cost < best || (cost === best && candidate < previous && Number.isFinite(cost))) best = cost
           else output.level = previous
         }
       }
     }
+    if (Number.isFinite(best)) return
+    // Something still reads an old value beside its store: store one level later.
+    this.lastLevel++
+    for (const output of this.outputs) output.level = this.lastLevel
+    this.chooseStoreLevels()
   }
 
   /** Bytes moved with the current store levels; infinite when an old value would be read after it was overwritten. */
