@@ -84,7 +84,7 @@ async function measureSteps(factories: readonly OptimizerFactory[], elapsed: () 
   // What takes long comes last, if there is time for it.
   for (const job of later) {
     const guess = guessFor(job)!
-    await run(job, elapsed() + 1.3 * guess < deadline ? 'once' : { skipped: guess })
+    await run(job, elapsed() + 1.5 * guess < deadline ? 'once' : { skipped: guess })
   }
   return jobs.map(({ factory, size }) => results.get(`${factory.definition.name} ${size.title}`)!)
 }

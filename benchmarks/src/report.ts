@@ -44,10 +44,11 @@ function table(head: readonly string[], rows: readonly (readonly string[])[], te
 const heading = (text: string): string => `\n${colors.bold(text)}\n`
 const missing = '-'
 
-/** Three digits that count. */
+/** Three digits that count, two for what is small. */
 function number(value: number | undefined): string {
   if (value === undefined) return missing
   if (value >= 100) return value.toFixed(0)
+  if (value > 0 && value < 0.1) return value.toPrecision(2)
   return value >= 10 ? value.toFixed(1) : value.toFixed(2)
 }
 
