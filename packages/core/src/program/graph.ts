@@ -105,6 +105,11 @@ function broadcast(operation: string, inputs: readonly Node[]): Dimensions {
   return result
 }
 
+/** 1 / k of a host value: never zero for finite k. */
+function isReciprocal(node: Node | undefined): boolean {
+  return node?.space === 'host' && node.operation === 'divide' && node.inputs[0]!.attributes.value === 1
+}
+
 const commutative = new Set<Operation>(['add', 'multiply', 'maximum', 'minimum', 'equal', 'and'])
 
 /** Float64 meaning of every scalar operation; the host evaluator and the reference backend share it. */
@@ -301,6 +306,15 @@ export class Graph {
         if (is(b, 1)) return a
         if (b.space === 'host' && a.space !== 'host') {
           return this.element('multiply', [a, this.element('divide', [this.constant(1), b])])
+        }
+        // x / (y / k + e) = x / (y + e k) k: one multiplication less for every bias-corrected root.
+        if (b.operation === 'add' && b.inputs[1]!.space === 'host' && isReciprocal(b.inputs[0]!.inputs[1])) {
+          const [scaled, epsilon] = b.inputs as [Node, Node]
+          if (scaled.operation === 'multiply' && scaled.space === 'array') {
+            const factor = scaled.inputs[1]!.inputs[1]!
+            const shifted = this.element('add', [scaled.inputs[0]!, this.element('multiply', [epsilon, factor])])
+            return this.element('multiply', [this.element('divide', [a, shifted]), factor])
+          }
         }
         // (x h) / y = (x / y) h, so that h meets the learning rate.
         if (a.operation === 'multiply' && a.space === 'array' && a.inputs[1]!.space === 'host' && b.space !== 'host') {

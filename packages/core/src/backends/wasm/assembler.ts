@@ -117,6 +117,10 @@ function signed(value: number): number[] {
   }
 }
 
+function append(target: number[], bytes: readonly number[]): void {
+  for (const byte of bytes) target.push(byte)
+}
+
 function opcode(code: number): number[] {
   return code > 0xff ? [code >> 8, ...unsigned(code & 0xff)] : [code]
 }
@@ -235,10 +239,14 @@ export class FunctionBuilder {
     return this.push(`call_indirect (type ${type})`, 0x11, ...unsigned(type), 0x00)
   }
 
-  body(): number[] {
-    const locals = this.locals.map(({ type }) => [1, typeCodes[type]])
-    const content = [...unsigned(locals.length), ...locals.flat(), ...this.code, plain.end]
-    return [...unsigned(content.length), ...content]
+  /** Appends the encoded function to a module. */
+  write(module: number[]): void {
+    const locals = unsigned(this.locals.length)
+    append(module, unsigned(locals.length + 2 * this.locals.length + this.code.length + 1))
+    append(module, locals)
+    for (const { type } of this.locals) module.push(1, typeCodes[type])
+    append(module, this.code)
+    module.push(plain.end)
   }
 
   text(): string {
@@ -286,8 +294,9 @@ export function assembleModule(
   const types = [...functionType(kernelParameters), ...functionType(driver.parameters.map(({ type }) => type))]
   const limits = shared ? [0x03, 0, ...unsigned(65536)] : [0x00, 0]
   const count = unsigned(kernels.length)
-  const bodies = functions.flatMap((builder) => builder.body())
-  const bytes = [
+  const bodies = unsigned(functions.length)
+  for (const builder of functions) builder.write(bodies)
+  const parts = [
     [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
     section(1, [2, ...types]),
     section(2, [1, ...text('env'), ...text('memory'), 0x02, ...limits]),
@@ -295,7 +304,10 @@ export function assembleModule(
     section(4, [1, 0x70, 0x00, ...count]),
     section(7, [1, ...text('run'), 0x00, ...unsigned(kernels.length)]),
     section(9, [1, 0x00, 0x41, 0x00, plain.end, ...count, ...kernels.flatMap((_, index) => unsigned(index))]),
-    section(10, [...unsigned(functions.length), ...bodies]),
+    [10, ...unsigned(bodies.length)],
+    bodies,
   ]
-  return new Uint8Array(bytes.flat())
+  const bytes: number[] = []
+  for (const part of parts) append(bytes, part)
+  return new Uint8Array(bytes)
 }

@@ -16,7 +16,7 @@ import {
   scalarOffset,
   scalarsName,
 } from './generate.ts'
-import { compilationCount, type KernelSet, kernelsFor, library } from './kernels.ts'
+import { compilationCount, type KernelSet, kernelsFor, type LibraryIndices } from './kernels.ts'
 import { control, itemBytes, stripColumns } from './library.ts'
 import { MemoryLayout } from './memory.ts'
 import { maySleep, startThreads, type Threads, threadsAvailable } from './threads.ts'
@@ -162,6 +162,7 @@ class InstanceBuilder {
       lists,
       this.shared,
       this.totals,
+      this.kernels.library,
     )
   }
 
@@ -320,7 +321,7 @@ class InstanceBuilder {
     const entry = this.entry([input!, result!, rows, columns])
     const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
     return split(batch * rows, perItem).map(([first, last]) => ({
-      kernel: library.transpose,
+      kernel: this.kernels.library.transpose!,
       entry,
       first,
       last,
@@ -337,7 +338,7 @@ class InstanceBuilder {
         this.packing = Math.max(this.packing, packing)
         this.packingUsers.push(entry + 24)
       }
-      return { kernel: library.matmul, entry, first, last, chunk: 0 }
+      return { kernel: this.kernels.library.matmul!, entry, first, last, chunk: 0 }
     })
   }
 
@@ -421,6 +422,7 @@ class WasmInstance implements BackendInstance {
   private readonly regions: ListRegions
   private readonly shared: ReadonlyMap<string, number>
   private readonly totals: ReadonlyMap<string, number>
+  private readonly library: LibraryIndices
 
   constructor(
     memory: WebAssembly.Memory,
@@ -433,8 +435,10 @@ class WasmInstance implements BackendInstance {
     regions: ListRegions,
     shared: ReadonlyMap<string, number>,
     totals: ReadonlyMap<string, number>,
+    library: LibraryIndices,
   ) {
     this.memory = memory
+    this.library = library
     this.runKernels = run
     this.workers = workers
     this.threads = threads
@@ -469,7 +473,7 @@ class WasmInstance implements BackendInstance {
       const { finiteEntry, flag, size } = this.tensors[index]!
       this.words[flag / 4] = 0
       for (const [first, last] of split(size, chunkElements)) {
-        items.push({ kernel: library.checkFinite, entry: finiteEntry, first, last, chunk: 0 })
+        items.push({ kernel: this.library.checkFinite, entry: finiteEntry, first, last, chunk: 0 })
       }
     }
     this.words.set(encodeItems(items), this.regions.finite / 4)
@@ -609,7 +613,7 @@ class WasmInstance implements BackendInstance {
     return [...parts].map(([key, addresses]) => {
       const entry = this.regions.totals + 4 * words.length
       words.push(this.totals.get(key)!, addresses.length, ...addresses)
-      return { kernel: library.sumTotals, entry, first: 0, last: 0, chunk: 0 }
+      return { kernel: this.library.sumTotals!, entry, first: 0, last: 0, chunk: 0 }
     })
   }
 }

@@ -699,11 +699,19 @@ class LoopGenerator {
   private vectorBody(lane: number): void {
     const { f } = this
     const values: Local[] = []
+    const storeAfter = (position: number) => {
+      for (const { array, register } of this.storesAfter(position)) {
+        f.get(this.pointers.get(array)!)
+          .get(values[register]!)
+          .at('v128.store', 16 * lane)
+      }
+    }
     this.loop.body.forEach((instruction, register) => {
       const { operation, inputs, array } = instruction
       const hoisted = this.vectors.get(register)
       if (hoisted && (operation === 'scalar' || operation === 'broadcast')) {
         values.push(hoisted)
+        storeAfter(register)
         return
       }
       const local = f.local('v128')
@@ -716,18 +724,22 @@ class LoopGenerator {
         )
       f.set(local)
       values.push(local)
+      storeAfter(register)
     })
-    for (const { array, register } of this.loop.stores) {
-      f.get(this.pointers.get(array)!)
-        .get(values[register]!)
-        .at('v128.store', 16 * lane)
-    }
     for (const accumulator of this.accumulators)
       this.accumulateVector(
         accumulator,
         accumulator.registers.map((r) => values[r]!),
         lane,
       )
+  }
+
+  /** The stores that can be done once an instruction is: their value is known and the old one has been read. */
+  private storesAfter(position: number): Loop['stores'] {
+    return this.loop.stores.filter(({ array, register }) => {
+      const read = this.loop.body.findLastIndex((instruction) => instruction.array === array)
+      return Math.max(read, register) === position
+    })
   }
 
   private vectorOperation(operation: Instruction['operation'], inputs: readonly Local[]): void {

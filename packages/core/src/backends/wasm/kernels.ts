@@ -1,5 +1,6 @@
 /** Modules of kernels, compiled once for each set of plans and kept for the next optimizer that needs the same. */
 
+import type { Operation, Space } from '../../program/graph.ts'
 import { type CanonicalProgram, type Plan, planTogether } from '../../program/plan.ts'
 import { assembleModule, type FunctionBuilder } from './assembler.ts'
 import { generateKernels } from './generate.ts'
@@ -11,10 +12,13 @@ export interface KernelSet {
   readonly module: WebAssembly.Module
   /** The table index of every kernel of every plan. */
   readonly indices: readonly ReadonlyMap<string, number>[]
+  /** The table indices of the kernels that do not depend on a plan, those that the plans need. */
+  readonly library: LibraryIndices
 }
 
-/** Table indices of the kernels that every module has. */
-export const library = { sumTotals: 0, checkFinite: 1, transpose: 2, matmul: 3 } as const
+export type LibraryIndices = Readonly<Partial<Record<'sumTotals' | 'transpose' | 'matmul', number>>> & {
+  readonly checkFinite: number
+}
 
 let compilations = 0
 
@@ -42,8 +46,17 @@ export function kernelsFor(programs: readonly CanonicalProgram[], shared: boolea
 export function generateFunctions(plans: readonly Plan[]): {
   functions: FunctionBuilder[]
   indices: Map<string, number>[]
+  library: LibraryIndices
 } {
-  const functions = [sumTotals(), checkFinite(), transpose(), matmul()]
+  const functions = [checkFinite()]
+  const add = (needed: boolean, make: () => FunctionBuilder) => (needed ? functions.push(make()) - 1 : undefined)
+  const uses = (operation: Operation, space: Space) =>
+    plans.some(({ program }) => program.nodes.some((node) => node.operation === operation && node.space === space))
+  const optional = {
+    sumTotals: add(uses('reduce', 'global'), sumTotals),
+    transpose: add(uses('transpose', 'array'), transpose),
+    matmul: add(uses('matmul', 'array'), matmul),
+  }
   const indices = plans.map((plan, index) => {
     const table = new Map<string, number>()
     for (const [name, builder] of generateKernels(plan, `program_${index}`)) {
@@ -52,14 +65,14 @@ export function generateFunctions(plans: readonly Plan[]): {
     }
     return table
   })
-  return { functions, indices }
+  return { functions, indices, library: { ...(optional as LibraryIndices), checkFinite: 0 } }
 }
 
 async function compileKernels(programs: readonly CanonicalProgram[], shared: boolean): Promise<KernelSet> {
   const plans = planTogether(programs)
-  const { functions, indices } = generateFunctions(plans)
+  const { functions, indices, library } = generateFunctions(plans)
   const bytes = assembleModule(functions, shared ? sharedDriver() : driver(), shared)
   const module = await WebAssembly.compile(bytes)
   compilations++
-  return { plans, module, indices }
+  return { plans, module, indices, library }
 }
