@@ -1,0 +1,111 @@
+import {
+  type CompiledOptimizer,
+  compilationCount,
+  compile,
+  constant,
+  cosine,
+  type Hyperparameter,
+  type OptimizerFactory,
+  registry,
+  sgd,
+  wasm,
+} from 'fallline'
+import { describe, expect, it } from 'vitest'
+import { changedBits, snapshot } from '../support/compare.ts'
+import { smallModel } from '../support/models.ts'
+import { fillAll, randomNumbers } from '../support/random.ts'
+import { make } from '../support/variants.ts'
+
+/** A valid value other than the default, nearer to what is off for small `share`; what is 0 stays 0. */
+function moved({ default: value, minimum, aboveMinimum }: Hyperparameter, share: number): number {
+  const low = Number.isFinite(minimum) && !aboveMinimum ? minimum : 0
+  return low + (value - low) * share
+}
+
+function settings<T>(factory: OptimizerFactory, value: (range: Hyperparameter) => T): Record<string, T> {
+  const { hyper } = factory.definition
+  return Object.fromEntries(Object.entries(hyper).map(([name, range]) => [name, value(range)]))
+}
+
+function steps(optimizer: CompiledOptimizer, count: number, before: (step: number) => void = () => {}) {
+  const random = randomNumbers(5)
+  fillAll(optimizer.parameters, random)
+  for (let step = 1; step <= count; step++) {
+    before(step)
+    fillAll(optimizer.gradients, random)
+    optimizer.step()
+  }
+  return snapshot(optimizer)
+}
+
+describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (_, factory) => {
+  it('compiles nothing when every hyperparameter changes at every step', async () => {
+    const optimizer = await compile(make(factory), smallModel)
+    const compiled = compilationCount()
+    const constantly = steps(await compile(make(factory), smallModel), 5)
+    const changing = steps(optimizer, 5, (step) => {
+      optimizer.set(settings(factory, (range) => moved(range, 1 - step / 20)))
+    })
+    expect(compilationCount()).toBe(compiled)
+    expect(changedBits(changing, constantly)).toContain('weight')
+  })
+
+  it('compiles once for a second optimizer with other numbers, schedules and sizes', async () => {
+    await compile(make(factory), { weight: [4, 7] })
+    const compiled = compilationCount()
+    const other = settings(factory, (range) => (range.default === 0 ? 0 : moved(range, 0.5)))
+    await compile(make(factory, other), { weight: [5, 12] })
+    await compile(make(factory, { ...other, learningRate: cosine({ from: 1e-3, to: 0, steps: 9 }) }), {
+      weight: [2, 300],
+    })
+    expect(compilationCount()).toBe(compiled)
+  })
+
+  it('gives the same bits for numbers, constant schedules and functions', async () => {
+    const numbers = steps(await compile(make(factory), smallModel), 7)
+    const schedules = steps(
+      await compile(
+        make(
+          factory,
+          settings(factory, ({ default: value }) => constant(value)),
+        ),
+        smallModel,
+      ),
+      7,
+    )
+    expect(changedBits(schedules, numbers)).toEqual([])
+    const functions = settings(factory, ({ default: value }) => (value === 0 ? 0 : () => value))
+    expect(changedBits(steps(await compile(make(factory, functions), smallModel), 7), numbers)).toEqual([])
+  })
+})
+
+describe('compiling', () => {
+  it('counts: something new is compiled, the same again is not', async () => {
+    const before = compilationCount()
+    const fresh = { a: [2, 3, 4], b: [5, 5, 5] }
+    await compile(sgd({ momentum: 0.123, nesterov: true }), fresh, { telemetry: true })
+    expect(compilationCount()).toBe(before + 1)
+    await compile(sgd({ momentum: 0.9, nesterov: true }), { c: [7, 2, 9], d: [8, 8, 8] }, { telemetry: true })
+    expect(compilationCount()).toBe(before + 1)
+  })
+
+  it('does not mix up what differs in its rule only', async () => {
+    const shapes = { a: [3] }
+    const [plain, nesterov] = [
+      await compile(sgd({ momentum: 0.9 }), shapes),
+      await compile(sgd({ momentum: 0.9, nesterov: true }), shapes),
+    ]
+    expect(changedBits(steps(plain, 3), steps(nesterov, 3))).toContain('a')
+  })
+
+  it('makes one module for threads and one without, whose results are the same', async () => {
+    const single = await compile(sgd(), { a: [3] }, { backend: wasm() })
+    const several = await compile(sgd(), { a: [3] }, { backend: wasm({ threads: 2 }) })
+    const compiled = compilationCount()
+    const again = await compile(sgd(), { a: [9] }, { backend: wasm({ threads: 2 }) })
+    expect(compilationCount()).toBe(compiled)
+    expect(changedBits(steps(several, 3), steps(single, 3))).toEqual([])
+    several.dispose()
+    again.dispose()
+  })
+})

@@ -1,0 +1,72 @@
+import {
+  type CompiledOptimizer,
+  cautious,
+  clipByGlobalNorm,
+  compile,
+  type Optimizer,
+  registry,
+  type Shapes,
+  type TensorTelemetry,
+  wasm,
+} from 'fallline'
+import { describe, expect, it } from 'vitest'
+import { changedBits, snapshot } from '../support/compare.ts'
+import { fillAll, randomNumbers } from '../support/random.ts'
+
+/** Several chunks of work for one tensor, rows that no chunk holds evenly, a batch of matrices, and small ones. */
+const shapes: Shapes = {
+  vector: [140001],
+  matrix: [257, 301],
+  kernel: [6, 4, 3, 3],
+  bias: [5],
+  scalar: [],
+}
+
+/** Parameters, state and telemetry of some steps, one of them without the matrix. */
+async function run(optimizer: Optimizer, threads: number) {
+  const compiled: CompiledOptimizer = await compile(optimizer, shapes, { backend: wasm({ threads }), telemetry: true })
+  try {
+    const random = randomNumbers(3)
+    fillAll(compiled.parameters, random)
+    const telemetry: Readonly<Record<string, TensorTelemetry>>[] = []
+    for (let step = 1; step <= 3; step++) {
+      fillAll(compiled.gradients, random)
+      telemetry.push(compiled.step(step === 2 ? { without: ['matrix'] } : {}).telemetry!)
+    }
+    return { values: snapshot(compiled), telemetry }
+  } finally {
+    compiled.dispose()
+  }
+}
+
+describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (_, factory) => {
+  it('gives the same bits with 1, 2 and 3 threads', async () => {
+    const optimizer = factory()
+    const single = await run(optimizer, 1)
+    for (const threads of [2, 3]) {
+      const several = await run(optimizer, threads)
+      expect(changedBits(several.values, single.values)).toEqual([])
+      expect(several.telemetry).toEqual(single.telemetry)
+    }
+  })
+})
+
+describe('threads', () => {
+  it('share sums over all tensors and over each of them to the bit', async () => {
+    const optimizer = clipByGlobalNorm(cautious(registry.find(({ definition }) => definition.name === 'adamW')!()))
+    const [single, several] = [await run(optimizer, 1), await run(optimizer, 3)]
+    expect(changedBits(several.values, single.values)).toEqual([])
+    expect(several.telemetry).toEqual(single.telemetry)
+  })
+
+  it('find what is not finite wherever it is', async () => {
+    const compiled = await compile(registry[0]!(), shapes, { backend: wasm({ threads: 3 }), nonFinite: 'skip' })
+    try {
+      compiled.gradients.vector![139_999] = Number.NaN
+      compiled.gradients.scalar![0] = Number.NEGATIVE_INFINITY
+      expect(compiled.step()).toEqual({ step: 0, skipped: true, nonFinite: ['vector', 'scalar'] })
+    } finally {
+      compiled.dispose()
+    }
+  })
+})

@@ -1,0 +1,81 @@
+import type { CompiledOptimizer } from 'fallline'
+
+/** What one tensor holds after a step: the parameter and its state, as arrays. */
+export type Snapshot = Readonly<Record<string, Float64Array>>
+
+/** Everything that a step may change, by a readable name; copies. */
+export function snapshot(optimizer: CompiledOptimizer): Snapshot {
+  const result: Record<string, Float64Array> = {}
+  for (const name of optimizer.names) {
+    result[name] = Float64Array.from(optimizer.parameters[name]!)
+    for (const [slot, value] of Object.entries(optimizer.state(name))) {
+      result[`${name} state ${slot}`] = typeof value === 'number' ? Float64Array.of(value) : Float64Array.from(value)
+    }
+  }
+  return result
+}
+
+export interface Tolerance {
+  /** Of the element itself. */
+  readonly relative: number
+  /** Of the largest change, for parameters, or the largest old or new element, for state: terms of both signs cancel. */
+  readonly scale: number
+}
+
+/**
+ * What differs, one line per array, by the worst element. `before` makes the tolerance of parameters one of their change:
+ * a wrong small step does not hide behind a large parameter.
+ */
+export function differences(actual: Snapshot, expected: Snapshot, before: Snapshot, tolerance: Tolerance): string[] {
+  const lines: string[] = []
+  if (Object.keys(actual).join() !== Object.keys(expected).join()) {
+    return [`${Object.keys(actual).join()} instead of ${Object.keys(expected).join()}`]
+  }
+  for (const [name, values] of Object.entries(expected)) {
+    const found = actual[name]!
+    const old = before[name]
+    const isParameter = !name.includes(' state ')
+    let scale = 0
+    for (let index = 0; index < values.length; index++) {
+      const [value, previous] = [values[index]!, old?.[index] ?? 0]
+      scale = Math.max(scale, isParameter ? Math.abs(value - previous) : Math.max(Math.abs(value), Math.abs(previous)))
+    }
+    let worst = 1
+    let where = -1
+    for (let index = 0; index < values.length; index++) {
+      const limit = tolerance.relative * Math.abs(values[index]!) + tolerance.scale * scale
+      const error = Math.abs(found[index]! - values[index]!)
+      // A difference that is not a number is one, unless both are the same infinity or both not a number.
+      if (Object.is(found[index], values[index]) || error <= limit * worst) continue
+      worst = error / limit
+      where = index
+    }
+    if (found.length !== values.length) lines.push(`${name}: ${found.length} elements, not ${values.length}`)
+    else if (where >= 0) {
+      lines.push(`${name}[${where}]: ${found[where]} instead of ${values[where]}, ${worst.toFixed(1)} tolerances`)
+    }
+  }
+  return lines
+}
+
+/** The names of the arrays that differ in any bit. */
+export function changedBits(actual: Snapshot, expected: Snapshot): string[] {
+  const names = new Set([...Object.keys(actual), ...Object.keys(expected)])
+  return [...names].filter((name) => {
+    const [a, b] = [actual[name], expected[name]]
+    return !a || !b || a.length !== b.length || a.some((value, index) => !Object.is(value, b[index]))
+  })
+}
+
+/** The names of the arrays with an element that is infinite or not a number. */
+export function notFinite(values: Snapshot): string[] {
+  return Object.entries(values)
+    .filter(([, array]) => !array.every(Number.isFinite))
+    .map(([name]) => name)
+}
+
+/** Where two checkpoints first differ, -1 when they are the same bytes. */
+export function differentByte(actual: Uint8Array, expected: Uint8Array): number {
+  if (actual.length !== expected.length) return Math.min(actual.length, expected.length)
+  return actual.findIndex((byte, index) => byte !== expected[index])
+}

@@ -1,0 +1,89 @@
+import {
+  accumulateGradients,
+  cautious,
+  centralizeGradients,
+  clipByGlobalNorm,
+  clipByNorm,
+  clipByValue,
+  coupledWeightDecay,
+  decoupledWeightDecay,
+  lookahead,
+  type Optimizer,
+  type OptimizerFactory,
+  parameterAverage,
+  proximalWeightDecay,
+} from 'fallline'
+
+const styles = ['decoupled', 'independent', 'corrected', 'proximal', 'coupled'] as const
+
+/** An optimizer with one thing changed from its defaults, and what that is. */
+export interface Variant {
+  readonly title: string
+  readonly settings: Readonly<Record<string, unknown>>
+}
+
+/** An optimizer of any factory with settings whose names are data. */
+export function make(factory: OptimizerFactory, settings: Readonly<Record<string, unknown>> = {}): Optimizer {
+  return factory(settings as never)
+}
+
+/** The defaults, and then each option, decay style and hyperparameter that is off by default changed on its own. */
+export function variantsOf(factory: OptimizerFactory): Variant[] {
+  const { hyper, options = {}, choices = {} } = factory.definition
+  const variants: Variant[] = [{ title: 'defaults', settings: {} }]
+  const add = (settings: Record<string, unknown>) =>
+    variants.push({ title: JSON.stringify(settings).replaceAll('"', ''), settings })
+  for (const [name, value] of Object.entries(options)) {
+    if (choices[name]) for (const choice of choices[name].filter((other) => other !== value)) add({ [name]: choice })
+    else if (typeof value === 'boolean') add({ [name]: !value })
+    else if (typeof value === 'number') add({ [name]: value + 1 })
+  }
+  for (const [name, range] of Object.entries(hyper)) {
+    if (range.default === 0 && name !== 'weightDecay') add({ [name]: 0.5 })
+  }
+  if ('weightDecay' in hyper) {
+    for (const decay of styles) if (takesDecay(factory, decay)) add({ decay, weightDecay: 0.1 })
+    add({ weightDecay: hyper.weightDecay!.default === 0 ? 0.1 : 0 })
+  }
+  add({ maximize: true })
+  return variants
+}
+
+/** Rules that apply weight decay themselves take only some styles. */
+function takesDecay(factory: OptimizerFactory, decay: (typeof styles)[number]): boolean {
+  return factory.definition.name !== 'scheduleFreeAdamW' || decay === 'coupled'
+}
+
+/** Every wrapper, with thresholds that act on gradients around 1. */
+export const wrappers: Readonly<Record<string, (inner: Optimizer) => Optimizer>> = {
+  clipByValue: (inner) => clipByValue(inner, { maximum: 0.5 }),
+  clipByNorm: (inner) => clipByNorm(inner, { maximumNorm: 0.5 }),
+  clipByGlobalNorm: (inner) => clipByGlobalNorm(inner, { maximumNorm: 0.5 }),
+  cautious: (inner) => cautious(inner),
+  decoupledWeightDecay: (inner) => decoupledWeightDecay(inner, { weightDecay: 0.1 }),
+  coupledWeightDecay: (inner) => coupledWeightDecay(inner, { weightDecay: 0.1 }),
+  proximalWeightDecay: (inner) => proximalWeightDecay(inner, { weightDecay: 0.1 }),
+  lookahead: (inner) => lookahead(inner, { period: 3, alpha: 0.5 }),
+  parameterAverage: (inner) => parameterAverage(inner, { beta: 0.9 }),
+  accumulateGradients: (inner) => accumulateGradients(inner, { period: 2 }),
+  centralizeGradients: (inner) => centralizeGradients(inner),
+  'clipByGlobalNorm inside accumulateGradients': (inner) =>
+    accumulateGradients(clipByGlobalNorm(inner, { maximumNorm: 0.5 }), { period: 2 }),
+  'lookahead inside accumulateGradients': (inner) =>
+    accumulateGradients(lookahead(inner, { period: 2 }), { period: 2 }),
+  'cautious around centralizeGradients around clipByNorm': (inner) =>
+    cautious(centralizeGradients(clipByNorm(inner, { maximumNorm: 0.5 }))),
+}
+
+/** The wrappers that change the new parameter or the decay of a rule, which rules that move several sequences refuse. */
+const refused = new Set([
+  'lookahead',
+  'parameterAverage',
+  'decoupledWeightDecay',
+  'proximalWeightDecay',
+  'lookahead inside accumulateGradients',
+])
+
+export function refuses(factory: OptimizerFactory, wrapper: string): boolean {
+  return factory.definition.name === 'scheduleFreeAdamW' && refused.has(wrapper)
+}
