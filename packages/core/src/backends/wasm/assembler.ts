@@ -82,10 +82,7 @@ const memory = {
   'v128.load': [0xfd00, 2],
   'v128.load32_splat': [0xfd09, 2],
   'v128.store': [0xfd0b, 2],
-  'memory.atomic.notify': [0xfe00, 2],
-  'memory.atomic.wait32': [0xfe01, 2],
   'i32.atomic.load': [0xfe10, 2],
-  'i32.atomic.store': [0xfe17, 2],
   'i32.atomic.rmw.add': [0xfe1e, 2],
 } as const
 
@@ -167,10 +164,6 @@ export class FunctionBuilder {
     return this.push(`i32.const ${value}`, 0x41, ...signed(value))
   }
 
-  i64(value: number): this {
-    return this.push(`i64.const ${value}`, 0x42, ...signed(value))
-  }
-
   f32(value: number): this {
     return this.push(`f32.const ${value}`, 0x43, ...new Uint8Array(Float32Array.of(value).buffer))
   }
@@ -234,6 +227,11 @@ export class FunctionBuilder {
     return this.push(`br ${depth}`, 0x0c, ...unsigned(depth))
   }
 
+  /** Calls an imported function. */
+  call(index: number): this {
+    return this.push(`call ${index}`, 0x10, ...unsigned(index))
+  }
+
   /** Calls through the table; takes the arguments, then the index, from the stack. */
   callIndirect(type: number): this {
     return this.push(`call_indirect (type ${type})`, 0x11, ...unsigned(type), 0x00)
@@ -274,36 +272,47 @@ export class FunctionBuilder {
 /** The signature of every kernel function: `(entry, first, last, chunk)`. */
 export const kernelParameters: readonly ValueType[] = ['i32', 'i32', 'i32', 'i32']
 
+/** A function that a module imports from `env`. */
+export interface ImportedFunction {
+  readonly name: string
+  readonly parameters: readonly ValueType[]
+}
+
 /**
- * A module of kernel functions, all in one table, and a driver that is exported. The memory is imported as `env.memory`.
+ * A module of kernel functions, all in one table, and a driver that is exported as `run`. The memory is imported as
+ * `env.memory`; a module for several threads imports a shared one, and functions.
  */
 export function assembleModule(
   kernels: readonly FunctionBuilder[],
   driver: FunctionBuilder,
-  shared: boolean,
+  shared: readonly ImportedFunction[] | undefined,
 ): Uint8Array<ArrayBuffer> {
-  const functions = [...kernels, driver]
-  const section = (id: number, content: number[]) => [id, ...unsigned(content.length), ...content]
+  const imported = shared ?? []
+  const section = (id: number, content: readonly number[]) => [id, ...unsigned(content.length), ...content]
   const text = (value: string) => [...unsigned(value.length), ...[...value].map((char) => char.charCodeAt(0))]
-  const functionType = (parameters: readonly ValueType[]) => [
+  const signatures = [kernelParameters, driver.parameters.map(({ type }) => type), ...imported.map((f) => f.parameters)]
+  const types = signatures.flatMap((types) => [
     0x60,
-    ...unsigned(parameters.length),
-    ...parameters.map((type) => typeCodes[type]),
+    ...unsigned(types.length),
+    ...types.map((type) => typeCodes[type]),
     0,
-  ]
-  const types = [...functionType(kernelParameters), ...functionType(driver.parameters.map(({ type }) => type))]
+  ])
   const limits = shared ? [0x03, 0, ...unsigned(65536)] : [0x00, 0]
+  const imports = imported.flatMap(({ name }, index) => [...text('env'), ...text(name), 0x00, ...unsigned(2 + index)])
   const count = unsigned(kernels.length)
-  const bodies = unsigned(functions.length)
-  for (const builder of functions) builder.write(bodies)
+  const functions = unsigned(kernels.length + 1)
+  const bodies = [...functions]
+  for (const builder of [...kernels, driver]) builder.write(bodies)
+  // Imported functions come first in the numbering of functions.
+  const first = imported.length
   const parts = [
     [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-    section(1, [2, ...types]),
-    section(2, [1, ...text('env'), ...text('memory'), 0x02, ...limits]),
-    section(3, [...unsigned(functions.length), ...kernels.map(() => 0), 1]),
+    section(1, [...unsigned(signatures.length), ...types]),
+    section(2, [...unsigned(1 + first), ...imports, ...text('env'), ...text('memory'), 0x02, ...limits]),
+    section(3, [...functions, ...kernels.map(() => 0), 1]),
     section(4, [1, 0x70, 0x00, ...count]),
-    section(7, [1, ...text('run'), 0x00, ...unsigned(kernels.length)]),
-    section(9, [1, 0x00, 0x41, 0x00, plain.end, ...count, ...kernels.flatMap((_, index) => unsigned(index))]),
+    section(7, [1, ...text('run'), 0x00, ...unsigned(first + kernels.length)]),
+    section(9, [1, 0x00, 0x41, 0x00, plain.end, ...count, ...kernels.flatMap((_, index) => unsigned(first + index))]),
     [10, ...unsigned(bodies.length)],
     bodies,
   ]

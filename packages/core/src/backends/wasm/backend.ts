@@ -19,7 +19,7 @@ import {
 import { compilationCount, type KernelSet, kernelsFor, type LibraryIndices } from './kernels.ts'
 import { control, itemBytes, stripColumns } from './library.ts'
 import { MemoryLayout } from './memory.ts'
-import { maySleep, startThreads, type Threads, threadsAvailable } from './threads.ts'
+import { barrierFunctions, startThreads, type Threads, threadsAvailable } from './threads.ts'
 
 export { compilationCount }
 
@@ -148,7 +148,8 @@ class InstanceBuilder {
       }
     }
     const { module } = this.kernels
-    const instance = await WebAssembly.instantiate(module, { env: { memory } })
+    const functions = this.threads > 1 ? barrierFunctions(memory, block) : {}
+    const instance = await WebAssembly.instantiate(module, { env: { memory, ...functions } })
     const run = instance.exports.run as (address: number, count: number) => void
     const workers = this.threads > 1 ? await startThreads(this.threads - 1, module, memory, block) : undefined
     return new WasmInstance(
@@ -539,7 +540,7 @@ class WasmInstance implements BackendInstance {
     set('counters', regions.counters)
     set('base', Atomics.load(words, (block + control.arrived) / 4))
     this.workers.start()
-    this.runKernels(block, maySleep() ? 1 : 0)
+    this.runKernels(block, 0)
   }
 
   private listFor(work: readonly Work[], ready: readonly Prepared[]): WorkList {

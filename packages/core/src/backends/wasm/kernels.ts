@@ -4,7 +4,7 @@ import type { Operation, Space } from '../../program/graph.ts'
 import { type CanonicalProgram, type Plan, planTogether } from '../../program/plan.ts'
 import { assembleModule, type FunctionBuilder } from './assembler.ts'
 import { generateKernels } from './generate.ts'
-import { checkFinite, driver, matmul, sharedDriver, sumTotals, transpose } from './library.ts'
+import { checkFinite, driver, matmul, sharedDriver, sharedImports, sumTotals, transpose } from './library.ts'
 
 /** A compiled module with the plans it was generated from. */
 export interface KernelSet {
@@ -71,7 +71,7 @@ export function generateFunctions(plans: readonly Plan[]): {
 async function compileKernels(programs: readonly CanonicalProgram[], shared: boolean): Promise<KernelSet> {
   const plans = planTogether(programs)
   const { functions, indices, library } = generateFunctions(plans)
-  const bytes = assembleModule(functions, shared ? sharedDriver() : driver(), shared)
+  const bytes = assembleModule(functions, shared ? sharedDriver() : driver(), shared ? sharedImports : undefined)
   const module = await WebAssembly.compile(bytes)
   compilations++
   return { plans, module, indices, library }

@@ -13,8 +13,10 @@ export interface Threads {
  */
 const workerSource = `
 const work = async ({ module, memory, block }, ready) => {
-  const { exports } = await WebAssembly.instantiate(module, { env: { memory } })
   const words = new Int32Array(memory.buffer)
+  const sleep = (seen) => void Atomics.wait(words, block / 4 + 1, seen, 1)
+  const wake = () => void Atomics.notify(words, block / 4 + 1)
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory, sleep, wake } })
   let seen = 0
   ready()
   for (;;) {
@@ -22,7 +24,7 @@ const work = async ({ module, memory, block }, ready) => {
     const generation = Atomics.load(words, block / 4)
     if (generation === seen) continue
     seen = generation
-    exports.run(block, 1)
+    exports.run(block, 0)
   }
 }
 if (typeof require === 'function') {
@@ -54,9 +56,19 @@ export function threadsAvailable(): boolean {
   return typeof SharedArrayBuffer === 'function' && (nodeThreads() !== undefined || typeof Worker === 'function')
 }
 
-/** Only the main thread of a page may not sleep. */
-export function maySleep(): boolean {
-  return typeof (globalThis as { document?: unknown }).document === 'undefined'
+/** What the driver of the calling thread imports: how to wait at a barrier, and how to wake those who wait there. */
+export function barrierFunctions(
+  memory: WebAssembly.Memory,
+  block: number,
+): Record<'sleep' | 'wake', (seen: number) => void> {
+  const words = new Int32Array(memory.buffer)
+  const arrived = (block + control.arrived) / 4
+  // The main thread of a page may not sleep: it keeps looking.
+  const maySleep = typeof (globalThis as { document?: unknown }).document === 'undefined'
+  return {
+    sleep: (seen) => void (maySleep && Atomics.wait(words, arrived, seen, 1)),
+    wake: () => void Atomics.notify(words, arrived),
+  }
 }
 
 /** Starts `count` workers on the module and resolves when all of them wait for work. */
