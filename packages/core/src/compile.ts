@@ -1,7 +1,7 @@
 import type { Backend, BackendInstance, BackendTensor, FloatArray, Work } from './backends/backend.ts'
 import { type HostEnvironment, HostEvaluator } from './backends/host.ts'
 import { wasm } from './backends/wasm/backend.ts'
-import { checkHyperValues, isOptimizer, type Optimizer } from './language/definition.ts'
+import { checkHyperValues, checkNames, checkOptimizer, type Optimizer } from './language/definition.ts'
 import { validateHyperparameter } from './language/hyperparameters.ts'
 import type { ParameterShape } from './language/slots.ts'
 import { type Program, programsOf, type SlotStorage, type VariantTree } from './program/program.ts'
@@ -105,13 +105,15 @@ export async function compile(
   shapes: Shapes,
   options: CompileOptions = {},
 ): Promise<CompiledOptimizer> {
-  if (!isOptimizer(optimizer)) {
-    throw new Error(`compile: the first argument must be an optimizer such as adamW(), not ${String(optimizer)}`)
+  checkOptimizer('compile: the first argument', optimizer)
+  if (typeof shapes !== 'object' || shapes === null) {
+    throw new Error(
+      `compile: the second argument must give the shape of every parameter by name, not ${String(shapes)}`,
+    )
   }
-  for (const name of Object.keys(options)) {
-    if (!['backend', 'nonFinite', 'telemetry'].includes(name)) {
-      throw new Error(`compile: unknown option '${name}'; valid names are backend, nonFinite, telemetry`)
-    }
+  checkNames('compile', options, ['backend', 'nonFinite', 'telemetry'])
+  if (options.backend !== undefined && typeof options.backend?.create !== 'function') {
+    throw new Error(`compile: backend must be wasm() or reference(), not ${String(options.backend)}`)
   }
   const nonFinite = options.nonFinite ?? 'throw'
   if (!['throw', 'skip', 'allow'].includes(nonFinite)) {
@@ -270,6 +272,7 @@ export class CompiledOptimizer {
    * @throws Error for an unknown name or a wrong length.
    */
   attach(arrays: { readonly parameters?: ArraysByName; readonly gradients?: ArraysByName }): void {
+    checkNames('attach', arrays, ['parameters', 'gradients'])
     const { parameters = {}, gradients = {} } = arrays
     for (const [name, array] of [...Object.entries(parameters), ...Object.entries(gradients)]) {
       this.checkLength('attach', name, array)
@@ -283,6 +286,7 @@ export class CompiledOptimizer {
    * parameters and state are untouched then.
    */
   step(options: StepOptions = {}): StepResult {
+    checkNames('step', options, ['gradients', 'without'])
     const missing = this.missing(options)
     this.copyIn(options)
     const tensors = this.tensors.filter((tensor) => tensor.traced && !missing.has(tensor.index))
@@ -442,6 +446,8 @@ export class CompiledOptimizer {
 
   private checkLength(caller: string, name: string, array: ArrayLike<number>): void {
     const { size, shape } = this.tensors[this.indexOf(caller, name)]!.shape
+    if (typeof array !== 'object')
+      throw new Error(`${caller}: '${name}' must be an array of numbers, not ${String(array)}`)
     if (array.length !== size) {
       throw new Error(`${caller}: '${name}' has shape [${shape.join(', ')}], so ${size} elements, not ${array.length}`)
     }

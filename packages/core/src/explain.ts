@@ -1,5 +1,10 @@
 import { traceModel } from './compile.ts'
-import { isOptimizer, type Optimizer, type OptimizerDefinition, type OptimizerFactory } from './language/definition.ts'
+import {
+  checkOptimizer,
+  type Optimizer,
+  type OptimizerDefinition,
+  type OptimizerFactory,
+} from './language/definition.ts'
 import { type Node, sizeOf } from './program/graph.ts'
 import { canonicalize, type Loop, type Plan, planTogether } from './program/plan.ts'
 import { type Program, programsOf, type VariantTree } from './program/program.ts'
@@ -37,7 +42,9 @@ interface Planned {
 }
 
 function optimizerOf(subject: Optimizer | OptimizerFactory): Optimizer {
-  return isOptimizer(subject) ? subject : subject()
+  if (typeof subject === 'function' && 'definition' in subject) return subject()
+  checkOptimizer('the argument', subject)
+  return subject
 }
 
 function innermost(optimizer: Optimizer): OptimizerDefinition {

@@ -1,4 +1,4 @@
-import type { HyperValue } from '../schedules/schedule.ts'
+import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
 import { type Hyperparameter, type SearchRange, validateHyperparameter } from './hyperparameters.ts'
 import type { ParameterShape, Slot, SlotFacts } from './slots.ts'
 import type { Value } from './value.ts'
@@ -119,9 +119,9 @@ export interface OptimizerDefinition<
 }
 
 /** The settings of one optimizer: hyperparameters (numbers or schedules), its options, and what every optimizer takes. */
-export type OptimizerSettings<H extends string, O extends OptionSpecification> = {
-  readonly [K in H]?: HyperValue
-} & { readonly [K in keyof O]?: OptionValue<O[K]> } & {
+export type OptimizerSettings<H extends string, O extends OptionSpecification> = (string extends H
+  ? { readonly [name: string]: HyperValue | boolean | string | Optimizer | undefined }
+  : { readonly [K in H]?: HyperValue } & { readonly [K in keyof O]?: OptionValue<O[K]> }) & {
   /** How weight decay acts; each optimizer has its own default. */
   readonly decay?: Exclude<DecayStyle, 'own'>
   /** Go uphill: the gradient's sign is turned. Default false. */
@@ -188,7 +188,7 @@ function suggest(name: string, known: readonly string[]): string {
 
 function checkHyper(owner: string, name: string, value: unknown, specification: Hyperparameter): void {
   if (typeof value === 'number') validateHyperparameter(owner, name, value, specification)
-  else if (typeof value !== 'function' && typeof (value as { at?: unknown } | null)?.at !== 'function') {
+  else if (typeof value !== 'function' && !isSchedule(value)) {
     throw new Error(`${owner}: ${name} must be a number, a schedule or a function of the step, not ${String(value)}`)
   }
 }
@@ -241,6 +241,11 @@ export function defineOptimizer<
   const erased = definition as unknown as OptimizerDefinition
   const common = ['decay', 'maximize', ...(definition.fallback ? ['fallback'] : [])]
   const factory = (settings: OptimizerSettings<H, O> = {} as OptimizerSettings<H, O>): Optimizer => {
+    if (typeof settings !== 'object' || settings === null) {
+      throw new Error(
+        `${definition.title}: settings must be an object such as { learningRate: 0.01 }, not ${String(settings)}`,
+      )
+    }
     const hyper: Record<string, HyperValue> = {}
     const options: Record<string, boolean | string | number> = { ...definition.options }
     for (const [name, range] of Object.entries<Hyperparameter>(definition.hyper)) hyper[name] = range.default
@@ -258,6 +263,10 @@ export function defineOptimizer<
       }
     }
     const given = settings as { decay?: DecayStyle; maximize?: boolean; fallback?: Optimizer }
+    if (given.maximize !== undefined && typeof given.maximize !== 'boolean') {
+      throw new Error(`${definition.title}: maximize must be true or false, not ${String(given.maximize)}`)
+    }
+    if (given.fallback !== undefined) checkOptimizer(`${definition.title}: fallback`, given.fallback)
     const decay = given.decay ?? definition.decay
     if (given.decay !== undefined) {
       const styles = ['decoupled', 'independent', 'corrected', 'proximal', 'coupled']
@@ -284,10 +293,16 @@ export function defineOptimizer<
 function checkOption(definition: OptimizerDefinition, name: string, value: unknown): void {
   const choices = definition.choices?.[name]
   const expected = typeof definition.options![name]
-  if (choices ? !choices.includes(value as string) : typeof value !== expected) {
-    const valid = choices ? `one of ${choices.join(', ')}` : `a ${expected}`
+  const counts = expected === 'number'
+  const fits = choices ? choices.includes(value as string) : counts ? isCount(value) : typeof value === expected
+  if (!fits) {
+    const valid = choices ? `one of ${choices.join(', ')}` : counts ? 'a whole number from 1 up' : `a ${expected}`
     throw new Error(`${definition.title}: ${name} must be ${valid}, not ${String(value)}`)
   }
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 1
 }
 
 /** What a transform's hooks are given. */
@@ -362,11 +377,7 @@ export function defineTransform<const H extends string = never, const S extends 
 ): TransformFactory<H> {
   const erased = definition as unknown as TransformDefinition
   const factory = (inner: Optimizer, given: { readonly [K in H]?: HyperValue } = {}): Optimizer => {
-    if (!isOptimizer(inner)) {
-      throw new Error(
-        `${definition.title}: the first argument must be an optimizer such as adamW(), not ${String(inner)}`,
-      )
-    }
+    checkOptimizer(`${definition.title}: the first argument`, inner)
     checkHyperValues(erased, given as Record<string, unknown>)
     const hyper: Record<string, HyperValue> = {}
     for (const [name, range] of Object.entries<Hyperparameter>(definition.hyper)) hyper[name] = range.default
@@ -399,11 +410,18 @@ export function isOptimizer(value: unknown): value is Optimizer {
  * matches no parameter.
  */
 export function groups(base: Optimizer, list: readonly ParameterGroup[]): Optimizer {
-  if (!isOptimizer(base)) {
-    throw new Error(`groups: the first argument must be an optimizer such as adamW(), not ${String(base)}`)
-  }
+  checkOptimizer('groups: the first argument', base)
+  if (!Array.isArray(list)) throw new Error(`groups: the second argument must be a list of groups, not ${String(list)}`)
+  const names = new Set<string>()
   const named = list.map((group, index) => {
     const name = group.name ?? `group ${index + 1}`
+    if (names.has(name)) throw new Error(`groups: two groups are named '${name}'; names must differ`)
+    names.add(name)
+    const { match, optimizer } = group
+    if (typeof match !== 'string' && typeof match !== 'function' && !(match instanceof RegExp)) {
+      throw new Error(`groups: ${name}: match must be a regular expression, a name or a function, not ${String(match)}`)
+    }
+    if (optimizer !== undefined) checkOptimizer(`groups: ${name}: optimizer`, optimizer)
     const said = [group.hyper !== undefined, group.optimizer !== undefined, group.frozen === true]
     if (said.filter(Boolean).length !== 1) {
       throw new Error(
@@ -413,6 +431,24 @@ export function groups(base: Optimizer, list: readonly ParameterGroup[]): Optimi
     return { ...group, name }
   })
   return { kind: 'grouped', base, groups: named }
+}
+
+/** @internal @throws Error that names the argument when it is not an optimizer */
+export function checkOptimizer(what: string, value: unknown): asserts value is Optimizer {
+  if (isOptimizer(value)) return
+  const definition = typeof value === 'function' ? (value as { definition?: { name: string } }).definition : undefined
+  const given = definition ? `the function ${definition.name}; call it: ${definition.name}()` : String(value)
+  throw new Error(`${what} must be an optimizer such as adamW(), not ${given}`)
+}
+
+/** @internal @throws Error when an argument object has a name that is not among the known ones */
+export function checkNames(caller: string, given: object, known: readonly string[]): void {
+  if (typeof given !== 'object' || given === null)
+    throw new Error(`${caller}: the options must be an object, not ${String(given)}`)
+  const unknown = Object.keys(given).find((name) => !known.includes(name))
+  if (unknown !== undefined) {
+    throw new Error(`${caller}: unknown option '${unknown}'; valid names are ${known.join(', ')}`)
+  }
 }
 
 /** @internal the number 0, given as such or as a constant schedule */

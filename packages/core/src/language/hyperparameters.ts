@@ -87,7 +87,7 @@ export function describeRange(range: Hyperparameter): string {
 export function validateHyperparameter(owner: string, name: string, value: number, range: Hyperparameter): void {
   const { minimum, maximum, aboveMinimum, belowMaximum } = range
   const fits =
-    typeof value === 'number' &&
+    Number.isFinite(value) &&
     (aboveMinimum ? value > minimum : value >= minimum) &&
     (belowMaximum ? value < maximum : value <= maximum)
   if (!fits) throw new Error(`${owner}: ${name} must be ${describeRange(range)}, not ${String(value)}`)

@@ -93,7 +93,11 @@ export interface CanonicalProgram {
 export function canonicalize(program: Program): CanonicalProgram {
   const nodes: Node[] = []
   const index = new Map<Node, number>()
-  const sizes = new Map<number, string>([[1, '1']])
+  // 0 and 1 shape the plan: nothing to do, and nothing to repeat.
+  const sizes = new Map<number, string>([
+    [0, '0'],
+    [1, '1'],
+  ])
   const texts: string[] = []
   const token = (size: number): string => {
     const known = sizes.get(size)
@@ -361,7 +365,7 @@ class Planner {
     const add = (level: number, domain: Node, view: Node | undefined, root: LoopDraft['roots'][number]) => {
       const fits = (draft: LoopDraft) =>
         draft.level === level &&
-        sizeOf(draft.domain.dimensions) === sizeOf(domain.dimensions) &&
+        fitsTogether(draft.domain.dimensions, domain.dimensions) &&
         (!view || !draft.view || sameDimensions(draft.view.dimensions, view.dimensions))
       let draft = drafts.find(fits)
       if (!draft) {
@@ -529,6 +533,11 @@ class Planner {
     }
     return { read, written }
   }
+}
+
+/** One flat pass serves arrays of equal size; empty ones are all of equal size, so their dimensions must be equal. */
+function fitsTogether(a: Dimensions, b: Dimensions): boolean {
+  return sizeOf(a) === 0 ? sameDimensions(a, b) : sizeOf(a) === sizeOf(b)
 }
 
 /** Rows and columns as a loop sees them: a trailing dimension of one is dropped, so that the last one is contiguous. */

@@ -152,7 +152,9 @@ class Trace {
 
   /** The program of one update. */
   update(): Program {
-    const update = this.direction(0, this.gradient)
+    const { optimizer } = this.chain.at(-1)!
+    const uphill = optimizer.kind === 'base' && optimizer.maximize
+    const update = this.direction(0, uphill ? this.gradient.negated() : this.gradient)
     const next = update && this.finish(update)
     if (next) this.store({ kind: 'parameter' }, next, 'the new parameter')
     if (this.settings.telemetry) this.addTelemetry(next ?? this.p)
@@ -242,7 +244,7 @@ class Trace {
     const hyper = this.hyperOf(element)
     const context = this.contextOf(element)
     const weightDecay = hyper.weightDecay
-    let g = optimizer.maximize ? gradient.negated() : gradient
+    let g = gradient
     if (weightDecay && optimizer.decay === 'coupled') g = g.plus(this.p.times(weightDecay))
     const zero = this.value(this.graph.constant(0))
     const result = this.within(element, () =>

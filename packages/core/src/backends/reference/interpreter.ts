@@ -68,6 +68,7 @@ class ReferenceInstance implements BackendInstance {
 
   run(work: readonly Work[]): void {
     const commits: (() => void)[] = []
+    const committed = new Set<string>()
     for (const [interpreter, { program, tensor }] of this.interpreters(work)) {
       const memory = this.memory[tensor]!
       memory.telemetry.clear()
@@ -77,6 +78,9 @@ class ReferenceInstance implements BackendInstance {
         else if (target.kind === 'parameter') commits.push(() => fill(memory.parameter, value))
         else if (target.kind === 'slot') {
           const { key } = target
+          // Every tensor computes the same shared state; the first one stores it.
+          if (this.sharedKeys.has(key) && committed.has(key)) continue
+          committed.add(key)
           const array = memory.arrays.get(key)
           commits.push(() => (array ? fill(array, value) : this.writeScalar(tensor, key, value as number)))
         }

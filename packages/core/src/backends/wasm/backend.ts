@@ -1,3 +1,4 @@
+import { checkNames } from '../../language/definition.ts'
 import { type Dimensions, type Node, sizeOf } from '../../program/graph.ts'
 import { type CanonicalProgram, canonicalize, type Loop, normalizeView, type Plan } from '../../program/plan.ts'
 import { type Program, programsOf, type TelemetryName } from '../../program/program.ts'
@@ -37,6 +38,7 @@ export interface WasmOptions {
  * @throws Error when `threads` is not a whole number from 1 up.
  */
 export function wasm(options: WasmOptions = {}): Backend {
+  checkNames('wasm', options, ['threads'])
   const { threads = 1 } = options
   if (!Number.isInteger(threads) || threads < 1)
     throw new Error(`wasm: threads must be a whole number from 1 up, not ${threads}`)
@@ -289,12 +291,13 @@ class InstanceBuilder {
     if (loop.view) {
       const [batch, rows, columns] = normalizeView(dimensionsOf(loop.view))
       const perSlice = Math.max(1, Math.min(rows, Math.floor(chunkElements / Math.max(columns, 1))))
-      const slicesPerBatch = columns === 0 ? 0 : Math.ceil(rows / perSlice)
+      // At least one slice, so that sums over nothing are written too.
+      const slicesPerBatch = Math.max(1, Math.ceil(rows / perSlice))
       slices = batch * slicesPerBatch
       const together = Math.max(1, Math.floor(chunkElements / Math.max(1, perSlice * columns)))
       for (let first = 0; first < slices; first += together) add(first, Math.min(first + together, slices))
       const geometry = layout.offset(geometryKey(index))
-      for (const [position, value] of [rows, columns, perSlice, Math.max(slicesPerBatch, 1)].entries()) {
+      for (const [position, value] of [rows, columns, perSlice, slicesPerBatch].entries()) {
         word(geometry + 4 * position, value)
       }
       loop.body.forEach((instruction, position) => {
