@@ -188,6 +188,9 @@ function describePhases(plan: Plan): string[] {
   for (let level = 0; level < plan.levels; level++) {
     for (const { node } of plan.scalars.filter((step) => step.level === level && step.node.operation !== 'slot')) {
       if (node.operation !== 'reduce') lines.push(`  ${scalarName(plan, node)} = ${formula(plan, node)}`)
+      else if (node.inputs[0]!.space !== 'array') {
+        lines.push(`  ${scalarName(plan, node)} = sum of ${operand(plan, node.inputs[0]!)} over all tensors`)
+      }
     }
     for (const loop of plan.loops.filter((candidate) => candidate.level === level)) {
       lines.push(

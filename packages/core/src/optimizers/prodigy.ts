@@ -72,8 +72,8 @@ export const prodigy = defineOptimizer({
     const relative = d.over(d0)
 
     const sampled = options.slice > 1 ? where(g.everyElement(options.slice), g, 0) : g
-    const travelled = sampled.times(state.start.minus(p)).sum('all')
-    const numerator = state.numerator.times(beta3).plus(travelled.times(relative.times(gamma)))
+    const travelled = sampled.times(state.start.minus(p)).times(relative.times(gamma))
+    const numerator = state.numerator.times(beta3).plus(travelled.sum('all'))
     const s = state.s.times(beta3).plus(sampled.times(relative.times(options.safeguardWarmup ? d : gamma)))
     const denominator = s.abs().sum('all')
     const moved = denominator.isGreaterThan(0)

@@ -167,8 +167,9 @@ export class Graph {
     return this.intern('constant', [], 'host', scalarDimensions, false, false, { value })
   }
 
-  hyper(key: string, clock: string): Node {
-    return this.intern('hyper', [], 'host', scalarDimensions, false, false, { key, clock })
+  /** @param perTensor true when a group of parameters has its own value. */
+  hyper(key: string, clock: string, perTensor: boolean): Node {
+    return this.intern('hyper', [], 'host', scalarDimensions, false, perTensor, { key, clock })
   }
 
   /** The number of steps taken, this one included: of one tensor (`perTensor`) or of the optimizer. */
@@ -207,12 +208,18 @@ export class Graph {
   }
 
   reduce(kind: ReductionKind, input: Node, axis: ReductionAxis, key?: string): Node {
-    if (input.space !== 'array') {
-      throw new Error(`${kind}: a ${input.space} scalar has nothing to reduce; reduce an array value`)
+    const { space: from } = input
+    if (from !== 'array' && !(from === 'tensor' && axis === 'all' && kind === 'sum')) {
+      throw new Error(`${kind}: a ${from} scalar has nothing to reduce; reduce an array value`)
     }
     // A scalar factor leaves the sum: one multiplication instead of one per element.
-    if (kind === 'sum' && input.operation === 'multiply' && input.inputs[1]!.space !== 'array') {
-      return this.element('multiply', [this.reduce(kind, input.inputs[0]!, axis, key), input.inputs[1]!])
+    if (kind === 'sum' && from === 'array' && input.operation === 'multiply' && input.inputs[1]!.space !== 'array') {
+      const [rest, factor] = input.inputs as [Node, Node]
+      // A factor that differs between tensors enters before their sums meet.
+      if (axis === 'all' && factor.perTensor) {
+        return this.reduce(kind, this.element('multiply', [this.reduce(kind, rest, 'tensor'), factor]), axis, key)
+      }
+      return this.element('multiply', [this.reduce(kind, rest, axis, key), factor])
     }
     const [batch, rows, columns] = input.dimensions
     if ((axis === 'columns' && columns === 1) || (axis === 'rows' && rows === 1)) return input
@@ -226,6 +233,7 @@ export class Graph {
     // Products are summed in float64 from their float32 factors, so squares neither overflow nor vanish.
     const product =
       kind === 'sum' &&
+      from === 'array' &&
       input.operation === 'multiply' &&
       sameDimensions(input.inputs[0]!.dimensions, input.inputs[1]!.dimensions)
     const inputs = product ? input.inputs : [input]

@@ -376,7 +376,7 @@ class Planner {
       draft.roots.push(root)
     }
     for (const node of this.nodes) {
-      if (node.operation === 'reduce') {
+      if (node.operation === 'reduce' && node.inputs[0]!.space === 'array') {
         const input = node.inputs[0]!
         const level = Math.max(...node.inputs.map((factor) => this.level(strip(factor))))
         add(level, input, node.space === 'array' ? input : undefined, { node: input, reduction: node })

@@ -18,6 +18,8 @@ export interface ChainElement {
   readonly path: string
   /** Names its hyperparameters. */
   readonly hyperPath: string
+  /** The hyperparameters that a group set for itself. */
+  readonly overridden: ReadonlySet<string>
 }
 
 /** The hyperparameters of the optimizers in use, by path; an overlay falls back to its parent. */
@@ -96,7 +98,7 @@ export class Resolver {
     if (optimizer.kind === 'wrapped') {
       this.hyper.declare(own, optimizer, group)
       const inner = this.walk(optimizer.inner, shape, `${own}/`, group)
-      return inner && [{ optimizer, path: own, hyperPath: own }, ...inner]
+      return inner && [{ optimizer, path: own, hyperPath: own, overridden: new Set() }, ...inner]
     }
     const { definition, options } = optimizer
     if (definition.accepts && !definition.accepts(shape, options as never)) {
@@ -110,7 +112,7 @@ export class Resolver {
       return this.walk(fallback, shape, `${own}/fallback/`, group === '' ? 'fallback' : `${group}/fallback`)
     }
     this.hyper.declare(own, optimizer, group)
-    return [{ optimizer, path: own, hyperPath: own }]
+    return [{ optimizer, path: own, hyperPath: own, overridden: new Set() }]
   }
 
   private walkGroups(
@@ -145,7 +147,7 @@ export class Resolver {
         this.hyper.set(hyperPath, key, value)
         remaining.delete(key)
       }
-      return { ...element, hyperPath }
+      return { ...element, hyperPath, overridden: new Set([...element.overridden, ...own]) }
     })
     if (remaining.size > 0) {
       const known = chain.flatMap((element) => Object.keys(element.optimizer.definition.hyper))

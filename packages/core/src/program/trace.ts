@@ -369,7 +369,10 @@ class Trace {
   private hyperOf(element: ChainElement): Record<string, Value> {
     const names = Object.keys(element.optimizer.definition.hyper)
     return Object.fromEntries(
-      names.map((name) => [name, this.value(this.graph.hyper(`${element.hyperPath}.${name}`, this.clock))]),
+      names.map((name) => [
+        name,
+        this.value(this.graph.hyper(`${element.hyperPath}.${name}`, this.clock, element.overridden.has(name))),
+      ]),
     )
   }
 
@@ -408,7 +411,7 @@ class Trace {
     if (node.space === 'array' || (slot.shared && (node.space === 'tensor' || node.perTensor))) {
       throw new Error(
         `${title}: state '${slot.name}' is one number ${slot.shared ? 'for all tensors' : 'per tensor'}, ` +
-          `but its new value is ${node.space === 'array' ? 'an array' : "one tensor's own (use step, not t, and sums over 'all')"}`,
+          `but its new value is ${node.space === 'array' ? 'an array' : "one tensor's own (use step, not t, sums over 'all', and hyperparameters that no group sets)"}`,
       )
     }
     if (node.space === 'host' && slot.residency === 'host') this.hostOutputs.push({ key: slot.key, node })

@@ -174,7 +174,9 @@ class Interpreter {
   /** What this tensor adds to a reduction over all tensors; 0 when its program has no such reduction. */
   private contribution(key: string): number {
     const node = findReduction(this.work.program, key)
-    return node ? (this.reduce(node) as number) : 0
+    if (!node) return 0
+    const input = node.inputs[0]!
+    return (input.space === 'array' ? this.reduce(node) : this.value(input)) as number
   }
 
   private reduce(node: Node): Computed {

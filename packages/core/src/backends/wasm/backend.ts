@@ -611,7 +611,8 @@ class WasmInstance implements BackendInstance {
         const { node } = step
         if (step.level !== level || node.operation !== 'reduce' || node.space !== 'global') continue
         const key = node.attributes.key!
-        parts.set(key, [...(parts.get(key) ?? []), scalars + scalarOffset(plan, node)])
+        const part = node.inputs[0]!.space === 'array' ? node : node.inputs[0]!
+        parts.set(key, [...(parts.get(key) ?? []), scalars + scalarOffset(plan, part)])
       }
     }
     return [...parts].map(([key, addresses]) => {
