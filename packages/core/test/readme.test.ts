@@ -1,0 +1,200 @@
+import { execFile } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { adamW, describe as describeOptimizer, type Optimizer, registry } from 'fallline'
+import ts from 'typescript'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as schedules from '../src/schedules/index.ts'
+import * as transforms from '../src/transforms/index.ts'
+
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+const pages = [
+  'README.md',
+  'benchmarks/README.md',
+  'packages/core/README.md',
+  'packages/race/README.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+]
+
+const read = (page: string) => readFileSync(join(root, page), 'utf8')
+
+/** The fenced blocks of a language. */
+function blocksOf(page: string, language: string): string[] {
+  const pattern = new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'gms')
+  return [...read(page).matchAll(pattern)].map((match) => match[1]!)
+}
+
+/** The page without its fenced blocks. */
+const proseOf = (page: string) => read(page).replace(/^```.*?^```$/gms, '')
+
+/** The rows of the table, or the paragraph, under `<!-- name -->`. */
+function under(name: string): string[] {
+  const after = read('README.md').split(`<!-- ${name} -->\n\n`)[1]!
+  return after.slice(0, after.indexOf('\n\n')).split('\n')
+}
+
+const short = (value: number) => String(Number(value.toPrecision(4)))
+
+interface Example {
+  readonly title: string
+  readonly page: string
+  readonly file: string
+  readonly code: string
+}
+
+describe('the examples of the documentation', () => {
+  const examples: Example[] = pages.flatMap((page) =>
+    blocksOf(page, 'ts').map((code, index) => ({
+      title: `${page}, ${index + 1}`,
+      page,
+      file: `${page.replaceAll(/\W/g, '_')}_${index + 1}.mts`,
+      code,
+    })),
+  )
+  let folder = ''
+  let program: ts.Program
+
+  beforeAll(async () => {
+    // Inside node_modules, so that git, the formatter and other tests do not see it and package names are found from it.
+    folder = await mkdtemp(join(root, 'node_modules', '.documentation-'))
+    for (const { file, code } of examples) await writeFile(join(folder, file), code)
+    await writeFile(join(folder, 'misspelled.mts'), "import { adan } from 'fallline'\nadan({ lerningRate: 1 })\n")
+    const { config } = ts.readConfigFile(join(root, 'tsconfig.base.json'), (path) => readFileSync(path, 'utf8'))
+    const relaxed = { noUncheckedIndexedAccess: false, noUnusedLocals: false, noEmit: true, types: ['node'] }
+    const options = ts.convertCompilerOptionsFromJson({ ...config.compilerOptions, ...relaxed }, root).options
+    const files = [...examples.map(({ file }) => file), 'misspelled.mts']
+    program = ts.createProgram(
+      files.map((file) => join(folder, file)),
+      options,
+    )
+  })
+
+  afterAll(() => rm(folder, { recursive: true, force: true }))
+
+  function typeErrors(file: string): string[] {
+    const source = program.getSourceFile(join(folder, file))!
+    const found = [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]
+    return found.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))
+  }
+
+  it('are there', () => {
+    const counts = Object.fromEntries(pages.map((page) => [page, examples.filter((e) => e.page === page).length]))
+    expect(counts['README.md']).toBeGreaterThanOrEqual(2)
+    expect(counts['docs/adding-an-optimizer.md']).toBeGreaterThanOrEqual(1)
+    expect(counts['packages/core/README.md']).toBeGreaterThanOrEqual(1)
+    expect(counts['packages/race/README.md']).toBeGreaterThanOrEqual(1)
+  })
+
+  it('begin with one of at most 20 lines', () => {
+    expect(examples[0]!.code.trimEnd().split('\n').length).toBeLessThanOrEqual(20)
+  })
+
+  it('would not compile with a misspelled hyperparameter', () => {
+    expect(typeErrors('misspelled.mts').join('\n')).toContain('lerningRate')
+  })
+
+  it.each(examples.map((example) => [example.title, example] as const))(
+    '%s is right',
+    async (_, { page, file, code }) => {
+      expect(typeErrors(file)).toEqual([])
+      const node = ['--import', 'tsx', '--conditions=@fallline/source', join(folder, file)]
+      const { stdout } = await promisify(execFile)(process.execPath, node, { cwd: root })
+      const claimed = [...code.matchAll(/^ *console\.log\(.*\) \/\/ (.*)$/gm)].map((match) => match[1]!)
+      const printed = stdout.trimEnd().split('\n')
+      expect(printed.slice(0, claimed.length)).toEqual(claimed)
+      const unclaimed = printed.slice(claimed.length).join('\n').trim()
+      if (unclaimed !== '') expect(blocksOf(page, 'text output').map((block) => block.trim())).toContain(unclaimed)
+    },
+  )
+})
+
+describe('the tables of the README', () => {
+  it('list the optimizers of the registry, with what they cost', () => {
+    const rows = registry.map((factory) => {
+      const { name, title, paper } = factory.definition
+      const { kind, stateBytesPerParameter, bytesPerParameter } = describeOptimizer(factory)
+      const link = paper.arxiv
+        ? `[arXiv ${paper.arxiv}](https://arxiv.org/abs/${paper.arxiv})`
+        : `[paper](${paper.url})`
+      const source = `${paper.authors.split(',')[0]} ${paper.year}, ${link}`
+      const bytes = `${short(stateBytesPerParameter)} | ${short(bytesPerParameter)}`
+      return `| \`${name}\` | ${title} | ${source} | ${kind} | ${bytes} |`
+    })
+    expect(under('optimizers').slice(2)).toEqual(rows)
+  })
+
+  it('list the transforms, with what they cost around AdamW', () => {
+    const sorted = Object.entries(transforms).sort(([a], [b]) => (a < b ? -1 : 1))
+    const rows = sorted.map(([name, transform]) => {
+      const wrapped = (transform as (inner: Optimizer) => Optimizer)(adamW())
+      const { stateBytesPerParameter, bytesPerParameter } = describeOptimizer(wrapped)
+      const bytes = `${short(stateBytesPerParameter)} | ${short(bytesPerParameter)}`
+      return `| \`${name}\` | ${transform.definition.title} | ${bytes} |`
+    })
+    expect(under('transforms').slice(2)).toEqual(rows)
+  })
+
+  it('list the schedules', () => {
+    const helpers = ['evaluateSchedule', 'isSchedule']
+    const listed = [
+      ...under('schedules')
+        .join(' ')
+        .matchAll(/`(\w+)`/g),
+    ].map((match) => match[1]!)
+    expect(listed.sort()).toEqual(
+      Object.keys(schedules)
+        .filter((name) => !helpers.includes(name))
+        .sort(),
+    )
+  })
+})
+
+describe('the picture of the flow', () => {
+  it('has the bytes of the plan of AdamW', () => {
+    const { readBytesPerParameter, writtenBytesPerParameter, bytesPerParameter } = describeOptimizer(adamW)
+    const picture = read('docs/flow.svg')
+    expect(picture).toContain(`${readBytesPerParameter} read + ${writtenBytesPerParameter} written`)
+    expect(picture).toContain(`= ${bytesPerParameter} bytes per parameter`)
+  })
+})
+
+describe.each(pages)('%s', (page) => {
+  it('links to files and headings that exist', () => {
+    const links = [...proseOf(page).matchAll(/\]\(([^)\s]+)\)/g)].map((match) => match[1]!)
+    const broken = links.filter((link) => {
+      if (/^https?:/.test(link)) return false
+      const [path, heading] = link.split('#') as [string, string | undefined]
+      const target = path === '' ? page : join(dirname(page), path)
+      if (!existsSync(join(root, target))) return true
+      if (heading === undefined) return false
+      const headings = [...read(target).matchAll(/^#+ (.*)$/gm)].map((match) =>
+        match[1]!
+          .toLowerCase()
+          .replaceAll(/[^\w -]/g, '')
+          .replaceAll(' ', '-'),
+      )
+      return !headings.includes(heading)
+    })
+    expect(broken).toEqual([])
+  })
+
+  it('names files that exist', () => {
+    const example = 'packages/core/src/optimizers/novo-grad.ts'
+    const names = [...proseOf(page).matchAll(/`([\w@][\w@./-]*)`/g)].map((match) => match[1]!)
+    const files = names.filter((name) => (name.endsWith('.ts') && name.includes('/')) || name.startsWith('packages/'))
+    const folders = [root, join(root, 'packages/core/src'), join(root, dirname(page))]
+    const missing = files.filter((name) => name !== example && !folders.some((base) => existsSync(join(base, name))))
+    expect(missing).toEqual([])
+  })
+
+  it('names commands that exist', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+    const named = [...read(page).matchAll(/npm run ([\w:]+)/g)].map((match) => match[1]!)
+    expect(named.filter((name) => !(name in scripts))).toEqual([])
+  })
+})
