@@ -5,7 +5,7 @@ export type Snapshot = Readonly<Record<string, Float64Array>>
 
 /** Everything that a step may change, by a readable name; copies. */
 export function snapshot(optimizer: CompiledOptimizer): Snapshot {
-  const result: Record<string, Float64Array> = {}
+  const result: Record<string, Float64Array> = Object.create(null)
   for (const name of optimizer.names) {
     result[name] = Float64Array.from(optimizer.parameters[name]!)
     for (const [slot, value] of Object.entries(optimizer.state(name))) {

@@ -1,0 +1,225 @@
+import {
+  type Backend,
+  type CompiledOptimizer,
+  compile,
+  describe as describeOptimizer,
+  type OptimizerFactory,
+  reference,
+  registry,
+  sgd,
+  wasm,
+} from 'fallline'
+import { describe, expect, it } from 'vitest'
+import { changedBits, differences, differentByte, notFinite, type Snapshot, snapshot } from '../support/compare.ts'
+import { smallModel } from '../support/models.ts'
+import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
+
+const backends: readonly (readonly [string, () => Backend])[] = [
+  ['reference', reference],
+  ['wasm', wasm],
+]
+const names = Object.keys(smallModel)
+type Gradients = CompiledOptimizer['gradients']
+
+const ordinary = (gradients: Gradients, step: number) => fillAll(gradients, randomNumbers(step), 13)
+const everywhere = (value: number) => (gradients: Gradients) => {
+  for (const array of Object.values(gradients)) array.fill(value)
+}
+const oneElement = (value: number) => (gradients: Gradients, step: number) => {
+  ordinary(gradients, step)
+  gradients.weight![11] = value
+}
+
+/** What may go wrong in training: gradients by step, ordinary ones where nothing is said. */
+const courses: Readonly<Record<string, Readonly<Record<number, (gradients: Gradients, step: number) => void>>>> = {
+  'zero first gradients': { 1: everywhere(0), 2: everywhere(0) },
+  'a zero gradient in between': { 4: everywhere(0) },
+  'one element that never has a gradient': Object.fromEntries(
+    Array.from({ length: 10 }, (_, index) => [index + 1, oneElement(0)]),
+  ),
+  'one gradient of 1e20 at first': { 1: oneElement(1e20) },
+  'one gradient of -1e20 later': { 5: oneElement(-1e20) },
+  'one gradient of 3e38': { 2: oneElement(3e38) },
+  'all gradients 1e20 once': { 3: everywhere(1e20) },
+  'gradients of 1e-30': { 1: everywhere(1e-30), 2: everywhere(-1e-30), 5: oneElement(1e-30) },
+  'the same gradient everywhere': { 1: everywhere(0.5), 2: everywhere(0.5), 3: everywhere(0.5) },
+}
+
+async function both(factory: OptimizerFactory): Promise<{ exact: CompiledOptimizer; fast: CompiledOptimizer }> {
+  const options = { nonFinite: 'allow' as const }
+  const exact = await compile(factory(), smallModel, { ...options, backend: reference() })
+  const fast = await compile(factory(), smallModel, { ...options, backend: wasm() })
+  return { exact, fast }
+}
+
+/**
+ * What float32 can hold: below its normal numbers squares vanish, which nothing but the reference in float64 keeps, and
+ * rules hold averages of squares at 3.4e38, which float64 and float32 round apart.
+ */
+function withinFloat32(values: Snapshot): Snapshot {
+  const limited = (x: number) => (Math.abs(x) > 3.3e38 ? 3.4e38 : Math.abs(x) < 1.2e-38 ? 0 : x)
+  return Object.fromEntries(Object.entries(values).map(([name, array]) => [name, array.map(limited)]))
+}
+
+describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (_, factory) => {
+  const { kind } = describeOptimizer(factory)
+  const tolerance = { relative: 1e-6, scale: kind === 'matrix' ? 3e-4 : 6e-6 }
+
+  it.each(Object.keys(courses))('stays finite and equal on both backends with %s', async (course) => {
+    for (const start of ['ordinary', 'zero'] as const) {
+      const { exact, fast } = await both(factory)
+      if (start === 'ordinary') fillAll(exact.parameters, randomNumbers(1))
+      copyAll(exact.parameters, fast.parameters)
+      for (let step = 1; step <= 10; step++) {
+        exact.load(fast.save())
+        const before = snapshot(exact)
+        const write = courses[course]![step] ?? ordinary
+        write(exact.gradients, step)
+        copyAll(exact.gradients, fast.gradients)
+        copyAll(fast.gradients, exact.gradients)
+        exact.step()
+        fast.step()
+        const [expected, actual] = [snapshot(exact), snapshot(fast)].map(withinFloat32) as [Snapshot, Snapshot]
+        expect({ step, start, notFinite: notFinite(snapshot(fast)) }).toEqual({ step, start, notFinite: [] })
+        expect({ step, start, found: differences(actual, expected, before, tolerance) }).toEqual({
+          step,
+          start,
+          found: [],
+        })
+      }
+      expect(changedBits(snapshot(fast), snapshot(await compile(factory(), smallModel)))).toContain('weight')
+    }
+  })
+
+  it('trains on after one gradient of 1e20, which freezes no more than the rule says', async () => {
+    const { fast } = await both(factory)
+    for (let step = 1; step <= 20; step++) {
+      if (step === 3) oneElement(1e20)(fast.gradients, step)
+      else ordinary(fast.gradients, step)
+      const before = Float32Array.from(fast.parameters.bias!)
+      fast.step()
+      expect(fast.parameters.bias!.some((value, index) => value !== before[index])).toBe(true)
+    }
+    // Sums over rows, columns or a matrix (Adafactor, Muon) pass the huge number on to the rest of the tensor until it has
+    // decayed. Otherwise every element is alive but the one that was hit, whose average of squares decays as slowly.
+    if (kind === 'reduction' || kind === 'matrix') return
+    const before = Float32Array.from(fast.parameters.weight!)
+    ordinary(fast.gradients, 21)
+    fast.gradients.weight!.forEach((value, index, array) => {
+      array[index] = Math.sign(value) || 1
+    })
+    for (let step = 0; step < 5; step++) fast.step()
+    const still = [...before.keys()].filter((index) => fast.parameters.weight![index] === before[index])
+    expect(still.filter((index) => index !== 11)).toEqual([])
+  })
+
+  describe.each(backends)('on %s', (_, backend) => {
+    const bad = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+
+    it('throws by default: names the tensors, changes no byte, goes on afterwards', async () => {
+      const optimizer = await compile(factory(), smallModel, { backend: backend() })
+      const untouched = await compile(factory(), smallModel, { backend: backend() })
+      for (let step = 1; step <= 3; step++) {
+        ordinary(optimizer.gradients, step)
+        const value = bad[step - 1]!
+        const before = optimizer.save()
+        optimizer.gradients.kernel!.fill(value, step, step + 1)
+        optimizer.gradients.scale![0] = value
+        expect(() => optimizer.step()).toThrow(
+          new RegExp(
+            `step ${step}: the gradient of 'kernel', 'scale' is not finite; parameters and state are unchanged`,
+          ),
+        )
+        expect(differentByte(optimizer.save(), before)).toBe(-1)
+        for (const each of [optimizer, untouched]) {
+          ordinary(each.gradients, step)
+          each.step()
+        }
+      }
+      expect(changedBits(snapshot(optimizer), snapshot(untouched))).toEqual([])
+      expect(optimizer.skipped).toBe(0)
+    })
+
+    it('skips when asked to: names the tensors, changes nothing but the count', async () => {
+      const optimizer = await compile(factory(), smallModel, { backend: backend(), nonFinite: 'skip' })
+      const untouched = await compile(factory(), smallModel, { backend: backend() })
+      for (let step = 1; step <= 3; step++) {
+        ordinary(optimizer.gradients, step)
+        optimizer.gradients.bias![4] = bad[step - 1]!
+        const before = snapshot(optimizer)
+        expect(optimizer.step()).toEqual({ step: step - 1, skipped: true, nonFinite: ['bias'] })
+        expect(changedBits(snapshot(optimizer), before)).toEqual([])
+        expect([optimizer.skipped, optimizer.steps]).toEqual([step, step - 1])
+        for (const each of [optimizer, untouched]) {
+          ordinary(each.gradients, step)
+          expect(each.step()).toEqual({ step, skipped: false, nonFinite: [] })
+        }
+      }
+      expect(changedBits(snapshot(optimizer), snapshot(untouched))).toEqual([])
+    })
+  })
+
+  it('lets a gradient that is not a number through when told so, alike on both backends', async () => {
+    const { exact, fast } = await both(factory)
+    const clean = await compile(factory(), smallModel)
+    for (const optimizer of [exact, fast, clean]) fillAll(optimizer.parameters, randomNumbers(1))
+    for (let step = 1; step <= 3; step++) {
+      for (const optimizer of [exact, fast, clean]) {
+        ordinary(optimizer.gradients, step)
+        if (step === 2 && optimizer !== clean) optimizer.gradients.weight![11] = Number.NaN
+        expect(optimizer.step().skipped).toBe(false)
+      }
+    }
+    expect(notFinite(snapshot(fast))).toEqual(notFinite(snapshot(exact)))
+    const spoiled = (optimizer: CompiledOptimizer, name: string) =>
+      [...optimizer.parameters[name]!.keys()].filter((index) => Number.isNaN(optimizer.parameters[name]![index]))
+    for (const name of names) expect(spoiled(fast, name)).toEqual(spoiled(exact, name))
+    if (kind === 'elementwise') {
+      // Nothing but the element itself. Lion's sign of what is not a number is 0: its parameter even stays a number.
+      const changed = (name: string) =>
+        [...fast.parameters[name]!.keys()].filter(
+          (index) => !Object.is(fast.parameters[name]![index], clean.parameters[name]![index]),
+        )
+      expect(names.filter((name) => changed(name).length > 0)).toEqual(['weight'])
+      expect(changed('weight')).toEqual([11])
+    } else if (kind !== 'global') {
+      // A sum over the tensor carries it to all of the tensor, but not further.
+      const others = (optimizer: CompiledOptimizer) =>
+        Object.fromEntries(Object.entries(snapshot(optimizer)).filter(([key]) => !key.startsWith('weight')))
+      expect(changedBits(others(fast), others(clean))).toEqual([])
+    }
+  })
+})
+
+describe('the check for finiteness', () => {
+  it('finds one bad element wherever it is and whatever it is', async () => {
+    for (const size of [1, 2, 3, 4, 5, 7, 15, 16, 17, 31, 64, 67]) {
+      const optimizer = await compile(sgd(), { a: [size], b: [size] }, { nonFinite: 'skip' })
+      for (let index = 0; index < size; index++) {
+        for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+          optimizer.gradients.b![index] = value
+          expect(optimizer.step().nonFinite).toEqual(['b'])
+          optimizer.gradients.b![index] = 0
+        }
+      }
+      expect(optimizer.step().skipped).toBe(false)
+    }
+  })
+
+  it('lets the largest and smallest numbers of float32 pass', async () => {
+    const optimizer = await compile(sgd(), { a: [6] })
+    optimizer.gradients.a!.set([3.4028234663852886e38, -3.4028234663852886e38, 1.401298464324817e-45, -0, 1, 0])
+    expect(optimizer.step().skipped).toBe(false)
+  })
+
+  it('catches what becomes infinite when it is rounded to float32', async () => {
+    const optimizer = await compile(sgd(), { a: [2] })
+    expect(() => optimizer.step({ gradients: { a: [1e39, 0] } })).toThrow(/gradient of 'a' is not finite/)
+  })
+
+  it('knows three policies', async () => {
+    await expect(compile(sgd(), { a: [1] }, { nonFinite: 'ignore' as never })).rejects.toThrow(
+      /compile: nonFinite must be throw, skip or allow, not ignore/,
+    )
+  })
+})

@@ -1,0 +1,182 @@
+import {
+  accumulateGradients,
+  type Backend,
+  type CompiledOptimizer,
+  clipByGlobalNorm,
+  compile,
+  cosine,
+  describe as describeOptimizer,
+  lookahead,
+  parameterAverage,
+  reference,
+  registry,
+  sgd,
+  wasm,
+} from 'fallline'
+import { describe, expect, it } from 'vitest'
+import { decodeSafetensors } from '../../src/state/safetensors.ts'
+import { changedBits, type Snapshot, snapshot } from '../support/compare.ts'
+import { smallModel } from '../support/models.ts'
+import { fillAll, randomNumbers } from '../support/random.ts'
+
+const backends: readonly (readonly [string, () => Backend])[] = [
+  ['reference', reference],
+  ['wasm', wasm],
+]
+const names = Object.keys(smallModel)
+
+function fill(arrays: CompiledOptimizer['parameters'], seed: number): void {
+  for (const [name, array] of Object.entries(arrays)) {
+    fillAll({ [name]: array }, randomNumbers(97 * seed + names.indexOf(name)))
+  }
+}
+
+function of(name: string, values: Snapshot): Snapshot {
+  return Object.fromEntries(Object.entries(values).filter(([key]) => key.split(' ')[0] === name))
+}
+
+/** The step counts of one parameter, from the header of a checkpoint. */
+function countsOf(optimizer: CompiledOptimizer, name: string): unknown {
+  const counts: [string, unknown][] = JSON.parse(decodeSafetensors(optimizer.save()).metadata.counts!)
+  return counts.find(([key]) => key === `parameters/${name}`)![1]
+}
+
+/** The names of state that all tensors share, which goes on with any of them. */
+function sharedSlots(optimizer: CompiledOptimizer): string[] {
+  const keys = [...decodeSafetensors(optimizer.save()).tensors.keys()]
+  return keys.filter((key) => key.startsWith('shared/')).map((key) => key.slice(key.lastIndexOf('.') + 1))
+}
+
+describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (_, factory) => {
+  describe.each(backends)('on %s', (_, backend) => {
+    const global = describeOptimizer(factory).kind === 'global'
+    const create = (shapes = smallModel) => compile(factory(), shapes, { backend: backend(), nonFinite: 'throw' })
+
+    it('leaves a parameter without gradient as it is: value, state and count', async () => {
+      const optimizer = await create()
+      fill(optimizer.parameters, 0)
+      const shared = sharedSlots(optimizer)
+      const ways = [
+        { without: ['weight', 'scale'] },
+        { gradients: { kernel: optimizer.gradients.kernel!, bias: optimizer.gradients.bias! } },
+        { gradients: { ...optimizer.gradients, weight: null, scale: undefined } },
+      ]
+      for (let step = 1; step <= 9; step++) {
+        fill(optimizer.gradients, step)
+        if (step % 2 === 1) {
+          optimizer.step()
+          continue
+        }
+        // What stands in the place of a gradient that is missing does not matter.
+        optimizer.gradients.weight!.fill(Number.NaN)
+        const before = snapshot(optimizer)
+        const counts = countsOf(optimizer, 'weight')
+        expect(optimizer.step(ways[step / 2 - 1] ?? { without: new Set(['weight', 'scale']) }).step).toBe(step)
+        const changed = changedBits(snapshot(optimizer), before).filter((key) => !shared.includes(key.split(' ')[2]!))
+        expect(changed.filter((key) => /^(weight|scale)/.test(key))).toEqual([])
+        expect(changed).toContain('bias')
+        expect(changed).toContain('kernel')
+        expect(countsOf(optimizer, 'weight')).toEqual(counts)
+      }
+    })
+
+    it('treats the first gradient of a parameter as its first step', async () => {
+      const late = await create()
+      fill(late.parameters, 0)
+      for (let step = 1; step <= 3; step++) {
+        fill(late.gradients, 50 + step)
+        late.step({ without: global ? names : ['weight'] })
+      }
+      const fresh = await create()
+      fill(fresh.parameters, 0)
+      for (let step = 1; step <= 6; step++) {
+        for (const optimizer of [late, fresh]) {
+          fill(optimizer.gradients, step)
+          optimizer.step()
+        }
+      }
+      expect(changedBits(of('weight', snapshot(late)), of('weight', snapshot(fresh)))).toEqual([])
+      expect(countsOf(late, 'weight')).toEqual(countsOf(fresh, 'weight'))
+    })
+
+    it('takes steps without any gradient, which only count', async () => {
+      const optimizer = await create()
+      fill(optimizer.parameters, 0)
+      fill(optimizer.gradients, 1)
+      optimizer.step()
+      const before = snapshot(optimizer)
+      expect(optimizer.step({ gradients: {} })).toEqual({ step: 2, skipped: false, nonFinite: [] })
+      optimizer.step({ without: names })
+      expect(optimizer.steps).toBe(3)
+      expect(changedBits(snapshot(optimizer), before)).toEqual([])
+      expect(countsOf(optimizer, 'bias')).toEqual([['', 1]])
+    })
+
+    it('starts from the parameter as it is at the first step, not when it was compiled', async () => {
+      const optimizer = await create()
+      fill(optimizer.parameters, 7)
+      for (const gradient of Object.values(optimizer.gradients)) gradient.fill(0)
+      const before = snapshot(optimizer)
+      optimizer.step()
+      // Without gradient only weight decay moves anything, by at most the learning rate (LAMB); no copy made before may pull.
+      for (const name of names) {
+        const [start, end] = [before[name]!, Float64Array.from(optimizer.parameters[name]!)]
+        expect(end.every((value, index) => Math.abs(value - start[index]!) <= 2e-3 * Math.abs(start[index]!))).toBe(
+          true,
+        )
+      }
+    })
+  })
+})
+
+describe('missing gradients', () => {
+  it('do not count in a norm over all tensors', async () => {
+    const optimizer = await compile(clipByGlobalNorm(sgd({ learningRate: 1 }), { maximumNorm: 1 }), { a: [1], b: [1] })
+    optimizer.gradients.b![0] = 4
+    optimizer.step({ gradients: { a: [3], b: [4] } })
+    optimizer.step({ gradients: { a: [3] } })
+    expect([optimizer.parameters.a![0], optimizer.parameters.b![0]]).toEqual([
+      Math.fround(Math.fround(-0.6) - 1),
+      Math.fround(-0.8),
+    ])
+  })
+
+  it('leave schedules to go by calls of step', async () => {
+    const learningRate = cosine({ from: 1, to: 0, steps: 4 })
+    const optimizer = await compile(sgd({ learningRate }), { a: [1] })
+    optimizer.step({ gradients: {} })
+    optimizer.step({ gradients: { a: [1] } })
+    expect(optimizer.parameters.a![0]).toBe(-Math.fround(learningRate.at(2)))
+    expect(optimizer.hyper.learningRate).toBe(learningRate.at(2))
+  })
+
+  it('leave the period of wrappers to each tensor', async () => {
+    const optimizer = await compile(accumulateGradients(sgd({ learningRate: 1 }), { period: 2 }), { a: [1], b: [1] })
+    const moves: number[][] = []
+    for (const b of [1, null, null, 1, null]) {
+      optimizer.step({ gradients: { a: [1], b: b === null ? null : [b] } })
+      moves.push([optimizer.parameters.a![0]!, optimizer.parameters.b![0]!])
+    }
+    expect(moves).toEqual([
+      [0, 0],
+      [-1, 0],
+      [-1, 0],
+      [-2, -1],
+      [-2, -1],
+    ])
+  })
+
+  it('keep copies of the parameter from before its own first step', async () => {
+    const optimizer = await compile(
+      parameterAverage(lookahead(sgd({ learningRate: 1 }), { period: 1, alpha: 0.5 }), { beta: 0.5 }),
+      { a: [1], b: [1] },
+    )
+    optimizer.step({ gradients: { a: [1] } })
+    optimizer.parameters.b![0] = 8
+    expect(optimizer.evaluationParameters().b![0]).toBe(8)
+    optimizer.step({ gradients: { b: [4] } })
+    expect(optimizer.parameters.b![0]).toBe(6)
+    expect(optimizer.state('b')).toMatchObject({ slow: Float32Array.of(6), average: Float32Array.of(7) })
+    expect(optimizer.evaluationParameters().b![0]).toBe(7)
+  })
+})

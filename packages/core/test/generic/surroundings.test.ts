@@ -1,0 +1,247 @@
+import {
+  type Backend,
+  type CompiledOptimizer,
+  clipByGlobalNorm,
+  compile,
+  type Optimizer,
+  parameterAverage,
+  reference,
+  registry,
+  scheduleFreeAdamW,
+  sgd,
+  wasm,
+} from 'fallline'
+import { describe, expect, it } from 'vitest'
+import { changedBits, snapshot } from '../support/compare.ts'
+import { everyShape, smallModel } from '../support/models.ts'
+import { fillAll, randomNumbers } from '../support/random.ts'
+import { make, refuses, wrappers } from '../support/variants.ts'
+
+const backends: readonly (readonly [string, () => Backend])[] = [
+  ['reference', reference],
+  ['wasm', wasm],
+]
+
+async function started(optimizer: Optimizer, options: Parameters<typeof compile>[2] = {}): Promise<CompiledOptimizer> {
+  const compiled = await compile(optimizer, smallModel, options)
+  fillAll(compiled.parameters, randomNumbers(1))
+  return compiled
+}
+
+const norm = (values: ArrayLike<number>) => Math.hypot(...Array.from(values))
+
+describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (_, factory) => {
+  it('going uphill is going downhill with the gradient turned, in every wrapper', async () => {
+    const around: Record<string, (inner: Optimizer) => Optimizer> = { nothing: (inner) => inner, ...wrappers }
+    const found: Record<string, string[]> = {}
+    const expected: Record<string, string[]> = {}
+    for (const [name, wrap] of Object.entries(around)) {
+      if (refuses(factory, name)) continue
+      const uphill = await started(wrap(make(factory, { maximize: true })))
+      const downhill = await started(wrap(factory()))
+      for (let step = 1; step <= 7; step++) {
+        fillAll(uphill.gradients, randomNumbers(step))
+        for (const [key, array] of Object.entries(uphill.gradients)) {
+          downhill.gradients[key]!.set(array.map((value) => -value))
+        }
+        uphill.step()
+        downhill.step()
+      }
+      expected[name] = []
+      found[name] = Object.keys(smallModel).filter((key) =>
+        uphill.parameters[key]!.some((value, index) => value !== downhill.parameters[key]![index]),
+      )
+    }
+    expect(found).toEqual(expected)
+  })
+
+  it.each(backends)('reports norms as computed by hand on %s', async (_, backend) => {
+    const optimizer = await compile(factory(), everyShape, { backend: backend(), telemetry: true, nonFinite: 'allow' })
+    const plain = await compile(factory(), everyShape, { backend: backend(), nonFinite: 'allow' })
+    for (const each of [optimizer, plain]) fillAll(each.parameters, randomNumbers(1))
+    for (let step = 1; step <= 3; step++) {
+      for (const each of [optimizer, plain]) fillAll(each.gradients, randomNumbers(step + 10))
+      const before = Object.fromEntries(
+        optimizer.names.map((name) => [name, Float64Array.from(optimizer.parameters[name]!)]),
+      )
+      const { telemetry } = optimizer.step(step === 2 ? { without: ['wide'] } : {})
+      expect(plain.step(step === 2 ? { without: ['wide'] } : {}).telemetry).toBeUndefined()
+      expect(Object.keys(telemetry!)).toEqual(optimizer.names.filter((name) => step !== 2 || name !== 'wide'))
+      for (const [name, found] of Object.entries(telemetry!)) {
+        const [old, now] = [before[name]!, optimizer.parameters[name]!]
+        const difference = old.map((value, index) => now[index]! - value)
+        // What is reported is the update before it is rounded into the parameter, by 6e-8 of it.
+        const slack = 1e-5 * norm(difference) + 1e-7 * norm(old)
+        expect(Math.abs(found.updateNorm - norm(difference))).toBeLessThanOrEqual(slack)
+        expect(found.gradientNorm).toBeCloseTo(norm(optimizer.gradients[name]!), 9)
+        expect(Math.abs(found.parameterNorm - norm(now))).toBeLessThanOrEqual(1e-7 * norm(now))
+        expect(found.nonFinite).toBe(0)
+      }
+    }
+    expect(changedBits(snapshot(optimizer), snapshot(plain))).toEqual([])
+    fillAll(optimizer.gradients, randomNumbers(20))
+    optimizer.gradients.wide!.set([Number.NaN, 1, Number.POSITIVE_INFINITY, 2, 3, 4, Number.NEGATIVE_INFINITY], 30)
+    const { telemetry } = optimizer.step()
+    expect(Object.entries(telemetry!).map(([name, { nonFinite }]) => [name, nonFinite])).toEqual(
+      optimizer.names.map((name) => [name, name === 'wide' ? 3 : 0]),
+    )
+  })
+
+  it('trains plain arrays as its own', async () => {
+    const own = await started(factory())
+    const attached = await compile(factory(), smallModel)
+    // Unaligned pieces of larger arrays, float64, and plain numbers.
+    const piece = (name: string, offset: number) =>
+      new Float32Array(own.parameters[name]!.length + 9).subarray(offset).subarray(0, own.parameters[name]!.length)
+    const parameters = {
+      weight: piece('weight', 1),
+      kernel: Float64Array.from(own.parameters.kernel!),
+      bias: [...own.parameters.bias!],
+      scale: piece('scale', 3),
+    }
+    parameters.weight.set(own.parameters.weight!)
+    parameters.scale.set(own.parameters.scale!)
+    const gradients = {
+      weight: piece('weight', 5),
+      kernel: new Float64Array(own.parameters.kernel!.length),
+      bias: piece('bias', 7),
+    }
+    attached.attach({ parameters, gradients })
+    for (let step = 1; step <= 4; step++) {
+      fillAll(own.gradients, randomNumbers(step))
+      for (const [name, array] of Object.entries(gradients)) array.set(own.gradients[name]!)
+      attached.gradients.scale!.set(own.gradients.scale!)
+      // Whoever attaches may change the parameters between steps.
+      parameters.bias[2]! += 0.25
+      own.parameters.bias![2]! += 0.25
+      own.step()
+      attached.step()
+      expect(changedBits(snapshot(attached), snapshot(own))).toEqual([])
+      for (const [name, array] of Object.entries(parameters)) expect([...array]).toEqual([...own.parameters[name]!])
+    }
+  })
+
+  it('takes copies of gradients, from any kind of array', async () => {
+    const views = await started(factory())
+    const copies = await started(factory())
+    for (let step = 1; step <= 3; step++) {
+      fillAll(views.gradients, randomNumbers(step))
+      const kinds = [Float32Array.from, Float64Array.from, Array.from]
+      const gradients = Object.entries(views.gradients).map(([name, array], index) => {
+        const kind = [() => Float32Array.from(array), () => Float64Array.from(array), () => [...array]][
+          (index + step) % kinds.length
+        ]!
+        return [name, kind()] as const
+      })
+      views.step()
+      copies.step({ gradients: Object.fromEntries(gradients) })
+      expect(changedBits(snapshot(copies), snapshot(views))).toEqual([])
+    }
+  })
+
+  it('evaluates with copies that no later step changes', async () => {
+    const optimizer = await started(factory())
+    const first = optimizer.evaluationParameters()
+    for (const [name, array] of Object.entries(first)) expect([...array]).toEqual([...optimizer.parameters[name]!])
+    fillAll(optimizer.gradients, randomNumbers(2))
+    optimizer.step()
+    const kept = Object.fromEntries(Object.entries(first).map(([name, array]) => [name, [...array]]))
+    const second = optimizer.evaluationParameters()
+    const before = snapshot(optimizer)
+    for (const array of Object.values(second)) array.fill(7)
+    expect(changedBits(snapshot(optimizer), before)).toEqual([])
+    for (const [name, array] of Object.entries(first)) expect([...array]).toEqual(kept[name])
+    const again = optimizer.evaluationParameters()
+    expect(Object.keys(again)).toEqual(Object.keys(smallModel))
+    if (factory !== (scheduleFreeAdamW as unknown)) {
+      for (const [name, array] of Object.entries(again)) expect([...array]).toEqual([...optimizer.parameters[name]!])
+    }
+  })
+})
+
+describe('what to evaluate with', () => {
+  it('is the average of parameterAverage', async () => {
+    const optimizer = await compile(parameterAverage(sgd({ learningRate: 1 }), { beta: 0.75 }), { a: [2] })
+    optimizer.parameters.a!.set([1, 2])
+    optimizer.step({ gradients: { a: [4, 0] } })
+    expect([...optimizer.parameters.a!]).toEqual([-3, 2])
+    expect([...optimizer.evaluationParameters().a!]).toEqual([0, 2])
+  })
+
+  it('is the average x of Schedule-Free, from which y is mixed', async () => {
+    const optimizer = await compile(
+      scheduleFreeAdamW({ learningRate: 0.1, beta1: 0.75 }),
+      { a: [3] },
+      { backend: reference() },
+    )
+    const random = randomNumbers(4)
+    let x = Float64Array.of(1, -2, 0.5)
+    optimizer.parameters.a!.set(x)
+    for (let step = 1; step <= 5; step++) {
+      fillAll(optimizer.gradients, random)
+      optimizer.step()
+      // Constant learning rate: all weights are equal, so x is the mean of z after each step.
+      const z = optimizer.state('a').z as Float64Array
+      x = x.map((value, index) => value + (z[index]! - value) / step)
+      optimizer.evaluationParameters().a!.forEach((value, index) => {
+        expect(value).toBeCloseTo(x[index]!, 12)
+      })
+      optimizer.parameters.a!.forEach((y, index) => {
+        expect(y).toBeCloseTo(0.25 * z[index]! + 0.75 * x[index]!, 12)
+      })
+    }
+  })
+
+  it('can be defined only once', async () => {
+    const twice = parameterAverage(parameterAverage(sgd()))
+    await expect(compile(twice, { a: [1] })).rejects.toThrow(
+      /Parameter averaging and Parameter averaging each define what to evaluate with/,
+    )
+  })
+})
+
+describe('attached arrays', () => {
+  it('may have any length, every offset and no multiple of four', async () => {
+    for (const size of [0, 1, 2, 3, 5, 17, 66]) {
+      for (const offset of [0, 1, 2, 3]) {
+        const [parameter, gradient] = [new Float32Array(size + 4), new Float32Array(size + 4).fill(1)]
+        const optimizer = await compile(sgd({ learningRate: 1 }), { a: [size] })
+        optimizer.attach({
+          parameters: { a: parameter.subarray(offset, offset + size) },
+          gradients: { a: gradient.subarray(offset, offset + size) },
+        })
+        optimizer.step()
+        expect([...parameter]).toEqual(
+          Array.from(parameter, (_, index) => (index >= offset && index < offset + size ? -1 : 0)),
+        )
+        expect(gradient.every((value) => value === 1)).toBe(true)
+      }
+    }
+  })
+
+  it('replace what was attached before', async () => {
+    const optimizer = await compile(sgd({ learningRate: 1 }), { a: [1], b: [1] })
+    const [first, second] = [[5], [7]]
+    optimizer.attach({ parameters: { a: first, b: [1] }, gradients: { a: [1] } })
+    optimizer.step({ gradients: { a: [2], b: [0] } })
+    expect(first).toEqual([3])
+    optimizer.attach({ parameters: { a: second } })
+    optimizer.step({ gradients: { a: [2], b: [0] } })
+    expect([first[0], second[0]]).toEqual([3, 5])
+    optimizer.attach({})
+    optimizer.step({ gradients: { a: [2], b: [0] } })
+    expect([second[0], optimizer.parameters.a![0]]).toEqual([5, 3])
+  })
+
+  it('are left alone by a step that throws or skips', async () => {
+    for (const nonFinite of ['throw', 'skip'] as const) {
+      const optimizer = await compile(clipByGlobalNorm(sgd()), { a: [2], b: [1] }, { nonFinite })
+      const array = Float32Array.of(1, 2)
+      optimizer.attach({ parameters: { a: array }, gradients: { a: [1, Number.NaN] } })
+      const take = () => optimizer.step()
+      if (nonFinite === 'throw') expect(take).toThrow(/'a' is not finite/)
+      else expect(take().skipped).toBe(true)
+      expect([...array]).toEqual([1, 2])
+    }
+  })
+})
