@@ -73,6 +73,16 @@ interface Tensor {
   readonly counts: Map<string, number>
   /** State that the host keeps. */
   readonly host: Map<string, number>
+  /** The program of a tensor that has no cadences and no state on the host: all such tensors of one age share scalars. */
+  readonly only: Program | undefined
+}
+
+/** One tensor's part in a step: what to run, and what to note when it has run. */
+interface Update {
+  readonly tensor: Tensor
+  readonly work: Work
+  readonly counts: ReadonlyMap<string, number> | undefined
+  readonly host: readonly number[]
 }
 
 interface Opening {
@@ -219,7 +229,10 @@ export class CompiledOptimizer {
         }
         collectOpenings(traced.variants, openings)
       }
-      return { index, shape, traced, hostUpdates, counts: new Map([['', 0]]), host }
+      const tree = traced?.variants
+      const only =
+        tree && 'program' in tree && tree.program.hostOutputs.length === 0 && host.size === 0 ? tree.program : undefined
+      return { index, shape, traced, hostUpdates, counts: new Map([['', 0]]), host, only }
     })
     this.openings = [...openings.values()]
   }
@@ -303,7 +316,8 @@ export class CompiledOptimizer {
     }
     const counts = this.advanceCounts()
     const values = new Map<string, number>()
-    const updates = tensors.map((tensor) => this.plan(tensor, counts, values))
+    const ages = new Map<number, HostEnvironment>()
+    const updates = tensors.map((tensor) => this.planUpdate(tensor, counts, values, ages))
     for (const { tensor } of updates) this.startCopies(tensor)
     this.instance.run(updates.map(({ work }) => work))
     this.commit(updates, counts)
@@ -491,7 +505,22 @@ export class CompiledOptimizer {
     return counts
   }
 
-  private plan(tensor: Tensor, counts: Map<string, number>, values: Map<string, number>) {
+  private planUpdate(
+    tensor: Tensor,
+    counts: Map<string, number>,
+    values: Map<string, number>,
+    ages: Map<number, HostEnvironment>,
+  ): Update {
+    if (tensor.only) {
+      const age = tensor.counts.get('')! + 1
+      let environment = ages.get(age)
+      if (!environment) {
+        environment = this.environment(tensor, new Map([['', age]]), counts, values)
+        ages.set(age, environment)
+      }
+      const work = { tensor: tensor.index, program: tensor.only, environment }
+      return { tensor, work, counts: undefined, host: [] }
+    }
     const own = new Map(tensor.counts)
     own.set('', own.get('')! + 1)
     let tree: VariantTree = tensor.traced!.variants
@@ -554,8 +583,12 @@ export class CompiledOptimizer {
     }
   }
 
-  private commit(updates: readonly ReturnType<CompiledOptimizer['plan']>[], counts: ReadonlyMap<string, number>): void {
+  private commit(updates: readonly Update[], counts: ReadonlyMap<string, number>): void {
     for (const { tensor, work, counts: own, host } of updates) {
+      if (!own) {
+        tensor.counts.set('', tensor.counts.get('')! + 1)
+        continue
+      }
       work.program.hostOutputs.forEach(({ key }, index) => {
         const target = this.sharedKeys.has(key) ? this.shared : tensor.host
         target.set(key, host[index]!)

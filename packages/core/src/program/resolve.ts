@@ -69,6 +69,16 @@ function matches(match: ParameterMatch, shape: ParameterShape): boolean {
   return new RegExp(match.source, match.flags.replace(/[gy]/g, '')).test(shape.name)
 }
 
+/** The same optimizer going uphill: what takes over for a maximizing optimizer must maximize too. */
+function uphill(optimizer: Optimizer): Optimizer {
+  if (optimizer.kind === 'base') return { ...optimizer, maximize: true }
+  if (optimizer.kind === 'wrapped') return { ...optimizer, inner: uphill(optimizer.inner) }
+  const groups = optimizer.groups.map((group) =>
+    group.optimizer ? { ...group, optimizer: uphill(group.optimizer) } : group,
+  )
+  return { ...optimizer, base: uphill(optimizer.base), groups }
+}
+
 /** Finds, for every parameter, the optimizer and wrappers that apply to it. */
 export class Resolver {
   readonly hyper = new HyperStore()
@@ -109,7 +119,12 @@ export class Resolver {
             `give it another optimizer with groups(${definition.name}(), [{ match: '${shape.name}', optimizer: adamW() }])`,
         )
       }
-      return this.walk(fallback, shape, `${own}/fallback/`, group === '' ? 'fallback' : `${group}/fallback`)
+      return this.walk(
+        optimizer.maximize ? uphill(fallback) : fallback,
+        shape,
+        `${own}/fallback/`,
+        group === '' ? 'fallback' : `${group}/fallback`,
+      )
     }
     this.hyper.declare(own, optimizer, group)
     return [{ optimizer, path: own, hyperPath: own, overridden: new Set() }]

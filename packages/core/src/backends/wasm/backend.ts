@@ -73,6 +73,8 @@ interface Prepared {
   readonly loopItems: readonly (readonly Item[])[]
   readonly matrixItems: readonly (readonly Item[])[]
   readonly scalarOf: (target: string) => number | undefined
+  /** Programs of one group have equal host arguments in equal environments. */
+  readonly group: number
 }
 
 interface TensorMemory {
@@ -107,6 +109,7 @@ class InstanceBuilder {
   private readonly words: { address: number; value: number }[] = []
   private readonly shared = new Map<string, number>()
   private readonly totals = new Map<string, number>()
+  private readonly groups = new Map<string, number>()
   private packing = 0
   private readonly packingUsers: number[] = []
   private readonly tensors: readonly BackendTensor[]
@@ -250,7 +253,18 @@ class InstanceBuilder {
       loopItems,
       matrixItems,
       scalarOf: (name) => telemetry.get(name),
+      group: this.groupOf(own),
     }
+  }
+
+  private groupOf(program: CanonicalProgram): number {
+    // One tensor shares with nobody.
+    if (this.tensors.length === 1) return 0
+    const text = hostText(program)
+    const known = this.groups.get(text)
+    if (known !== undefined) return known
+    this.groups.set(text, this.groups.size)
+    return this.groups.size - 1
   }
 
   private placeScratch(
@@ -391,6 +405,22 @@ interface ListRegions {
   readonly finite: number
 }
 
+function sameElements<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index])
+}
+
+/** The host arguments of a program as text. */
+function hostText(program: CanonicalProgram): string {
+  const text = (node: Node): string => {
+    const { value, key, clock } = node.attributes
+    return `${node.operation}:${node.perTensor}:${value}:${key}:${clock}(${node.inputs.map(text)})`
+  }
+  return program.nodes
+    .filter((node) => node.space === 'host')
+    .map(text)
+    .join(';')
+}
+
 function split(count: number, perPart: number): [number, number][] {
   const parts: [number, number][] = []
   for (let first = 0; first < count; first += perPart) parts.push([first, Math.min(first + perPart, count)])
@@ -415,7 +445,10 @@ class WasmInstance implements BackendInstance {
   private readonly numbers: Float64Array
   private readonly lists = new Map<string, WorkList>()
   private current: WorkList | undefined
-  private readonly last = new Map<number, Prepared>()
+  private currentOf: readonly Prepared[] = []
+  private finiteOf: readonly number[] = []
+  private finiteItems = -1
+  private readonly last: (Prepared | undefined)[] = []
   private readonly memory: WebAssembly.Memory
   private readonly runKernels: (address: number, count: number) => void
   private readonly workers: Threads | undefined
@@ -472,33 +505,47 @@ class WasmInstance implements BackendInstance {
   }
 
   findNonFinite(tensors: readonly number[]): number[] {
-    const items: Item[] = []
-    for (const index of tensors) {
-      const { finiteEntry, flag, size } = this.tensors[index]!
-      this.words[flag / 4] = 0
-      for (const [first, last] of split(size, chunkElements)) {
-        items.push({ kernel: this.library.checkFinite, entry: finiteEntry, first, last, chunk: 0 })
-      }
+    if (this.finiteItems < 0 || !sameElements(tensors, this.finiteOf)) {
+      const kernel = this.library.checkFinite
+      const items = tensors.flatMap((index) => {
+        const { finiteEntry: entry, size } = this.tensors[index]!
+        return split(size, chunkElements).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
+      })
+      this.words.set(encodeItems(items), this.regions.finite / 4)
+      this.finiteOf = [...tensors]
+      this.finiteItems = items.length
     }
-    this.words.set(encodeItems(items), this.regions.finite / 4)
-    this.execute(this.regions.finite, items.length, [[0, items.length]])
+    for (const index of tensors) this.words[this.tensors[index]!.flag / 4] = 0
+    this.execute(this.regions.finite, this.finiteItems, [[0, this.finiteItems]])
     return tensors.filter((index) => this.words[this.tensors[index]!.flag / 4] !== 0)
   }
 
   run(work: readonly Work[]): void {
     const ready = work.map(({ tensor, program }) => this.prepared[tensor]!.get(program)!)
-    work.forEach(({ tensor, environment }, index) => {
-      const { evaluator, hostArguments } = ready[index]!
-      evaluator.evaluate(environment, this.numbers, hostArguments / 8)
-      this.last.set(tensor, ready[index]!)
-    })
-    const list = this.listFor(work, ready)
-    if (list !== this.current) this.loadList(list)
-    this.execute(this.regions.items, list.items.length / 5, list.rounds)
+    const evaluated: { environment: Work['environment']; address: number }[] = []
+    for (let index = 0; index < work.length; index++) {
+      const { tensor, environment } = work[index]!
+      const { evaluator, hostArguments, group, plan } = ready[index]!
+      const known = evaluated[group]
+      if (known?.environment === environment) {
+        const from = known.address / 8
+        this.numbers.copyWithin(hostArguments / 8, from, from + plan.hostArguments.length)
+      } else {
+        evaluator.evaluate(environment, this.numbers, hostArguments / 8)
+        evaluated[group] = { environment, address: hostArguments }
+      }
+      this.last[tensor] = ready[index]
+    }
+    if (!this.current || !sameElements(ready, this.currentOf)) {
+      this.loadList(this.listFor(work, ready))
+      this.currentOf = ready
+    }
+    const { items, rounds } = this.current!
+    this.execute(this.regions.items, items.length / 5, rounds)
   }
 
   telemetry(tensor: number, name: TelemetryName): number | undefined {
-    const address = this.last.get(tensor)?.scalarOf(name)
+    const address = this.last[tensor]?.scalarOf(name)
     return address === undefined ? undefined : this.numbers[address / 8]!
   }
 
