@@ -134,6 +134,8 @@ class InstanceBuilder {
 
   async build(): Promise<WasmInstance> {
     const memories = this.tensors.map((tensor) => this.reserveTensor(tensor))
+    // Before the work is cut into items, of which an absurd size would have too many to list.
+    this.layout.checkSize()
     const prepared = this.tensors.map((tensor, index) => this.prepareTensor(tensor, memories[index]!))
     if (this.packingUsers.length > 0) {
       const address = this.layout.reserve(this.packing)

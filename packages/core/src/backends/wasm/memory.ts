@@ -5,19 +5,10 @@ const largestMemory = 2 ** 32
 export class MemoryLayout {
   private size = 64
 
-  /**
-   * Reserves `bytes` and gives their address, a multiple of `alignment`.
-   * @throws Error when the memory would exceed what 32-bit addresses reach.
-   */
+  /** Reserves `bytes` and gives their address, a multiple of `alignment`. */
   reserve(bytes: number, alignment = 16): number {
     const address = Math.ceil(this.size / alignment) * alignment
     this.size = address + bytes
-    if (this.size > largestMemory) {
-      const gigabytes = (this.size / 2 ** 30).toFixed(1)
-      throw new Error(
-        `this model and optimizer need more than ${gigabytes} GiB; one WebAssembly memory holds at most 4 GiB`,
-      )
-    }
     return address
   }
 
@@ -31,11 +22,19 @@ export class MemoryLayout {
     return this.reserve(4 * elements, 64)
   }
 
+  /** @throws Error when what is reserved exceeds what 32-bit addresses reach. */
+  checkSize(): void {
+    if (this.size <= largestMemory) return
+    const gigabytes = (this.size / 2 ** 30).toFixed(1)
+    throw new Error(`this model and optimizer need ${gigabytes} GiB; one WebAssembly memory holds at most 4 GiB`)
+  }
+
   /**
    * @param shared for threads.
    * @throws Error when so much memory is not to be had.
    */
   create(shared: boolean): WebAssembly.Memory {
+    this.checkSize()
     const pages = Math.ceil(this.size / 65536)
     try {
       return new WebAssembly.Memory(shared ? { initial: pages, maximum: pages, shared } : { initial: pages })
