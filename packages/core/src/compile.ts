@@ -85,6 +85,11 @@ interface Update {
   readonly host: readonly number[]
 }
 
+interface Attached {
+  readonly view: FloatArray
+  readonly array: Float32Array | Float64Array | number[]
+}
+
 interface Opening {
   readonly clock: string
   readonly period: number | string
@@ -199,7 +204,11 @@ export class CompiledOptimizer {
   private readonly shared = new Map<string, number>()
   private readonly openings: readonly Opening[]
   private readonly sharedKeys = new Set<string>()
-  private attached: { parameters: ArraysByName; gradients: ArraysByName } = { parameters: {}, gradients: {} }
+  /** Attached arrays with the views they are copied to before a step, and from after it. */
+  private attachedIn: readonly Attached[] = []
+  private attachedOut: readonly Attached[] = []
+  /** The tensors that are not frozen. */
+  private readonly trained: readonly Tensor[]
   private readonly model: TracedModel
   private readonly instance: BackendInstance
   private readonly nonFinite: NonFinitePolicy
@@ -235,6 +244,7 @@ export class CompiledOptimizer {
       return { index, shape, traced, hostUpdates, counts: new Map([['', 0]]), host, only }
     })
     this.openings = [...openings.values()]
+    this.trained = this.tensors.filter((tensor) => tensor.traced)
   }
 
   /** Steps taken. */
@@ -290,7 +300,10 @@ export class CompiledOptimizer {
     for (const [name, array] of [...Object.entries(parameters), ...Object.entries(gradients)]) {
       this.checkLength('attach', name, array)
     }
-    this.attached = { parameters, gradients }
+    const pairs = (arrays: ArraysByName, views: Readonly<Record<string, FloatArray>>) =>
+      Object.entries(arrays).map(([name, array]) => ({ view: views[name]!, array }))
+    this.attachedOut = pairs(parameters, this.parameters)
+    this.attachedIn = [...this.attachedOut, ...pairs(gradients, this.gradients)]
   }
 
   /**
@@ -298,11 +311,10 @@ export class CompiledOptimizer {
    * @throws Error when a gradient is not finite (policy `throw`), an array does not fit or a schedule gives an invalid value;
    * parameters and state are untouched then.
    */
-  step(options: StepOptions = {}): StepResult {
-    checkNames('step', options, ['gradients', 'without'])
-    const missing = this.missing(options)
-    this.copyIn(options)
-    const tensors = this.tensors.filter((tensor) => tensor.traced && !missing.has(tensor.index))
+  step(options?: StepOptions): StepResult {
+    const tensors = options ? this.present(options) : this.trained
+    for (const { view, array } of this.attachedIn) view.set(array)
+    for (const [name, array] of Object.entries(options?.gradients ?? {})) if (array) this.gradients[name]!.set(array)
     const nonFinite = this.findNonFinite(tensors)
     if (nonFinite.length > 0) {
       if (this.nonFinite === 'throw') {
@@ -318,10 +330,10 @@ export class CompiledOptimizer {
     const values = new Map<string, number>()
     const ages = new Map<number, HostEnvironment>()
     const updates = tensors.map((tensor) => this.planUpdate(tensor, counts, values, ages))
-    for (const { tensor } of updates) this.startCopies(tensor)
+    for (const { tensor } of updates) if (tensor.counts.get('') === 0) this.startCopies(tensor)
     this.instance.run(updates.map(({ work }) => work))
     this.commit(updates, counts)
-    for (const [name, array] of Object.entries(this.attached.parameters)) copy(this.parameters[name]!, array)
+    for (const { view, array } of this.attachedOut) copy(view, array)
     const result = { step: this.steps, skipped: false, nonFinite }
     return this.reportsTelemetry ? { ...result, telemetry: this.collectTelemetry(tensors) } : result
   }
@@ -467,23 +479,22 @@ export class CompiledOptimizer {
     }
   }
 
-  private missing({ gradients, without }: StepOptions): Set<number> {
+  /** The tensors that have a gradient this step. */
+  private present(options: StepOptions): Tensor[] {
+    checkNames('step', options, ['gradients', 'without'])
+    const { gradients, without } = options
     const missing = new Set<number>()
     for (const name of without ?? []) missing.add(this.indexOf('step', name))
     if (gradients) {
-      for (const [name, array] of Object.entries(gradients)) if (array) this.checkLength('step', name, array)
+      for (const [name, array] of Object.entries(gradients)) {
+        this.indexOf('step', name)
+        if (array) this.checkLength('step', name, array)
+      }
       for (const { index, shape } of this.tensors) {
         if (!Object.hasOwn(gradients, shape.name) || !gradients[shape.name]) missing.add(index)
       }
-      for (const name of Object.keys(gradients)) this.indexOf('step', name)
     }
-    return missing
-  }
-
-  private copyIn({ gradients = {} }: StepOptions): void {
-    for (const [name, array] of Object.entries(this.attached.parameters)) this.parameters[name]!.set(array)
-    for (const [name, array] of Object.entries(this.attached.gradients)) this.gradients[name]!.set(array)
-    for (const [name, array] of Object.entries(gradients)) if (array) this.gradients[name]!.set(array)
+    return this.trained.filter((tensor) => !missing.has(tensor.index))
   }
 
   private findNonFinite(tensors: readonly Tensor[]): string[] {
@@ -494,6 +505,7 @@ export class CompiledOptimizer {
   private advanceCounts(): Map<string, number> {
     const counts = new Map(this.counts)
     counts.set('', this.steps + 1)
+    if (this.openings.length === 0) return counts
     const values = new Map<string, number>()
     // A clock opened by another clock comes after it, because outer wrappers are traced first.
     for (const { clock, period, opens } of this.openings) {
@@ -576,7 +588,6 @@ export class CompiledOptimizer {
   }
 
   private startCopies(tensor: Tensor): void {
-    if (tensor.counts.get('')! > 0) return
     for (const slot of tensor.traced!.slots) {
       if (slot.initial === 'copy')
         this.instance.slotArray(tensor.index, slot.key).set(this.instance.parameters[tensor.index]!)

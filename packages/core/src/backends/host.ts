@@ -10,53 +10,55 @@ export interface HostEnvironment {
   slot(key: string): number
 }
 
+/** One value to compute: its operation and the places of its operands. */
+interface Evaluation {
+  readonly node: Node
+  readonly place: number
+  readonly a: number
+  readonly b: number
+  readonly c: number
+}
+
 /** Evaluates host scalars in float64, each once per step, in an order fixed when it is made. */
 export class HostEvaluator {
-  private readonly order: Node[] = []
-  private readonly position = new Map<Node, number>()
-  private readonly operands: number[][]
-  private readonly scratch: Float64Array
+  /** Hyperparameters, counts and state: what changes from step to step. */
+  private readonly leaves: Evaluation[] = []
+  private readonly operations: Evaluation[] = []
+  /** The value of every node; constants are written once. */
+  private readonly values: Float64Array
   private readonly results: number[]
 
   constructor(nodes: readonly Node[]) {
-    const visit = (node: Node): void => {
-      if (this.position.has(node)) return
-      for (const input of node.inputs) visit(input)
-      this.position.set(node, this.order.length)
-      this.order.push(node)
+    const places = new Map<Node, number>()
+    const constants: Evaluation[] = []
+    const visit = (node: Node): number => {
+      const known = places.get(node)
+      if (known !== undefined) return known
+      const [a = 0, b = 0, c = 0] = node.inputs.map(visit)
+      const place = places.size
+      places.set(node, place)
+      const list = node.operation === 'constant' ? constants : node.inputs.length > 0 ? this.operations : this.leaves
+      list.push({ node, place, a, b, c })
+      return place
     }
-    for (const node of nodes) visit(node)
-    this.operands = this.order.map((node) => node.inputs.map((input) => this.position.get(input)!))
-    this.scratch = new Float64Array(this.order.length)
-    this.results = nodes.map((node) => this.position.get(node)!)
+    this.results = nodes.map(visit)
+    this.values = new Float64Array(places.size)
+    for (const { node, place } of constants) this.values[place] = node.attributes.value!
   }
 
   /** Writes the values of the nodes given to the constructor, in their order, to `target` from `offset` on. */
   evaluate(environment: HostEnvironment, target: Float64Array | number[], offset = 0): void {
-    const { order, operands, scratch, results } = this
-    for (let index = 0; index < order.length; index++) {
-      const node = order[index]!
-      const inputs = operands[index]!
-      scratch[index] =
-        this.leaf(node, environment) ??
-        applyScalar(node.operation, scratch[inputs[0]!]!, scratch[inputs[1]!]!, scratch[inputs[2]!]!)
+    const { leaves, operations, values, results } = this
+    for (const { node, place } of leaves) values[place] = readLeaf(node, environment)
+    for (const { node, place, a, b, c } of operations) {
+      values[place] = applyScalar(node.operation, values[a]!, values[b]!, values[c]!)
     }
-    for (let index = 0; index < results.length; index++) target[offset + index] = scratch[results[index]!]!
+    for (let index = 0; index < results.length; index++) target[offset + index] = values[results[index]!]!
   }
+}
 
-  private leaf(node: Node, environment: HostEnvironment): number | undefined {
-    const { value, key, clock } = node.attributes
-    switch (node.operation) {
-      case 'constant':
-        return value!
-      case 'hyper':
-        return environment.hyper(key!, clock!)
-      case 'count':
-        return environment.count(clock!, node.perTensor)
-      case 'slot':
-        return environment.slot(key!)
-      default:
-        return undefined
-    }
-  }
+function readLeaf({ operation, perTensor, attributes }: Node, environment: HostEnvironment): number {
+  if (operation === 'hyper') return environment.hyper(attributes.key!, attributes.clock!)
+  if (operation === 'count') return environment.count(attributes.clock!, perTensor)
+  return environment.slot(attributes.key!)
 }
