@@ -5,8 +5,8 @@ import { checkHyperValues, checkNames, checkOptimizer, type Optimizer } from './
 import { validateHyperparameter } from './language/hyperparameters.ts'
 import type { ParameterShape } from './language/slots.ts'
 import { type Program, programsOf, type SlotStorage, type VariantTree } from './program/program.ts'
-import { HyperFacts, type HyperStore, Resolver, splitHyperKey } from './program/resolve.ts'
-import { type TracedParameter, traceParameter } from './program/trace.ts'
+import { type ChainElement, HyperFacts, type HyperStore, Resolver, splitHyperKey } from './program/resolve.ts'
+import { type TracedParameter, type TraceSettings, traceParameter } from './program/trace.ts'
 import { evaluateSchedule, type HyperValue } from './schedules/schedule.ts'
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './state/checkpoint.ts'
 
@@ -171,12 +171,24 @@ export function traceModel(optimizer: Optimizer, shapes: Shapes, telemetry: bool
   resolver.checkGroups(Object.keys(shapes))
   const settings = { hyper: resolver.hyper, facts, telemetry, deviceSlots: new Set<string>() }
   const trace = () =>
-    parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceParameter(chain, shape, settings) }))
+    parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceNamed(chain, shape, settings) }))
   // Whether a scalar state is a host or a device number shows only after tracing: repeat until nothing moves.
   for (;;) {
     const known = settings.deviceSlots.size
     const traced = trace()
     if (settings.deviceSlots.size === known) return { optimizer, hyper: resolver.hyper, facts, parameters: traced }
+  }
+}
+
+/** Traces one parameter; an error says which, and of which optimizer. */
+function traceNamed(chain: readonly ChainElement[], shape: ParameterShape, settings: TraceSettings): TracedParameter {
+  try {
+    return traceParameter(chain, shape, settings)
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    const titles = chain.map((element) => element.optimizer.definition.title)
+    const prefix = titles.some((title) => message.includes(title)) ? '' : `${titles.at(-1)}: `
+    throw new Error(`${prefix}${message} (parameter '${shape.name}', shape [${shape.shape.join(', ')}])`, { cause })
   }
 }
 
@@ -262,7 +274,10 @@ export class CompiledOptimizer {
     const result: Record<string, number> = {}
     for (const path of [...this.pathsOf(group)].reverse()) {
       for (const name of Object.keys(this.model.hyper.owner(path).definition.hyper)) {
-        result[name] = resolveValue(this.model.hyper.get(path, name), Math.max(this.steps, 1))
+        result[name] = resolveValue(
+          this.model.hyper.get(path, name),
+          Math.max(this.counts.get(this.clockOf(path)) ?? 0, 1),
+        )
       }
     }
     return result
@@ -450,6 +465,12 @@ export class CompiledOptimizer {
   private writeNumber(tensor: Tensor, slot: SlotStorage, value: number): void {
     if (slot.residency === 'device') this.instance.writeScalar(tensor.index, slot.key, value)
     else (slot.shared ? this.shared : tensor.host).set(slot.key, value)
+  }
+
+  /** The clock that counts the updates of an optimizer: that of the innermost wrapper around it that skips steps. */
+  private clockOf(path: string): string {
+    const around = this.openings.map(({ opens }) => opens).filter((opens) => path.startsWith(`${opens}/`))
+    return around.reduce((longest, opens) => (opens.length > longest.length ? opens : longest), '')
   }
 
   private pathsOf(group: string): readonly string[] {

@@ -10,7 +10,7 @@ import { canonicalize, type Loop, type Plan, planTogether } from './program/plan
 import { type Program, programsOf, type VariantTree } from './program/program.ts'
 import { splitHyperKey } from './program/resolve.ts'
 import type { TracedParameter } from './program/trace.ts'
-import { evaluateSchedule } from './schedules/schedule.ts'
+import { evaluateSchedule, type HyperValue } from './schedules/schedule.ts'
 
 /** The shape that `describe` and `explain` use unless told otherwise. */
 const usualShape: readonly number[] = [1024, 1024]
@@ -127,9 +127,7 @@ export function explain(subject: Optimizer | OptimizerFactory, shape: readonly n
     `${paper.authors} ${paper.year}: ${paper.title}${source ? `, ${source}` : ''}`,
     '',
     'Hyperparameters',
-    ...Object.entries(definition.hyper).map(([name, { default: value }]) => `  ${name} = ${value}`),
-    ...Object.entries(definition.options ?? {}).map(([name, value]) => `  ${name} = ${value} (fixed when compiled)`),
-    `  weight decay is ${definition.decay}`,
+    ...describeSettings(optimizer),
     '',
     'Rule',
     ...indent(definition.rule.toString()),
@@ -162,6 +160,23 @@ function indent(text: string): string[] {
     .map((line) => line.length - line.trimStart().length)
   const common = depths.length > 0 ? Math.min(...depths) : 0
   return lines.map((line, index) => `  ${index === 0 ? line : line.slice(common)}`)
+}
+
+/** The settings of the wrappers and of the optimizer inside, outermost first. */
+function describeSettings(optimizer: Optimizer): string[] {
+  if (optimizer.kind === 'grouped') return describeSettings(optimizer.base)
+  const show = (value: HyperValue) =>
+    typeof value === 'object'
+      ? `a schedule (${value.kind})`
+      : typeof value === 'function'
+        ? 'a function of the step'
+        : value
+  const hyper = Object.entries(optimizer.hyper).map(([name, value]) => `${name} = ${show(value)}`)
+  if (optimizer.kind === 'wrapped') {
+    return [...hyper.map((line) => `  ${optimizer.definition.title}: ${line}`), ...describeSettings(optimizer.inner)]
+  }
+  const options = Object.entries(optimizer.options).map(([name, value]) => `${name} = ${value} (fixed when compiled)`)
+  return [...hyper, ...options, `weight decay is ${optimizer.decay}`].map((line) => `  ${line}`)
 }
 
 function describeChain(optimizer: Optimizer): string {

@@ -96,7 +96,7 @@ function broadcast(operation: string, inputs: readonly Node[]): Dimensions {
         const shapes = inputs.filter((node) => node.space === 'array').map((node) => formatDimensions(node.dimensions))
         throw new Error(
           `${operation}: shapes ${shapes.join(' and ')} (batch, rows, columns) do not fit; dimensions must be equal or 1. ` +
-            "Use .as('outputs') or .as(other) to view both alike.",
+            'Use .as([batch, rows, columns]) or .as(other) to view both alike.',
         )
       }
       result[axis] = size
@@ -124,10 +124,10 @@ export function applyScalar(operation: Operation, a: number, b: number, c: numbe
     case 'divide':
       return a / b
     case 'maximum':
-      // biome-ignore lint/complexity/useMathMinMax: as the SIMD instructions, unlike Math.max when one is not a number
+      // As the SIMD instructions, unlike Math.max when one is not a number.
       return a < b ? b : a
     case 'minimum':
-      // biome-ignore lint/complexity/useMathMinMax: as the SIMD instructions, unlike Math.min when one is not a number
+      // As the SIMD instructions, unlike Math.min when one is not a number.
       return b < a ? b : a
     case 'absolute':
       return Math.abs(a)
@@ -215,8 +215,8 @@ export class Graph {
     // A scalar factor leaves the sum: one multiplication instead of one per element.
     if (kind === 'sum' && from === 'array' && input.operation === 'multiply' && input.inputs[1]!.space !== 'array') {
       const [rest, factor] = input.inputs as [Node, Node]
-      // A factor that differs between tensors enters before their sums meet.
-      if (axis === 'all' && factor.perTensor) {
+      // A factor may differ between tensors, so it enters before their sums meet.
+      if (axis === 'all' && factor.operation !== 'constant') {
         return this.reduce(kind, this.element('multiply', [this.reduce(kind, rest, 'tensor'), factor]), axis, key)
       }
       return this.element('multiply', [this.reduce(kind, rest, axis, key), factor])

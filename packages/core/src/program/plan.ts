@@ -123,9 +123,14 @@ export function canonicalize(program: Program): CanonicalProgram {
   }
   for (const { target, node } of program.outputs) {
     const position = visit(node)
-    texts.push(`>${target.kind}:${'key' in target ? target.key : 'name' in target ? target.name : ''}:${position}`)
+    texts.push(`>${targetText(target)}:${position}`)
   }
   return { program, nodes, signature: `${program.dimensions.map(token)}|${texts.join('|')}` }
+}
+
+function targetText(target: Target): string {
+  if (target.kind === 'slot') return `slot:${target.key}:${target.shared}`
+  return target.kind === 'telemetry' ? `telemetry:${target.name}` : target.kind
 }
 
 /** The array that a leaf is kept in. */

@@ -3,7 +3,7 @@ import type { Dimensions, Node } from './graph.ts'
 /** Where a computed value goes. */
 export type Target =
   | { readonly kind: 'parameter' }
-  | { readonly kind: 'slot'; readonly key: string }
+  | { readonly kind: 'slot'; readonly key: string /** One number for all tensors. */; readonly shared: boolean }
   | { readonly kind: 'telemetry'; readonly name: TelemetryName }
   | { readonly kind: 'evaluation' }
 

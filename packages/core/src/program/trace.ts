@@ -117,6 +117,13 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
   return result
 }
 
+/** @throws Error when a hook of a transform did not return what it must. */
+function checkHook(title: string, hook: string, result: unknown, name: string, otherwise = ''): void {
+  const value = (result as Record<string, unknown> | undefined)?.[name]
+  if (value instanceof Value) return
+  throw new Error(`${title}: the hook ${hook} must return { ${name} } as a value${otherwise}, not ${String(value)}`)
+}
+
 class Trace {
   readonly cadences: Cadence[] = []
   private readonly graph = new Graph()
@@ -202,6 +209,8 @@ class Trace {
     let inner = gradient
     if (definition.gradient) {
       const result = this.within(element, () => definition.gradient!({ ...context, g: gradient }))
+      const holds = (result as { hold?: unknown } | undefined)?.hold === true
+      if (!holds) checkHook(definition.title, 'gradient', result, 'gradient', ' or { hold: true }')
       this.storeState(element, result.state)
       if ('hold' in result) return undefined
       inner = result.gradient
@@ -215,6 +224,7 @@ class Trace {
     if (definition.direction) {
       const hook = definition.direction
       const result = this.within(element, () => hook({ ...context, g: inner, direction: found.direction }))
+      checkHook(definition.title, 'direction', result, 'direction')
       this.storeState(element, result.state)
       found.direction = result.direction
     }
@@ -230,6 +240,7 @@ class Trace {
       found.parameterHooks.push((next) => {
         this.clock = clock
         const result = this.within(element, () => hook({ ...this.contextOf(element), next }))
+        checkHook(definition.title, 'parameter', result, 'parameter')
         this.storeState(element, result.state)
         return result.parameter
       })
@@ -357,6 +368,10 @@ class Trace {
     if (node.operation !== 'constant' && node.operation !== 'hyper') {
       throw new Error(`${title}: the period of every() must be a number or a hyperparameter`)
     }
+    const fixed = node.attributes.value
+    if (fixed !== undefined && !(Number.isInteger(fixed) && fixed >= 1)) {
+      throw new Error(`${title}: the period of every() must be a whole number from 1 up, not ${fixed}`)
+    }
     const holds = (held as { hold?: unknown } | undefined)?.hold === true
     const opens = holds ? element.path : undefined
     const index = this.cadences.length
@@ -401,7 +416,7 @@ class Trace {
       if (!(value instanceof Value))
         throw new Error(`${title}: the new state '${name}' must be a value, not ${String(value)}`)
       if (slot.residency === 'array')
-        this.store({ kind: 'slot', key }, value, `state '${name}' of ${title}`, slot.dimensions)
+        this.store({ kind: 'slot', key, shared: false }, value, `state '${name}' of ${title}`, slot.dimensions)
       else this.storeScalar(slot, value, title)
     }
   }
@@ -418,7 +433,7 @@ class Trace {
     else {
       // The residency was guessed too low: note it, so that the next trace keeps this number on the device.
       this.settings.deviceSlots.add(slot.key)
-      this.outputs.push({ target: { kind: 'slot', key: slot.key }, node })
+      this.outputs.push({ target: { kind: 'slot', key: slot.key, shared: slot.shared }, node })
     }
   }
 

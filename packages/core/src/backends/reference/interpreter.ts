@@ -73,7 +73,9 @@ class ReferenceInstance implements BackendInstance {
       const memory = this.memory[tensor]!
       memory.telemetry.clear()
       for (const { target, node } of program.outputs) {
-        const value = interpreter.value(node)
+        const computed = interpreter.value(node)
+        // A copy, because the value may be an array that another output of this step overwrites.
+        const value = typeof computed === 'number' ? computed : computed.slice()
         if (target.kind === 'telemetry') memory.telemetry.set(target.name, value as number)
         else if (target.kind === 'parameter') commits.push(() => fill(memory.parameter, value))
         else if (target.kind === 'slot') {

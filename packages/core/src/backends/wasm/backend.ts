@@ -640,8 +640,8 @@ class WasmInstance implements BackendInstance {
     round((prepared) => single(prepared, commitName(false)))
     const committed = new Set<string>()
     const shared = ready.flatMap((prepared) => {
-      const keys = prepared.plan.scalarOutputs.flatMap(({ target, node }) =>
-        target.kind === 'slot' && node.space === 'global' ? [target.key] : [],
+      const keys = prepared.plan.scalarOutputs.flatMap(({ target }) =>
+        target.kind === 'slot' && target.shared ? [target.key] : [],
       )
       // Every tensor computes the same shared state; the first one stores it.
       const fresh = keys.some((key) => !committed.has(key))

@@ -197,9 +197,7 @@ export function generateKernels(plan: Plan, prefix: string): Map<string, Functio
     }
   }
   for (const shared of [false, true]) {
-    const outputs = plan.scalarOutputs.filter(
-      ({ target, node }) => target.kind === 'slot' && (node.space === 'global') === shared,
-    )
+    const outputs = plan.scalarOutputs.filter(({ target }) => target.kind === 'slot' && target.shared === shared)
     if (outputs.length > 0)
       kernels.set(commitName(shared), commitFunction(plan, layout, `${prefix}_${commitName(shared)}`, outputs))
   }
