@@ -194,6 +194,8 @@ class Planner {
   private readonly kept = new Map<Node, ScratchArray>()
   private readonly outputs: StoredOutput[] = []
   private readonly scalarOutputs: Output[] = []
+  /** The stores that would overwrite what a later loop still reads, as found by the last `cost()`. */
+  private readonly conflicts = new Set<StoredOutput>()
   private lastLevel = 0
 
   constructor(program: CanonicalProgram, globalLevels: Map<string, number>) {
@@ -238,6 +240,8 @@ class Planner {
       this.scalarOutputs.push({ target, node })
     } else {
       const array = target.kind === 'slot' ? `slot:${target.key}` : target.kind
+      // What stays as it is needs no store.
+      if (leafArray(node) === array) return
       const size = node.space === 'array' ? sizeOf(node.dimensions) : sizeOf(this.program.program.dimensions)
       const earliest = node.space === 'host' ? 0 : this.level(node)
       this.outputs.push({ array, node, size, earliest, level: 0 })
@@ -303,6 +307,13 @@ class Planner {
 
   private chooseStoreLevels(): void {
     let best = this.cost()
+    // A store in the last level may stand beside a loop that still needs the old value: only that store moves on.
+    for (let attempt = 0; !Number.isFinite(best); attempt++) {
+      if (attempt > 2 * this.outputs.length) throw new Error('the new values of this rule cannot be put in an order')
+      for (const output of this.conflicts) output.level++
+      for (const output of this.outputs) this.lastLevel = Math.max(this.lastLevel, output.level)
+      best = this.cost()
+    }
     for (let pass = 0; pass < 2; pass++) {
       for (const output of this.outputs) {
         const candidates = new Set([output.earliest, ...this.draftLoops().map((loop) => loop.level)])
@@ -317,11 +328,6 @@ class Planner {
         }
       }
     }
-    if (Number.isFinite(best)) return
-    // Something still reads an old value beside its store: store one level later.
-    this.lastLevel++
-    for (const output of this.outputs) output.level = this.lastLevel
-    this.chooseStoreLevels()
   }
 
   /** Bytes moved with the current store levels; infinite when an old value would be read after it was overwritten. */
@@ -339,14 +345,16 @@ class Planner {
     for (const { level, operands } of this.matrixOperations()) {
       for (const array of operands) reads.push({ array, level, draft: undefined })
     }
-    for (const { array, level } of this.outputs) {
+    this.conflicts.clear()
+    for (const output of this.outputs) {
+      const { array, level } = output
       const store = drafts.find((draft) => draft.level === level && draft.roots.some((root) => root.array === array))
       for (const read of reads) {
         if (read.array !== array || read.level < level || read.draft === store) continue
-        if (!this.readsNewValue(read.draft, array)) return Number.POSITIVE_INFINITY
+        if (!this.readsNewValue(read.draft, array)) this.conflicts.add(output)
       }
     }
-    return bytes
+    return this.conflicts.size > 0 ? Number.POSITIVE_INFINITY : bytes
   }
 
   private rootSize(draft: LoopDraft): number {
