@@ -158,6 +158,11 @@ export function applyScalar(operation: Operation, a: number, b: number, c: numbe
   }
 }
 
+/** @throws Error for a truth value where a number is needed. */
+export function refuseMask(what: string, node: Node): void {
+  if (node.mask) throw new Error(`${what}: this is a truth value; make it a number with where(condition, 1, 0)`)
+}
+
 /** Builds nodes; equal requests give the same node. */
 export class Graph {
   readonly nodes: Node[] = []
@@ -209,6 +214,7 @@ export class Graph {
 
   reduce(kind: ReductionKind, input: Node, axis: ReductionAxis, key?: string): Node {
     const { space: from } = input
+    refuseMask(kind, input)
     if (from !== 'array' && !(from === 'tensor' && axis === 'all' && kind === 'sum')) {
       throw new Error(`${kind}: a ${from} scalar has nothing to reduce; reduce an array value`)
     }
@@ -245,6 +251,7 @@ export class Graph {
   }
 
   transpose(input: Node): Node {
+    refuseMask('transposed', input)
     if (input.space !== 'array') throw new Error(`transposed: a ${input.space} scalar is not a matrix`)
     if (input.operation === 'transpose') return input.inputs[0]!
     const [batch, rows, columns] = input.dimensions
@@ -253,6 +260,8 @@ export class Graph {
 
   matmul(left: Node, right: Node): Node {
     if (left.space !== 'array' || right.space !== 'array') throw new Error('matmul: both values must be matrices')
+    refuseMask('matmul', left)
+    refuseMask('matmul', right)
     const [leftBatch, rows, inner] = left.dimensions
     const [rightBatch, rightRows, columns] = right.dimensions
     if (leftBatch !== rightBatch || inner !== rightRows) {
@@ -266,6 +275,10 @@ export class Graph {
 
   /** An elementwise operation with broadcasting; simplifies what it can. */
   element(operation: ElementOperation | HostOperation, inputs: readonly Node[]): Node {
+    const logical = operation === 'and' || operation === 'not'
+    inputs.forEach((input, index) => {
+      if (!logical && !(operation === 'select' && index === 0)) refuseMask(operation, input)
+    })
     const simplified = this.simplify(operation, inputs)
     if (simplified) return simplified
     let space: Space = 'host'
@@ -281,7 +294,16 @@ export class Graph {
       )
     }
     const mask = ['equal', 'less', 'lessOrEqual', 'and', 'not'].includes(operation)
-    return this.intern(operation, inputs, space, broadcast(operation, inputs), mask, perTensor, {})
+    const dimensions = broadcast(operation, inputs)
+    const full = inputs.map((input) => this.repeatMask(input, dimensions))
+    return this.intern(operation, full, space, dimensions, mask, perTensor, {})
+  }
+
+  /** A truth value that is repeated is kept in memory as 1 or 0, and compared where it is used. */
+  private repeatMask(node: Node, dimensions: Dimensions): Node {
+    if (!node.mask || node.space !== 'array' || sameDimensions(node.dimensions, dimensions)) return node
+    const number = this.element('select', [node, this.constant(1), this.constant(0)])
+    return this.intern('less', [this.constant(0), number], 'array', dimensions, true, true, {})
   }
 
   private simplify(operation: Operation, inputs: readonly Node[]): Node | undefined {

@@ -2,7 +2,7 @@ import type { BaseOptimizer, DecayStyle, RuleResult, WrappedOptimizer } from '..
 import { slotExists } from '../language/definition.ts'
 import type { ParameterShape, Slot } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
-import { type Dimensions, Graph, type Node } from './graph.ts'
+import { type Dimensions, Graph, type Node, refuseMask } from './graph.ts'
 import type { Output, Program, SlotStorage, Target, VariantTree } from './program.ts'
 import type { ChainElement, HyperFacts, HyperStore } from './resolve.ts'
 
@@ -423,6 +423,7 @@ class Trace {
 
   private storeScalar(slot: SlotStorage, value: Value, title: string): void {
     const { node } = value
+    refuseMask(`state '${slot.name}' of ${title}`, node)
     if (node.space === 'array' || (slot.shared && (node.space === 'tensor' || node.perTensor))) {
       throw new Error(
         `${title}: state '${slot.name}' is one number ${slot.shared ? 'for all tensors' : 'per tensor'}, ` +
@@ -439,6 +440,7 @@ class Trace {
 
   private store(target: Target, value: Value, what: string, dimensions: Dimensions = this.p.node.dimensions): void {
     let { node } = value
+    refuseMask(what, node)
     if (node.space === 'array') node = this.graph.view(node, dimensions)
     const [a, b] = [node.dimensions, dimensions]
     if (node.space === 'array' && (a[0] !== b[0] || a[1] !== b[1] || a[2] !== b[2])) {
