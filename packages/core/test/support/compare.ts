@@ -20,6 +20,8 @@ export interface Tolerance {
   readonly relative: number
   /** Of the largest change, for parameters, or the largest old or new element, for state: terms of both signs cancel. */
   readonly scale: number
+  /** Of 1, for numbers that are made from ones around 1 and may cancel; default 0. */
+  readonly absolute?: number
 }
 
 /**
@@ -43,7 +45,7 @@ export function differences(actual: Snapshot, expected: Snapshot, before: Snapsh
     let worst = 1
     let where = -1
     for (let index = 0; index < values.length; index++) {
-      const limit = tolerance.relative * Math.abs(values[index]!) + tolerance.scale * scale
+      const limit = tolerance.relative * Math.abs(values[index]!) + tolerance.scale * scale + (tolerance.absolute ?? 0)
       const error = Math.abs(found[index]! - values[index]!)
       // A difference that is not a number is one, unless both are the same infinity or both not a number.
       if (Object.is(found[index], values[index]) || error <= limit * worst) continue
