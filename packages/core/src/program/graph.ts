@@ -278,6 +278,12 @@ export class Graph {
     const logical = operation === 'and' || operation === 'not'
     inputs.forEach((input, index) => {
       if (!logical && !(operation === 'select' && index === 0)) refuseMask(operation, input)
+      else if (!input.mask && input.operation !== 'constant') {
+        const what = logical ? operation : 'where'
+        throw new Error(
+          `${what}: the condition must be a truth value such as x.isGreaterThan(0), as in where(x.isGreaterThan(0), 1, 0)`,
+        )
+      }
     })
     const simplified = this.simplify(operation, inputs)
     if (simplified) return simplified
