@@ -1,0 +1,152 @@
+import {
+  adamW,
+  adan,
+  type CompileOptions,
+  clipByGlobalNorm,
+  cosine,
+  defineOptimizer,
+  defineTransform,
+  findOptimizer,
+  lookahead,
+  muon,
+  nonNegative,
+  type Optimizer,
+  sgd,
+  uniform,
+  zeros,
+} from 'fallline'
+import { describe, expect, expectTypeOf, it } from 'vitest'
+
+/** Each `@ts-expect-error` is a claim that the type check of the repository verifies: without an error there it fails. */
+describe('wrong settings are compile errors, and errors that name the right ones at run time', () => {
+  it('of optimizers', () => {
+    // @ts-expect-error the name is misspelt
+    expect(() => adan({ lerningRate: 1 })).toThrow(
+      /^Adan: unknown setting 'lerningRate'; valid names are learningRate, beta1, beta2, beta3, epsilon, weightDecay, maximumGradientNorm, decay, maximize \(got 'lerningRate'\)$/,
+    )
+    // @ts-expect-error a hyperparameter is a number or a schedule
+    expect(() => adamW({ learningRate: '0.1' })).toThrow(/learningRate must be a number, a schedule or a function/)
+    // @ts-expect-error the option is a boolean
+    expect(() => adamW({ amsgrad: 1 })).toThrow(/amsgrad must be/)
+    // @ts-expect-error one of two forms
+    expect(() => muon({ form: 'moonlit' })).toThrow(/form must be one of original, moonlight/)
+    // @ts-expect-error no such style
+    expect(() => adamW({ decay: 'strong' })).toThrow(/decay must be one of/)
+    // @ts-expect-error momentum is not one of Adam's
+    expect(() => adamW({ momentum: 0.9 })).toThrow(/unknown setting 'momentum'/)
+  })
+
+  it('of wrappers', () => {
+    // @ts-expect-error the name is another wrapper's
+    expect(() => clipByGlobalNorm(adamW(), { maximum: 1 })).toThrow(
+      /unknown hyperparameter 'maximum'; valid names are maximumNorm/,
+    )
+    // @ts-expect-error the factory was not called
+    expect(() => lookahead(adamW)).toThrow(/the first argument must be an optimizer/)
+    // @ts-expect-error there is nothing to wrap
+    expect(() => lookahead()).toThrow(/the first argument must be an optimizer/)
+  })
+
+  it('of compiling', () => {
+    expectTypeOf<CompileOptions['nonFinite']>().toEqualTypeOf<'throw' | 'skip' | 'allow' | undefined>()
+    // @ts-expect-error an unknown option
+    const options: CompileOptions = { thread: 2 }
+    expect(options).toBeDefined()
+  })
+})
+
+describe('right settings are accepted', () => {
+  it('numbers, schedules and functions, options and styles, in one object', () => {
+    expectTypeOf(
+      adamW({
+        learningRate: cosine({ from: 1, to: 0, steps: 9 }),
+        beta1: (step) => 1 - 1 / step,
+        amsgrad: true,
+        decay: 'proximal',
+        maximize: true,
+      }),
+    ).toEqualTypeOf<Optimizer>()
+    expectTypeOf(muon({ form: 'moonlight', newtonSchulzSteps: 4, fallback: sgd() })).toEqualTypeOf<Optimizer>()
+    expect(findOptimizer('adamw')({ learningRate: cosine({ from: 1e-3, to: 0, steps: 9 }), amsgrad: true }).kind).toBe(
+      'base',
+    )
+  })
+})
+
+describe('definitions infer their names', () => {
+  const paper = { title: 'None', authors: 'Nobody', year: 2000 }
+
+  it('for the rule and for the factory', () => {
+    const made = defineOptimizer({
+      name: 'made',
+      title: 'Made',
+      paper,
+      hyper: { learningRate: nonNegative(1), inertia: nonNegative(0.5) },
+      options: { twice: false, form: 'a' as 'a' | 'b' },
+      choices: { form: ['a', 'b'] },
+      state: { velocity: zeros() },
+      decay: 'decoupled',
+      search: { learningRate: uniform(0, 1), inertia: uniform(0, 1) },
+      rule({ g, state, hyper, options }) {
+        expectTypeOf(options.twice).toEqualTypeOf<boolean>()
+        expectTypeOf(options.form).toEqualTypeOf<'a' | 'b'>()
+        // @ts-expect-error no such hyperparameter
+        void hyper.momentum
+        // @ts-expect-error no such state
+        void state.m
+        const velocity = state.velocity.times(hyper.inertia).plus(g)
+        return { direction: options.twice ? velocity.times(2) : velocity, state: { velocity } }
+      },
+    })
+    expect(made({ inertia: 0.9, twice: true, form: 'b' }).kind).toBe('base')
+    // @ts-expect-error the name is misspelt
+    expect(() => made({ inertai: 0.9 })).toThrow(/unknown setting 'inertai'/)
+    expectTypeOf(made.definition.name).toEqualTypeOf<string>()
+  })
+
+  it('and refuse what does not fit them', () => {
+    const base = { name: 'made', title: 'Made', paper, decay: 'decoupled' } as const
+    const hyper = { learningRate: nonNegative(1) }
+    defineOptimizer({
+      ...base,
+      hyper,
+      state: {},
+      // @ts-expect-error a search needs the learning rate
+      search: {},
+      rule: ({ g }) => ({ direction: g }),
+    })
+    defineOptimizer({
+      ...base,
+      hyper,
+      state: {},
+      // @ts-expect-error there is no such hyperparameter to search
+      search: { learningRate: uniform(0, 1), momentum: uniform(0, 1) },
+      rule: ({ g }) => ({ direction: g }),
+    })
+    defineOptimizer({
+      ...base,
+      hyper,
+      state: { m: zeros() },
+      search: { learningRate: uniform(0, 1) },
+      // @ts-expect-error the new state has a name that is not declared
+      rule: ({ g }) => ({ direction: g, state: { v: g } }),
+    })
+    defineOptimizer({
+      ...base,
+      hyper,
+      state: {},
+      search: { learningRate: uniform(0, 1) },
+      // @ts-expect-error a rule gives a direction
+      rule: ({ g }) => ({ step: g }),
+    })
+    const wrap = defineTransform({
+      name: 'wrap',
+      title: 'Wrap',
+      hyper: { gain: nonNegative(1) },
+      gradient: ({ g, hyper }) => ({ gradient: g.times(hyper.gain) }),
+    })
+    expect(wrap(sgd(), { gain: 2 }).kind).toBe('wrapped')
+    // @ts-expect-error the name is misspelt
+    expect(() => wrap(sgd(), { gian: 2 })).toThrow(/unknown hyperparameter 'gian'/)
+  })
+})

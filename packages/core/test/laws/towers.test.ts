@@ -1,0 +1,72 @@
+import { compile, groups, type Optimizer, reference, registry, wasm } from 'fallline'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { differences, snapshot } from '../support/compare.ts'
+import { smallModel } from '../support/models.ts'
+import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
+import { refuses, wrappers } from '../support/variants.ts'
+
+const names = Object.keys(wrappers)
+const towers = fc.record({
+  optimizer: fc.constantFrom(...registry),
+  other: fc.constantFrom(...registry),
+  inside: fc.array(fc.constantFrom(...names), { maxLength: 2 }),
+  outside: fc.array(fc.constantFrom(...names), { maxLength: 3 }),
+  match: fc.constantFrom('weight', 'kernel', 'none'),
+})
+type Tower = typeof towers extends fc.Arbitrary<infer T> ? T : never
+
+function build({ optimizer, other, inside, outside, match }: Tower): Optimizer {
+  const wrapAll = (list: readonly string[], inner: Optimizer) =>
+    list.reduce((made, name) => wrappers[name]!(made), inner)
+  const base = wrapAll(inside, optimizer())
+  const grouped = match === 'none' ? base : groups(base, [{ match, optimizer: other() }])
+  return wrapAll(outside, grouped)
+}
+
+/** What the parts refuse on their own, towers of them refuse too; two averages are one too many. */
+function impossible({ optimizer, other, inside, outside, match }: Tower): boolean {
+  const all = [...inside, ...outside]
+  const averages = all.filter((name) => name === 'parameterAverage').length
+  const own = all.some((name) => refuses(optimizer, name))
+  return averages > 1 || own || (match !== 'none' && outside.some((name) => refuses(other, name)))
+}
+
+describe('towers of wrappers and groups', () => {
+  it('do on WebAssembly what they do on the reference', async () => {
+    await fc.assert(
+      fc.asyncProperty(towers, async (tower) => {
+        fc.pre(!impossible(tower))
+        const optimizer = build(tower)
+        const exact = await compile(optimizer, smallModel, { backend: reference() })
+        const fast = await compile(optimizer, smallModel, { backend: wasm() })
+        fillAll(exact.parameters, randomNumbers(1))
+        copyAll(exact.parameters, fast.parameters)
+        for (let step = 1; step <= 7; step++) {
+          exact.load(fast.save())
+          const before = snapshot(exact)
+          fillAll(exact.gradients, randomNumbers(step + 1))
+          copyAll(exact.gradients, fast.gradients)
+          const missing = step === 4 ? { without: ['weight'] } : {}
+          exact.step(missing)
+          fast.step(missing)
+          const found = differences(snapshot(fast), snapshot(exact), before, { relative: 1e-6, scale: 3e-4 })
+          expect({ step, found }).toEqual({ step, found: [] })
+        }
+      }),
+      { numRuns: Number(process.env.FALLLINE_TOWERS ?? 60), seed: Number(process.env.FALLLINE_TOWERS_SEED ?? 4) },
+    )
+  })
+
+  it('that cannot stand say so', async () => {
+    await fc.assert(
+      fc.asyncProperty(towers, async (tower) => {
+        fc.pre(impossible(tower))
+        await expect(compile(build(tower), smallModel)).rejects.toThrow(
+          /each define what to evaluate with|moves several sequences itself|applies weight decay itself/,
+        )
+      }),
+      { numRuns: 20, seed: 4 },
+    )
+  })
+})
