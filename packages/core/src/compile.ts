@@ -531,7 +531,7 @@ export class CompiledOptimizer {
     // A clock opened by another clock comes after it, because outer wrappers are traced first.
     for (const { clock, period, opens } of this.openings) {
       const before = counts.get(opens) ?? 0
-      const moved = counts.get(clock) !== this.counts.get(clock)
+      const moved = counts.get(clock) !== (this.counts.get(clock) ?? 0)
       const fires = moved && counts.get(clock)! % this.period(period, clock, counts, values) === 0
       counts.set(opens, fires ? before + 1 : before)
     }
