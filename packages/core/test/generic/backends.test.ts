@@ -16,13 +16,15 @@ import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { takeStep } from '../support/step.ts'
 import { make, refuses, type Variant, variantsOf, wrappers } from '../support/variants.ts'
 
-/** Enough for rectification, the first synchronization of a lookahead, and several accumulations. */
+/** Enough for rectification. */
 const steps = 8
+/** Enough for the first synchronization of a lookahead inside an accumulation. */
+const stepsOfWrappers = 4
 
 /**
  * One step from equal numbers. Float32 rounds every operation to 6e-8 of its result; rules chain some ten of them, and
  * subtract averages. Newton-Schulz amplifies what float32 loses in small singular values. EXAdam has m² / (m² + 1e-8), which
- * amplifies what it loses in a small m.
+ * amplifies what it loses in a small m. Sums over all tensors cancel.
  */
 function stepTolerance(factory: OptimizerFactory): Tolerance {
   if (factory === (exAdam as unknown)) return { relative: 4e-7, scale: 4e-5 }
@@ -65,22 +67,29 @@ async function pair(
 
 /**
  * Steps both backends with the same gradients. With `together` the reference takes each step from where WebAssembly stands:
- * then one rounding cannot send a rule that looks at signs another way for good.
+ * then one rounding cannot send a rule that looks at signs another way for good. Steps before `from` are not compared.
  */
-async function run({ exact, fast }: Pair, tolerance: Tolerance, together: boolean, count = steps): Promise<string[]> {
+async function run(
+  { exact, fast }: Pair,
+  tolerance: Tolerance,
+  together: boolean,
+  count = steps,
+  from = 1,
+): Promise<string[]> {
   const random = randomNumbers(2)
   // There and back again parameters are rounded even where the step leaves them.
   const allowed = exact.moves ? { ...tolerance, absolute: 1e-7 } : tolerance
   let before = snapshot(exact)
   for (let step = 1; step <= count; step++) {
-    if (together) {
+    if (together && step >= from) {
       exact.load(fast.save())
       before = snapshot(exact)
     }
     fillAll(exact.gradients, random, 13)
     copyAll(exact.gradients, fast.gradients)
-    await takeStep(exact)
+    if (step >= from) await takeStep(exact)
     await takeStep(fast)
+    if (step < from) continue
     const [expected, actual] = [snapshot(exact), snapshot(fast)]
     const found = [
       ...notFinite(actual).map((name) => `${name}: not finite`),
@@ -94,7 +103,7 @@ async function run({ exact, fast }: Pair, tolerance: Tolerance, together: boolea
 
 function evaluation(optimizer: CompiledOptimizer) {
   const entries = Object.entries(optimizer.evaluationParameters())
-  return Object.fromEntries(entries.map(([name, array]) => [name, Float64Array.from(array)]))
+  return Object.fromEntries(entries.map(([name, array]) => [name, new Float64Array(array)]))
 }
 
 describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (_, factory) => {
@@ -105,7 +114,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
   })
 
   it('does so beyond one chunk of work', async () => {
-    expect(await run(await pair(factory, {}, largeVector), tolerance, true, 2)).toEqual([])
+    expect(await run(await pair(factory, {}, largeVector), tolerance, true, 2, 2)).toEqual([])
   })
 
   it('does so for every class of shape', async () => {
@@ -116,15 +125,15 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     expect(await run(await pair(factory, {}, everyShape), runTolerance, false)).toEqual([])
   })
 
-  it.each(variantsOf(factory).map(({ title, settings }) => [title, settings] as const))(
-    'does so with %s',
-    async (_, settings) => {
-      expect(await run(await pair(factory, settings, smallModel), tolerance, true)).toEqual([])
-    },
-  )
+  const changed = variantsOf(factory).slice(1)
+  it.each(changed.map(({ title, settings }) => [title, settings] as const))('does so with %s', async (_, settings) => {
+    expect(await run(await pair(factory, settings, smallModel), tolerance, true)).toEqual([])
+  })
 
   it.each(Object.keys(wrappers).filter((name) => !refuses(factory, name)))('does so within %s', async (wrap) => {
     const absolute = cancelling.has(wrap) ? 1.2e-7 : 0
-    expect(await run(await pair(factory, {}, smallModel, wrap), { ...tolerance, absolute }, true)).toEqual([])
+    expect(
+      await run(await pair(factory, {}, smallModel, wrap), { ...tolerance, absolute }, true, stepsOfWrappers),
+    ).toEqual([])
   })
 })

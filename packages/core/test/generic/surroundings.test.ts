@@ -34,13 +34,15 @@ const norm = (values: ArrayLike<number>) => Math.hypot(...Array.from(values))
 describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (_, factory) => {
   it('going uphill is going downhill with the gradient turned, in every wrapper', async () => {
     const around: Record<string, (inner: Optimizer) => Optimizer> = { nothing: (inner) => inner, ...wrappers }
+    // What a wrapper makes of a sign does not depend on the kernel.
+    const backend = (name: string) => ({ backend: name === 'nothing' ? wasm() : reference() })
     const found: Record<string, string[]> = {}
     const expected: Record<string, string[]> = {}
     for (const [name, wrap] of Object.entries(around)) {
       if (name !== 'nothing' && refuses(factory, name)) continue
-      const uphill = await started(wrap(make(factory, { maximize: true })))
-      const downhill = await started(wrap(factory()))
-      for (let step = 1; step <= 7; step++) {
+      const uphill = await started(wrap(make(factory, { maximize: true })), backend(name))
+      const downhill = await started(wrap(factory()), backend(name))
+      for (let step = 1; step <= 4; step++) {
         fillAll(uphill.gradients, randomNumbers(step))
         for (const [key, array] of Object.entries(uphill.gradients)) {
           downhill.gradients[key]!.set(array.map((value) => -value))

@@ -12,7 +12,7 @@ import {
 } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { changedBits, snapshot } from '../support/compare.ts'
-import { fillAll, randomNumbers } from '../support/random.ts'
+import { copyAll, randomNumbers } from '../support/random.ts'
 import { takeStep } from '../support/step.ts'
 
 /** Several chunks of work for one tensor, rows that no chunk holds evenly, a batch of matrices, and small ones. */
@@ -24,15 +24,25 @@ const shapes: Shapes = {
   scalar: [],
 }
 
+/** Parameters, and gradients of the steps. */
+const random = randomNumbers(3)
+const numbers = Array.from({ length: 3 }, () =>
+  Object.fromEntries(
+    Object.entries(shapes).map(([name, shape]) => [
+      name,
+      Float32Array.from({ length: shape.reduce((product, size) => product * size, 1) }, random),
+    ]),
+  ),
+)
+
 /** Parameters, state and telemetry of some steps, one of them without the matrix. */
 async function run(optimizer: Optimizer, threads: number) {
   const compiled: CompiledOptimizer = await compile(optimizer, shapes, { backend: wasm({ threads }), telemetry: true })
   try {
-    const random = randomNumbers(3)
-    fillAll(compiled.parameters, random)
+    copyAll(numbers[0]!, compiled.parameters)
     const telemetry: Readonly<Record<string, TensorTelemetry>>[] = []
-    for (let step = 1; step <= 3; step++) {
-      fillAll(compiled.gradients, random)
+    for (let step = 1; step < numbers.length; step++) {
+      copyAll(numbers[step]!, compiled.gradients)
       telemetry.push((await takeStep(compiled, step === 2 ? { without: ['matrix'] } : {})).telemetry!)
     }
     return { values: snapshot(compiled), telemetry }

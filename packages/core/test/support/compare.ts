@@ -7,9 +7,9 @@ export type Snapshot = Readonly<Record<string, Float64Array>>
 export function snapshot(optimizer: CompiledOptimizer): Snapshot {
   const result: Record<string, Float64Array> = Object.create(null)
   for (const name of optimizer.names) {
-    result[name] = Float64Array.from(optimizer.parameters[name]!)
+    result[name] = new Float64Array(optimizer.parameters[name]!)
     for (const [slot, value] of Object.entries(optimizer.state(name))) {
-      result[`${name} state ${slot}`] = typeof value === 'number' ? Float64Array.of(value) : Float64Array.from(value)
+      result[`${name} state ${slot}`] = typeof value === 'number' ? Float64Array.of(value) : new Float64Array(value)
     }
   }
   return result

@@ -10,7 +10,6 @@ import {
   clipByValue,
   coupledWeightDecay,
   decoupledWeightDecay,
-  describe,
   grokfast,
   lookahead,
   type Optimizer,
@@ -25,6 +24,7 @@ import {
   trac,
   zClip,
 } from 'fallline'
+import { traceModel } from '../../src/compile.ts'
 
 const styles = ['decoupled', 'independent', 'corrected', 'proximal', 'coupled'] as const
 
@@ -63,7 +63,7 @@ export function variantsOf(factory: OptimizerFactory): Variant[] {
 
 /** Rules that apply weight decay themselves take only some styles. */
 function takesDecay(factory: OptimizerFactory, decay: (typeof styles)[number]): boolean {
-  return !throws(() => describe(make(factory, { decay })), 'applies weight decay itself')
+  return !throws(() => trace(make(factory, { decay })), 'applies weight decay itself')
 }
 
 /** Every wrapper, with thresholds that act on gradients around 1. */
@@ -102,8 +102,11 @@ export const wrappers: Readonly<Record<string, (inner: Optimizer) => Optimizer>>
 /** True for wrappers that change the new parameter or the decay around rules that move several sequences. */
 export function refuses(factory: OptimizerFactory, wrapper: string): boolean {
   const wrap = wrappers[wrapper] ?? ((inner: Optimizer) => inner)
-  return throws(() => describe(wrap(factory())), /moves several sequences|applies weight decay itself/)
+  return throws(() => trace(wrap(factory())), /moves several sequences|applies weight decay itself/)
 }
+
+/** Says what does not fit, without planning or compiling. */
+const trace = (optimizer: Optimizer) => traceModel(optimizer, { matrix: [4, 7] }, false)
 
 /** True when the action throws an error with this message; other errors go on. */
 function throws(action: () => unknown, message: string | RegExp): boolean {
