@@ -3,7 +3,6 @@ import {
   type CompiledOptimizer,
   clipByGlobalNorm,
   compile,
-  describe as describeOptimizer,
   groups,
   lion,
   muon,
@@ -19,6 +18,7 @@ import { changedBits, differences, snapshot } from '../support/compare.ts'
 import { smallModel } from '../support/models.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { takeStep } from '../support/step.ts'
+import { tiesTensors } from '../support/variants.ts'
 
 const names = Object.keys(smallModel)
 
@@ -54,7 +54,7 @@ const { weight, ...others } = smallModel
 describe.each(registry.map((factory) => [factory.definition.name, factory] as const))(
   'groups over %s',
   (name, factory) => {
-    const global = describeOptimizer(factory).kind === 'global'
+    const global = tiesTensors(factory)
     const rate = factory.definition.hyper.learningRate!.default
 
     it('with other hyperparameters treat each parameter as its own optimizer would', async () => {

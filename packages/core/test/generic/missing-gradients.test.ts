@@ -5,7 +5,6 @@ import {
   clipByGlobalNorm,
   compile,
   cosine,
-  describe as describeOptimizer,
   lookahead,
   nero,
   parameterAverage,
@@ -20,7 +19,7 @@ import { changedBits, type Snapshot, snapshot, touched } from '../support/compar
 import { smallModel } from '../support/models.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { draws, lossOf, takeStep } from '../support/step.ts'
-import { make } from '../support/variants.ts'
+import { make, tiesTensors } from '../support/variants.ts'
 
 const backends: readonly (readonly [string, () => Backend])[] = [
   ['reference', reference],
@@ -53,7 +52,7 @@ function sharedSlots(optimizer: CompiledOptimizer): string[] {
 describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (_, factory) => {
   describe.each(backends)('on %s', (_, backend) => {
     const shares = Object.values(factory.definition.state).some((slot) => slot.kind === 'shared')
-    const global = describeOptimizer(factory).kind === 'global' || shares
+    const global = tiesTensors(factory) || shares
     const create = (shapes = smallModel) => compile(factory(), shapes, { backend: backend(), nonFinite: 'throw' })
 
     it('leaves a parameter without gradient as it is: value, state and count', async () => {

@@ -10,6 +10,7 @@ import {
   clipByValue,
   coupledWeightDecay,
   decoupledWeightDecay,
+  explain,
   grokfast,
   lookahead,
   type Optimizer,
@@ -117,4 +118,9 @@ function throws(action: () => unknown, message: string | RegExp): boolean {
     if ((error as Error).message.search(message) < 0) throw error
     return true
   }
+}
+
+/** True when what happens to one tensor depends on the others, through a sum or a maximum over all of them. */
+export function tiesTensors(factory: OptimizerFactory): boolean {
+  return explain(factory).includes('over all tensors')
 }
