@@ -111,7 +111,9 @@ function mapRun(file: GoldenFile, run: GoldenRun, mapping: Mapping): Optimizer {
   const fields = new Fields(run.hyper)
   const optimizer = construct(mapping, fields, run)
   fields.finish()
-  if ((file.inputs ?? run.inputs) !== undefined && !looksAround(optimizer)) {
+  // Inputs of a run with captured choices say what these are.
+  const inputs = file.inputs ?? (run.captured === undefined ? run.inputs : undefined)
+  if (inputs !== undefined && !looksAround(optimizer)) {
     throw new Skip('the reference had inputs that this optimizer does not take')
   }
   return optimizer
@@ -149,7 +151,7 @@ export async function replay(
   name: BackendName,
 ): Promise<Outcome> {
   const limit = mapping.tolerances?.[name] ?? tolerances[name]
-  const last = mapping.until?.step ?? Number.POSITIVE_INFINITY
+  const { step: last = Number.POSITIVE_INFINITY } = untilOf(mapping, run) ?? {}
   const checkpoints = run.checkpoints.filter(({ step }) => step <= last).sort((a, b) => a.step - b.step)
   const ordered = { ...run, checkpoints }
   const errors = await errorsOf(optimizer, ordered, salt, mapping, name)
@@ -167,6 +169,11 @@ export async function replay(
   // The float64 trajectory leads, so it must be the right one.
   const leader = await replay(optimizer, run, salt, mapping, 'reference')
   return leader.failedAt === undefined ? replayStepwise(optimizer, ordered, salt, mapping) : strict
+}
+
+/** Where the comparison of a run ends, if before its last checkpoint. */
+function untilOf({ until }: Mapping, { config }: GoldenRun): Mapping['until'] {
+  return until?.config === undefined || until.config === config ? until : undefined
 }
 
 function judge(
@@ -187,7 +194,7 @@ async function errorsOf(
   mapping: Mapping,
   name: BackendName,
 ): Promise<number[]> {
-  const compiled = await start(optimizer, run, salt, name === 'wasm' ? wasm() : reference())
+  const compiled = await start(optimizer, run, salt, mapping, name === 'wasm' ? wasm() : reference())
   const evaluate = evaluation(compiled, run, salt, mapping)
   const errors: number[] = []
   for (const checkpoint of run.checkpoints) {
@@ -210,8 +217,8 @@ async function sensitivityOf(
   mapping: Mapping,
   unit: number,
 ): Promise<number[]> {
-  const plain = await start(optimizer, run, salt, reference())
-  const nudged = await start(optimizer, run, salt, reference())
+  const plain = await start(optimizer, run, salt, mapping, reference())
+  const nudged = await start(optimizer, run, salt, mapping, reference())
   const result: number[] = []
   for (const { step } of run.checkpoints) {
     while (plain.steps < step) {
@@ -236,9 +243,9 @@ async function sensitivityOf(
  * For trajectories that no float32 arithmetic can follow to the end: a rounding turns a sign, or decides an estimate.
  */
 async function replayStepwise(optimizer: Optimizer, run: GoldenRun, salt: number, mapping: Mapping): Promise<Outcome> {
-  const leader = await start(optimizer, run, salt, reference())
-  const exact = await start(optimizer, run, salt, reference())
-  const rounded = await start(optimizer, run, salt, wasm())
+  const leader = await start(optimizer, run, salt, mapping, reference())
+  const exact = await start(optimizer, run, salt, mapping, reference())
+  const rounded = await start(optimizer, run, salt, mapping, wasm())
   const last = run.checkpoints.at(-1)!.step
   const scales = new Map<string, number>()
   let error = 0
@@ -290,12 +297,19 @@ function write(from: Arrays, to: Arrays): void {
   for (const [name, array] of Object.entries(from)) to[name]!.set(array)
 }
 
-async function start(optimizer: Optimizer, run: GoldenRun, salt: number, backend: Backend): Promise<CompiledOptimizer> {
+async function start(
+  optimizer: Optimizer,
+  run: GoldenRun,
+  salt: number,
+  mapping: Mapping,
+  backend: Backend,
+): Promise<CompiledOptimizer> {
   const shapes = Object.fromEntries(run.shapes.map((shape, k) => [`tensor${k}`, shape]))
   const compiled = await compile(optimizer, shapes, { backend, nonFinite: 'allow' })
   compiled.names.forEach((name, k) => {
     writeInitial(compiled.parameters[name]!, k, salt)
   })
+  if (run.captured !== undefined) mapping.captured?.(compiled, run.captured)
   return compiled
 }
 

@@ -65,7 +65,10 @@ function notes(results: readonly RunResult[], backends: readonly BackendName[]):
     `Worst |a - b| / max(|a|, |b|, 1e-3) over all checkpoints; tolerance ${rules}.`,
     ...[...new Set(results.map((result) => result.optimizer))].flatMap((name) => {
       const { tolerances: looser, until }: Partial<Mapping> = Object.hasOwn(mappings, name) ? mappings[name]! : {}
-      if (until) return [`${name}: compared up to step ${until.step}: ${until.reason}.`]
+      if (until) {
+        const which = until.config === undefined ? name : `${name} ${until.config}`
+        return [`${which}: compared up to step ${until.step}: ${until.reason}.`]
+      }
       if (!looser) return []
       const limits = backends.flatMap((backend) =>
         looser[backend] ? [`${looser[backend]} in ${headings[backend]}`] : [],

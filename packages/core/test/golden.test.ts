@@ -45,11 +45,7 @@ function failuresOf(results: readonly RunResult[]): string[] {
 
 /** The configurations that have no counterpart here; their mapping says why. */
 const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
-  core: ['frozen', 'frozen'],
-  gravity: ['alpha'],
   grokfastadamw: ['weight_decouple'],
-  lookahead: ['pullback'],
-  spam: ['density'],
   ranger21: ['adabelief', 'madgrad'],
 }
 

@@ -109,7 +109,7 @@ const cases: Readonly<Record<string, Case>> = {
     mapping: {
       optimizer: () => polyak(),
       inputs: { probe: ({ i, k, t }, run) => Math.cos(i + k + t) * (run.captured as number) },
-      captured: 'scales the probe',
+      captured: () => {},
     },
     step: (tensors, t) => {
       const rate = 0.1 * Math.sqrt(Math.abs(losses(tensors, t)))

@@ -5,6 +5,7 @@ import {
   cautious,
   coRe,
   coupledWeightDecay,
+  defineTransform,
   diffGrad,
   emoFact,
   emoLynx,
@@ -25,9 +26,20 @@ import {
   padam,
   spam,
   stableSpam,
+  where,
+  zeros,
 } from 'fallline'
 import { type Fields, Skip } from '../fields.ts'
-import { betas, type Mapping, rate } from './mapping.ts'
+import { betas, captureInto, type Mapping, rate } from './mapping.ts'
+
+/** What the sparsity of SPAM does, with the mask that a reference captured in the place of a drawn one. */
+const masked = defineTransform({
+  name: 'masked',
+  title: 'Captured mask',
+  hyper: {},
+  state: { mask: zeros() },
+  gradient: ({ g, state }) => ({ gradient: where(state.mask.equals(1), g, 0) }),
+})
 
 /** Adam-like optimizers of later years and those with one step size per layer. */
 export const adaptiveAndLayerwise: Readonly<Record<string, Mapping>> = {
@@ -102,8 +114,8 @@ export const adaptiveAndLayerwise: Readonly<Record<string, Mapping>> = {
       ]
       const [minimumStepSize, maximumStepSize] = fields.numbers('step_sizes', 2) as [number, number]
       const [shrinking, growth] = fields.numbers('etas', 2) as [number, number]
-      fields.expect('score_history', 0, 'freezing needs the n-th largest score of a tensor')
-      fields.expect('frozen', 0, 'freezing needs the n-th largest score of a tensor')
+      const scoreHistory = fields.number('score_history', 0)
+      const frozen = fields.number('frozen', 0)
       return coRe({
         initialStepSize: fields.number('lr'),
         minimumStepSize,
@@ -117,6 +129,8 @@ export const adaptiveAndLayerwise: Readonly<Record<string, Mapping>> = {
         signs: beta2 < 0,
         epsilon: fields.number('eps'),
         weightDecay: fields.number('weight_decay'),
+        frozen: scoreHistory > 0 ? frozen : 0,
+        scoreHistory: Math.max(scoreHistory, 1),
       })
     },
   },
@@ -181,8 +195,10 @@ export const adaptiveAndLayerwise: Readonly<Record<string, Mapping>> = {
   },
 
   gravity: {
+    captured: captureInto('v', 'V0'),
     optimizer(fields) {
-      fields.expect('alpha', 0, 'v starts at 0 here, not at random')
+      // The random start that the reference captured is written into v.
+      fields.number('alpha')
       return gravity({ ...rate(fields), beta: fields.number('beta') })
     },
   },
@@ -327,9 +343,9 @@ export const adaptiveAndLayerwise: Readonly<Record<string, Mapping>> = {
   },
 
   spam: {
+    captured: captureInto('mask', 'masks'),
     optimizer(fields) {
-      fields.expect('density', 1, 'the mask of a density below 1 is random')
-      return spam({
+      const optimizer = spam({
         ...rate(fields),
         ...betas(fields),
         epsilon: fields.number('eps'),
@@ -340,6 +356,7 @@ export const adaptiveAndLayerwise: Readonly<Record<string, Mapping>> = {
         resetPeriod: fields.number('DeltaT'),
         clippingDelay: fields.number('grad_accu_steps'),
       })
+      return fields.number('density', 1) < 1 ? masked(optimizer) : optimizer
     },
   },
 

@@ -230,14 +230,16 @@ export const established: Readonly<Record<string, Mapping>> = {
   },
 
   lookahead: {
+    until: {
+      step: 10,
+      config: 'pullback',
+      reason: 'from its second time on the reference pulls the momentum back to itself',
+    },
     optimizer(fields) {
       const period = fields.number('la_steps')
       const alpha = fields.number('la_alpha')
       const base = fields.string('base_optimizer', ['SGD', 'Adam', 'AdamW'])
       const pullback = fields.string('pullback_momentum', ['none', 'reset', 'pullback'], 'none')
-      if (pullback === 'pullback' && base === 'SGD') {
-        throw new Skip('the reference pulls the momentum back once only, because its buffers become one and the same')
-      }
       const momentum = pullback === 'none' ? 'keep' : pullback
       const inner = base === 'SGD' ? torchSGD(fields) : torchAdam(fields, base === 'AdamW')
       return lookahead(inner, { period, alpha, momentum })

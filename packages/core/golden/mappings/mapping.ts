@@ -1,4 +1,4 @@
-import type { CompiledOptimizer, Optimizer } from 'fallline'
+import type { CompiledOptimizer, FloatArray, Optimizer } from 'fallline'
 import type { Fields } from '../fields.ts'
 import type { GoldenRun } from '../files.ts'
 import type { Place } from '../problem.ts'
@@ -15,10 +15,10 @@ export interface Mapping {
    * `loss` and `hessianDiagonal` are known without being given.
    */
   readonly inputs?: Readonly<Record<string, Source>>
-  /** What becomes of the choices that a reference captured; without it such runs are skipped. */
-  readonly captured?: string
-  /** The last step that can be compared, and what the reference did not record that comes in later. */
-  readonly until?: { readonly step: number; readonly reason: string }
+  /** Puts the choices that a reference captured in place before the first step; without it such runs are skipped. */
+  readonly captured?: (optimizer: CompiledOptimizer, captured: unknown) => void
+  /** The last step that can be compared, of one configuration or of all, and what comes in later that is not here. */
+  readonly until?: { readonly step: number; readonly reason: string; readonly config?: string }
   /** The numbers besides parameters that checkpoints may have, by name. */
   readonly quantities?: Readonly<Record<string, (optimizer: CompiledOptimizer) => number>>
   /** Where a tolerance is looser than the rule, and why. */
@@ -56,4 +56,14 @@ export function decayOf(
   const fixed = fields.boolean('fixed_decay', false)
   const decay = outside ? (fixed ? 'independent' : 'decoupled') : 'coupled'
   return { weightDecay: fields.number('weight_decay', 0), decay }
+}
+
+/** Writes what a reference captured, a list of numbers for each tensor, into a slot. */
+export function captureInto(slot: string, name: string): NonNullable<Mapping['captured']> {
+  return (optimizer, captured) => {
+    const arrays = (captured as Readonly<Record<string, readonly (readonly number[])[]>>)[name]!
+    optimizer.names.forEach((tensor, k) => {
+      ;(optimizer.state(tensor)[slot] as FloatArray).set(arrays[k]!)
+    })
+  }
 }

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, stepCount } from '../language/hyperparameters.ts'
+import { decayRate, fraction, logUniform, nonNegative, oneOf, seed, stepCount } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { cosineDecay } from './shared/cosine-decay.ts'
@@ -10,6 +10,7 @@ import { emaOfSquare } from './shared/ema-of-square.ts'
  *
  * ```text
  * r ← t mod resetPeriod;   m, v ← 0 where r = 0
+ * g ← 0 where u < sparsity,  u ~ U(0, 1) drawn anew where r = 0
  * g ← min(max(g, -c), c),  c = √(threshold v)                   where r ≥ clippingDelay
  * m ← β1 m + (1 - β1) g
  * v ← β2 v + (1 - β2) g²
@@ -18,12 +19,16 @@ import { emaOfSquare } from './shared/ema-of-square.ts'
  * ```
  *
  * Defaults of the official code: η 1e-3, β (0.9, 0.999), ε 1e-6, λ 0, threshold 5000 (0 is off), resetPeriod 500,
- * warmupSteps 150, clippingDelay 20. Decay is the rule's own, after the step; `decay: 'decoupled'` is before it. State: `m`
- * and `v`, shaped like the parameter, and `r`, one number per tensor.
+ * warmupSteps 150, clippingDelay 20, sparsity 0. Decay is the rule's own, after the step; `decay: 'decoupled'` is before it.
+ * State: `m` and `v`, shaped like the parameter, and `r`, one number per tensor; with sparsity the number of `resets` too.
+ *
+ * `sparsity` is 1 - `density` of the official code: momentum for a random part of each tensor, the rest stands still until
+ * the next reset. The mask is drawn from `seed` where it is used, every element for itself, and not stored. The official
+ * code draws its first mask with an exact number of elements, takes matrices only, keeps m and v for these elements alone,
+ * which saves memory, and does not decay then; here m and v keep their size, and decay acts on all elements.
  *
  * As in the official code t in the bias corrections goes on counting when m and v are reset; the warm-up hides what that
- * leaves out. Elements whose v is 0 are not clipped; there they stand still until the next reset. The official `density`
- * below 1, momentum for a random part of each matrix, is left out.
+ * leaves out. Elements whose v is 0 are not clipped; there they stand still until the next reset.
  *
  * Huang, Zhu, Jin, Liu, Wang, Liu 2025, SPAM: Spike-Aware Adam with Momentum Reset for Stable LLM Training,
  * arXiv 2501.06842.
@@ -48,16 +53,27 @@ export const spam = defineOptimizer({
     resetPeriod: stepCount(500),
     warmupSteps: nonNegative(150),
     clippingDelay: nonNegative(20),
+    sparsity: fraction(0),
+    seed: seed(),
   },
   options: { biasCorrection: true },
-  state: { m: zeros(), v: zeros(), r: scalar(0) },
+  state: {
+    m: zeros(),
+    v: zeros(),
+    r: scalar(0),
+    resets: scalar(0, { when: ({ disabled }) => !disabled('sparsity') }),
+  },
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 3e-2), threshold: oneOf(1000, 5000, 10000) },
-  rule({ p, g: gradient, t, state, hyper, options, disabled, ownWeightDecay }) {
+  rule({ p, g: given, t, state, hyper, options, random, disabled, ownWeightDecay }) {
     const { beta1, beta2, epsilon, warmupSteps } = hyper
     const next = state.r.plus(1)
     const r = where(next.isAtLeast(hyper.resetPeriod), 0, next)
     const kept = where(r.equals(0), 0, 1)
+    const resets = disabled('sparsity') ? undefined : state.resets.plus(1).minus(kept)
+    const gradient = resets
+      ? where(random.uniform({ seed: hyper.seed, step: resets }).isLessThan(hyper.sparsity), 0, given)
+      : given
     const limit = state.v.times(kept).times(hyper.threshold).sqrt()
     const clips = limit.isGreaterThan(0).and(r.isAtLeast(hyper.clippingDelay))
     const clipped = gradient.minimum(limit).maximum(limit.negated())
@@ -70,6 +86,6 @@ export const spam = defineOptimizer({
     const scale = options.biasCorrection ? correction.times(held.negated().plus(1)) : held.negated().plus(1)
     const step = m.over(v.sqrt().plus(epsilon)).times(scale)
     const shrunk = step.times(hyper.learningRate.times(ownWeightDecay).negated().plus(1))
-    return { direction: shrunk.plus(p.times(ownWeightDecay)), state: { m, v, r } }
+    return { direction: shrunk.plus(p.times(ownWeightDecay)), state: { m, v, r, ...(resets ? { resets } : {}) } }
   },
 })

@@ -3,11 +3,13 @@ import {
   type CompiledOptimizer,
   compile,
   evolutionStrategies,
+  gravity,
   mezo,
   type Optimizer,
   randomizedSmoothing,
   reference,
   sgd,
+  spam,
   wasm,
   zoAdaMU,
   zoFrankWolfe,
@@ -30,6 +32,8 @@ const optimizers: Readonly<Record<string, (seed: number) => Optimizer>> = {
   'evolution strategies with one direction': (seed) =>
     evolutionStrategies(descent(), { pairs: 2, perturbation: 'single', episode: 3, seed }),
   randomizedSmoothing: (seed) => randomizedSmoothing(descent(), { pairs: 2, seed }),
+  'gravity from a random start': (seed) => gravity({ alpha: 0.01, seed }),
+  'spam with a random mask': (seed) => spam({ learningRate: 0.01, resetPeriod: 3, sparsity: 0.5, seed }),
 }
 
 /** Minimizes the mean of (1 + i mod 3) (θ - sin i)² / 2 for some steps. */
@@ -44,11 +48,13 @@ async function run(
   const before = snapshot(compiled)
   change?.(compiled)
   for (let step = 0; step < 4; step++) {
-    await compiled.minimize(({ parameters }) => {
+    await compiled.minimize(({ parameters, gradients, wants }) => {
       let loss = 0
-      for (const values of Object.values(parameters)) {
+      for (const [name, values] of Object.entries(parameters)) {
         values.forEach((value, i) => {
-          loss += ((1 + (i % 3)) * (value - Math.sin(i)) ** 2) / 2
+          const [curvature, distance] = [1 + (i % 3), value - Math.sin(i)]
+          loss += (curvature * distance ** 2) / 2
+          if (wants.has('gradient')) gradients[name]![i] = (curvature * distance) / size
         })
       }
       return loss / size
@@ -277,5 +283,57 @@ describe('evolution strategies over parts of an episode', () => {
     const deviation = Math.SQRT2 * (1 + 4 + 9) * x
     const samples = await episodes(perturbation)
     expectMean(samples, mean, deviation ** 2)
+  })
+})
+
+describe('a random start of Gravity', () => {
+  const sizes = { x: [35000] }
+
+  it('has mean 0 and the variance (α / η)²', async () => {
+    const compiled = await compile(gravity({ learningRate: 0.05, beta: 0.9, alpha: 0.01, seed: 7 }), sizes)
+    compiled.step({ gradients: { x: new Float32Array(35000) } })
+    const starts = [...(compiled.state('x').v as Float32Array)].map((value) => (value * 3) / 1.9)
+    const variance = (0.01 / 0.05) ** 2
+    expectMean(starts, 0, variance)
+    const squares = starts.map((value) => value ** 2)
+    expectMean(squares, variance, 2 * variance ** 2)
+  })
+
+  it('is drawn once, and is 0 where the learning rate is', async () => {
+    const compiled = await compile(gravity({ learningRate: 0, alpha: 0.01 }), sizes)
+    for (let step = 0; step < 2; step++) {
+      compiled.step({ gradients: { x: new Float32Array(35000) } })
+      expect((compiled.state('x').v as Float32Array).every((value) => value === 0)).toBe(true)
+      compiled.set({ learningRate: 0.1 })
+    }
+  })
+})
+
+describe('the random mask of SPAM', () => {
+  it('keeps each element with probability 1 - sparsity, and is drawn anew at each reset only', async () => {
+    const size = 35000
+    const optimizer = spam({ resetPeriod: 4, sparsity: 0.3, weightDecay: 0, seed: 5 })
+    const compiled = await compile(optimizer, { x: [size] }, { backend: wasm() })
+    const masks: number[][] = []
+    for (let step = 1; step <= 12; step++) {
+      const before = compiled.parameters.x!.slice()
+      compiled.step({ gradients: { x: new Float32Array(size).fill(1) } })
+      const { m } = compiled.state('x') as Record<string, Float32Array>
+      masks.push([...m!].map((value) => (value === 0 ? 0 : 1)))
+      const moved = [...compiled.parameters.x!].map((value, i) => (value === before[i] ? 0 : 1))
+      expect(moved).toEqual(masks.at(-1))
+    }
+    const [first, second, third] = [masks[0]!, masks[3]!, masks[7]!]
+    for (const [step, mask] of masks.entries())
+      expect(mask).toEqual([first, second, third, masks[11]!][(step + 1) >> 2])
+    for (const mask of [first, second, third]) expectMean(mask, 0.7, 0.21)
+    // Independent masks share 0.7² of the elements.
+    for (const [a, b] of [
+      [first, second],
+      [second, third],
+    ]) {
+      const both = a!.map((value, i) => value * b![i]!)
+      expectMean(both, 0.49, 0.49 * 0.51)
+    }
   })
 })

@@ -1,5 +1,5 @@
 import { lionK } from 'fallline'
-import { norm, restate, type Step } from '../support/restate.ts'
+import { norm, restate, type Step, sum } from '../support/restate.ts'
 
 /** Lion with the gradient of K written out for each tensor. */
 const paper = (gradient: (u: readonly number[], shape: readonly number[]) => number[]) => (): Step => (tensors) => {
@@ -49,6 +49,34 @@ restate(lionK, {
     salt: 2.4,
     signs: true,
     paper: paper((u) => u.map((x) => (Math.abs(x) > 0.3 ? Math.sign(x) : 0))),
+  },
+  largest: {
+    optimizer: lionK({ ...settings, convexFunction: 'largest', share: 0.27 }),
+    salt: 0.5,
+    layout: 'large',
+    signs: true,
+    paper: paper((u) => {
+      const sizes = u.map(Math.abs).sort((a, b) => b - a)
+      const limit = sizes[Math.max(1, Math.floor(0.27 * u.length)) - 1]!
+      return u.map((x) => (Math.abs(x) >= limit ? Math.sign(x) : 0))
+    }),
+  },
+  'the norm ‖x‖₃': {
+    optimizer: lionK({ ...settings, convexFunction: 'lp', exponent: 3 }),
+    salt: 1.3,
+    paper: paper((u) => {
+      const length = sum(u.map((x) => Math.abs(x) ** 3)) ** (1 / 3)
+      return u.map((x) => (Math.sign(x) * Math.abs(x) ** 2) / length ** 2)
+    }),
+  },
+  'the norm ‖x‖₁.₂': {
+    optimizer: lionK({ ...settings, convexFunction: 'lp', exponent: 1.2 }),
+    salt: 2.2,
+    layout: 'matrices',
+    paper: paper((u) => {
+      const length = sum(u.map((x) => Math.abs(x) ** 1.2)) ** (1 / 1.2)
+      return u.map((x) => Math.sign(x) * (Math.abs(x) / length) ** 0.2)
+    }),
   },
   square: {
     optimizer: lionK({ ...settings, convexFunction: 'square' }),
