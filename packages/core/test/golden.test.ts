@@ -46,7 +46,7 @@ function failuresOf(results: readonly RunResult[]): string[] {
 /** The configurations that have no counterpart here; their mapping says why. */
 const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
   grokfastadamw: ['weight_decouple'],
-  ranger21: ['adabelief', 'madgrad'],
+  ranger21: ['adabelief'],
 }
 
 describe('trajectories of the reference implementations', async () => {

@@ -252,15 +252,14 @@ export const adamRelatives: Readonly<Record<string, Mapping>> = {
         }
         return warmsUp ? learningRate * Math.min(1, t / warmup) : learningRate
       }
-      fields.expect('use_madgrad', false, 'MADGRAD is another optimizer')
-      fields.expect('use_adabelief', false, 'its average of the belief is never read, nor its momentum written')
+      fields.expect('use_adabelief', false, 'nothing reads its variance, and every second step goes uphill')
       fields.expect('use_cheb', false, 'a schedule')
       fields.expect('gc_conv_only', false, 'all tensors of two or more dimensions are centralized here')
       fields.expect('momentum_type', 'pnm', 'the reference breaks with another')
       fields.expect('decay_type', 'stable', 'the reference has no other')
       fields.expect('warmup_type', 'linear', 'the reference has no other')
       fields.expect('lookahead_load_at_validation', false, 'not a part of the steps')
-      for (const unused of ['pnm_momentum_factor', 'momentum']) fields.number(unused)
+      fields.number('pnm_momentum_factor')
       fields.boolean('logging_active', false)
       const lookahead = fields.boolean('lookahead_active')
       const period = fields.number('lookahead_mergetime')
@@ -283,6 +282,8 @@ export const adamRelatives: Readonly<Record<string, Mapping>> = {
         centralize: fields.boolean('using_gc'),
         normalize: fields.boolean('using_normgc'),
         amsgrad: false,
+        momentum: fields.number('momentum'),
+        core: fields.boolean('use_madgrad') ? 'madgrad' : 'pnm',
       })
       // The reference decays and applies the norm loss to the last tensor only.
       const others = ranks.map((_, k) => ({ match: `tensor${k}`, hyper: { weightDecay: 0, normLoss: 0 } }))

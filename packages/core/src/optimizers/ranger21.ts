@@ -33,16 +33,22 @@ const smallest = 1e-37
  * θ ← (1 - 2 η normLoss (1 - 1 / (‖θ‖ᵤ + ε))) θ
  * θ ← θ - η (2 mₜ - mₜ₋₁) / √((1 + β2)² + β2²) / (1 - β1ᵗ) / softplus(√v̂ / √(1 - β2ᵗ) + ε)
  * every k steps:  φ ← φ + α (θ - φ),  θ ← φ
+ *
+ * core 'madgrad':  c = η √t,  σ ← ∛(mean of v / (1 - β2ᵗ)),  decay by 1 - c λ / σ, and in the place of the step
+ * s ← s + c g,  w ← w + c g²
+ * θ ← μ θ + (1 - μ) (θ₀ - s / softplus(∛w))
  * ```
  *
  * Defaults of the official code: β (0.9, 0.999), ε 1e-8, λ 1e-4, clipping 0.01, clippingEpsilon 1e-3, softplus 50, normLoss
- * 1e-4, k (`lookaheadPeriod`) 5, α (`lookaheadAlpha`) 0.5; its η is required, 1e-3 here. `clipping`, `softplus` and
- * `normLoss` 0 are off. State: `odd`, `even` (the averages of every second gradient), `v`, `vMaximum` (v̂) with `amsgrad` and
- * `slow` (φ), shaped like the parameter.
+ * 1e-4, k (`lookaheadPeriod`) 5, α (`lookaheadAlpha`) 0.5, μ (`momentum`, of MADGRAD only) 0.9; its η is required, 1e-3 here.
+ * `clipping`, `softplus` and `normLoss` 0 are off. State: `odd`, `even` (the averages of every second gradient), `v`,
+ * `vMaximum` (v̂) with `amsgrad` and `slow` (φ), shaped like the parameter; with the core of MADGRAD `s`, `w`, `start` (θ₀, after
+ * the first decay), `v` and `slow`.
  *
  * What the official code means is here, not what it does: it decays and applies the norm loss to the last tensor only,
- * normalizes twice, never updates v̂, and breaks with AdaBelief. Its warm-up over 22 % and its warm-down of 28 % of
- * the steps are a schedule here; its MADGRAD core is another optimizer. As there the noise is scaled with β2.
+ * normalizes twice and never updates v̂. Its AdaBelief is not here: it computes a variance that nothing reads, and goes
+ * uphill in every second step. Its warm-up over 22 % and its warm-down of 28 % of the steps are a schedule here. As there
+ * the noise is scaled with β2.
  *
  * Wright, Demeure 2021, Ranger21: a synergistic deep learning optimizer, arXiv 2106.13731.
  */
@@ -68,13 +74,18 @@ export const ranger21 = defineOptimizer({
     normLoss: nonNegative(1e-4),
     lookaheadPeriod: stepCount(5),
     lookaheadAlpha: fraction(0.5),
+    momentum: decayRate(0.9),
   },
-  options: { centralize: true, normalize: true, amsgrad: true },
+  options: { core: 'pnm' as 'pnm' | 'madgrad', centralize: true, normalize: true, amsgrad: true },
+  choices: { core: ['pnm', 'madgrad'] },
   state: {
-    odd: zeros(),
-    even: zeros(),
+    odd: zeros({ when: ({ options }) => options.core === 'pnm' }),
+    even: zeros({ when: ({ options }) => options.core === 'pnm' }),
+    s: zeros({ when: ({ options }) => options.core === 'madgrad' }),
+    w: zeros({ when: ({ options }) => options.core === 'madgrad' }),
+    start: zeros({ when: ({ options }) => options.core === 'madgrad' }),
     v: zeros(),
-    vMaximum: zeros({ when: ({ options }) => options.amsgrad === true }),
+    vMaximum: zeros({ when: ({ options }) => options.core === 'pnm' && options.amsgrad === true }),
     slow: copyOfParameter(),
   },
   decay: 'own',
@@ -89,10 +100,41 @@ export const ranger21 = defineOptimizer({
     const g = options.normalize && shape.size > 2 ? centered.over(deviation(centered, shape.size).plus(1e-8)) : centered
 
     const v = emaOfSquare(state.v, g, beta2)
-    const vMaximum = options.amsgrad ? state.vMaximum.maximum(v) : v
     const correction = biasCorrection(beta2, t)
-    const root = vMaximum.sqrt().over(correction.sqrt()).plus(epsilon)
-    const denominator = disabled('softplus') ? root : root.times(softplus).softplus().over(softplus)
+    const madgrad = options.core === 'madgrad'
+    const weight = madgrad ? learningRate.times(t.sqrt()) : learningRate
+    const mean = v.over(correction).mean('all')
+    const stable = where(
+      mean.isGreaterThan(smallest),
+      ownWeightDecay.over(madgrad ? mean.power(1 / 3) : mean.sqrt()),
+      0,
+    )
+    const decayed = stable.times(weight).negated().plus(1)
+    const pull = p.lifted(1).minus(p.lifted(1).over(pNorm.times(decayed.abs()).plus(epsilon)))
+    const kept = pull.times(normLoss.times(learningRate).times(-2)).plus(1).times(decayed)
+    const smooth = (root: Value) => (disabled('softplus') ? root : root.times(softplus).softplus().over(softplus))
+    const synchronizes = every(hyper.lookaheadPeriod, () => true, false)
+    /** The new parameter from the decayed one and the one that the step leads to. */
+    const finish = (step: (shrunk: Value) => Value) => {
+      const fast = step(asUnits(p, shape).times(kept).as(p))
+      if (!synchronizes) return { parameter: fast }
+      const slow = ema(state.slow, fast, hyper.lookaheadAlpha.negated().plus(1))
+      return { parameter: slow, state: { slow } }
+    }
+
+    if (madgrad) {
+      const s = state.s.plus(g.times(weight))
+      const w = state.w.plus(g.times(weight.sqrt()).square()).minimum(largestFinite)
+      const root = smooth(w.power(1 / 3))
+      const start = where(t.equals(1), asUnits(p, shape).times(kept).as(p), state.start)
+      return {
+        direction: where(root.isGreaterThan(0), s.over(root), 0),
+        state: { s, w, v, start },
+        apply: (direction) => finish((shrunk) => ema(shrunk, start.minus(direction), hyper.momentum)),
+      }
+    }
+    const vMaximum = options.amsgrad ? state.vMaximum.maximum(v) : v
+    const denominator = smooth(vMaximum.sqrt().over(correction.sqrt()).plus(epsilon))
     const { momentum, state: averages } = positiveNegative({
       g,
       hyper: { beta0: beta1.lifted(1), beta1 },
@@ -100,23 +142,10 @@ export const ranger21 = defineOptimizer({
       every,
     })
     const noise = beta2.plus(1).square().plus(beta2.square()).over(5).sqrt()
-
-    const mean = v.over(correction).mean('all')
-    const stable = where(mean.isGreaterThan(smallest), ownWeightDecay.over(mean.sqrt()), 0)
-    const decayed = stable.times(learningRate).negated().plus(1)
-    const pull = p.lifted(1).minus(p.lifted(1).over(pNorm.times(decayed.abs()).plus(epsilon)))
-    const kept = pull.times(normLoss.times(learningRate).times(-2)).plus(1).times(decayed)
-    const synchronizes = every(hyper.lookaheadPeriod, () => true, false)
     return {
       direction: momentum.over(noise.times(biasCorrection(beta1, t))).over(denominator),
       state: { ...averages, v, ...(options.amsgrad ? { vMaximum } : {}) },
-      apply: (direction) => {
-        const shrunk = asUnits(p, shape).times(kept).as(p)
-        const fast = shrunk.minus(direction.times(learningRate))
-        if (!synchronizes) return { parameter: fast }
-        const slow = ema(state.slow, fast, hyper.lookaheadAlpha.negated().plus(1))
-        return { parameter: slow, state: { slow } }
-      },
+      apply: (direction) => finish((shrunk) => shrunk.minus(direction.times(learningRate))),
     }
   },
 })

@@ -57,7 +57,50 @@ const rule =
     })
   }
 
+const madgrad =
+  (rate: number, beta2: number, decay: number, normLoss: number, momentum: number): Step =>
+  (tensors, t) => {
+    const weight = rate * Math.sqrt(t)
+    const gradients = tensors.map((tensor) => prepared(tensor, 0.01))
+    tensors.forEach(({ p, s }, k) => {
+      if (t === 1) for (let i = 0; i < p.length; i++) s.slow![i] = p[i]!
+      for (let i = 0; i < p.length; i++) s.v![i] = beta2 * s.v![i]! + (1 - beta2) * gradients[k]![i]! ** 2
+    })
+    const all = tensors.flatMap(({ s }) => s.v!.map((value) => value / (1 - beta2 ** t)))
+    const scale = Math.cbrt(sum(all) / all.length)
+    tensors.forEach((tensor, k) => {
+      const { p, s } = tensor
+      for (let i = 0; i < p.length; i++) p[i]! *= 1 - (weight * decay) / scale
+      for (const unit of units(tensor)) {
+        const length = norm(unit.map((i) => p[i]!))
+        for (const i of unit) p[i]! *= 1 - rate * 2 * normLoss * (1 - 1 / (length + 1e-8))
+      }
+      for (let i = 0; i < p.length; i++) {
+        if (t === 1) s.start![i] = p[i]!
+        s.sum![i]! += weight * gradients[k]![i]!
+        s.squares![i]! += weight * gradients[k]![i]! ** 2
+        const root = Math.log1p(Math.exp(50 * Math.cbrt(s.squares![i]!))) / 50
+        p[i] = momentum * p[i]! + (1 - momentum) * (s.start![i]! - s.sum![i]! / root)
+        if (t % 5 !== 0) continue
+        s.slow![i] = 0.5 * p[i]! + 0.5 * s.slow![i]!
+        p[i] = s.slow![i]!
+      }
+    })
+  }
+
 restate(ranger21, {
+  'the core of MADGRAD': {
+    optimizer: ranger21({
+      core: 'madgrad',
+      learningRate: 0.01,
+      beta2: 0.99,
+      weightDecay: 0.1,
+      normLoss: 0.05,
+      momentum: 0.8,
+    }),
+    salt: 1.7,
+    paper: () => madgrad(0.01, 0.99, 0.1, 0.05, 0.8),
+  },
   'everything on, decay and norm loss that show': {
     optimizer: ranger21({ learningRate: 0.01, weightDecay: 0.1, normLoss: 0.05 }),
     salt: 0.9,
