@@ -14,7 +14,7 @@ import { differences, notFinite, snapshot, type Tolerance } from '../support/com
 import { everyShape, largeVector, smallModel, vectorsOfEverySize } from '../support/models.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { takeStep } from '../support/step.ts'
-import { make, refuses, type Variant, variantsOf, wrappers } from '../support/variants.ts'
+import { make, type Variant, variantsOf, wrappers, wrappersAround } from '../support/variants.ts'
 
 /** Enough for rectification. */
 const steps = 8
@@ -130,7 +130,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     expect(await run(await pair(factory, settings, smallModel), tolerance, true)).toEqual([])
   })
 
-  it.each(Object.keys(wrappers).filter((name) => !refuses(factory, name)))('does so within %s', async (wrap) => {
+  it.each(wrappersAround(factory))('does so within %s', async (wrap) => {
     const absolute = cancelling.has(wrap) ? 1.2e-7 : 0
     expect(
       await run(await pair(factory, {}, smallModel, wrap), { ...tolerance, absolute }, true, stepsOfWrappers),

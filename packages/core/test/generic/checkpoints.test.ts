@@ -22,7 +22,7 @@ import { changedBits, differences, differentByte, snapshot } from '../support/co
 import { smallModel } from '../support/models.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { takeStep } from '../support/step.ts'
-import { make, refuses, variantsOf, wrappers } from '../support/variants.ts'
+import { make, variantsOf, wrappers, wrappersAround } from '../support/variants.ts'
 
 const backends: readonly (readonly [string, () => Backend])[] = [
   ['reference', reference],
@@ -76,12 +76,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
   it('continues to the bit with every option, and with wrappers', async () => {
     // What is kept does not depend on the kernel.
     for (const { settings } of variantsOf(factory).slice(1)) await expectToContinue(make(factory, settings), reference)
-    // What a wrapper keeps does not depend on what it wraps: AdamW meets all of them, the others a quarter each.
-    const place = registry.indexOf(factory)
-    const met = Object.entries(wrappers).filter((_, index) => name === 'adamW' || (index + place) % 4 === 0)
-    for (const [wrapper, wrap] of met) {
-      if (!refuses(factory, wrapper)) await expectToContinue(wrap(factory()), reference)
-    }
+    for (const wrapper of wrappersAround(factory)) await expectToContinue(wrappers[wrapper]!(factory()), reference)
   })
 
   it('carries a run from one backend to the other', async () => {

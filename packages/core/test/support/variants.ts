@@ -20,6 +20,7 @@ import {
   polynomialAverage,
   proximalWeightDecay,
   reduceVariance,
+  registry,
   scheduleFree,
   stabilizeGradients,
   trac,
@@ -123,4 +124,19 @@ function throws(action: () => unknown, message: string | RegExp): boolean {
 /** True when what happens to one tensor depends on the others, through a sum or a maximum over all of them. */
 export function tiesTensors(factory: OptimizerFactory): boolean {
   return explain(factory).includes('over all tensors')
+}
+
+/** One optimizer of each kind: by element, by matrix, by sums over all tensors, and with several sequences. */
+const metByAll = ['adamW', 'muon', 'prodigy', 'scheduleFreeAdamW']
+
+/**
+ * The wrappers to try around an optimizer: all around one optimizer of each kind, a quarter around the others, so that each
+ * wrapper meets a quarter of them. What a wrapper does seldom depends on what it wraps.
+ */
+export function wrappersAround(factory: OptimizerFactory): string[] {
+  const place = registry.indexOf(factory)
+  return Object.keys(wrappers).filter(
+    (wrapper, index) =>
+      (metByAll.includes(factory.definition.name) || (index + place) % 4 === 0) && !refuses(factory, wrapper),
+  )
 }
