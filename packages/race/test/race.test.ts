@@ -14,6 +14,7 @@ import {
   renderReport,
   StorageError,
 } from '../src/index.ts'
+import { enter } from '../src/protocol/contenders.ts'
 import { quadratic } from './fixtures/quadratic.ts'
 
 const task = quadratic('quadratic', 4)
@@ -380,5 +381,18 @@ describe('report', () => {
   it('is refused for a race that is not complete', async () => {
     const results = await race({ task, optimizers: ['sgd'], trials: 1, seeds: 1 })
     expect(() => renderReport({ ...results, complete: false, analysis: null })).toThrow('the race is not complete')
+  })
+})
+
+describe('the schedule of a contender', () => {
+  it('falls to zero unless the optimizer says that it would lose by it, or the contender says otherwise', () => {
+    const named = { name: 'mine', optimizer: sgd, schedule: 'constant' as const }
+    const found = enter(['adamW', 'ftrl', 'scheduleFreeSGD', named]).map(({ name, schedule }) => [name, schedule])
+    expect(found).toEqual([
+      ['adamW', 'cosine'],
+      ['ftrl', 'constant'],
+      ['scheduleFreeSGD', 'constant'],
+      ['mine', 'constant'],
+    ])
   })
 })

@@ -191,6 +191,11 @@ export interface OptimizerDefinition<
   readonly decay: DecayStyle
   /** Where a tuner should look; `learningRate` at least. */
   readonly search: Readonly<Partial<Record<NoInfer<H>, SearchRange>>> & { readonly learningRate: SearchRange }
+  /**
+   * `constant` for rules that average or decay by themselves, or whose parameters shrink with the learning rate: they lose by
+   * a schedule that falls to zero, so the race gives them none.
+   */
+  readonly schedule?: 'constant'
   /** Parameters this rule cannot take go to `fallback` (Muon: everything that is not a matrix). */
   readonly accepts?: (
     shape: ParameterShape,

@@ -47,6 +47,7 @@ export const amos = defineOptimizer({
   state: { v: scalar(0), b: scalar(0), m: zeros({ when: ({ disabled }) => !disabled('momentum') }) },
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 1e-1), momentum: oneOf(0, 0.9) },
+  schedule: 'constant',
   rule({ p, g, t, state, hyper, shape, disabled }) {
     const { learningRate, beta, zeta } = hyper
     const scale = disabled('scale') ? hyper.scale.lifted(expectedScale(shape)) : hyper.scale

@@ -44,6 +44,7 @@ export const ftrl = defineOptimizer({
   state: { z: zeros(), n: zeros() },
   decay: 'own',
   search: { learningRate: logUniform(1e-3, 1), beta: oneOf(0, 1) },
+  schedule: 'constant',
   rule({ p, g, state, hyper }) {
     const { learningRate, beta, lasso, ridge } = hyper
     const total = sumOfSquares(state.n, g)

@@ -59,6 +59,7 @@ export const scheduleFreeRAdam = defineOptimizer({
   state: { ...scheduleFreeState, v: zeros() },
   decay: 'own',
   search: { learningRate: logUniform(3e-4, 3e-2), beta1: oneOf(0.9, 0.95, 0.98), weightDecay: oneOf(0, 0.01, 0.1) },
+  schedule: 'constant',
   rule(context) {
     const { g, t, state, hyper, options } = context
     const { beta1, beta2, epsilon } = hyper

@@ -47,6 +47,7 @@ export const scheduleFreeSGD = defineOptimizer({
   state: scheduleFreeState,
   decay: 'own',
   search: { learningRate: logUniform(1e-2, 10), momentum: oneOf(0.9, 0.95, 0.98) },
+  schedule: 'constant',
   rule(context) {
     const { g, t, hyper } = context
     const learningRate = hyper.learningRate.times(t.over(hyper.warmupSteps).minimum(1))

@@ -24,7 +24,7 @@ export interface Contender {
   optimizer: OptimizerFactory | ((hyper: Record<string, HyperValue>) => Optimizer)
   /** Ranges to tune over; `learningRate` at least. Default: those the factory declares. */
   search?: SearchSpace
-  /** Learning rate after the warm-up. Default: `cosine` to zero, and `constant` for schedule-free methods. */
+  /** Learning rate after the warm-up. Default: `cosine` to zero, or `constant` where the definition of the optimizer says so. */
   schedule?: 'cosine' | 'constant'
 }
 
@@ -82,7 +82,7 @@ function entryOf(contender: Contender): Entry {
     throw new Error(`${name}: search ranges are missing; only factories of optimizers declare their own`)
   }
   checkSpace(name, search)
-  const schedule = contender.schedule ?? (definition?.name.startsWith('scheduleFree') ? 'constant' : 'cosine')
+  const schedule = contender.schedule ?? definition?.schedule ?? 'cosine'
   return {
     name,
     title: contender.title ?? (definition?.name === name ? definition.title : name),
