@@ -114,8 +114,10 @@ export type EvaluationResult =
       readonly without?: Iterable<string>
     }
 
+type Answer = EvaluationResult | void
+
 /** Evaluates the model for `minimize`. */
-export type Evaluate = (request: EvaluationRequest) => EvaluationResult | void | Promise<EvaluationResult | void>
+export type Evaluate = (request: EvaluationRequest) => Answer | Promise<Answer>
 
 /** Plain arrays by parameter name. */
 export type ArraysByName = Readonly<Record<string, Float32Array | Float64Array | number[]>>
@@ -419,7 +421,7 @@ export class CompiledOptimizer {
     const numbers = this.readInputs(options?.inputs)
     for (const { view, array } of this.attachedIn) view.set(array)
     for (const [name, array] of Object.entries(options?.gradients ?? {})) if (array) this.gradients[name]!.set(array)
-    return this.update(tensors, numbers, false)
+    return this.update(tensors, numbers, [])
   }
 
   /**
@@ -446,19 +448,45 @@ export class CompiledOptimizer {
   async minimize(evaluate: Evaluate): Promise<StepResult> {
     if (typeof evaluate !== 'function')
       throw new Error(`minimize: evaluate must be a function, not ${String(evaluate)}`)
+    const step = this.evaluating(evaluate, [])
+    let turn = step.next()
+    while (!turn.done) {
+      turn = await Promise.resolve(turn.value).then(
+        (answer) => step.next(answer),
+        (error) => step.throw(error),
+      )
+    }
+    return turn.value
+  }
+
+  /** @internal `minimize` at once; parameters that are `absent` take no part and are not moved. */
+  minimizeNow(evaluate: (request: EvaluationRequest) => Answer, absent: Iterable<string>): StepResult {
+    const step = this.evaluating(evaluate, absent)
+    let turn = step.next()
+    while (!turn.done) turn = step.next(turn.value as Answer)
+    return turn.value
+  }
+
+  /** The course of `minimize`: yields what `evaluate` returned and is sent it, awaited or as it is. */
+  private *evaluating(
+    evaluate: Evaluate,
+    absent: Iterable<string>,
+  ): Generator<Answer | Promise<Answer>, StepResult, Answer> {
+    const without = new Set(absent)
+    let present = this.present({ without })
     for (const { view, array } of this.attachedIn) view.set(array)
     const counts = this.advanceCounts()
     const numbers = new Map<string, number>()
-    const without = new Set<string>()
-    let moved = false
+    /** Those that stand at a point of the step. */
+    let moved: readonly Tensor[] = []
     let evaluation = 0
     try {
       for (; evaluation < this.evaluations; evaluation++) {
         this.given = numbers
-        moved = this.moveTo(evaluation, counts, moved) || moved
-        const wants = this.wantsOf(evaluation, counts)
+        if (this.moveTo(evaluation, counts, present, moved.length > 0)) moved = present
+        const wants = this.wantsOf(evaluation, counts, present)
         const { parameters, gradients, inputs, evaluations } = this
-        const result = await evaluate({ parameters, gradients, inputs, wants, evaluation, evaluations })
+        const result = yield evaluate({ parameters, gradients, inputs, wants, evaluation, evaluations })
         const given: Exclude<EvaluationResult, number | undefined> =
           typeof result === 'object' ? result : typeof result === 'number' ? { loss: result } : {}
         if (given.loss !== undefined) {
@@ -467,22 +495,28 @@ export class CompiledOptimizer {
         } else if (wants.has('loss')) throw new Error('minimize: evaluate must return the loss, or { loss }')
         for (const [name, value] of Object.entries(given.inputs ?? {})) numbers.set(name, value)
         for (const name of given.without ?? []) without.add(name)
+        // What has no gradient before anything moved stays where it is.
+        if (moved.length === 0) present = this.present({ without })
       }
-      const present = this.present({ without })
-      if (moved && present.length < this.trained.length) this.checkSeparate()
+      present = this.present({ without })
+      if (present.length < moved.length) this.checkSeparate()
       return this.update(present, numbers, moved)
     } catch (error) {
-      if (moved) {
+      if (moved.length > 0) {
         // The way back is known from the last point only.
-        while (++evaluation < this.evaluations) this.moveTo(evaluation, counts, moved)
-        this.goBack(counts)
+        while (++evaluation < this.evaluations) this.moveTo(evaluation, counts, moved, true)
+        this.goBack(counts, moved)
       }
       throw error
     }
   }
 
-  /** The update itself, from gradients and inputs that are in place. */
-  private update(tensors: readonly Tensor[], numbers: ReadonlyMap<string, number>, moved: boolean): StepResult {
+  /** The update itself, from gradients and inputs that are in place; `moved`: the tensors that stand elsewhere. */
+  private update(
+    tensors: readonly Tensor[],
+    numbers: ReadonlyMap<string, number>,
+    moved: readonly Tensor[],
+  ): StepResult {
     this.given = numbers
     const gradients = this.findNonFinite(tensors)
     const nonFinite = [...gradients, ...this.findNonFiniteNumbers(numbers)]
@@ -494,7 +528,7 @@ export class CompiledOptimizer {
             "parameters and state are unchanged (nonFinite: 'skip' skips such steps, 'allow' does not check)",
         )
       }
-      if (moved) this.goBack(this.advanceCounts())
+      this.goBack(this.advanceCounts(), moved)
       this.skipped++
       return { step: this.steps, skipped: true, nonFinite }
     }
@@ -503,10 +537,10 @@ export class CompiledOptimizer {
     const ages = new Map<number, HostEnvironment>()
     const updates = tensors.map((tensor) => this.planUpdate(tensor, counts, values, ages))
     if (this.needsNumbers) for (const { work } of updates) this.checkNumbers(work.program)
-    if (moved)
+    if (moved.length > 0)
       this.goBack(
         counts,
-        this.trained.filter((tensor) => !tensors.includes(tensor)),
+        moved.filter((tensor) => !tensors.includes(tensor)),
       )
     else for (const { tensor, counts: own } of updates) this.startCopies(tensor, own)
     this.instance.run(updates.map(({ work }) => work))
@@ -805,18 +839,20 @@ export class CompiledOptimizer {
     return result
   }
 
+  /** @internal @throws Error for a name that is no input */
+  inputNamed(name: string): Input {
+    if (Object.hasOwn(this.needs, name)) return this.needs[name]!
+    const declared = Object.keys(this.needs)
+    const known = declared.length > 0 ? `it takes ${declared.join(', ')}` : 'it takes none'
+    throw new Error(`step: unknown input '${name}' of this optimizer; ${known}`)
+  }
+
   /** Copies arrays in and returns the numbers. */
   private readInputs(inputs: StepOptions['inputs']): Map<string, number> {
     const numbers = new Map<string, number>()
     if (!inputs) return numbers
-    const declared = Object.keys(this.needs)
     for (const [name, value] of Object.entries(inputs)) {
-      const input = Object.hasOwn(this.needs, name) ? this.needs[name] : undefined
-      if (!input) {
-        const known = declared.length > 0 ? `it takes ${declared.join(', ')}` : 'it takes none'
-        throw new Error(`step: unknown input '${name}' of this optimizer; ${known}`)
-      }
-      if (input.kind === 'number') {
+      if (this.inputNamed(name).kind === 'number') {
         if (typeof value !== 'number') throw new Error(`step: input '${name}' must be a number, not ${String(value)}`)
         numbers.set(name, value)
         if (name === 'loss') numbers.set(lossKey(0), value)
@@ -869,10 +905,10 @@ export class CompiledOptimizer {
     return traced!.evaluations[evaluation - (this.evaluations - traced!.evaluations.length)]
   }
 
-  private wantsOf(evaluation: number, counts: Map<string, number>): Set<string> {
+  private wantsOf(evaluation: number, counts: Map<string, number>, tensors: readonly Tensor[]): Set<string> {
     const wants = new Set<string>()
     const last = evaluation === this.evaluations - 1
-    for (const tensor of this.trained) {
+    for (const tensor of tensors) {
       for (const want of this.ownEvaluation(tensor, evaluation)?.wants ?? []) wants.add(want)
       // What the next program reads: the update, or the way to the next point.
       const next = last
@@ -886,14 +922,19 @@ export class CompiledOptimizer {
     return wants
   }
 
-  /** Moves the parameters to the point of an evaluation; true when something moved. */
-  private moveTo(evaluation: number, counts: Map<string, number>, moved: boolean): boolean {
-    const moves = this.trained.flatMap((tensor) => {
+  /** Moves parameters to the point of an evaluation; true when something moved. */
+  private moveTo(
+    evaluation: number,
+    counts: Map<string, number>,
+    tensors: readonly Tensor[],
+    movedBefore: boolean,
+  ): boolean {
+    const moves = tensors.flatMap((tensor) => {
       const program = this.ownEvaluation(tensor, evaluation)?.point
       return program ? [{ tensor, program }] : []
     })
     if (moves.length === 0) return false
-    if (!moved) for (const tensor of this.trained) this.startCopies(tensor, undefined)
+    if (!movedBefore) for (const tensor of tensors) this.startCopies(tensor, undefined)
     this.runPrograms(moves, counts)
     for (const { view, array } of this.attachedOut) copy(view, array)
     return true
@@ -908,7 +949,7 @@ export class CompiledOptimizer {
   }
 
   /** Brings parameters back from the points of a step: all when it failed, else those that turned out to have no gradient. */
-  private goBack(counts: Map<string, number>, tensors = this.trained): void {
+  private goBack(counts: Map<string, number>, tensors: readonly Tensor[]): void {
     const moves = tensors.flatMap((tensor) => {
       const program = tensor.traced!.origin
       return program ? [{ tensor, program }] : []

@@ -1,11 +1,11 @@
 import {
-  type HyperValue,
   groups as makeGroups,
   type Optimizer,
   type OptimizerFactory,
   type OptimizerSettings,
   type ParameterGroup,
   type TransformFactory,
+  type TransformSettings,
 } from 'fallline'
 import type { OptionSpecification } from 'fallline/internal'
 import { remember } from './config.ts'
@@ -25,8 +25,8 @@ export interface TensorFlowFactory<H extends string, O extends OptionSpecificati
 }
 
 /** Wraps optimizers of TensorFlow.js; the result keeps the options of what it wraps. */
-export interface TensorFlowTransform<H extends string> {
-  (inner: AnyOptimizer, hyper?: { readonly [K in H]?: HyperValue }): TensorFlowOptimizer
+export interface TensorFlowTransform<H extends string, O extends OptionSpecification> {
+  (inner: AnyOptimizer, settings?: TransformSettings<H, O>): TensorFlowOptimizer
   readonly definition: TransformFactory<string>['definition']
 }
 
@@ -76,11 +76,13 @@ export function adaptOptimizer<H extends string, O extends OptionSpecification>(
 }
 
 /** The same wrapper for TensorFlow.js. */
-export function adaptTransform<H extends string>(factory: TransformFactory<H>): TensorFlowTransform<H> {
+export function adaptTransform<H extends string, O extends OptionSpecification>(
+  factory: TransformFactory<H, O>,
+): TensorFlowTransform<H, O> {
   const { definition } = factory
-  const adapted = (inner: AnyOptimizer, hyper?: { readonly [K in H]?: HyperValue }) => {
+  const adapted = (inner: AnyOptimizer, settings?: TransformSettings<H, O>) => {
     remember(factory)
-    return toTensorFlow(factory(ruleOf(inner), hyper), 'rule' in inner ? inner.options : {})
+    return toTensorFlow(factory(ruleOf(inner), settings), 'rule' in inner ? inner.options : {})
   }
   return Object.assign(adapted, { definition, core: factory })
 }

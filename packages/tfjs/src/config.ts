@@ -5,6 +5,7 @@ import {
   type OptimizerFactory,
   type ParameterGroup,
   type ParameterMatch,
+  switchAfter,
   type TransformFactory,
 } from 'fallline'
 import { isSchedule } from 'fallline/internal'
@@ -46,11 +47,19 @@ function describeOptimizer(optimizer: Optimizer): Json {
     }))
     return { base: describeOptimizer(optimizer.base), groups: list }
   }
-  const { definition } = optimizer
+  const { definition, options } = optimizer
   const hyper = describeHyper(definition.title, optimizer.hyper)
-  if (optimizer.kind === 'wrapped')
-    return { wrapper: definition.name, hyper, inner: describeOptimizer(optimizer.inner) }
-  const { options, decay, maximize, fallback } = optimizer
+  if (optimizer.kind === 'wrapped') {
+    const { inner, earlier } = optimizer
+    return {
+      wrapper: definition.name,
+      hyper,
+      options,
+      ...(earlier ? { earlier: describeOptimizer(earlier) } : {}),
+      inner: describeOptimizer(inner),
+    }
+  }
+  const { decay, maximize, fallback } = optimizer
   return {
     optimizer: definition.name,
     hyper,
@@ -69,6 +78,7 @@ interface Description {
   readonly decay?: string
   readonly maximize?: boolean
   readonly fallback?: Description
+  readonly earlier?: Description
   readonly inner: Description
   readonly base: Description
   readonly groups: readonly {
@@ -93,8 +103,11 @@ function reviveOptimizer(description: Description): Optimizer {
     })
   }
   if (wrapper !== undefined) {
-    const wrap = factoryOf(wrapper) as unknown as (inner: Optimizer, hyper: object) => Optimizer
-    return wrap(reviveOptimizer(description.inner), reviveHyper(description.hyper))
+    const inner = reviveOptimizer(description.inner)
+    const settings = { ...reviveHyper(description.hyper), ...options }
+    if (description.earlier) return switchAfter(reviveOptimizer(description.earlier), inner, settings)
+    const wrap = factoryOf(wrapper) as unknown as (inner: Optimizer, settings: object) => Optimizer
+    return wrap(inner, settings)
   }
   const list = description.groups.map(
     ({ name, match, hyper, optimizer: own, frozen }): ParameterGroup => ({

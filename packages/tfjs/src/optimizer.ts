@@ -17,6 +17,7 @@ import type { Bound, Execution, VariableInstance } from './backends/instance.ts'
 import { SlotStore } from './backends/operations.ts'
 import { createInstance } from './backends/select.ts'
 import { describe, revive } from './config.ts'
+import { beginsHere, Evaluations, movingTitle } from './evaluations.ts'
 import { hyperBeforeTraining, withHyper } from './settings.ts'
 import {
   checkpointFrom,
@@ -49,8 +50,8 @@ interface Compiled {
   readonly model: TracedModel
   readonly instance: VariableInstance
   readonly steps: CompiledOptimizer
-  /** True when some update reads the loss. */
-  readonly needsLoss: boolean
+  /** The variables whose gradient is read. */
+  readonly differentiated: ReadonlySet<string>
 }
 
 /** What an optimizer needs besides gradients, by name: numbers, or tensors by variable name. */
@@ -62,6 +63,26 @@ const listOf = (tensors: tf.NamedTensorMap): Named[] =>
 interface Named {
   readonly name: string
   readonly tensor?: tf.Tensor | null
+}
+
+/** @throws Error for an input that the optimizer does not take. */
+function split(inputs: StepInputs, steps: CompiledOptimizer) {
+  const numbers: Record<string, number> = {}
+  const arrays: [string, tf.NamedTensorMap][] = []
+  for (const [name, input] of Object.entries(inputs)) {
+    steps.inputNamed(name)
+    if (typeof input === 'number') numbers[name] = input
+    else arrays.push([name, input])
+  }
+  return { numbers, arrays }
+}
+
+/** The names of trainable variables: of all that can be trained unless a list is given. */
+function trainable(variables?: readonly tf.Variable[]): string[] {
+  const all = variables ?? Object.values(tf.engine().registeredVariables).filter(({ dtype }) => dtype === 'float32')
+  const names = all.filter((variable) => variable.trainable).map(({ name }) => name)
+  if (names.length === 0) throw new Error('minimize: there is no trainable variable')
+  return names
 }
 
 /**
@@ -93,6 +114,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   private pending: SavedState | undefined
   private last: StepResult | undefined
   private exported: NamedTensor[] = []
+  /** What a function to minimize has kept in evaluations after the first of the last step. */
+  private kept: tf.Tensor[] = []
   private disposed = false
 
   /** Use a factory such as `adan` or `toTensorFlow`. */
@@ -191,68 +214,128 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   }
 
   /**
-   * Computes the gradients of `f` and takes a step with them.
+   * Takes a step with a function that evaluates the model: once for most optimizers, several times with the variables
+   * at other points for those that look around (sharpness-aware, exact variance reduction, methods without gradients). It
+   * must use the same batch each time.
+   *
+   * Numbers that `f` has marked with `tf.keep` in evaluations after the first are disposed with the next step: a Layers model
+   * does that to its metrics.
    * @param f gives the loss, a scalar.
-   * @param returnCost whether to return it; the caller then disposes it.
+   * @param returnCost whether to return the loss of the first evaluation; the caller then disposes it.
    * @param variables what to change; default: all trainable variables. Those that the loss does not depend on stay as they
-   * are.
+   * are, but only gradients tell: an optimizer that reads the loss alone (`mezo`) changes all that are listed.
+   * @param inputs what the optimizer needs besides gradients and the loss: see `applyGradients`.
+   * @throws Error when `f` throws, or gives no scalar, or a loss or gradient that is not finite (policy `throw`); variables and
+   * state are untouched then, up to rounding where an optimizer finds its way back from the point.
    */
-  override minimize(f: () => tf.Scalar, returnCost = false, variables?: tf.Variable[]): tf.Scalar | null {
-    const { value, grads } = this.computeGradients(f, variables)
+  override minimize(
+    f: () => tf.Scalar,
+    returnCost = false,
+    variables?: tf.Variable[],
+    inputs: StepInputs = {},
+  ): tf.Scalar | null {
+    this.begin()
+    const evaluations = new Evaluations(f)
     try {
-      this.apply(variables ? variables.map(({ name }) => ({ name, tensor: grads[name]! })) : listOf(grads), {}, value)
+      const here = beginsHere(this.current)
+      if (here) evaluations.differentiate(variables)
+      this.step(evaluations, here ? Object.keys(evaluations.gradients) : trainable(variables), inputs, here)
     } catch (error) {
-      value.dispose()
+      evaluations.first?.dispose()
       throw error
     } finally {
-      tf.dispose(grads)
+      evaluations.free()
+      this.kept = evaluations.kept
     }
-    if (returnCost) return value
-    value.dispose()
+    if (returnCost) return evaluations.first!
+    evaluations.first!.dispose()
     return null
+  }
+
+  private step(evaluations: Evaluations, names: readonly string[], inputs: StepInputs, evaluated: boolean): void {
+    const present = new Map(names.map((name) => [name, this.variableNamed(name, evaluations.gradients[name])]))
+    const compiled = this.prepare(present)
+    const { steps, instance, differentiated } = compiled
+    const { numbers, arrays } = split(inputs, steps)
+    const read = [...present.values()].filter(({ name }) => differentiated.has(name))
+    const bind = () => this.bind(compiled, present, evaluations.gradients, arrays)
+    const absent = steps.names.filter((name) => !present.has(name))
+    bind()
+    try {
+      this.last = steps.minimizeNow(({ wants, evaluation }) => {
+        const without: string[] = []
+        if (evaluation > 0 || !evaluated) {
+          instance.finish()
+          try {
+            if (wants.has('gradient')) evaluations.differentiate(read)
+            else evaluations.look()
+            if (wants.has('gradient'))
+              without.push(...read.flatMap(({ name }) => (evaluations.gradients[name] ? [] : [name])))
+          } catch (error) {
+            // The way back may lead through programs that read it.
+            evaluations.fill(read)
+            bind()
+            throw error
+          }
+          if (this.options.telemetry) evaluations.fill(present.values())
+          bind()
+        }
+        return { ...(wants.has('loss') ? { loss: evaluations.loss } : {}), inputs: numbers, without }
+      }, absent)
+    } finally {
+      instance.finish()
+    }
   }
 
   /**
    * Takes one step.
    * @param gradients by variable name; a variable that is absent, or whose gradient is null or undefined, is left alone.
    * @param inputs what the optimizer needs besides gradients, by name: numbers such as `loss`, or tensors by variable name.
-   * @throws Error for a name that is no variable, a gradient of another shape, one that is not finite (policy `throw`), or an
-   * input that is missing; variables and state are untouched then.
+   * @throws Error for a name that is no variable, a gradient of another shape, one that is not finite (policy `throw`), an
+   * input that is missing, or an optimizer that evaluates the model several times in a step; variables and state are
+   * untouched then.
    */
   override applyGradients(gradients: tf.NamedTensorMap | NamedTensor[], inputs: StepInputs = {}): void {
-    this.apply(Array.isArray(gradients) ? gradients : listOf(gradients), inputs)
+    this.begin()
+    const title = movingTitle(this.current)
+    if (title !== undefined) {
+      throw new Error(
+        `applyGradients: ${title} evaluates the model at points of its own: use minimize(f), or compile and fit of a model`,
+      )
+    }
+    const list: readonly Named[] = Array.isArray(gradients) ? gradients : listOf(gradients)
+    const given = Object.fromEntries(list.flatMap(({ name, tensor }) => (tensor ? [[name, tensor] as const] : [])))
+    const present = new Map(Object.keys(given).map((name) => [name, this.variableNamed(name, given[name])]))
+    if (present.size === 0) return
+    const compiled = this.prepare(present)
+    const { steps, instance } = compiled
+    const { numbers, arrays } = split(inputs, steps)
+    this.bind(compiled, present, given, arrays)
+    this.last = steps.step({ without: steps.names.filter((name) => !present.has(name)), inputs: numbers })
+    instance.finish()
   }
 
-  private apply(list: readonly Named[], inputs: StepInputs, loss?: tf.Scalar): void {
+  /** What comes before every step. */
+  private begin(): void {
     if (this.disposed) throw new Error('this optimizer has been disposed; make a new one')
-    const present = new Map<string, { variable: tf.Variable; gradient: tf.Tensor }>()
-    for (const { name, tensor } of list) {
-      if (tensor) present.set(name, { variable: this.variableNamed(name, tensor), gradient: tensor })
-    }
     this.disposeExported()
-    if (present.size === 0) return
-    const { steps, instance, needsLoss } = this.prepare(present)
-    const numbers: Record<string, number> = {}
-    const arrays: [string, tf.NamedTensorMap][] = []
-    for (const [name, input] of Object.entries(inputs)) {
-      if (typeof input === 'number') numbers[name] = input
-      else arrays.push([name, input])
-    }
-    if (needsLoss && loss) numbers.loss ??= loss.dataSync()[0]!
+    this.disposeKept()
+  }
+
+  private bind(
+    { steps, instance }: Compiled,
+    present: ReadonlyMap<string, tf.Variable>,
+    gradients: tf.NamedTensorMap,
+    arrays: readonly (readonly [string, tf.NamedTensorMap])[],
+  ): void {
     const bound: Bound[] = []
-    const without: string[] = []
     steps.names.forEach((name, index) => {
-      const found = present.get(name)
-      if (!found) {
-        without.push(name)
-        return
-      }
+      const variable = present.get(name)
+      if (!variable) return
       const own = arrays.flatMap(([input, tensors]) => (tensors[name] ? [[input, tensors[name]] as const] : []))
-      bound.push({ index, ...found, inputs: new Map(own) })
+      bound.push({ index, variable, gradient: gradients[name], inputs: new Map(own) })
     })
     instance.bind(bound)
-    this.last = steps.step({ without, inputs: numbers })
-    if (!this.last.skipped) instance.finish()
   }
 
   /**
@@ -339,6 +422,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     this.compiled?.instance.dispose()
     this.slots.dispose()
     this.disposeExported()
+    this.disposeKept()
     this.compiled = undefined
     this.pending = undefined
     this.variables.clear()
@@ -350,6 +434,11 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     this.exported = []
   }
 
+  private disposeKept(): void {
+    for (const tensor of this.kept) tensor.dispose()
+    this.kept = []
+  }
+
   private async save(): Promise<SavedState> {
     if (!this.compiled) {
       return this.pending ?? { optimizer: '', steps: 0, counts: [['', 0]], shared: {}, skipped: 0, variables: [] }
@@ -359,31 +448,29 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     return withVariables(saved, this.pending?.variables ?? [])
   }
 
-  private variableNamed(name: string, gradient: tf.Tensor): tf.Variable {
+  private variableNamed(name: string, gradient?: tf.Tensor): tf.Variable {
     const variable = tf.engine().registeredVariables[name]
-    if (!variable) throw new Error(`applyGradients: there is no variable '${name}'`)
+    if (!variable) throw new Error(`there is no variable '${name}'`)
     if (variable.dtype !== 'float32') {
-      throw new Error(`applyGradients: the variable '${name}' must be float32 to be trained, not ${variable.dtype}`)
+      throw new Error(`the variable '${name}' must be float32 to be trained, not ${variable.dtype}`)
     }
-    const known = this.variables.get(name)
-    for (const [what, shape] of [
-      ['gradient', gradient.shape],
-      ['state', known?.shape ?? variable.shape],
+    for (const [what, tensor] of [
+      ['gradient', gradient],
+      ['state', this.variables.get(name)],
     ] as const) {
-      if (String(shape) === String(variable.shape)) continue
+      if (!tensor || String(tensor.shape) === String(variable.shape)) continue
       throw new Error(
-        `applyGradients: the variable '${name}' has shape [${variable.shape}], but its ${what} has shape [${shape}]`,
+        `the variable '${name}' has shape [${variable.shape}], but its ${what} has shape [${tensor.shape}]`,
       )
     }
     return variable
   }
 
   /** What takes the step; made anew when there are new variables or another backend. */
-  private prepare(present: ReadonlyMap<string, { readonly variable: tf.Variable }>): Compiled {
+  private prepare(present: ReadonlyMap<string, tf.Variable>): Compiled {
     const before = this.compiled
     const fresh = [...present.keys()].filter((name) => !this.variables.has(name))
-    const all = new Map(this.variables)
-    for (const [name, { variable }] of present) all.set(name, variable)
+    const all = new Map([...this.variables, ...present])
     if (!before || fresh.length > 0 || before.backend !== tf.getBackend()) {
       const compiled = this.compile(all)
       try {
@@ -416,19 +503,11 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     )
     const backend = tf.getBackend()
     const policy = nonFinite ?? (backend === 'wasm' || backend === 'cpu' ? 'throw' : 'allow')
-    if (tensors.some(({ points }) => points.length > 0)) {
-      throw new Error(
-        'this optimizer evaluates the model several times in a step, at points of its own; inside TensorFlow.js an ' +
-          'optimizer is given one loss and its gradients. Use compile and minimize of fallline',
-      )
-    }
     const instance = createInstance(tensors, this.slots, fused)
     // Telemetry is read on request and not by the step, which would wait for the device.
     const steps = new CompiledOptimizer(model, instance, policy, false)
-    const needsLoss = tensors.some((tensor) =>
-      programsOfTensor(tensor).some((program) => leavesOf(program).numbers.includes('loss')),
-    )
-    return { backend, model, instance, steps, needsLoss }
+    const reading = tensors.filter((tensor) => programsOfTensor(tensor).some((program) => leavesOf(program).gradient))
+    return { backend, model, instance, steps, differentiated: new Set(reading.map(({ name }) => name)) }
   }
 
   /** Gives what was just compiled the state so far, and loaded state to the variables that are new. */

@@ -8,7 +8,9 @@ function ownersOf(optimizer: Optimizer, group: readonly string[]) {
   const found: { definition: { title: string; hyper: object }; values: Values }[] = []
   const visit = (current: Optimizer, path: readonly string[], overlay: Values): void => {
     const own = path.length === 0
-    if (current.kind === 'wrapped') {
+    const earlier = earlierOf(current, path)
+    if (earlier) visit(earlier, path.slice(1), overlay)
+    else if (current.kind === 'wrapped') {
       if (own) found.push({ definition: current.definition, values: { ...current.hyper, ...overlay } })
       visit(current.inner, path, overlay)
     } else if (current.kind === 'base') {
@@ -24,6 +26,11 @@ function ownersOf(optimizer: Optimizer, group: readonly string[]) {
   }
   visit(optimizer, group, {})
   return found
+}
+
+/** What a switch begins with, when the path leads there. */
+function earlierOf(optimizer: Optimizer, [name]: readonly string[]): Optimizer | undefined {
+  return optimizer.kind === 'wrapped' && name === 'first' ? optimizer.earlier : undefined
 }
 
 function fallbackOf(optimizer: Extract<Optimizer, { kind: 'base' }>, path: readonly string[]): Optimizer {
@@ -65,6 +72,8 @@ export function withHyper(optimizer: Optimizer, values: Values, group: string): 
   }
   const change = (current: Optimizer, rest: readonly string[]): Optimizer => {
     if (current.kind === 'wrapped') {
+      const earlier = earlierOf(current, rest)
+      if (earlier) return { ...current, earlier: change(earlier, rest.slice(1)) }
       const hyper = rest.length === 0 ? { ...current.hyper, ...take(current.definition) } : current.hyper
       return { ...current, hyper, inner: change(current.inner, rest) }
     }

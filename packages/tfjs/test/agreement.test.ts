@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { adamW, adan, compile, cosine, groups, lamb, lion, type Optimizer, type OptimizerFactory } from 'fallline'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { lossOf } from '../../core/test/support/step.ts'
 import { make, refuses, variantsOf, wrappers } from '../../core/test/support/variants.ts'
 import { toTensorFlow } from '../src/index.ts'
 import {
@@ -8,6 +9,7 @@ import {
   backends,
   difference,
   disposeAll,
+  looking,
   makeGradients,
   makeVariables,
   numberInputs,
@@ -20,9 +22,9 @@ const steps = 5
 /** Without a gradient in some steps, and with none for one of them until late. */
 const missing = (step: number) => (step === 2 ? ['bias'] : step < 4 ? ['row'] : [])
 
-/** Trains on the current backend and gives the variables. */
-function train(optimizer: Optimizer, fused: boolean): { variables: Map<string, tf.Variable>; execution: unknown } {
-  const variables = makeVariables(shapes)
+/** Trains on the current backend and gives the values of the variables. Random numbers follow the names. */
+function train(optimizer: Optimizer, fused: boolean): { values: Map<string, tf.Tensor>; execution: unknown } {
+  const variables = makeVariables(shapes, 'plain')
   const inputs = arrayInputs(optimizer)
   const adapted = toTensorFlow(optimizer, { fused, nonFinite: 'allow' })
   for (let step = 1; step <= steps; step++) {
@@ -39,7 +41,9 @@ function train(optimizer: Optimizer, fused: boolean): { variables: Map<string, t
   }
   const { execution } = adapted
   adapted.dispose()
-  return { variables, execution }
+  const values = new Map([...variables].map(([name, variable]) => [name, tf.clone(variable as tf.Tensor)]))
+  disposeAll(variables)
+  return { values, execution }
 }
 
 /** The same training without TensorFlow.js. */
@@ -72,15 +76,119 @@ async function check(optimizer: Optimizer, backend: string): Promise<void> {
   const replayed = train(optimizer, false)
   const outside = await trainOutside(optimizer)
   expect([fused.execution, replayed.execution]).toEqual([backend, 'operations'])
-  for (const [name, variable] of fused.variables) {
-    expect(difference(variable, outside.get(name)!), `${name} beside the core`).toBeLessThan(1e-6)
-    expect(difference(variable, replayed.variables.get(name)!), `${name} beside operations`).toBeLessThan(2e-4)
+  for (const [name, values] of fused.values) {
+    expect(difference(values, outside.get(name)!), `${name} beside the core`).toBeLessThan(1e-6)
+    expect(difference(values, replayed.values.get(name)!), `${name} beside operations`).toBeLessThan(2e-4)
   }
-  disposeAll(fused.variables)
-  disposeAll(replayed.variables)
-  for (const tensor of outside.values()) tensor.dispose()
+  for (const values of [fused.values, replayed.values, outside]) disposeAll(values)
   expect(tf.memory().numTensors).toBe(before)
 }
+
+type Arrays = Readonly<Record<string, Float32Array>>
+
+/** What the model was asked and said at one evaluation, by variable name. */
+interface Evaluation {
+  readonly point: Arrays
+  readonly loss: number
+  readonly gradients: Arrays
+}
+
+const valuesOf = (tensors: Iterable<readonly [string, tf.Tensor]>): Arrays =>
+  Object.fromEntries([...tensors].map(([name, tensor]) => [name, Float32Array.from(tensor.dataSync())]))
+
+/** Trains without TensorFlow.js and writes down the evaluations; what the model says follows from step and evaluation alone. */
+async function lookOutside(optimizer: Optimizer, variables: readonly tf.Variable[], inputArrays: Arrays) {
+  const compiled = await compile(optimizer, Object.fromEntries(variables.map(({ name, shape }) => [name, shape])))
+  for (const variable of variables) compiled.parameters[variable.name]!.set(variable.dataSync())
+  const copy = () =>
+    Object.fromEntries(compiled.names.map((name) => [name, compiled.parameters[name]!.slice()])) as Arrays
+  const evaluations: Evaluation[][] = []
+  for (let step = 1; step <= 3; step++) {
+    const list: Evaluation[] = []
+    await compiled.minimize(({ gradients, inputs, evaluation }) => {
+      const tensors = makeGradients(
+        new Map(variables.map((variable) => [variable.name, variable])),
+        20 * step + evaluation,
+      )
+      const told = valuesOf(Object.entries(tensors))
+      tf.dispose(tensors)
+      for (const name of compiled.names) {
+        gradients[name]!.set(told[name]!)
+        for (const input of arrayInputs(optimizer)) inputs[input]![name]!.set(inputArrays[name]!)
+      }
+      const loss = Math.fround(lossOf(step) * (1 + evaluation / 1024))
+      list.push({ point: copy(), loss, gradients: told })
+      return { loss, inputs: numberInputs(optimizer) }
+    })
+    evaluations.push(list)
+  }
+  return { evaluations, final: copy() }
+}
+
+/** Trains on the current backend and compares the points where the model is asked: gives the largest difference. */
+function look(
+  optimizer: Optimizer,
+  fused: boolean,
+  variables: readonly tf.Variable[],
+  inputArrays: Arrays,
+  { evaluations, final }: Awaited<ReturnType<typeof lookOutside>>,
+): { apart: number; execution: unknown } {
+  const adapted = toTensorFlow(optimizer, { fused })
+  const tensors = (arrays: Arrays) =>
+    Object.fromEntries(variables.map(({ name, shape }) => [name, tf.tensor(arrays[name]!, shape)]))
+  let apart = 0
+  const compare = (expected: Arrays) =>
+    tf.tidy(() => {
+      const there = tensors(expected)
+      for (const variable of variables) apart = Math.max(apart, difference(variable, there[variable.name]!))
+    })
+  const arrays = Object.fromEntries(arrayInputs(optimizer).map((input) => [input, tensors(inputArrays)]))
+  for (const list of evaluations) {
+    let next = 0
+    const told = tf.customGrad(() => {
+      const { point, loss, gradients } = list[next++]!
+      compare(point)
+      return { value: tf.scalar(loss), gradFunc: () => Object.values(tensors(gradients)) }
+    })
+    const inputs = { ...numberInputs(optimizer), ...arrays }
+    const cost = adapted.minimize(() => told(...variables), true, [...variables], inputs)!
+    expect(next).toBe(list.length)
+    expect(cost.dataSync()[0]).toBe(list[0]!.loss)
+    cost.dispose()
+  }
+  compare(final)
+  tf.dispose(arrays)
+  const { execution } = adapted
+  adapted.dispose()
+  return { apart, execution }
+}
+
+describe.each(backends)('on the backend %s the model is asked where the core asks it', (backend) => {
+  beforeAll(async () => {
+    await tf.setBackend(backend)
+  })
+
+  const every = backend === 'wasm' ? looking : looking.filter(([title]) => /^(mezo|uDoG|sharpnessAware), d/.test(title))
+  it.each(every)('%s', async (_, optimizer) => {
+    const variables = makeVariables(shapes)
+    const before = tf.memory().numTensors
+    const list = [...variables.values()]
+    const inputArrays = valuesOf(list.map((variable) => [variable.name, variable]))
+    for (const values of Object.values(inputArrays))
+      for (const [i, x] of values.entries()) values[i] = 0.75 * Math.abs(x)
+    const start = list.map((variable) => tf.clone(variable as tf.Tensor))
+    const outside = await lookOutside(optimizer, list, inputArrays)
+    const fused = look(optimizer, true, list, inputArrays, outside)
+    list.forEach((variable, index) => void variable.assign(start[index]!))
+    const replayed = look(optimizer, false, list, inputArrays, outside)
+    expect([fused.execution, replayed.execution]).toEqual([backend, 'operations'])
+    expect(fused.apart).toBeLessThan(1e-6)
+    expect(replayed.apart).toBeLessThan(2e-4)
+    tf.dispose(start)
+    expect(tf.memory().numTensors).toBe(before)
+    disposeAll(variables)
+  })
+})
 
 describe.each(backends)('on the backend %s the fused kernel and operations agree', (backend) => {
   beforeAll(async () => {
@@ -107,11 +215,8 @@ describe.each(backends)('on the backend %s the fused kernel and operations agree
 async function checkOperations(optimizer: Optimizer): Promise<void> {
   const replayed = train(optimizer, false)
   const outside = await trainOutside(optimizer)
-  for (const [name, variable] of replayed.variables) {
-    expect(difference(variable, outside.get(name)!), name).toBeLessThan(2e-4)
-    outside.get(name)!.dispose()
-  }
-  disposeAll(replayed.variables)
+  for (const [name, values] of replayed.values) expect(difference(values, outside.get(name)!), name).toBeLessThan(2e-4)
+  for (const values of [replayed.values, outside]) disposeAll(values)
 }
 
 describe('operations do what the core does', () => {

@@ -1,6 +1,25 @@
 import * as tf from '@tensorflow/tfjs-core'
+import { switchAfter } from 'fallline'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { adamW, adan, clipByGlobalNorm, groups, lion, muon, parameterAverage, prodigy, sgd } from '../src/index.ts'
+import {
+  adamW,
+  adan,
+  clipByGlobalNorm,
+  evolutionStrategies,
+  groups,
+  lion,
+  mars,
+  mezo,
+  momentumSAM,
+  muon,
+  parameterAverage,
+  prodigy,
+  refresh,
+  sgd,
+  sharpnessAware,
+  toTensorFlow,
+  zoFrankWolfe,
+} from '../src/index.ts'
 import { backends, disposeAll, makeGradients, makeVariables } from './support/tensorflow.ts'
 
 const values = (tensor: tf.Tensor) => [...(tensor.dataSync() as Float32Array)]
@@ -180,21 +199,22 @@ describe.each(backends)('an optimizer on the backend %s', (backend) => {
 
   it('sets hyperparameters of groups, wrappers and fallbacks before and after the first step', () => {
     const variables = makeVariables({ matrix: [4, 4], bias: [4] })
+    const biases = toTensorFlow(switchAfter(sgd({ learningRate: 0.1 }).rule, lion({ learningRate: 0.5 }).rule))
     const make = () =>
-      clipByGlobalNorm(
-        groups(muon({ learningRate: 0.02 }), [
-          { name: 'biases', match: 'bias*', optimizer: lion({ learningRate: 0.5 }) },
-        ]),
-      )
+      clipByGlobalNorm(groups(muon({ learningRate: 0.02 }), [{ name: 'biases', match: 'bias*', optimizer: biases }]))
     const [early, late] = [make(), make()]
     early.set({ maximumNorm: 0.5 })
     early.set({ learningRate: 0.25 }, { group: 'biases' })
+    early.set({ learningRate: 0.75 }, { group: 'biases/first' })
     expect([early.hyper.maximumNorm, early.hyper.learningRate, early.hyperOf('biases').learningRate]).toEqual([
       0.5, 0.02, 0.25,
     ])
     late.applyGradients(makeGradients(variables, 1))
     late.set({ maximumNorm: 0.5 })
     late.set({ learningRate: 0.25 }, { group: 'biases' })
+    late.set({ learningRate: 0.75 }, { group: 'biases/first' })
+    expect(early.hyperOf('biases/first').learningRate).toBe(0.75)
+    expect(late.hyperOf('biases/first')).toEqual(early.hyperOf('biases/first'))
     expect(late.hyper).toEqual(early.hyper)
     expect(late.hyperOf('biases')).toEqual(early.hyperOf('biases'))
     expect(late.rule).toEqual(early.rule)
@@ -206,6 +226,172 @@ describe.each(backends)('an optimizer on the backend %s', (backend) => {
       expect(() => optimizer.set({ learningRate: 1 }, { group: 'none' })).toThrow(/none/)
       expect(optimizer.hyper.learningRate).toBe(0.02)
     }
+  })
+})
+
+describe.each(backends)('an optimizer that looks around on the backend %s', (backend) => {
+  beforeEach(async () => {
+    await tf.setBackend(backend)
+    tf.disposeVariables()
+  })
+
+  const many = {
+    sharpnessAware: sharpnessAware(adamW({ learningRate: 0.05 })),
+    momentumSAM: momentumSAM({ learningRate: 0.02 }),
+    'mars, exact': mars({ learningRate: 0.05, exact: true, matricesOnly: false }),
+    mezo: mezo({ learningRate: 0.02 }),
+    zoFrankWolfe: zoFrankWolfe({ learningRate: 0.5 }),
+    evolutionStrategies: evolutionStrategies(sgd({ learningRate: 0.02 }), { pairs: 3 }),
+  }
+
+  it.each(Object.entries(many))('%s lowers the loss, keeps no tensor and returns the first loss', (_, { rule }) => {
+    for (const fused of [true, false]) {
+      const variables = makeVariables({ matrix: [4, 3], vector: [5], none: [0] })
+      const loss = () => tf.addN([...variables.values()].map((v) => tf.sum(tf.square(tf.sub(v, 0.25))))) as tf.Scalar
+      const optimizer = toTensorFlow(rule, { fused })
+      const losses: number[] = []
+      let evaluations = 0
+      let tensors = 0
+      const steps = fused ? 60 : 20
+      for (let step = 1; step <= steps; step++) {
+        let first: number | undefined
+        const counted = () => {
+          evaluations++
+          const value = loss()
+          first ??= value.dataSync()[0]!
+          return value
+        }
+        const cost = optimizer.minimize(counted, true, [...variables.values()])!
+        expect(cost.dataSync()[0]).toBe(first)
+        losses.push(first!)
+        cost.dispose()
+        if (step === 1) tensors = tf.memory().numTensors
+      }
+      expect(tf.memory().numTensors).toBe(tensors)
+      expect(evaluations % steps).toBe(0)
+      expect(losses.at(-1)).toBeLessThan((fused ? 0.7 : 0.95) * losses[0]!)
+      expect(optimizer.iterations).toBe(steps)
+      optimizer.dispose()
+      disposeAll(variables)
+    }
+  })
+
+  it.each(Object.entries(many))('%s puts everything back when an evaluation fails or is not finite', (_, { rule }) => {
+    for (const fused of [true, false]) {
+      const variables = makeVariables({ matrix: [4, 3], vector: [5] })
+      const optimizer = toTensorFlow(rule, { fused, nonFinite: 'skip' })
+      let evaluation = 0
+      const step = (failing = -1, spoil?: 'throw' | 'shape' | 'not a number') => {
+        evaluation = 0
+        optimizer.minimize(
+          () => {
+            const here = evaluation++ === failing
+            if (here && spoil === 'throw') throw new Error('no batch')
+            const parts = [...variables.values()].map((v) => tf.sum(tf.square(v)))
+            const value = here && spoil === 'not a number' ? tf.mul(tf.addN(parts), Number.NaN) : tf.addN(parts)
+            return (here && spoil === 'shape' ? tf.stack([value, value]) : value) as tf.Scalar
+          },
+          false,
+          [...variables.values()],
+        )
+      }
+      for (let count = 0; count < 3; count++) step()
+      const evaluations = evaluation
+      const before = [...variables.values()].map(values)
+      const same = () =>
+        [...variables.values()].forEach((variable, k) => {
+          values(variable).forEach((value, i) => {
+            expect(value).toBeCloseTo(before[k]![i]!, 5)
+          })
+        })
+      for (let failing = 0; failing < evaluations; failing++) {
+        expect(() => step(failing, 'throw')).toThrow('no batch')
+        same()
+        expect(() => step(failing, 'shape')).toThrow('f must return the loss as a scalar, not a tensor of shape [2]')
+        same()
+      }
+      // What a tape holds when the function throws, TensorFlow.js never frees.
+      const { numTensors } = tf.memory()
+      step(evaluations - 1, 'not a number')
+      expect(optimizer.skipped).toBe(1)
+      same()
+      expect(optimizer.iterations).toBe(3)
+      expect(tf.memory().numTensors).toBe(numTensors)
+      step()
+      expect(optimizer.iterations).toBe(4)
+      optimizer.dispose()
+      disposeAll(variables)
+    }
+  })
+
+  it('leaves variables alone that the loss does not depend on, that are not listed or not trainable', () => {
+    for (const fused of [true, false]) {
+      const variables = makeVariables({ used: [4, 3], unused: [5], other: [2] })
+      const [used, unused, other] = [...variables.values()] as [tf.Variable, tf.Variable, tf.Variable]
+      const fixed = tf.variable(tf.ones([2]), false)
+      const before = [unused, other, fixed].map(values)
+      const alone = makeVariables({ used: [4, 3] }).get('used')!
+      for (const rule of [sharpnessAware(sgd({ learningRate: 0.1 })), momentumSAM(), clipByGlobalNorm(sgd())]) {
+        alone.assign(used)
+        const loss = (x: tf.Variable) => () => tf.sum(tf.mul(tf.square(x), tf.sum(fixed))) as tf.Scalar
+        const [one, two] = [0, 1].map(() => toTensorFlow(rule, { fused }))
+        for (let step = 0; step < 3; step++) {
+          one!.minimize(loss(used), false, [used, unused, fixed])
+          two!.minimize(loss(alone), false, [alone])
+        }
+        expect([unused, other, fixed].map(values)).toEqual(before)
+        expect(values(used)).toEqual(values(alone))
+      }
+      // One that was there in an earlier step stays exactly where it is.
+      const late = toTensorFlow(mezo({ learningRate: 0.1 }), { fused })
+      const both = () => tf.add(tf.sum(used), tf.sum(other)) as tf.Scalar
+      late.minimize(both, false, [used, other])
+      const [there, here] = [values(other), values(used)]
+      late.minimize(both, false, [used])
+      expect(values(other)).toEqual(there)
+      expect(values(used)).not.toEqual(here)
+      tf.disposeVariables()
+    }
+  })
+
+  it('needs no gradients where it reads the loss alone, beside others that do', () => {
+    for (const fused of [true, false]) {
+      const variables = makeVariables({ rounded: [40], smooth: [6] })
+      const [rounded, smooth] = [...variables.values()] as [tf.Variable, tf.Variable]
+      const optimizer = toTensorFlow(
+        groups(evolutionStrategies(sgd({ learningRate: 0.05, momentum: 0 }), { sigma: 0.3 }), [
+          { match: 'smooth*', optimizer: adan({ learningRate: 0.05 }) },
+        ]),
+        { fused, telemetry: true },
+      )
+      // No operation here has a gradient for what is rounded.
+      const loss = () =>
+        tf.add(tf.mean(tf.square(tf.round(tf.mul(rounded, 8)))), tf.sum(tf.square(smooth))) as tf.Scalar
+      const parts = () => [values(tf.mean(tf.square(rounded)))[0]!, values(tf.sum(tf.square(smooth)))[0]!] as const
+      const before = parts()
+      for (let step = 0; step < 25; step++) optimizer.minimize(loss, false, [rounded, smooth])
+      const after = parts()
+      expect(after[0]).toBeLessThan(0.9 * before[0])
+      expect(after[1]).toBeLessThan(0.5 * before[1])
+      disposeAll(variables)
+    }
+  })
+
+  it('refuses single gradients and inputs that it does not take', () => {
+    const x = tf.variable(tf.ones([2]))
+    const optimizer = sharpnessAware(adamW())
+    expect(() => optimizer.applyGradients(ones(x))).toThrow(
+      'Sharpness-aware minimization evaluates the model at points of its own: use minimize(f)',
+    )
+    const loss = () => tf.sum(tf.square(x)) as tf.Scalar
+    expect(() => optimizer.minimize(loss, false, [x], { fisherDiagonal: ones(x) })).toThrow(
+      "unknown input 'fisherDiagonal'",
+    )
+    const fisher = refresh(sgd(), { fisher: true })
+    expect(() => fisher.minimize(loss, false, [x])).toThrow(/needs the input 'fisherDiagonal'.* or minimize/)
+    expect(values(x)).toEqual([1, 1])
+    fisher.minimize(loss, false, [x], { fisherDiagonal: ones(x) })
+    expect(values(x)).not.toEqual([1, 1])
   })
 })
 

@@ -1,5 +1,6 @@
 import {
   compile,
+  type EvaluationRequest,
   evolutionStrategies,
   mars,
   mezo,
@@ -91,6 +92,59 @@ describe('evaluations', () => {
       const title = optimizer.kind === 'grouped' ? name : optimizer.definition.title
       expect(() => compiled.step()).toThrow(`${title} evaluates the model`)
     }
+  })
+
+  const square = (parameter: ArrayLike<number>) => Array.from(parameter).reduce((sum, x) => sum + x ** 2 / 2, 0)
+
+  it('do not move what has no gradient where the parameters stand, nor count it', async () => {
+    const optimizer = sharpnessAware(sgd({ learningRate: 0.1 }), { rho: 0.5 })
+    const both = await compile(optimizer, { a: [3], b: [2] })
+    const alone = await compile(optimizer, { a: [3] })
+    for (const compiled of [both, alone]) {
+      for (const values of Object.values(compiled.parameters)) values.fill(0.75)
+      // Left over from before; it must not enter the norm.
+      compiled.gradients.b?.fill(1e3)
+      for (let step = 0; step < 3; step++) {
+        await compiled.minimize(({ parameters, gradients }) => {
+          expect([...(parameters.b ?? [0.75, 0.75])]).toEqual([0.75, 0.75])
+          gradients.a!.set(parameters.a!)
+          return { loss: square(parameters.a!), without: compiled === both ? ['b'] : [] }
+        })
+      }
+    }
+    expect([...both.parameters.a!]).toEqual([...alone.parameters.a!])
+    expect(both.state('b').original).toEqual(Float32Array.of(0, 0))
+  })
+
+  it.each(Object.entries(optimizers))('of functions that answer at once are the same: %s', async (_, optimizer) => {
+    const [now, later] = [await compile(optimizer, { a: [3], b: [2] }), await compile(optimizer, { a: [3], b: [2] })]
+    for (const { parameters } of [now, later]) for (const values of Object.values(parameters)) values.fill(0.75)
+    const evaluate = ({ parameters, gradients }: EvaluationRequest) => {
+      gradients.a!.set(parameters.a!)
+      gradients.b!.set(parameters.b!)
+      return square(parameters.a!) + square(parameters.b!)
+    }
+    for (let step = 1; step <= 3; step++) {
+      const result = now.minimizeNow(evaluate, [])
+      expect(await later.minimize(async (request) => evaluate(request))).toEqual(result)
+    }
+    expect(now.save()).toEqual(later.save())
+    const fails = () => {
+      throw new Error('no batch')
+    }
+    expect(() => now.minimizeNow(fails, [])).toThrow('no batch')
+    await expect(later.minimize(fails)).rejects.toThrow('no batch')
+    expect([...now.parameters.a!]).toEqual([...later.parameters.a!])
+    const before = [...now.parameters.b!]
+    now.minimizeNow(
+      (request) => {
+        expect([...request.parameters.b!]).toEqual(before)
+        return evaluate(request)
+      },
+      ['b'],
+    )
+    expect([...now.parameters.b!]).toEqual(before)
+    expect([...now.parameters.a!]).not.toEqual([...later.parameters.a!])
   })
 
   it('stay one where an option leaves the others out', async () => {

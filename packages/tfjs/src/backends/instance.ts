@@ -1,12 +1,12 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
 import { type BackendInstance, type BackendTensor, leavesOf, type Work } from 'fallline/internal'
 
-/** A variable with its gradient of this step. */
+/** A variable with its gradient, if the next programs read it. */
 export interface Bound {
   /** The variable's place among the tensors of the optimizer. */
   readonly index: number
   readonly variable: Variable
-  readonly gradient: Tensor
+  readonly gradient: Tensor | undefined
   /** What else the optimizer needs of the variable in this step, by name. */
   readonly inputs: ReadonlyMap<string, Tensor>
 }
@@ -19,7 +19,7 @@ export function checkInputs(work: readonly Work[], bound: readonly Bound[], tens
     if (missing === undefined) continue
     throw new Error(
       `this optimizer needs the input '${missing}' of the variable '${tensors[tensor]!.name}' in this step: compute it ` +
-        `and call applyGradients(gradients, { ${missing}: { [variable.name]: tensor } })`,
+        `and pass { ${missing}: { [variable.name]: tensor } } as the inputs of applyGradients or minimize`,
     )
   }
 }
@@ -30,7 +30,7 @@ export interface VariableInstance extends BackendInstance {
   readonly execution: Execution
   /** Says which variables and gradients the next calls are about. */
   bind(bound: readonly Bound[]): void
-  /** Leaves the new values of the last `run` in the variables. */
+  /** Leaves the values that `run` has computed since the last call in the variables. */
   finish(): void
   /** Reads what lies on a device, so that `slotArray`, `readScalar` and `telemetry` can give it. */
   fetch(): Promise<void>

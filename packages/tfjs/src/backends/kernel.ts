@@ -33,6 +33,8 @@ export class KernelInstance implements VariableInstance {
   private readonly instance: ForeignInstance
   private readonly tensors: readonly BackendTensor[]
   private bound: readonly Bound[] = []
+  /** Whether the kernel holds values that the variables have not been given. */
+  private ahead = false
 
   constructor(tensors: readonly BackendTensor[], home: Home) {
     this.home = home
@@ -49,7 +51,8 @@ export class KernelInstance implements VariableInstance {
   }
 
   finish(): void {
-    this.home.leave(this.instance, this.bound)
+    if (this.ahead) this.home.leave(this.instance, this.bound)
+    this.ahead = false
   }
 
   slotArray(tensor: number, key: string): FloatArray {
@@ -73,7 +76,8 @@ export class KernelInstance implements VariableInstance {
   }
 
   findNonFinite(tensors: readonly number[]): number[] {
-    return this.instance.findNonFinite(tensors)
+    const given = new Set(this.bound.flatMap(({ index, gradient }) => (gradient ? [index] : [])))
+    return this.instance.findNonFinite(tensors.filter((index) => given.has(index)))
   }
 
   run(work: readonly Work[]): void {
@@ -82,6 +86,7 @@ export class KernelInstance implements VariableInstance {
       for (const [name, values] of inputs) this.instance.inputs[index]!.get(name)?.set(values.dataSync())
     }
     this.instance.run(work)
+    this.ahead = true
   }
 
   telemetry(tensor: number, name: TelemetryName): number | undefined {
@@ -96,11 +101,8 @@ export class KernelInstance implements VariableInstance {
 
   evaluateTensors(work: readonly Work[], variables: readonly tf.Variable[]): tf.Tensor[] {
     if (work.length === 0) return []
-    // Evaluation has no gradients; the parameter stands in for them.
-    const inputs = new Map<string, tf.Tensor>()
-    this.bind(
-      work.map(({ tensor: index }) => ({ index, variable: variables[index]!, gradient: variables[index]!, inputs })),
-    )
+    const nothing = { gradient: undefined, inputs: new Map<string, tf.Tensor>() }
+    this.bind(work.map(({ tensor: index }) => ({ index, variable: variables[index]!, ...nothing })))
     return this.evaluate(work).map((values, position) => {
       const { shape } = variables[work[position]!.tensor]!
       return tf.tensor(values as Float32Array, shape, 'float32')
@@ -160,10 +162,11 @@ export function wasmHome(): Home | undefined {
         if (!here || backend.refCount(variable.dataId) > 1) separate(variable)
       }
       // Reading an address may move data here, which may move the memory: first all addresses, then the views.
-      const places = bound.map(({ variable, gradient }) => [address(variable), address(gradient)] as const)
+      const places = bound.map(({ variable, gradient }) => [address(variable), gradient && address(gradient)] as const)
       bound.forEach(({ index }, position) => {
-        instance.place(index, 'parameter', places[position]![0])
-        instance.place(index, 'gradient', places[position]![1])
+        const [parameter, gradient] = places[position]!
+        instance.place(index, 'parameter', parameter)
+        if (gradient !== undefined) instance.place(index, 'gradient', gradient)
       })
     },
     leave(_, bound) {
@@ -217,7 +220,7 @@ export function cpuHome(sizes: readonly number[]): Home | undefined {
         instance.place(index, 'parameter', places[index]!.parameter)
         instance.place(index, 'gradient', places[index]!.gradient)
         instance.parameters[index]!.set(data.get(variable.dataId).values as Float32Array)
-        instance.gradients[index]!.set(data.get(gradient.dataId).values as Float32Array)
+        if (gradient) instance.gradients[index]!.set(data.get(gradient.dataId).values as Float32Array)
       }
     },
     leave(instance, bound) {

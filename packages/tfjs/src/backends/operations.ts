@@ -116,11 +116,11 @@ export class OperationInstance implements VariableInstance {
   }
 
   findNonFinite(tensors: readonly number[]): number[] {
-    const filled = tensors.filter((index) => this.tensors[index]!.size > 0)
+    const filled = tensors.filter((index) => this.tensors[index]!.size > 0 && this.bound.get(index)!.gradient)
     if (filled.length === 0) return []
     // x times 0 is 0 for finite x, else not a number, and so is any sum that it enters.
     const sums = tf.tidy(() =>
-      tf.stack(filled.map((index) => tf.sum(tf.mul(this.bound.get(index)!.gradient, 0)))).dataSync(),
+      tf.stack(filled.map((index) => tf.sum(tf.mul(this.bound.get(index)!.gradient!, 0)))).dataSync(),
     )
     return filled.filter((_, position) => sums[position] !== 0)
   }

@@ -5,14 +5,38 @@ import '@tensorflow/tfjs-backend-cpu'
 // Registers the gradients.
 import '@tensorflow/tfjs-layers'
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
-import { type Optimizer, registry } from 'fallline'
+import { adamW, type Optimizer, registry } from 'fallline'
+import * as transforms from '../../../core/src/transforms/index.ts'
+import { type Variant, variantsOf } from '../../../core/test/support/variants.ts'
+import { movingTitle } from '../../src/evaluations.ts'
 
 setWasmPaths(`${dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'))}/`)
 // Without the advice to install the native backend.
 tf.enableProdMode()
 
-/** The optimizers that take one loss and its gradients: the others evaluate the model themselves. */
+/** The optimizers that take one loss and its gradients: the others evaluate the model at points of their own. */
 export const usable = registry.filter(({ definition }) => !definition.evaluations)
+
+/** Every optimizer and wrapper that evaluates the model at points of its own, with its options. */
+export const looking: readonly (readonly [title: string, optimizer: Optimizer])[] = [
+  ...registry.flatMap((factory) => {
+    const make = (settings: object) => factory(settings as never)
+    return factory.definition.evaluations ? named(factory.definition.name, variantsOf(factory), make) : []
+  }),
+  ...Object.values(transforms).flatMap((factory) => {
+    if (!factory.definition.evaluations) return []
+    const make = (settings: object) => factory(adamW(), settings as never)
+    const variants = variantsOf(factory as never).filter(({ settings }) => !('maximize' in settings))
+    return named(factory.definition.name, variants, make)
+  }),
+].filter(([, optimizer]) => movingTitle(optimizer) !== undefined)
+
+function named(name: string, variants: readonly Variant[], make: (settings: object) => Optimizer) {
+  // Decay styles and random streams are the framework's.
+  const common = ['decay', 'weightDecay', 'seed']
+  const own = variants.filter(({ settings }) => !common.some((key) => key in settings))
+  return own.map(({ title, settings }) => [`${name}, ${title}`, make(settings)] as const)
+}
 
 /** The arrays that an optimizer reads besides gradients. */
 export const arrayInputs = (optimizer: Optimizer) => inputsOf(optimizer, 'array')
@@ -22,7 +46,7 @@ export const numberInputs = (optimizer: Optimizer): Record<string, number> =>
   Object.fromEntries(inputsOf(optimizer, 'number').map((name) => [name, 1.5]))
 
 function inputsOf(optimizer: Optimizer, wanted: 'array' | 'number'): string[] {
-  if (optimizer.kind !== 'base') return []
+  if (optimizer.kind === 'grouped') return []
   const { inputs = {} } = optimizer.definition
   const declared = typeof inputs === 'function' ? inputs(optimizer.options) : inputs
   return Object.entries(declared).flatMap(([name, { kind }]) => (kind === wanted ? [name] : []))
@@ -33,14 +57,17 @@ export const backends = ['cpu', 'wasm'] as const
 
 let count = 0
 
-/** Variables with names of their own, filled with seeded numbers. */
-export function makeVariables(shapes: Readonly<Record<string, readonly number[]>>, seed = 1): Map<string, tf.Variable> {
+/** Variables, filled with seeded numbers, with names that no others have, or those of the shapes. */
+export function makeVariables(
+  shapes: Readonly<Record<string, readonly number[]>>,
+  naming: 'unique' | 'plain' = 'unique',
+): Map<string, tf.Variable> {
   count++
-  let index = 0
+  let seed = 1
   return new Map(
     Object.entries(shapes).map(([name, shape]) => {
-      const values = tf.randomUniform([...shape], -1, 1, 'float32', seed + index++)
-      const variable = tf.variable(values, true, `${name} of ${count}`)
+      const values = tf.randomUniform([...shape], -1, 1, 'float32', seed++)
+      const variable = tf.variable(values, true, naming === 'plain' ? name : `${name} of ${count}`)
       values.dispose()
       return [name, variable]
     }),
@@ -58,8 +85,8 @@ export function makeGradients(variables: ReadonlyMap<string, tf.Variable>, seed:
   )
 }
 
-export function disposeAll(variables: ReadonlyMap<string, tf.Variable>): void {
-  for (const variable of variables.values()) variable.dispose()
+export function disposeAll(tensors: ReadonlyMap<string, tf.Tensor>): void {
+  for (const tensor of tensors.values()) tensor.dispose()
 }
 
 /** The largest difference of two tensors relative to the largest element. */
