@@ -50,12 +50,20 @@ function uniform(word: number): number {
   return ((word >>> 9) + 0.5) * 2 ** -23
 }
 
-/** The number at a place: N(0, 1) by Box and Muller, U(0, 1), or -1 and 1. */
+/**
+ * The number at a place: N(0, 1) by Box and Muller, U(0, 1), or -1 and 1. Sixteen places share four counters, so that four
+ * lanes at a time use all four words: place 16 b + 4 q + l has counter 4 b + l, and its q-th word.
+ */
 export function randomNumber(kind: Distribution, { seed, step, tensor, draw }: RandomStream, index: number): number {
-  const [first, second] = philox([index, step, tensor, draw], [seed, 0])
-  if (kind === 'sign') return first >>> 31 === 1 ? -1 : 1
-  if (kind === 'uniform') return uniform(first)
-  return Math.sqrt(-2 * Math.log(uniform(first))) * Math.cos(2 * Math.PI * uniform(second))
+  const quarter = (index >>> 2) & 3
+  const words = philox([(index >>> 4) * 4 + (index & 3), step, tensor, draw], [seed, 0])
+  const word = words[quarter]!
+  if (kind === 'sign') return word >>> 31 === 1 ? -1 : 1
+  if (kind === 'uniform') return uniform(word)
+  // Two words make two normal numbers.
+  const [first, second] = quarter < 2 ? [words[0], words[1]] : [words[2], words[3]]
+  const angle = 2 * Math.PI * uniform(second)
+  return Math.sqrt(-2 * Math.log(uniform(first))) * (quarter % 2 === 0 ? Math.cos(angle) : Math.sin(angle))
 }
 
 /** A number for a name, by which equal streams of different tensors differ (FNV-1a). */

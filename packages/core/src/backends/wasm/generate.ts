@@ -4,7 +4,7 @@ import type { Dimensions, Distribution, ElementOperation, Node } from '../../pro
 import { type ArrayName, type Instruction, type Loop, normalizeView, type Plan } from '../../program/plan.ts'
 import { FunctionBuilder, kernelParameters, type Local, type PlainInstruction } from './assembler.ts'
 import { single, transcendental } from './mathematics.ts'
-import { randomFunction } from './random.ts'
+import { randomFunction, sixteenFunction } from './random.ts'
 
 /**
  * The layout of an entry: the block of 32-bit words that tells a kernel where one tensor's arrays and numbers are and
@@ -449,6 +449,8 @@ class LoopGenerator {
   private readonly vectors = new Map<number, Local>()
   private readonly singles = new Map<number, Local>()
   private readonly streams = new Map<Node, readonly Local[]>()
+  /** The numbers of a turn by the register of the draw. */
+  private readonly drawn = new Map<number, readonly Local[]>()
   private readonly accumulators: Accumulator[]
   private readonly remaining: Local
   private readonly position: Local | undefined
@@ -546,15 +548,29 @@ class LoopGenerator {
     )
   }
 
-  /** Draws for four places; the first of them is that of the turn plus `offset`. */
+  /** Draws for the four places that start `offset` after that of the turn. */
   private drawRandom(node: Node, offset: number): void {
     const { f } = this
     f.get(this.position!)
       .op('i32x4.splat')
       .i32x4([offset, offset + 1, offset + 2, offset + 3])
       .op('i32x4.add')
-    for (const word of this.streams.get(node)!) f.get(word)
-    f.i32(node.attributes.draw!).callHelper(randomFunction(node.attributes.kind as Distribution))
+    this.callRandom(node, randomFunction)
+  }
+
+  /** Draws for the sixteen places of a turn at once; the loop over whole chunks starts each turn at a multiple of sixteen. */
+  private drawSixteen(node: Node): readonly Local[] {
+    const { f } = this
+    const numbers = Array.from({ length: unroll }, () => f.local('v128'))
+    f.get(this.position!).i32(2).op('i32.shr_u', 'i32x4.splat').i32x4([0, 1, 2, 3]).op('i32x4.add')
+    this.callRandom(node, sixteenFunction)
+    for (const local of [...numbers].reverse()) f.set(local)
+    return numbers
+  }
+
+  private callRandom(node: Node, name: (kind: Distribution) => string): void {
+    for (const word of this.streams.get(node)!) this.f.get(word)
+    this.f.i32(node.attributes.draw!).callHelper(name(node.attributes.kind as Distribution))
   }
 
   /** Pointers of all arrays that advance with the elements, moved to the element index on the stack. */
@@ -727,9 +743,9 @@ class LoopGenerator {
     }
     if (!this.loop.elementwise) {
       repeat(4 * unroll, () => {
-        for (let lane = 0; lane < unroll; lane++) this.vectorBody(lane)
+        for (let lane = 0; lane < unroll; lane++) this.vectorBody(lane, true)
       })
-      repeat(4, () => this.vectorBody(0))
+      repeat(4, () => this.vectorBody(0, false))
     }
     repeat(1, () => this.singleBody())
   }
@@ -752,7 +768,8 @@ class LoopGenerator {
     if (this.position) f.get(this.position).i32(elements).op('i32.add').set(this.position)
   }
 
-  private vectorBody(lane: number): void {
+  /** Four elements: the `lane`-th vector of a turn of sixteen, or a turn of their own. */
+  private vectorBody(lane: number, ofSixteen: boolean): void {
     const { f } = this
     const values: Local[] = []
     const storeAfter = (position: number) => {
@@ -767,6 +784,12 @@ class LoopGenerator {
       const hoisted = this.vectors.get(register)
       if (hoisted && (operation === 'scalar' || operation === 'broadcast')) {
         values.push(hoisted)
+        storeAfter(register)
+        return
+      }
+      if (operation === 'random' && ofSixteen && !this.loop.view) {
+        if (lane === 0) this.drawn.set(register, this.drawSixteen(instruction.node!))
+        values.push(this.drawn.get(register)![lane]!)
         storeAfter(register)
         return
       }

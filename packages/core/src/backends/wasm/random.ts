@@ -3,14 +3,24 @@
 import type { Distribution } from '../../program/graph.ts'
 import { philoxIncrements, philoxMultipliers, philoxRounds } from '../philox.ts'
 import { FunctionBuilder, type Local } from './assembler.ts'
-import { single } from './mathematics.ts'
 
-/** The function that draws from a distribution: `(places, seed, step, tensor, draw)` to four float32. */
+/** The function that draws for sixteen places: `(counters, seed, step, tensor, draw)` to four times four float32. */
+export const sixteenFunction = (kind: Distribution) => `random_sixteen_${kind}`
+
+/** The function that draws for any four places: `(places, seed, step, tensor, draw)` to four float32. */
 export const randomFunction = (kind: Distribution) => `random_${kind}`
 
-/** The functions that draw, and the generator behind them, which leaves the first two of its words. */
+/** The functions that draw, and the generator behind them, which leaves its four words. */
 export function randomFunctions(): FunctionBuilder[] {
-  return [philox(), sign(), uniform(), normal()]
+  return [
+    philox(),
+    logarithm(),
+    cosineOfTurns(),
+    sixteen('sign', toSign),
+    sixteen('uniform', toUnit),
+    sixteenNormal(),
+    ...(['sign', 'uniform', 'normal'] as const).map(four),
+  ]
 }
 
 function start(name: string, results: number): FunctionBuilder {
@@ -18,8 +28,8 @@ function start(name: string, results: number): FunctionBuilder {
 }
 
 function philox(): FunctionBuilder {
-  const f = start('philox', 2)
-  const [places, seed, step, tensor, draw] = f.parameters as [Local, Local, Local, Local, Local]
+  const f = start('philox', 4)
+  const [counters, seed, step, tensor, draw] = f.parameters as [Local, Local, Local, Local, Local]
   const spread = (word: Local): Local => {
     const local = f.local('v128')
     f.get(word).op('i32x4.splat').set(local)
@@ -36,7 +46,7 @@ function philox(): FunctionBuilder {
   const increments = philoxIncrements.map(constant)
   const keys = [spread(seed), f.local('v128')]
   f.zeroVector().set(keys[1]!)
-  let counter = [places, spread(step), spread(tensor), spread(draw)]
+  let counter = [counters, spread(step), spread(tensor), spread(draw)]
   const product = (a: Local, b: Local): [low: Local, high: Local] => {
     const [left, right, low, high] = Array.from({ length: 4 }, () => f.local('v128')) as [Local, Local, Local, Local]
     f.get(a).get(b).op('i64x2.extmul_low_i32x4_u').set(left)
@@ -59,21 +69,48 @@ function philox(): FunctionBuilder {
       f.get(key).get(increments[index]!).op('i32x4.add').set(key)
     })
   }
-  return f.get(counter[0]!).get(counter[1]!)
-}
-
-/** Leaves the two words of the generator on the stack. */
-function drawWords(f: FunctionBuilder): FunctionBuilder {
-  for (const parameter of f.parameters) f.get(parameter)
-  return f.callHelper('philox')
-}
-
-function sign(): FunctionBuilder {
-  const f = start(randomFunction('sign'), 1)
-  const word = f.local('v128')
-  drawWords(f).drop().set(word)
+  for (const word of counter) f.get(word)
   return f
-    .get(word)
+}
+
+/** Puts the four words of the generator into locals. */
+function drawWords(f: FunctionBuilder): Local[] {
+  const words = Array.from({ length: 4 }, () => f.local('v128'))
+  for (const parameter of f.parameters) f.get(parameter)
+  f.callHelper('philox')
+  for (const word of [...words].reverse()) f.set(word)
+  return words
+}
+
+function sixteen(kind: Distribution, convert: (f: FunctionBuilder) => FunctionBuilder): FunctionBuilder {
+  const f = start(sixteenFunction(kind), 4)
+  for (const word of drawWords(f)) convert(f.get(word))
+  return f
+}
+
+/** The number of any place is one of the sixteen of its counter. */
+function four(kind: Distribution): FunctionBuilder {
+  const f = start(randomFunction(kind), 1)
+  const [places, ...stream] = f.parameters as [Local, ...Local[]]
+  const numbers = Array.from({ length: 4 }, () => f.local('v128'))
+  const same = (value: number) => f.i32x4([value, value, value, value])
+  f.get(places).i32(4).op('i32x4.shr_u').i32(2).op('i32x4.shl')
+  f.get(places)
+  same(3).op('v128.and', 'v128.or')
+  for (const word of stream) f.get(word)
+  f.callHelper(sixteenFunction(kind))
+  for (const number of [...numbers].reverse()) f.set(number)
+  f.get(numbers[0]!)
+  for (let quarter = 1; quarter < 4; quarter++) {
+    f.get(numbers[quarter]!).get(places)
+    same(12).op('v128.and')
+    same(4 * quarter).op('i32x4.ne', 'v128.bitselect')
+  }
+  return f
+}
+
+function toSign(f: FunctionBuilder): FunctionBuilder {
+  return f
     .i32x4([-(2 ** 31), -(2 ** 31), -(2 ** 31), -(2 ** 31)])
     .op('v128.and')
     .f32(1)
@@ -90,21 +127,68 @@ function toUnit(f: FunctionBuilder): FunctionBuilder {
     .op('f32x4.splat', 'f32x4.mul')
 }
 
-function uniform(): FunctionBuilder {
-  const f = start(randomFunction('uniform'), 1)
-  return toUnit(drawWords(f).drop())
+/** √(-2 ln u) cos 2πv and √(-2 ln u) sin 2πv. */
+function sixteenNormal(): FunctionBuilder {
+  const f = start(sixteenFunction('normal'), 4)
+  const words = drawWords(f)
+  const [radius, turns] = [f.local('v128'), f.local('v128')]
+  const number = (value: number) => f.f32(value).op('f32x4.splat')
+  for (const pair of [0, 2]) {
+    toUnit(f.get(words[pair]!)).callHelper('logarithm_of_unit')
+    number(-2).op('f32x4.mul', 'f32x4.sqrt').set(radius)
+    toUnit(f.get(words[pair + 1]!)).tee(turns)
+    f.callHelper('cosine_of_turns').get(radius).op('f32x4.mul')
+    // sin 2πv = cos 2π(v - ¼), and turns are between 0 and 1: v + ¾ where v is below ¼.
+    f.get(turns)
+    number(0.75).op('f32x4.add')
+    f.get(turns)
+    number(0.25).op('f32x4.sub')
+    f.get(turns)
+    number(0.25).op('f32x4.lt', 'v128.bitselect')
+    f.callHelper('cosine_of_turns').get(radius).op('f32x4.mul')
+  }
+  return f
 }
 
-/** √(-2 ln u) cos 2πv; the cosine as a sine of an angle between -π/2 and π/2, of which the Taylor polynomial errs by 7e-10. */
-function normal(): FunctionBuilder {
-  const f = start(randomFunction('normal'), 1)
-  const [second, angle, square] = [f.local('v128'), f.local('v128'), f.local('v128')]
+/**
+ * ln u for normal float32 u between 0 and 1: u = 2ᵉ m with m between √½ and √2, and ln m = 2 artanh((m - 1) / (m + 1)) by its
+ * series, which errs by 4e-9 here. The general logarithm computes in float64.
+ */
+function logarithm(): FunctionBuilder {
+  const f = new FunctionBuilder('logarithm_of_unit', ['v128'], ['v128'])
+  const [u] = f.parameters as [Local]
+  const [m, above, s, square] = [f.local('v128'), f.local('v128'), f.local('v128'), f.local('v128')]
   const number = (value: number) => f.f32(value).op('f32x4.splat')
-  drawWords(f).set(second)
-  toUnit(f).callHelper(single('logarithm'))
-  number(-2).op('f32x4.mul', 'f32x4.sqrt')
+  const bits = (value: number) => f.i32x4([value, value, value, value])
+  f.get(u)
+  bits(0x007fffff).op('v128.and')
+  bits(0x3f800000).op('v128.or').tee(m)
+  number(Math.SQRT2).op('f32x4.gt').set(above)
+  f.get(m)
+  number(0.5).op('f32x4.mul').get(m).get(above).op('v128.bitselect').set(m)
+  f.get(m)
+  number(1).op('f32x4.sub').get(m)
+  number(1).op('f32x4.add', 'f32x4.div').tee(s).get(s).op('f32x4.mul').set(square)
+  number(2 / 9)
+  for (const coefficient of [2 / 7, 2 / 5, 2 / 3, 2]) {
+    f.get(square).op('f32x4.mul')
+    number(coefficient).op('f32x4.add')
+  }
+  f.get(s).op('f32x4.mul')
+  f.get(u).i32(23).op('i32x4.shr_u', 'f32x4.convert_i32x4_u')
+  number(127).op('f32x4.sub').get(above)
+  number(1).op('v128.and', 'f32x4.add')
+  number(Math.LN2).op('f32x4.mul')
+  return f.op('f32x4.add')
+}
+
+/** cos 2πv for v between 0 and 1, as a sine of an angle between -π/2 and π/2, of which the Taylor polynomial errs by 7e-10. */
+function cosineOfTurns(): FunctionBuilder {
+  const f = new FunctionBuilder('cosine_of_turns', ['v128'], ['v128'])
+  const [angle, square] = [f.local('v128'), f.local('v128')]
+  const number = (value: number) => f.f32(value).op('f32x4.splat')
   // cos 2πv = sin 2π(|v - ½| - ¼)
-  toUnit(f.get(second))
+  f.get(f.parameters[0]!)
   number(0.5).op('f32x4.sub', 'f32x4.abs')
   number(0.25).op('f32x4.sub')
   number(2 * Math.PI)
@@ -118,5 +202,5 @@ function normal(): FunctionBuilder {
     number(coefficient)
     if (index > 0) f.op('f32x4.add')
   })
-  return f.op('f32x4.mul', 'f32x4.mul')
+  return f.op('f32x4.mul')
 }
