@@ -98,3 +98,36 @@ it('says which input no task gives', async () => {
   expect(outcome).toBe('failed')
   expect(message).toContain("tasks do not give the input 'weather'")
 })
+
+it('estimates the diagonal with signs of both kinds, not with -1 alone as pytorch_optimizer draws them', async () => {
+  const hessian = [
+    [2, 1],
+    [1, 3],
+  ]
+  const tilted = defineTask({
+    ...bowl,
+    name: 'tilted',
+    parameters: { x: [2] },
+    initialize: () => undefined,
+    gradient(parameters, gradients) {
+      gradients.x!.set(hessian.map((row) => row[0]! * parameters.x![0]! + row[1]! * parameters.x![1]!))
+      return 0
+    },
+  })
+  const parameters = { x: Float32Array.of(1, -1) }
+  const estimates: number[][] = []
+  for (let step = 1; step <= 400; step++) {
+    const inputs = { hessianDiagonal: { x: new Float32Array(2) } }
+    const evaluate = evaluationOf(tilted, { seed: 1, step }, () => undefined)
+    const gradients = { x: new Float32Array(2) }
+    const wants = new Set(['hessianDiagonal'])
+    await evaluate({ parameters, gradients, inputs, wants, evaluation: 0, evaluations: 1 })
+    estimates.push([...inputs.hessianDiagonal.x])
+  }
+  // With signs that agree the off-diagonal 1 is added, else subtracted: its mean is within 4 standard errors of 0.
+  for (const i of [0, 1]) {
+    const values = estimates.map((estimate) => estimate[i]! - hessian[i]![i]!)
+    expect(new Set(values.map((value) => Math.round(value)))).toEqual(new Set([-1, 1]))
+    expect(Math.abs(values.reduce((sum, value) => sum + value, 0) / 400)).toBeLessThan(4 / Math.sqrt(400))
+  }
+})
