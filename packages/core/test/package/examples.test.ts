@@ -6,12 +6,11 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url))
-const source = fileURLToPath(new URL('../../src/', import.meta.url))
-/** Ignored by git, and where `fallline` resolves as it does for users of the package. */
-const folder = fileURLToPath(new URL('../../node_modules/.doc-examples/', import.meta.url))
+/** Ignored by git, and where the packages resolve as they do for their users. */
+const folder = join(root, 'node_modules', '.doc-examples')
 
 interface Example {
-  /** Where it stands: `language/value.ts:12`. */
+  /** Where it stands: `core/src/language/value.ts:12`. */
   readonly place: string
   readonly file: string
   readonly code: string
@@ -38,12 +37,14 @@ function examplesOf(name: string, text: string): Example[] {
 }
 
 async function findExamples(): Promise<Example[]> {
-  const files = await readdir(source, { recursive: true, withFileTypes: true })
   const found: Example[] = []
-  for (const entry of files.filter((file) => file.isFile() && file.name.endsWith('.ts'))) {
-    const path = join(entry.parentPath, entry.name)
-    const name = relative(source, path).split(sep).join('/')
-    found.push(...examplesOf(name, await readFile(path, 'utf8')))
+  for (const name of ['core', 'race', 'tfjs', 'jax']) {
+    const files = await readdir(join(root, 'packages', name, 'src'), { recursive: true, withFileTypes: true })
+    for (const entry of files.filter((file) => file.isFile() && file.name.endsWith('.ts'))) {
+      const path = join(entry.parentPath, entry.name)
+      const place = relative(join(root, 'packages'), path).split(sep).join('/')
+      found.push(...examplesOf(place, await readFile(path, 'utf8')))
+    }
   }
   return found
 }
@@ -81,7 +82,7 @@ describe('the examples in doc comments', () => {
 
   it('are found', () => {
     expect(examples.map(({ place }) => place.split(':')[0])).toEqual(
-      expect.arrayContaining(['compile.ts', 'language/definition.ts', 'language/value.ts']),
+      expect.arrayContaining(['core/src/compile.ts', 'race/src/race.ts', 'tfjs/src/adapt.ts', 'jax/src/trainer.ts']),
     )
   })
 
