@@ -1,5 +1,5 @@
 import { adamW, describe, type OptimizerFactory } from 'fallline'
-import { type Node, type Program, pointsOf, programsOf, traceModel } from 'fallline/internal'
+import { type Node, nodesOf, type Program, pointsOf, programsOf, traceModel } from 'fallline/internal'
 import { copy } from '../kernels/copy.ts'
 import { type Contender, contender, measure, messageOf } from '../measure.ts'
 import { collectGarbage } from '../memory.ts'
@@ -94,15 +94,8 @@ export function reasonFor(factory: OptimizerFactory): string {
 
 /** What one program does to every element. */
 function countOf(program: Program) {
-  const seen = new Set<Node>()
-  const visit = (node: Node): void => {
-    if (seen.has(node)) return
-    seen.add(node)
-    node.inputs.forEach(visit)
-  }
-  for (const { node } of program.outputs) visit(node)
-  const count = (holds: (node: Node) => boolean) =>
-    [...seen].filter((node) => node.space === 'array' && holds(node)).length
+  const nodes = [...nodesOf(program.outputs)]
+  const count = (holds: (node: Node) => boolean) => nodes.filter((node) => node.space === 'array' && holds(node)).length
   const leaves = count(({ operation }) => ['parameter', 'gradient', 'input', 'slot'].includes(operation))
   const counts = {
     random: count(({ operation }) => operation === 'random'),

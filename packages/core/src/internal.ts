@@ -27,7 +27,9 @@ export {
 } from './language/definition.ts'
 export * from './program/graph.ts'
 export {
+  findTotal,
   leavesOf,
+  nodesOf,
   type Output,
   type Program,
   programsOf,

@@ -6,6 +6,7 @@ import {
   HostEvaluator,
   leavesOf,
   type Node,
+  nodesOf,
   type Program,
   pointsOf,
   programsOf,
@@ -309,20 +310,8 @@ function titleOf(optimizer: Optimizer): string {
     : `${optimizer.definition.title} around ${titleOf(optimizer.inner)}`
 }
 
-/** Every node of a program. */
-function nodesOf(program: Program): Set<Node> {
-  const seen = new Set<Node>()
-  const visit = (node: Node): void => {
-    if (seen.has(node)) return
-    seen.add(node)
-    node.inputs.forEach(visit)
-  }
-  for (const { node } of program.outputs) visit(node)
-  return seen
-}
-
 function hasRandom(program: Program): boolean {
-  return [...nodesOf(program)].some((node) => node.operation === 'random')
+  return [...nodesOf(program.outputs)].some((node) => node.operation === 'random')
 }
 
 /** The host values that the rest of a program uses; constants are written into it. */

@@ -2,6 +2,7 @@ import { nn, numpy as np } from '@jax-js/jax'
 import {
   type Dimensions,
   type ElementOperation,
+  findTotal,
   type Node,
   type Program,
   type SlotStorage,
@@ -223,7 +224,7 @@ class ProgramReplay {
 
   /** What this tensor gives to a reduction over all tensors; nothing if its program has none of that name. */
   contribution(key: string): Operand | undefined {
-    const node = findReduction(this.program, key)
+    const node = findTotal(this.program, key)
     if (!node) return undefined
     return this.step.own(node.inputs[0]!.space === 'array' ? this.reduce(node) : this.take(node.inputs[0]!))
   }
@@ -385,17 +386,4 @@ function shaped(value: Operand, shape: Dimensions | number[]): np.Array {
   if (typeof value === 'number') return np.full([...shape], value)
   if (value.ndim === shape.length && value.shape.every((length, axis) => length === shape[axis])) return value
   return value.size === size ? value.reshape([...shape]) : np.broadcastTo(value, [...shape])
-}
-
-function findReduction(program: Program, key: string): Node | undefined {
-  const seen = new Set<Node>()
-  const pending = program.outputs.map((output) => output.node)
-  while (pending.length > 0) {
-    const node = pending.pop()!
-    if (seen.has(node)) continue
-    seen.add(node)
-    if (node.operation === 'reduce' && node.attributes.axis === 'all' && node.attributes.key === key) return node
-    pending.push(...node.inputs)
-  }
-  return undefined
 }

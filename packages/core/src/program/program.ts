@@ -68,6 +68,33 @@ export function programsOf(tree: VariantTree): Program[] {
   return 'program' in tree ? [tree.program] : [...programsOf(tree.held), ...programsOf(tree.fired)]
 }
 
+/** Every node that the outputs depend on, each after its inputs. */
+export function nodesOf(outputs: readonly { readonly node: Node }[]): Set<Node> {
+  const found = new Set<Node>()
+  const visit = (node: Node): void => {
+    if (found.has(node)) return
+    node.inputs.forEach(visit)
+    found.add(node)
+  }
+  for (const { node } of outputs) visit(node)
+  return found
+}
+
+const totals = new WeakMap<Program, ReadonlyMap<string, Node>>()
+
+/** The sum or maximum over all tensors that has this key. */
+export function findTotal(program: Program, key: string): Node | undefined {
+  let found = totals.get(program)
+  if (!found) {
+    const overAll = [...nodesOf(program.outputs)].filter(
+      ({ operation, attributes }) => operation === 'reduce' && attributes.axis === 'all',
+    )
+    found = new Map(overAll.map((node) => [node.attributes.key!, node]))
+    totals.set(program, found)
+  }
+  return found.get(key)
+}
+
 /** What a program reads that the user supplies: the gradient, and inputs by name. */
 export interface Leaves {
   readonly gradient: boolean
@@ -83,21 +110,15 @@ const known = new WeakMap<Program, Leaves>()
 export function leavesOf(program: Program): Leaves {
   const found = known.get(program)
   if (found) return found
-  const seen = new Set<Node>()
-  const visit = (node: Node): void => {
-    if (seen.has(node)) return
-    seen.add(node)
-    for (const input of node.inputs) visit(input)
-  }
   // What is only reported asks nothing of the user.
   const outputs = program.outputs.filter(({ target }) => target.kind !== 'telemetry')
-  for (const { node } of [...outputs, ...program.hostOutputs]) visit(node)
-  const inputs = [...seen].filter((node) => node.operation === 'input')
+  const nodes = [...nodesOf([...outputs, ...program.hostOutputs])]
+  const inputs = nodes.filter((node) => node.operation === 'input')
   const names = (array: boolean) =>
     inputs.filter((node) => (node.space === 'array') === array).map((node) => node.attributes.key!)
   const leaves: Leaves = {
-    gradient: [...seen].some((node) => node.operation === 'gradient'),
-    collective: [...seen].some((node) => node.operation === 'reduce' && node.space === 'global'),
+    gradient: nodes.some((node) => node.operation === 'gradient'),
+    collective: nodes.some((node) => node.operation === 'reduce' && node.space === 'global'),
     numbers: names(false),
     arrays: names(true),
   }

@@ -5,9 +5,9 @@ import {
   type Distribution,
   type ElementOperation,
   type FloatArray,
+  findTotal,
   HostEvaluator,
   type Node,
-  type Program,
   randomNumber,
   sizeOf,
   type TelemetryName,
@@ -371,32 +371,13 @@ class Replay {
 
   /** What this variable adds to a reduction over all. */
   private contribution(key: string): tf.Tensor | undefined {
-    const node = findReduction(this.work.program, key)
+    const node = findTotal(this.work.program, key)
     if (!node) return undefined
     const input = node.inputs[0]!
     if (input.space === 'array') return this.reduceOwn(node, node.attributes.kind === 'maximum')
     const value = this.value(input)
     return typeof value === 'number' ? tf.scalar(value) : value
   }
-}
-
-const reductions = new WeakMap<Program, Map<string, Node>>()
-
-function findReduction(program: Program, key: string): Node | undefined {
-  let found = reductions.get(program)
-  if (!found) {
-    found = new Map()
-    const seen = new Set<Node>()
-    const visit = (node: Node): void => {
-      if (seen.has(node)) return
-      seen.add(node)
-      if (node.operation === 'reduce' && node.attributes.axis === 'all') found!.set(node.attributes.key!, node)
-      for (const input of node.inputs) visit(input)
-    }
-    for (const { node } of program.outputs) visit(node)
-    reductions.set(program, found)
-  }
-  return found.get(key)
 }
 
 /** 1 at every `period`-th element. */

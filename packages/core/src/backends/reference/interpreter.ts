@@ -1,5 +1,5 @@
 import { applyScalar, type Distribution, type Node, sizeOf } from '../../program/graph.ts'
-import type { Program, TelemetryName } from '../../program/program.ts'
+import { findTotal, type TelemetryName } from '../../program/program.ts'
 import {
   arrayInputs,
   type Backend,
@@ -217,7 +217,7 @@ class Interpreter {
 
   /** What this tensor gives to a reduction over all tensors; nothing when its program has no such reduction. */
   private contribution(key: string): number | undefined {
-    const node = findReduction(this.work.program, key)
+    const node = findTotal(this.work.program, key)
     if (!node) return undefined
     const input = node.inputs[0]!
     return (input.space === 'array' ? this.reduce(node) : this.value(input)) as number
@@ -294,17 +294,4 @@ function broadcastIndex(index: number, to: Node['dimensions'], from: Node['dimen
   const row = Math.floor(index / to[2]) % to[1]
   const batch = Math.floor(index / (to[1] * to[2]))
   return ((from[0] > 1 ? batch : 0) * from[1] + (from[1] > 1 ? row : 0)) * from[2] + (from[2] > 1 ? column : 0)
-}
-
-function findReduction(program: Program, key: string): Node | undefined {
-  const seen = new Set<Node>()
-  const pending = program.outputs.map((output) => output.node)
-  while (pending.length > 0) {
-    const node = pending.pop()!
-    if (seen.has(node)) continue
-    seen.add(node)
-    if (node.operation === 'reduce' && node.attributes.axis === 'all' && node.attributes.key === key) return node
-    pending.push(...node.inputs)
-  }
-  return undefined
 }
