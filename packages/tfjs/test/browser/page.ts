@@ -6,7 +6,8 @@ import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
 import '@tensorflow/tfjs-backend-webgl'
 import '@tensorflow/tfjs-backend-webgpu'
 import '@tensorflow/tfjs-layers'
-import { compile, type OptimizerFactory, registry } from 'fallline'
+import * as core from 'fallline'
+import { compile, type Optimizer, registry } from 'fallline'
 import { adamW, type TensorFlowOptimizer, toTensorFlow } from '../../src/index.ts'
 
 export interface BackendReport {
@@ -31,29 +32,59 @@ function seeded(seed: number): () => number {
   }
 }
 
-async function compareWithCore(factory: OptimizerFactory): Promise<number> {
+/** Every optimizer, and wrappers that evaluate the model at points of their own. */
+const rules: readonly (readonly [string, Optimizer])[] = [
+  ...registry.map((factory) => [factory.definition.name, factory()] as const),
+  ['mars, exact', core.mars({ exact: true })],
+  ['onlineToNonconvex, uniform', core.onlineToNonconvex({ scaling: 'uniform' })],
+  ['sharpnessAware', core.sharpnessAware(core.adamW())],
+  ['refresh', core.refresh(core.adamW())],
+  ['randomizedSmoothing', core.randomizedSmoothing(core.adamW())],
+  ['evolutionStrategies', core.evolutionStrategies(core.adamW())],
+]
+
+async function compareWithCore(rule: Optimizer): Promise<number> {
   const random = seeded(1)
-  const { inputs: declared = {}, options = {} } = factory.definition
-  const all = Object.entries(typeof declared === 'function' ? declared(options) : declared)
-  const inputs = all.flatMap(([name, { kind }]) => (kind === 'array' ? [name] : []))
-  const numbers = Object.fromEntries(all.flatMap(([name, { kind }]) => (kind === 'number' ? [[name, 1.5]] : [])))
-  const compiled = await compile(factory(), shapes)
-  const optimizer = toTensorFlow(factory())
+  const compiled = await compile(rule, shapes)
+  const optimizer = toTensorFlow(rule)
   const variables = Object.entries(shapes).map(([name, shape]) => {
     const values = compiled.parameters[name]!.map(random) as Float32Array
     compiled.parameters[name]!.set(values)
-    return { name, variable: tf.tidy(() => tf.variable(tf.tensor(values.slice(), shape))) }
+    // Random numbers follow the names.
+    return { name, variable: tf.tidy(() => tf.variable(tf.tensor(values.slice(), shape), true, name)) }
   })
+  const list = variables.map(({ variable }) => variable)
+  const numbers: Record<string, number> = {}
+  for (const [name, { kind }] of Object.entries(compiled.needs)) if (kind === 'number') numbers[name] = 1.5
   for (let step = 0; step < 4; step++) {
-    const gradients: tf.NamedTensorMap = {}
-    for (const { name, variable } of variables) {
-      const values = compiled.gradients[name]!.map(random) as Float32Array
-      compiled.gradients[name]!.set(values)
-      for (const input of inputs) compiled.inputs[input]?.[name]?.set(values)
-      gradients[variable.name] = tf.tensor(values.slice(), variable.shape)
-    }
-    compiled.step({ inputs: numbers })
-    optimizer.applyGradients(gradients, { ...numbers, ...Object.fromEntries(inputs.map((name) => [name, gradients])) })
+    const losses: number[] = []
+    const gradients = tf.tidy(() =>
+      Object.fromEntries(
+        variables.map(({ name, variable }) => {
+          const values = compiled.gradients[name]!.map(random) as Float32Array
+          return [name, tf.tensor(values.slice(), variable.shape)]
+        }),
+      ),
+    )
+    const inputs = Object.keys(compiled.inputs)
+    const arrays = Object.fromEntries(inputs.map((input) => [input, gradients]))
+    const values = Object.fromEntries(Object.entries(gradients).map(([name, tensor]) => [name, tensor.dataSync()]))
+    await compiled.minimize((request) => {
+      for (const { name } of variables) {
+        request.gradients[name]!.set(values[name]!)
+        for (const input of inputs) request.inputs[input]?.[name]?.set(values[name]!)
+      }
+      losses.push(compiled.moves ? Math.fround(1.5 + random()) : 1.5)
+      return { loss: losses.at(-1)!, inputs: numbers }
+    })
+    if (compiled.moves) {
+      let evaluation = 0
+      const told = tf.customGrad(() => ({
+        value: tf.scalar(losses[evaluation++]!),
+        gradFunc: () => variables.map(({ name }) => tf.clone(gradients[name]!)),
+      }))
+      optimizer.minimize(() => told(...list), false, list, { ...numbers, ...arrays })
+    } else optimizer.applyGradients(gradients, { ...numbers, ...arrays })
     tf.dispose(gradients)
   }
   let difference = 0
@@ -118,10 +149,8 @@ async function check(backend: string, names: readonly string[] | undefined, roun
     await tf.ready()
     const differences: Record<string, number> = {}
     const { numTensors } = tf.memory()
-    for (const factory of registry) {
-      // Those that evaluate the model themselves are not for TensorFlow.js.
-      if (factory.definition.evaluations || (names && !names.includes(factory.definition.name))) continue
-      differences[factory.definition.name] = await compareWithCore(factory)
+    for (const [name, rule] of rules) {
+      if (!names || names.includes(name)) differences[name] = await compareWithCore(rule)
     }
     const leaked = tf.memory().numTensors - numTensors
     return { backend, differences, leaked, ...(await measureUpdates(rounds)) }
