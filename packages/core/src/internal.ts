@@ -11,7 +11,7 @@ export {
   type Work,
 } from './backends/backend.ts'
 export { type HostEnvironment, HostEvaluator } from './backends/host.ts'
-export { randomNumber } from './backends/philox.ts'
+export { type RandomStream, randomNumber } from './backends/philox.ts'
 export { createForeignInstance, type ForeignInstance, type ForeignMemory } from './backends/wasm/backend.ts'
 export { CompiledOptimizer, type TracedModel, traceModel } from './compile.ts'
 export {

@@ -12,12 +12,15 @@ export const philoxRounds = 10
 
 type Words = [number, number, number, number]
 
-/** Low and high words of a 64-bit product, from products of 16 bits, which doubles hold exactly. */
-function product(a: number, b: number): [low: number, high: number] {
-  const [aLow, aHigh, bLow, bHigh] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16]
-  const middle = aHigh * bLow + Math.floor((aLow * bLow) / 65536)
-  const other = aLow * bHigh + (middle % 65536)
-  return [Math.imul(a, b) >>> 0, aHigh * bHigh + Math.floor(middle / 65536) + Math.floor(other / 65536)]
+/** The high word of a 64-bit product, from products of 16 bits, which doubles hold exactly. */
+function highWord(a: number, b: number): number {
+  const aLow = a & 0xffff
+  const aHigh = a >>> 16
+  const bLow = b & 0xffff
+  const bHigh = b >>> 16
+  const middle = aHigh * bLow + ((aLow * bLow) >>> 16)
+  const other = aLow * bHigh + (middle & 0xffff)
+  return aHigh * bHigh + (middle >>> 16) + (other >>> 16)
 }
 
 /** Four words for a counter of four words and a key of two. */
@@ -25,8 +28,10 @@ export function philox(counter: Readonly<Words>, key: readonly [number, number])
   let [a, b, c, d] = counter
   let [k0, k1] = key
   for (let round = 0; round < philoxRounds; round++) {
-    const [low0, high0] = product(philoxMultipliers[0], a)
-    const [low1, high1] = product(philoxMultipliers[1], c)
+    const low0 = Math.imul(philoxMultipliers[0], a) >>> 0
+    const high0 = highWord(philoxMultipliers[0], a)
+    const low1 = Math.imul(philoxMultipliers[1], c) >>> 0
+    const high1 = highWord(philoxMultipliers[1], c)
     a = (high1 ^ b ^ k0) >>> 0
     b = low1
     c = (high0 ^ d ^ k1) >>> 0

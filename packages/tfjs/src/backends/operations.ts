@@ -8,6 +8,7 @@ import {
   findTotal,
   HostEvaluator,
   type Node,
+  type RandomStream,
   randomNumber,
   sizeOf,
   type TelemetryName,
@@ -66,6 +67,7 @@ export class OperationInstance implements VariableInstance {
   private readonly tensors: readonly BackendTensor[]
   private readonly slots: SlotStore
   private readonly reported: SlotStore
+  private readonly draws = new Draws()
   private readonly fuse: Fuser | undefined
   private readonly sharedKeys: ReadonlySet<string>
   private bound = new Map<number, Bound>()
@@ -191,6 +193,7 @@ export class OperationInstance implements VariableInstance {
   /** Ends what the instance itself holds; the state belongs to the store. */
   dispose(): void {
     this.reported.dispose()
+    this.draws.dispose()
   }
 
   private replays(work: readonly Work[], variables?: readonly tf.Variable[]): Replay[] {
@@ -206,7 +209,7 @@ export class OperationInstance implements VariableInstance {
             ? this.slotTensor(item.tensor, key)
             : this.slots.get(this.owner(item.tensor, key), key)!,
       }
-      all.push(new Replay(item, leaves, all, this.fuse))
+      all.push(new Replay(item, leaves, all, this.draws, this.fuse))
     }
     return all
   }
@@ -252,6 +255,32 @@ interface Leaves {
   readonly slot: (key: string) => tf.Tensor
 }
 
+/**
+ * Random arrays, drawn on the host: the numbers are those of every other backend. The last one of each owner is kept, because
+ * the programs that lead to a point, away from it and to the update draw the same.
+ */
+class Draws {
+  private readonly last = new Map<number, { readonly text: string; readonly values: tf.Tensor }>()
+
+  /** An array for the caller to dispose, or its scope. */
+  get(kind: Distribution, stream: RandomStream, dimensions: Dimensions): tf.Tensor {
+    const text = JSON.stringify([kind, stream, dimensions])
+    const known = this.last.get(stream.tensor)
+    if (known?.text === text) return tf.clone(known.values)
+    known?.values.dispose()
+    const numbers = new Float32Array(sizeOf(dimensions))
+    for (let index = 0; index < numbers.length; index++) numbers[index] = randomNumber(kind, stream, index)
+    const values = tf.keep(tf.tensor(numbers, [...dimensions]))
+    this.last.set(stream.tensor, { text, values })
+    return tf.clone(values)
+  }
+
+  dispose(): void {
+    for (const { values } of this.last.values()) values.dispose()
+    this.last.clear()
+  }
+}
+
 const hostEvaluators = new WeakMap<Node, HostEvaluator>()
 const strides = new WeakMap<Node, Float32Array>()
 
@@ -262,12 +291,14 @@ class Replay {
   private readonly leaves: Leaves
   /** The replays of all variables of this step, for reductions over all of them. */
   private readonly all: readonly Replay[]
+  private readonly draws: Draws
   private readonly fuse: Fuser | undefined
 
-  constructor(work: Work, leaves: Leaves, all: readonly Replay[], fuse: Fuser | undefined) {
+  constructor(work: Work, leaves: Leaves, all: readonly Replay[], draws: Draws, fuse: Fuser | undefined) {
     this.work = work
     this.leaves = leaves
     this.all = all
+    this.draws = draws
     this.fuse = fuse
   }
 
@@ -324,13 +355,10 @@ class Replay {
     }
   }
 
-  /** Drawn on the host: the numbers are those of every other backend. */
   private random({ inputs, dimensions, attributes }: Node): tf.Tensor {
     const [seed, step, tensor] = inputs.map(this.value) as [number, number, number]
-    const stream = { seed, step, tensor, draw: attributes.draw! }
     const kind = attributes.kind as Distribution
-    const values = Float32Array.from({ length: sizeOf(dimensions) }, (_, index) => randomNumber(kind, stream, index))
-    return tf.tensor(values, [...dimensions])
+    return this.draws.get(kind, { seed, step, tensor, draw: attributes.draw! }, dimensions)
   }
 
   private host(node: Node): number {
