@@ -237,14 +237,32 @@ export function traceModel(optimizer: Optimizer, shapes: Shapes, telemetry: bool
     }
   }
   resolver.checkGroups([...Object.keys(shapes), ...Object.keys(later)])
-  const settings = { hyper: resolver.hyper, facts, telemetry, deviceSlots: new Set<string>() }
+  const settings: TraceSettings = {
+    hyper: resolver.hyper,
+    facts,
+    telemetry,
+    deviceSlots: new Set(),
+    gradientReaders: new Map(),
+  }
   const trace = () =>
     parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceNamed(chain, shape, settings) }))
   // Whether a scalar state is a host or a device number shows only after tracing: repeat until nothing moves.
   for (;;) {
     const known = settings.deviceSlots.size
     const traced = trace()
-    if (settings.deviceSlots.size === known) return { optimizer, hyper: resolver.hyper, facts, parameters: traced }
+    if (settings.deviceSlots.size > known) continue
+    checkGradientReaders(settings)
+    return { optimizer, hyper: resolver.hyper, facts, parameters: traced }
+  }
+}
+
+/** @throws Error when a wrapper changes the gradient for nothing. */
+function checkGradientReaders({ gradientReaders }: TraceSettings): void {
+  for (const [{ definition }, { reader, reads }] of gradientReaders) {
+    if (reads) continue
+    const { title, name } = reader.definition
+    const instead = reader.kind === 'base' ? 'leave it out' : `put it inside: ${name}(${definition.name}(...))`
+    throw new Error(`${definition.title} changes the gradient, which ${title} does not read; ${instead}`)
   }
 }
 
@@ -871,8 +889,7 @@ export class CompiledOptimizer {
 
   private declaredInputs(): Record<string, Input> {
     const result: Record<string, Input> = {}
-    const paths = [...this.model.hyper.groups.values()].flat()
-    for (const path of paths) Object.assign(result, inputsOf(this.model.hyper.owner(path)))
+    for (const owner of this.owners) Object.assign(result, inputsOf(owner))
     const wants = this.trained.flatMap(({ traced }) => traced!.evaluations.flatMap((evaluation) => evaluation.wants))
     return wants.includes('loss') ? { loss: lossInput, ...result } : result
   }
@@ -883,7 +900,7 @@ export class CompiledOptimizer {
       if (this.given.has(name)) continue
       const input = this.needs[name]
       throw new Error(
-        `step ${this.steps + 1}: this optimizer needs ${input?.description ?? lossInput.description}: pass ` +
+        `step ${this.steps + 1}: ${this.titleOf(name)} needs ${input?.description ?? lossInput.description}: pass ` +
           `step({ inputs: { ${input ? name : 'loss'}: ... } }), or use minimize(evaluate)`,
       )
     }
@@ -895,9 +912,18 @@ export class CompiledOptimizer {
     return [...new Set(wrong.map(([name]) => (name.startsWith('loss') ? 'loss' : name)))]
   }
 
+  private get owners() {
+    return [...this.model.hyper.groups.values()].flat().map((path) => this.model.hyper.owner(path))
+  }
+
   private evaluatingTitle(): string {
-    const owners = [...this.model.hyper.groups.values()].flat().map((path) => this.model.hyper.owner(path))
-    return owners.find(({ definition, options }) => definition.evaluations?.(options).length)!.definition.title
+    return this.owners.find(({ definition, options }) => definition.evaluations?.(options).length)!.definition.title
+  }
+
+  /** What declares an input, or else wants the losses of its evaluations. */
+  private titleOf(input: string): string {
+    const owner = this.owners.find((candidate) => Object.hasOwn(inputsOf(candidate), input))
+    return owner?.definition.title ?? this.evaluatingTitle()
   }
 
   /** The evaluation of a tensor's own that is the `evaluation`-th of the step: those of fewer are the last ones. */

@@ -40,6 +40,8 @@ export interface TraceSettings {
   readonly telemetry: boolean
   /** Keys of scalar slots known to depend on reductions; grows until it is complete. */
   readonly deviceSlots: Set<string>
+  /** The wrappers that change the gradient: what they pass it on to, and whether that reads it. */
+  readonly gradientReaders: Map<WrappedOptimizer, { reader: BaseOptimizer | WrappedOptimizer; reads: boolean }>
 }
 
 /** An evaluation of the model within a step: how to get to its point, and what is wanted there. */
@@ -370,6 +372,7 @@ class Trace {
       this.p = moved
     }
     const later = chain.slice(1)
+    if (definition.gradient || definition.decay === 'coupled') inner = this.watched(inner, wrapper.optimizer, later)
     const { earlier } = element
     const chosen = earlier ? this.branch(element, 'after', context.hyper.steps!, () => later, earlier) : later
     const found = this.direction(chosen, inner)
@@ -410,6 +413,21 @@ class Trace {
     }
     this.clock = clock
     return found
+  }
+
+  /** The gradient that a wrapper passes on, which notes when something is computed with it. */
+  private watched(gradient: Value, wrapper: WrappedOptimizer, later: readonly ChainElement[]): Value {
+    const { gradientReaders } = this.settings
+    const { optimizer } = later.find(
+      (element) => element.optimizer.kind === 'base' || element.optimizer.definition.gradient,
+    )!
+    const use = gradientReaders.get(wrapper) ?? { reader: optimizer, reads: false }
+    gradientReaders.set(wrapper, use)
+    const read = () => {
+      use.reads = true
+      return gradient.node
+    }
+    return Object.create(gradient, { node: { get: read } }) as Value
   }
 
   private rule(element: ChainElement & { optimizer: BaseOptimizer }, gradient: Value): Direction {

@@ -96,19 +96,8 @@ const huge = 1e30
 
 describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('around %s', (_, factory) => {
   const free = !refuses(factory, 'lookahead')
+  const reads = !refuses(factory, 'clipByValue')
   const decays = 'weightDecay' in factory.definition.hyper
-
-  it.each([1, 2, 5])('accumulating %i equal gradients is one step', async (period) => {
-    await fc.assert(
-      fc.asyncProperty(seeds, stepCounts, async (seed, steps) => {
-        const many = await run(accumulateGradients(factory(), { period }), { seed, steps }, period)
-        // Sums of equal gradients divide exactly by powers of two only, and the way to a point and back rounds.
-        expectSame(many, await run(factory(), { seed, steps }), period === 5 || many.moves ? 1e-11 : 0)
-        expect(many.steps).toBe(period * steps)
-      }),
-      someRuns,
-    )
-  })
 
   if (free) {
     law(
@@ -119,28 +108,42 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     law('a lookahead that never comes is nothing', () => lookahead(factory(), { period: 1000 }), factory)
     law('averaging parameters does not change training', () => parameterAverage(factory()), factory)
   }
-  law('clipping elements at a huge value is nothing', () => clipByValue(factory(), { maximum: huge }), factory)
-  law('clipping at a huge norm is nothing', () => clipByNorm(factory(), { maximumNorm: huge }), factory)
-  law('clipping at a huge global norm is nothing', () => clipByGlobalNorm(factory(), { maximumNorm: huge }), factory)
-  law('accumulating one gradient is nothing', () => accumulateGradients(factory(), { period: 1 }), factory)
   law('groups that all hold the same are nothing', () => groups(factory(), [{ match: '*', hyper: {} }]), factory)
-  law(
-    'clipping twice is clipping by the smaller',
-    () => clipByNorm(clipByNorm(factory(), { maximumNorm: 0.5 }), { maximumNorm: 0.75 }),
-    () => clipByNorm(factory(), { maximumNorm: 0.5 }),
-    1e-9,
-  )
-  law(
-    'clipping globally twice is clipping by the smaller',
-    () => clipByGlobalNorm(clipByGlobalNorm(factory(), { maximumNorm: 0.75 }), { maximumNorm: 0.5 }),
-    () => clipByGlobalNorm(factory(), { maximumNorm: 0.5 }),
-    1e-9,
-  )
-  law(
-    'clipping elements twice is clipping by the smaller',
-    () => clipByValue(clipByValue(factory(), { maximum: 0.25 }), { maximum: 0.5 }),
-    () => clipByValue(factory(), { maximum: 0.25 }),
-  )
+  if (reads) {
+    it.each([1, 2, 5])('accumulating %i equal gradients is one step', async (period) => {
+      await fc.assert(
+        fc.asyncProperty(seeds, stepCounts, async (seed, steps) => {
+          const many = await run(accumulateGradients(factory(), { period }), { seed, steps }, period)
+          // Sums of equal gradients divide exactly by powers of two only, and the way to a point and back rounds.
+          expectSame(many, await run(factory(), { seed, steps }), period === 5 || many.moves ? 1e-11 : 0)
+          expect(many.steps).toBe(period * steps)
+        }),
+        someRuns,
+      )
+    })
+
+    law('clipping elements at a huge value is nothing', () => clipByValue(factory(), { maximum: huge }), factory)
+    law('clipping at a huge norm is nothing', () => clipByNorm(factory(), { maximumNorm: huge }), factory)
+    law('clipping at a huge global norm is nothing', () => clipByGlobalNorm(factory(), { maximumNorm: huge }), factory)
+    law('accumulating one gradient is nothing', () => accumulateGradients(factory(), { period: 1 }), factory)
+    law(
+      'clipping twice is clipping by the smaller',
+      () => clipByNorm(clipByNorm(factory(), { maximumNorm: 0.5 }), { maximumNorm: 0.75 }),
+      () => clipByNorm(factory(), { maximumNorm: 0.5 }),
+      1e-9,
+    )
+    law(
+      'clipping globally twice is clipping by the smaller',
+      () => clipByGlobalNorm(clipByGlobalNorm(factory(), { maximumNorm: 0.75 }), { maximumNorm: 0.5 }),
+      () => clipByGlobalNorm(factory(), { maximumNorm: 0.5 }),
+      1e-9,
+    )
+    law(
+      'clipping elements twice is clipping by the smaller',
+      () => clipByValue(clipByValue(factory(), { maximum: 0.25 }), { maximum: 0.5 }),
+      () => clipByValue(factory(), { maximum: 0.25 }),
+    )
+  }
 
   it.runIf(decays)('weight decay of zero is the same in every style', async () => {
     const plain = await run(make(factory, { weightDecay: 0 }), { seed: 8, steps: 6 })
@@ -148,12 +151,11 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
       if (!free && decay !== 'coupled') continue
       expectSame(await run(make(factory, { weightDecay: 0, decay }), { seed: 8, steps: 6 }), plain)
     }
-    expectSame(
-      await run(coupledWeightDecay(make(factory, { weightDecay: 0 }), { weightDecay: 0 }), { seed: 8, steps: 6 }),
-      plain,
-    )
-    if (!free) return
-    for (const wrap of [decoupledWeightDecay, proximalWeightDecay]) {
+    const wrapped = [
+      ...(reads ? [coupledWeightDecay] : []),
+      ...(free ? [decoupledWeightDecay, proximalWeightDecay] : []),
+    ]
+    for (const wrap of wrapped) {
       expectSame(await run(wrap(make(factory, { weightDecay: 0 }), { weightDecay: 0 }), { seed: 8, steps: 6 }), plain)
     }
   })

@@ -101,10 +101,25 @@ export const wrappers: Readonly<Record<string, (inner: Optimizer) => Optimizer>>
     cautious(centralizeGradients(clipByNorm(inner, { maximumNorm: 0.5 }))),
 }
 
-/** True for wrappers that change the new parameter or the decay around rules that move several sequences. */
-export function refuses(factory: OptimizerFactory, wrapper: string): boolean {
+const refusals = {
+  /** Wrappers that change the new parameter or the decay around rules that move several sequences. */
+  parameter: /moves several sequences|applies weight decay itself/,
+  /** Wrappers that change the gradient around rules that do not read it. */
+  gradient: /does not read/,
+}
+
+/** True for wrappers that cannot stand around an optimizer, for one reason or for any. */
+export function refuses(factory: OptimizerFactory, wrapper: string, why?: keyof typeof refusals): boolean {
   const wrap = wrappers[wrapper] ?? ((inner: Optimizer) => inner)
-  return throws(() => trace(wrap(factory())), /moves several sequences|applies weight decay itself/)
+  try {
+    trace(wrap(factory()))
+    return false
+  } catch (error) {
+    const { message } = error as Error
+    const reasons = Object.entries(refusals).flatMap(([name, says]) => (says.test(message) ? [name] : []))
+    if (reasons.length === 0) throw error
+    return why === undefined || reasons.includes(why)
+  }
 }
 
 /** Says what does not fit, without planning or compiling. */
