@@ -214,8 +214,18 @@ export interface TracedModel {
   readonly parameters: readonly { readonly shape: ParameterShape; readonly traced: TracedParameter | undefined }[]
 }
 
-/** @internal traces every parameter of a model; groups may also match parameters that come `later` */
-export function traceModel(optimizer: Optimizer, shapes: Shapes, telemetry: boolean, later: Shapes = {}): TracedModel {
+/**
+ * @internal traces every parameter of a model
+ * @param settings.later parameters that groups may match as well.
+ * @param settings.streams other names for random numbers to follow, by parameter.
+ */
+export function traceModel(
+  optimizer: Optimizer,
+  shapes: Shapes,
+  telemetry: boolean,
+  settings: { readonly later?: Shapes; readonly streams?: ReadonlyMap<string, string> } = {},
+): TracedModel {
+  const { later = {}, streams = new Map<string, string>() } = settings
   const resolver = new Resolver()
   const facts = new HyperFacts()
   const resolve = ([name, shape]: [string, readonly number[]]) => {
@@ -237,21 +247,22 @@ export function traceModel(optimizer: Optimizer, shapes: Shapes, telemetry: bool
     }
   }
   resolver.checkGroups([...Object.keys(shapes), ...Object.keys(later)])
-  const settings: TraceSettings = {
+  const tracing: TraceSettings = {
     hyper: resolver.hyper,
     facts,
     telemetry,
     deviceSlots: new Set(),
     gradientReaders: new Map(),
+    streams,
   }
   const trace = () =>
-    parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceNamed(chain, shape, settings) }))
+    parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceNamed(chain, shape, tracing) }))
   // Whether a scalar state is a host or a device number shows only after tracing: repeat until nothing moves.
   for (;;) {
-    const known = settings.deviceSlots.size
+    const known = tracing.deviceSlots.size
     const traced = trace()
-    if (settings.deviceSlots.size > known) continue
-    checkGradientReaders(settings)
+    if (tracing.deviceSlots.size > known) continue
+    checkGradientReaders(tracing)
     return { optimizer, hyper: resolver.hyper, facts, parameters: traced }
   }
 }

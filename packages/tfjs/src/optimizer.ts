@@ -110,6 +110,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   private compiled: Compiled | undefined
   /** Variables in the order in which they first had a gradient. */
   private readonly variables = new Map<string, tf.Variable>()
+  /** The names that the random numbers of renamed variables follow. */
+  private streams: ReadonlyMap<string, string> = new Map()
   private readonly slots = new SlotStore()
   private pending: SavedState | undefined
   private last: StepResult | undefined
@@ -409,9 +411,16 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   override async setWeights(weights: NamedTensor[]): Promise<void> {
     const saved = await fromWeights(weights)
     if (this.compiled) {
-      const shapes = new Map([...this.variables].map(([name, { shape }]) => [name, shape]))
-      const { taken, left } = match(saved, [...shapes.keys()], shapes)
+      const { taken, left } = match(saved, [...this.variables.keys()], this.variables)
       checkState(saved, taken, this.compiled)
+      const streams = withStreams(this.streams, taken)
+      if (JSON.stringify([...streams]) !== JSON.stringify([...this.streams])) {
+        // Random numbers that follow other names are other programs.
+        const renamed = this.compile(this.variables, streams)
+        this.carryOver(this.compiled, renamed)
+        this.compiled = renamed
+        this.streams = streams
+      }
       this.compiled.steps.restore(checkpointFrom(saved, taken))
       this.pending = { ...saved, variables: left }
     } else this.pending = saved
@@ -444,7 +453,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
       return this.pending ?? { optimizer: '', steps: 0, counts: [['', 0]], shared: {}, skipped: 0, variables: [] }
     }
     await this.compiled.instance.fetch()
-    const saved = savedFrom(this.compiled.steps.checkpoint(), this.compiled.model)
+    const saved = savedFrom(this.compiled.steps.checkpoint(), this.compiled.model, this.streams)
     return withVariables(saved, this.pending?.variables ?? [])
   }
 
@@ -472,25 +481,28 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const fresh = [...present.keys()].filter((name) => !this.variables.has(name))
     const all = new Map([...this.variables, ...present])
     if (!before || fresh.length > 0 || before.backend !== tf.getBackend()) {
-      const compiled = this.compile(all)
+      const matched = this.pending && match(this.pending, fresh, all)
+      const streams = withStreams(this.streams, matched?.taken)
+      const compiled = this.compile(all, streams)
       try {
-        this.carryOver(before, compiled, fresh)
+        this.carryOver(before, compiled, matched)
       } catch (error) {
         compiled.instance.dispose()
         throw error
       }
       this.compiled = compiled
+      this.streams = streams
     }
     for (const [name, variable] of all) this.variables.set(name, variable)
     return this.compiled!
   }
 
-  private compile(variables: ReadonlyMap<string, tf.Variable>): Compiled {
+  private compile(variables: ReadonlyMap<string, tf.Variable>, streams: ReadonlyMap<string, string>): Compiled {
     const { telemetry = false, fused = true, nonFinite } = this.options
     const shapes = Object.fromEntries([...variables].map(([name, { shape }]) => [name, shape]))
     const all = Object.entries(tf.engine().registeredVariables)
     const later = Object.fromEntries(all.flatMap(([name, { shape }]) => (variables.has(name) ? [] : [[name, shape]])))
-    const model = traceModel(this.current, shapes, telemetry, later)
+    const model = traceModel(this.current, shapes, telemetry, { later, streams })
     const tensors = model.parameters.map(
       ({ shape, traced }): BackendTensor => ({
         name: shape.name,
@@ -511,12 +523,11 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   }
 
   /** Gives what was just compiled the state so far, and loaded state to the variables that are new. */
-  private carryOver(before: Compiled | undefined, compiled: Compiled, fresh: readonly string[]): void {
-    const { steps, model, instance } = compiled
+  private carryOver(before: Compiled | undefined, compiled: Compiled, matched?: Matched): void {
+    const { steps, instance } = compiled
     const { pending } = this
-    if (pending) {
-      const shapes = new Map(model.parameters.map(({ shape }) => [shape.name, shape.shape]))
-      const { taken, left } = match(pending, fresh, shapes)
+    if (pending && matched) {
+      const { taken, left } = matched
       checkState(pending, taken, compiled)
       const loaded = checkpointFrom(pending, taken)
       // The counts and numbers that all variables share were loaded with the first of them.
@@ -538,8 +549,27 @@ const isKernel = ({ execution }: VariableInstance): boolean => execution === 'wa
 const withoutShared = (numbers: ReadonlyMap<string, number>): Map<string, number> =>
   new Map([...numbers].filter(([key]) => !key.startsWith('shared/')))
 
+interface Matched {
+  /** The saved variable that each name takes over. */
+  readonly taken: ReadonlyMap<string, SavedVariable>
+  readonly left: readonly SavedVariable[]
+}
+
+/** The random numbers of variables that take over a state go on as they began. */
+function withStreams(
+  streams: ReadonlyMap<string, string>,
+  taken: ReadonlyMap<string, SavedVariable> = new Map(),
+): ReadonlyMap<string, string> {
+  const began = [...taken].map(([name, saved]) => [name, saved.stream ?? saved.name] as const)
+  return new Map([...streams, ...began].filter(([name, stream]) => name !== stream))
+}
+
 /** Which of the saved variables each name takes over: the one of that name, else the next in order. */
-function match(saved: SavedState, names: readonly string[], shapes: ReadonlyMap<string, readonly number[]>) {
+function match(
+  saved: SavedState,
+  names: readonly string[],
+  variables: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+): Matched {
   const byName = new Map(saved.variables.map((variable) => [variable.name, variable]))
   const left = [...saved.variables]
   const taken = new Map<string, SavedVariable>()
@@ -547,7 +577,7 @@ function match(saved: SavedState, names: readonly string[], shapes: ReadonlyMap<
   for (const name of names) {
     const found = renamed ? left[0] : byName.get(name)
     if (!found) continue
-    const shape = shapes.get(name)!
+    const { shape } = variables.get(name)!
     if (String(found.shape) !== String(shape)) {
       throw new Error(
         `setWeights: the state of '${found.name}' is for shape [${found.shape}] and does not fit '${name}' of shape [${shape}]`,

@@ -4,6 +4,8 @@ import type { Checkpoint, FloatArray, TracedModel } from 'fallline/internal'
 /** The state of one variable, as it is saved. */
 export interface SavedVariable {
   readonly name: string
+  /** The name that its random numbers follow, where it was renamed since its first step. */
+  readonly stream?: string
   readonly shape: readonly number[]
   readonly counts: readonly (readonly [clock: string, count: number])[]
   /** State of one number, by slot. */
@@ -31,7 +33,11 @@ const headerName = 'fallline'
 const encodeNumber = (value: number): number | string => (Number.isFinite(value) ? value : String(value))
 
 /** What a checkpoint of Fallline holds besides the parameters, variable by variable. */
-export function savedFrom(checkpoint: Checkpoint, model: TracedModel): SavedState {
+export function savedFrom(
+  checkpoint: Checkpoint,
+  model: TracedModel,
+  streams: ReadonlyMap<string, string>,
+): SavedState {
   const { numbers, arrays, counts } = checkpoint
   const shared: Record<string, number | string> = {}
   const variables = model.parameters.map(({ shape: { name, shape }, traced }) => {
@@ -44,7 +50,9 @@ export function savedFrom(checkpoint: Checkpoint, model: TracedModel): SavedStat
       if (number !== undefined) (slot.shared ? shared : own)[slot.key] = encodeNumber(number)
       if (array) ownArrays.set(slot.key, { shape: array.shape, data: array.data.slice() })
     }
-    return { name, shape, counts: [...counts.get(`parameters/${name}`)!], numbers: own, arrays: ownArrays }
+    const stream = streams.get(name)
+    const state = { shape, counts: [...counts.get(`parameters/${name}`)!], numbers: own, arrays: ownArrays }
+    return stream === undefined ? { name, ...state } : { name, stream, ...state }
   })
   const own = counts.get('')!
   return {
@@ -121,13 +129,13 @@ export async function fromWeights(weights: readonly NamedTensor[]): Promise<Save
   }
   let next = 0
   const variables: SavedVariable[] = []
-  for (const { name, shape, counts, numbers, slots } of parsed.variables) {
+  for (const { slots, ...variable } of parsed.variables) {
     const own = new Map<string, { shape: readonly number[]; data: FloatArray }>()
     for (const key of slots) {
       const { tensor } = arrays[next++]!
       own.set(key, { shape: tensor.shape, data: (await tensor.data<'float32'>()).slice() })
     }
-    variables.push({ name, shape, counts, numbers, arrays: own })
+    variables.push({ ...variable, arrays: own })
   }
   const { optimizer, steps, counts, shared, skipped } = parsed
   return { optimizer, steps, counts, shared, skipped, variables }

@@ -113,6 +113,7 @@ describe.each(backends)('a Layers model on the backend %s', (backend) => {
     'schedule-free': () => scheduleFreeAdamW({ learningRate: 0.05 }),
     'options of wrappers': () =>
       sharpnessAware(grokfast(adan({ learningRate: 0.02 }), { average: 'moving', window: 3 }), { adaptive: true }),
+    'random numbers': () => mezo({ learningRate: 0.03 }),
     'a switch': () => toTensorFlow(switchAfter(adamW({ learningRate: 0.02 }).rule, adan().rule, { steps: 11 })),
   }
   it.each(Object.entries(rules))('continues exactly when it is saved and loaded with %s', async (_, make) => {

@@ -377,6 +377,26 @@ describe.each(backends)('an optimizer that looks around on the backend %s', (bac
     }
   })
 
+  it('goes on with the same random numbers under other names, loaded before or after a step', async () => {
+    const loss = (x: tf.Variable) => () => tf.sum(tf.square(x)) as tf.Scalar
+    for (const fused of [true, false]) {
+      for (const stepsBefore of [0, 2]) {
+        const [one, two] = [0, 1].map(() => mezo({ learningRate: 0.02 }, { fused }))
+        const [x, y] = [...makeVariables({ x: [30], y: [30] }).values()] as [tf.Variable, tf.Variable]
+        for (let step = 0; step < 3; step++) one!.minimize(loss(x), false, [x])
+        for (let step = 0; step < stepsBefore; step++) two!.minimize(loss(y), false, [y])
+        y.assign(x)
+        await two!.setWeights(await one!.getWeights())
+        for (let step = 0; step < 3; step++) {
+          one!.minimize(loss(x), false, [x])
+          two!.minimize(loss(y), false, [y])
+        }
+        expect(values(x)).toEqual(values(y))
+        expect(two!.iterations).toBe(6)
+      }
+    }
+  })
+
   it('refuses single gradients and inputs that it does not take', () => {
     const x = tf.variable(tf.ones([2]))
     const optimizer = sharpnessAware(adamW())

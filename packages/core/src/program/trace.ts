@@ -42,6 +42,8 @@ export interface TraceSettings {
   readonly deviceSlots: Set<string>
   /** The wrappers that change the gradient: what they pass it on to, and whether that reads it. */
   readonly gradientReaders: Map<WrappedOptimizer, { reader: BaseOptimizer | WrappedOptimizer; reads: boolean }>
+  /** The names that random numbers follow, of parameters where it is not their own. */
+  readonly streams: ReadonlyMap<string, string>
 }
 
 /** An evaluation of the model within a step: how to get to its point, and what is wanted there. */
@@ -582,7 +584,8 @@ class Trace {
       // From here inwards: neither groups nor wrappers around change the numbers.
       const all = elementsOf(this.chain)
       const names = all.slice(all.indexOf(element)).map(({ optimizer }) => optimizer.definition.name)
-      const owner = settings.shared ? names : [this.shape.name, ...names]
+      const { name } = this.shape
+      const owner = settings.shared ? names : [this.settings.streams.get(name) ?? name, ...names]
       const tensor = this.graph.constant(hashName(owner.join('/')))
       const dimensions = settings.dimensions ?? matrixDimensions(this.shape.shape)
       return this.value(this.graph.random(kind, settings.draw ?? 0, [settings.seed.node, step, tensor], dimensions))
