@@ -55,7 +55,7 @@ function variantsHere(factory: OptimizerFactory): (readonly [string, Readonly<Re
   return variantsOf(factory)
     .filter(({ settings }) => {
       const names = Object.keys(settings)
-      if (names.length === 0 || moves(factory, settings)) return false
+      if (names.length === 0 || moves(factory, settings) || draws(factory, settings)) return false
       return factory === adamW || !names.some((name) => common.includes(name))
     })
     .map(({ title, settings }) => [title, settings] as const)
@@ -68,9 +68,14 @@ function moves(factory: OptimizerFactory, settings: Readonly<Record<string, unkn
 }
 
 /** True for those that draw random numbers. */
-function draws(factory: OptimizerFactory): boolean {
-  const { traced } = traceModel(make(factory), { w: [3, 2] }, false).parameters[0]!
-  const visit = (node: Node): boolean => node.operation === 'random' || node.inputs.some(visit)
+function draws(factory: OptimizerFactory, settings: Readonly<Record<string, unknown>> = {}): boolean {
+  const { traced } = traceModel(make(factory, settings), { w: [3, 2] }, false).parameters[0]!
+  const seen = new Set<Node>()
+  const visit = (node: Node): boolean => {
+    if (seen.has(node)) return false
+    seen.add(node)
+    return node.operation === 'random' || node.inputs.some(visit)
+  }
   return programsOf(traced!.variants).some(({ outputs }) => outputs.some(({ node }) => visit(node)))
 }
 

@@ -16,6 +16,7 @@ import {
   rmsProp,
   rprop,
   sgd,
+  signum,
   sm3,
   yogi,
 } from 'fallline'
@@ -297,9 +298,14 @@ export const classics: Readonly<Record<string, Mapping>> = {
   },
 
   signsgd: {
-    optimizer: () => {
-      throw new Skip('the version that made the file takes the sign of the gradient, whatever momentum and decay are')
+    // The version that made the files takes the sign of the gradient, whatever momentum and decay are.
+    optimizer(fields) {
+      fields.number('momentum')
+      fields.expect('maximize', false, 'the problem is to be minimized')
+      decayOf(fields, true)
+      return signum({ ...rate(fields), momentum: 0 })
     },
+    signs: true,
   },
 
   adamc: {

@@ -14,6 +14,8 @@ import { ema } from '../language/value.ts'
  * Defaults: β 0.9 as in the paper; η 1e-4, the paper's for ImageNet (MXNet, where the authors' code is, has 0.01); λ 0, which is
  * MXNet's `wd_lh`; its `wd` is `decay: 'coupled'`. State: `m`, shaped like the parameter; none when the momentum is 0.
  *
+ * pytorch_optimizer 3.10 takes the sign of the gradient, whatever momentum and decay are.
+ *
  * Bernstein, Wang, Azizzadenesheli, Anandkumar 2018, signSGD: Compressed Optimisation for Non-Convex Problems,
  * arXiv 1802.04434.
  */

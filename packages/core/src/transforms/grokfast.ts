@@ -20,6 +20,8 @@ import { ema, where } from '../language/value.ts'
  * `after` steps are over. State: `gradients`, `window` times as large as the parameter, all of which a step reads and writes;
  * `alpha` has no effect. The official `filter_type` `sum` is `window` times λ; its form without warm-up is left out.
  *
+ * pytorch_optimizer's GrokFastAdamW with coupled decay averages the decayed gradient, but starts at the bare one.
+ *
  * Lee, Kang, Kim, Lee 2024, Grokfast: Accelerated Grokking by Amplifying Slow Gradients, arXiv 2405.20233.
  */
 export const grokfast = defineTransform({
