@@ -17,7 +17,7 @@ import {
   sharedScalar,
   where,
 } from 'fallline'
-import { type BaseOptimizer, inputsOf, type Node, pointsOf, programsOf, traceModel } from 'fallline/internal'
+import { type BaseOptimizer, inputsOf, nodesOf, pointsOf, programsOf, traceModel } from 'fallline/internal'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { make, refuses, variantsOf, wrappers } from '../../core/test/support/variants.ts'
 import { jaxTrajectory, numbersFor, referenceTrajectory, worstError } from './support/training.ts'
@@ -70,13 +70,8 @@ function moves(factory: OptimizerFactory, settings: Readonly<Record<string, unkn
 /** True for those that draw random numbers. */
 function draws(factory: OptimizerFactory, settings: Readonly<Record<string, unknown>> = {}): boolean {
   const { traced } = traceModel(make(factory, settings), { w: [3, 2] }, false).parameters[0]!
-  const seen = new Set<Node>()
-  const visit = (node: Node): boolean => {
-    if (seen.has(node)) return false
-    seen.add(node)
-    return node.operation === 'random' || node.inputs.some(visit)
-  }
-  return programsOf(traced!.variants).some(({ outputs }) => outputs.some(({ node }) => visit(node)))
+  const nodes = programsOf(traced!.variants).flatMap(({ outputs }) => [...nodesOf(outputs)])
+  return nodes.some(({ operation }) => operation === 'random')
 }
 
 /** Those that need more than gradients in a step. */
