@@ -384,7 +384,7 @@ export const adaptiveAndLayerwise: Readonly<Record<string, Mapping>> = {
 
 /** The EmoNavi family in pytorch_optimizer, which has the loss change nothing but the shadow parameters. */
 function emo(fields: Fields) {
-  fields.expect('use_shadow', false, 'there are no shadow parameters here')
+  fields.expect('use_shadow', false, 'the shadow parameters here are those of version 3.1 of the official code')
   fields.number('shadow_weight')
   return {
     ...rate(fields),

@@ -1,11 +1,11 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
-import { type ParameterShape, shaped, sharedScalar, zeros } from '../language/slots.ts'
-import { ema } from '../language/value.ts'
+import { copyOfParameter, type ParameterShape, shaped, sharedScalar, zeros } from '../language/slots.ts'
+import { ema, type Value } from '../language/value.ts'
 import type { Dimensions } from '../program/graph.ts'
 import { largestFinite } from './shared/ema-of-square.ts'
-import { lossResponse } from './shared/loss-response.ts'
+import { lossResponse, withShadow } from './shared/loss-response.ts'
 
 /** Index of the first dimension by all others. */
 function unfolded({ shape, size }: ParameterShape): Dimensions {
@@ -33,8 +33,7 @@ function unfolded({ shape, size }: ParameterShape): Dimensions {
  * effect. Meant for losses above 0. State: `r` and `k`, one number per row and column of the matrix, or `v`, shaped like the
  * parameter; `short`, `long` and `updates`, numbers shared by all tensors.
  *
- * This is version 3.1 of the official code without shadow parameters and the flag that suggests to stop, see `emoNavi`. With
- * `signs` it is the later one of pytorch_optimizer, which keeps only the signs of u and divides m instead of g for vectors:
+ * This is version 3.1 of the official code without the flag that suggests to stop; `shadow` is that of `emoNavi`. With `signs` it is the later one of pytorch_optimizer, which keeps only the signs of u and divides m instead of g for vectors:
  * u = sign(g) for matrices and sign(m) for scalars and vectors. The divisors then have no effect and are left out; the state
  * is `m` for scalars and vectors.
  *
@@ -58,7 +57,7 @@ export const emoFact = defineOptimizer({
     weightDecay: nonNegative(0.01),
     sensitivity: nonNegative(1),
   },
-  options: { signs: false },
+  options: { signs: false, shadow: false },
   inputs: { loss: lossInput },
   state: {
     r: shaped((shape) => [1, unfolded(shape)[1], 1], {
@@ -69,30 +68,37 @@ export const emoFact = defineOptimizer({
     }),
     v: zeros({ when: ({ shape, options }) => shape.rank < 2 && !options.signs }),
     m: zeros({ when: ({ shape, options }) => shape.rank < 2 && options.signs === true }),
+    shadow: copyOfParameter({ when: ({ options }) => options.shadow === true }),
     short: sharedScalar(0),
     long: sharedScalar(0),
     updates: sharedScalar(0),
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta1: oneOf(0.9, 0.95) },
-  rule({ g, state, hyper, inputs, options, shape }) {
+  rule(context) {
+    const { g, state, hyper, inputs, options, shape } = context
     const { beta1, beta2, epsilon } = hyper
-    const { factor, averages } = lossResponse(inputs.loss, state, hyper.sensitivity)
+    const { averages, ...response } = lossResponse(inputs.loss, state, hyper.sensitivity)
+    const after = (u: Value, own: Readonly<Record<string, Value>>) => {
+      const direction = u.times(response.factor)
+      if (!options.shadow) return { direction, state: { ...own, ...averages } }
+      const shadowed = withShadow(direction, response, context, state.shadow)
+      return { direction: shadowed.direction, state: { ...own, shadow: shadowed.shadow, ...averages } }
+    }
     if (options.signs) {
-      if (shape.rank > 1) return { direction: g.sign().times(factor), state: averages }
+      if (shape.rank > 1) return after(g.sign(), {})
       const m = ema(state.m, g, beta1)
-      return { direction: m.sign().times(factor), state: { m, ...averages } }
+      return after(m.sign(), { m })
     }
     if (shape.rank > 1) {
       const matrix = g.as(unfolded(shape))
       const size = (axis: 'columns' | 'rows') => matrix.square().mean(axis).plus(epsilon).minimum(largestFinite).sqrt()
       const r = ema(state.r, size('columns'), beta1)
       const k = ema(state.k, size('rows'), beta1)
-      const u = matrix.over(r.sqrt().times(k.sqrt()).plus(epsilon)).as(g)
-      return { direction: u.times(factor), state: { r, k, ...averages } }
+      return after(matrix.over(r.sqrt().times(k.sqrt()).plus(epsilon)).as(g), { r, k })
     }
     const share = beta2.negated().plus(1).sqrt()
     const v = state.v.times(beta1).plus(g.times(share).square()).minimum(largestFinite)
-    return { direction: g.over(v.sqrt().plus(epsilon)).times(factor), state: { v, ...averages } }
+    return after(g.over(v.sqrt().plus(epsilon)), { v })
   },
 })

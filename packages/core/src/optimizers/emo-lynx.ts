@@ -1,9 +1,9 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
-import { sharedScalar, zeros } from '../language/slots.ts'
+import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
-import { lossResponse } from './shared/loss-response.ts'
+import { lossResponse, withShadow } from './shared/loss-response.ts'
 
 /**
  * EmoLynx: Lion whose steps follow the course of the loss as in `emoNavi`. It needs the loss:
@@ -20,7 +20,7 @@ import { lossResponse } from './shared/loss-response.ts'
  * this is Lion. Earlier versions and pytorch_optimizer have β2 0.99. Meant for losses above 0. State: `m`, shaped like the
  * parameter; `short`, `long` and `updates`, numbers shared by all tensors.
  *
- * This is version 3.1 of the official code without shadow parameters and the flag that suggests to stop, see `emoNavi`.
+ * This is version 3.1 of the official code without the flag that suggests to stop; `shadow` is that of `emoNavi`.
  *
  * muooon 2025, EmoNavi, github.com/muooon/EmoNavi.
  */
@@ -41,13 +41,24 @@ export const emoLynx = defineOptimizer({
     weightDecay: nonNegative(0.01),
     sensitivity: nonNegative(1),
   },
+  options: { shadow: false },
   inputs: { loss: lossInput },
-  state: { m: zeros(), short: sharedScalar(0), long: sharedScalar(0), updates: sharedScalar(0) },
+  state: {
+    m: zeros(),
+    shadow: copyOfParameter({ when: ({ options }) => options.shadow === true }),
+    short: sharedScalar(0),
+    long: sharedScalar(0),
+    updates: sharedScalar(0),
+  },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-5, 1e-2), beta2: oneOf(0.99, 0.999) },
-  rule({ g, state, hyper, inputs }) {
-    const { factor, averages } = lossResponse(inputs.loss, state, hyper.sensitivity)
-    const direction = ema(state.m, g, hyper.beta1).sign().times(factor)
-    return { direction, state: { m: ema(state.m, g, hyper.beta2), ...averages } }
+  rule(context) {
+    const { g, state, hyper, inputs, options } = context
+    const { averages, ...response } = lossResponse(inputs.loss, state, hyper.sensitivity)
+    const direction = ema(state.m, g, hyper.beta1).sign().times(response.factor)
+    const m = ema(state.m, g, hyper.beta2)
+    if (!options.shadow) return { direction, state: { m, ...averages } }
+    const shadowed = withShadow(direction, response, context, state.shadow)
+    return { direction: shadowed.direction, state: { m, shadow: shadowed.shadow, ...averages } }
   },
 })

@@ -1,10 +1,10 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
-import { sharedScalar, zeros } from '../language/slots.ts'
+import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
-import { lossResponse } from './shared/loss-response.ts'
+import { lossResponse, withShadow } from './shared/loss-response.ts'
 
 /**
  * EmoNavi: Adam without bias correction whose steps follow the course of the loss. It needs the loss:
@@ -23,10 +23,13 @@ import { lossResponse } from './shared/loss-response.ts'
  * effect. Meant for losses above 0. State: `m` and `v`, shaped like the parameter; `short`, `long` and `updates`, numbers
  * shared by all tensors.
  *
- * This is version 3.1 of the official code without its shadow parameters, which are off there, and without the flag that
- * suggests to stop. Version 3.6 chooses between two averages by comparing numbers that differ by rounding only. The first
- * steps are about three times as long as those of Adam. In pytorch_optimizer
- * the loss has no effect without shadow parameters.
+ * With `shadow` the parameters have a slow copy φ, the state `shadow`, by which they are replaced in part before a step after
+ * a sudden change of the loss: θ ← 0.25 θ + c φ where |x| > 0.75; else φ follows, φ ← φ + 0.1 (θ - φ) where |x| > 0.25 and
+ * φ + 0.1 c (θ - φ) elsewhere. The official code has it too, off, and says to leave it so: θ shrinks, as c is below 0.25 then.
+ *
+ * This is version 3.1 of the official code without the flag that suggests to stop. Version 3.6 chooses between two averages
+ * by comparing numbers that differ by rounding only. The first steps are about three times as long as those of Adam. In
+ * pytorch_optimizer the loss has no effect without shadow parameters.
  *
  * muooon 2025, EmoNavi, github.com/muooon/EmoNavi.
  */
@@ -48,14 +51,26 @@ export const emoNavi = defineOptimizer({
     weightDecay: nonNegative(0.01),
     sensitivity: nonNegative(1),
   },
+  options: { shadow: false },
   inputs: { loss: lossInput },
-  state: { m: zeros(), v: zeros(), short: sharedScalar(0), long: sharedScalar(0), updates: sharedScalar(0) },
+  state: {
+    m: zeros(),
+    v: zeros(),
+    shadow: copyOfParameter({ when: ({ options }) => options.shadow === true }),
+    short: sharedScalar(0),
+    long: sharedScalar(0),
+    updates: sharedScalar(0),
+  },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta2: oneOf(0.99, 0.999) },
-  rule({ g, state, hyper, inputs }) {
-    const { factor, averages } = lossResponse(inputs.loss, state, hyper.sensitivity)
+  rule(context) {
+    const { g, state, hyper, inputs, options } = context
+    const { averages, ...response } = lossResponse(inputs.loss, state, hyper.sensitivity)
     const m = ema(state.m, g, hyper.beta1)
     const v = emaOfSquare(state.v, g, hyper.beta2)
-    return { direction: m.over(v.sqrt().plus(hyper.epsilon)).times(factor), state: { m, v, ...averages } }
+    const direction = m.over(v.sqrt().plus(hyper.epsilon)).times(response.factor)
+    if (!options.shadow) return { direction, state: { m, v, ...averages } }
+    const shadowed = withShadow(direction, response, context, state.shadow)
+    return { direction: shadowed.direction, state: { m, v, shadow: shadowed.shadow, ...averages } }
   },
 })

@@ -1,3 +1,4 @@
+import type { DecayStyle } from '../../language/definition.ts'
 import { type Value, where } from '../../language/value.ts'
 
 /**
@@ -25,5 +26,40 @@ export function lossResponse(
     size.negated().plus(1),
     where(size.isGreaterThan(0.125), x.plus(1), 1),
   )
-  return { factor, averages: { short, long, updates: state.updates.plus(1) } }
+  return { factor, size, averages: { short, long, updates: state.updates.plus(1) } }
+}
+
+/**
+ * The shadow parameters of the family, a slow copy φ that takes over where the loss changes suddenly. Returns the rest of a
+ * direction, with the step of the shadow before decay and step of the rule, and the new shadow.
+ *
+ * ```text
+ * |x| > 0.75:  θ ← 0.25 θ + c φ
+ * else         φ ← φ + 0.1 (θ - φ) where |x| > 0.25,   φ + 0.1 c (θ - φ) elsewhere
+ * ```
+ */
+export function withShadow(
+  direction: Value,
+  { factor, size }: { readonly factor: Value; readonly size: Value },
+  context: {
+    readonly p: Value
+    readonly hyper: { readonly learningRate: Value; readonly weightDecay: Value }
+    readonly decay: DecayStyle
+  },
+  shadow: Value,
+) {
+  const { p, hyper, decay } = context
+  const { learningRate, weightDecay } = hyper
+  const sudden = size.isGreaterThan(0.75)
+  const pull = where(sudden, p.times(0.75).minus(shadow.times(factor)), 0)
+  const decayed = { decoupled: weightDecay.times(learningRate), independent: weightDecay } as Partial<
+    Record<string, Value>
+  >
+  const kept = decayed[decay]?.negated().plus(1) ?? 1
+  const share = where(learningRate.isGreaterThan(0), learningRate.power(-1), 0)
+  const follows = where(sudden, 0, where(size.isGreaterThan(0.25), 0.1, factor.times(0.1)))
+  return {
+    direction: direction.plus(pull.times(share.times(kept))),
+    shadow: shadow.plus(p.minus(shadow).times(follows)),
+  }
 }
