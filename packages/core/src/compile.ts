@@ -971,7 +971,11 @@ export class CompiledOptimizer {
       return program ? [{ tensor, program }] : []
     })
     if (moves.length === 0) return false
-    if (!movedBefore) for (const tensor of tensors) this.startCopies(tensor, undefined)
+    for (const tensor of movedBefore ? [] : tensors) {
+      this.startCopies(tensor, undefined)
+      // What a switch begins in this step.
+      this.startCopies(tensor, this.choose(tensor, counts, new Map()).own)
+    }
     this.runPrograms(moves, counts)
     for (const { view, array } of this.attachedOut) copy(view, array)
     return true

@@ -3,6 +3,7 @@ import {
   clipByNorm,
   compile,
   cosine,
+  dog,
   lookahead,
   type Optimizer,
   parameterAverage,
@@ -33,6 +34,25 @@ async function run(optimizer: Optimizer, from: number, to: number, start?: Recor
 }
 
 describe('a switch between optimizers', () => {
+  it.each(Object.entries({ dog: dog(), lookahead: lookahead(sgd({ learningRate: 0.1 }), { period: 2 }) }))(
+    'takes its copies of the parameters where it begins, also inside of what moves them: %s',
+    async (_, second) => {
+      const rule = switchAfter(sgd({ learningRate: 0.1 }), second, { steps: 3 })
+      const [alone, inside] = await Promise.all(
+        [rule, sharpnessAware(rule, { rho: 1e-12 })].map((each) => compile(each, { x: [3] }, { backend: reference() })),
+      )
+      for (const compiled of [alone!, inside!]) {
+        compiled.parameters.x!.set([1, 2, 3])
+        for (let step = 0; step < 8; step++) {
+          await compiled.minimize(({ parameters, gradients }) => void gradients.x!.set(parameters.x!))
+        }
+      }
+      inside!.parameters.x!.forEach((value, index) => {
+        expect(value).toBeCloseTo(alone!.parameters.x![index]!, 9)
+      })
+    },
+  )
+
   const first = clipByNorm(adam({ learningRate: 0.1 }), { maximumNorm: 1 })
   const then = lookahead(sgd({ learningRate: cosine({ from: 0.5, to: 0, steps: 10 }), momentum: 0.9 }), { period: 2 })
 
