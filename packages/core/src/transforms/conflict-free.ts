@@ -53,7 +53,7 @@ export function withoutConflict(gradients: readonly Value[]): Value {
 }
 
 /** w with C w = 1 for a positive semidefinite C, by elimination; 0 for rows that depend on those before. */
-function solveForOnes(matrix: readonly (readonly Value[])[]): Value[] {
+export function solveForOnes(matrix: readonly (readonly Value[])[]): Value[] {
   const count = matrix.length
   const rows = matrix.map((row) => [...row])
   const right = matrix.map((row) => row[0]!.times(0).plus(1))
