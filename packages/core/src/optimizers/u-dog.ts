@@ -29,9 +29,8 @@ type Context = CommonContext<
  * back, shaped like the parameter; the numbers `distance` (r), `distances` (ω), `weights` (Ω) and `squares` (G), shared by all
  * tensors.
  *
- * G is the sum in UniXGrad's step size, started with ‖m‖² of the first step where UniXGrad has 1. The theory of U-DoG raises it
- * by factors of log t and the confidence level, which make the steps far smaller; they are left out here, and so is the
- * projection to a known domain.
+ * G is the sum in UniXGrad's step size, started with ‖m‖² of the first step where UniXGrad has 1. The paper's own G was not at
+ * hand; it is larger, by what its bound with high probability needs. The projection to a known domain is left out.
  *
  * Kreisler, Ivgi, Hinder, Carmon 2024, Accelerated Parameter-Free Stochastic Optimization, arXiv 2404.00666.
  */
