@@ -76,30 +76,45 @@ async function measureOne(factory: OptimizerFactory): Promise<LibraryResult> {
 /** Functions that are computed in pairs of float64. */
 const functions = ['power', 'exponential', 'logarithm', 'sigmoid', 'tanh', 'softplus', 'cosine']
 
+const leafOperations = ['parameter', 'gradient', 'input', 'slot']
+
 /** What a rule does that costs more than moving its bytes. */
 export function reasonFor(factory: OptimizerFactory): string {
-  const { traced } = traceModel(factory(), { weight: [side, side] }, false).parameters[0]!
-  const programs = [...programsOf(traced!.variants), ...pointsOf(traced!)]
-  const worst = programs.map(countOf).reduce((a, b) => (b.cost > a.cost ? b : a))
+  const worst = worstOf(factory)
   const { kind } = describe(factory, [side, side])
   const reasons: string[] = []
   if (kind === 'matrix') reasons.push('matrix products')
   else if (kind !== 'elementwise') reasons.push('sums in float64, several passes')
   if (worst.random > 0) reasons.push('draws random numbers')
   if (worst.functions > 0) reasons.push(`${worst.functions} functions of every element`)
-  if (worst.roots > 3) reasons.push(`${worst.roots} roots and divisions an element`)
+  // Where AdamW is bound by its root and its division, one more operation for the same bytes takes as much longer.
+  if (workOf(factory, worst) > 1.1 * workOf(adamW, worstOf(adamW)))
+    reasons.push(`${worst.operations} operations an element, ${worst.roots} of them roots and divisions`)
   if (worst.arrays > 8) reasons.push(`${worst.arrays} arrays at once`)
   return reasons.join('; ')
+}
+
+/** The program that does most to every element. */
+function worstOf(factory: OptimizerFactory) {
+  const { traced } = traceModel(factory(), { weight: [side, side] }, false).parameters[0]!
+  const programs = [...programsOf(traced!.variants), ...pointsOf(traced!)]
+  return programs.map(countOf).reduce((a, b) => (b.cost > a.cost ? b : a))
+}
+
+/** Operations for each byte that is moved; a root or a division takes about as long as five others. */
+function workOf(factory: OptimizerFactory, { operations, roots }: ReturnType<typeof countOf>): number {
+  return (operations + 4 * roots) / describe(factory, [side, side]).bytesPerParameter
 }
 
 /** What one program does to every element. */
 function countOf(program: Program) {
   const nodes = [...nodesOf(program.outputs)]
   const count = (holds: (node: Node) => boolean) => nodes.filter((node) => node.space === 'array' && holds(node)).length
-  const leaves = count(({ operation }) => ['parameter', 'gradient', 'input', 'slot'].includes(operation))
+  const leaves = count(({ operation }) => leafOperations.includes(operation))
   const counts = {
     random: count(({ operation }) => operation === 'random'),
     functions: count(({ operation }) => functions.includes(operation)),
+    operations: count(({ operation }) => !leafOperations.includes(operation)),
     roots: count(({ operation }) => operation === 'squareRoot' || operation === 'divide'),
     arrays: leaves + program.outputs.filter(({ node }) => node.space === 'array').length,
   }

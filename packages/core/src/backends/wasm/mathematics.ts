@@ -17,50 +17,56 @@ export const transcendental: Partial<Record<ElementOperation, number>> = {
   cosine: 1,
 }
 
-/** Writes straight-line code for pairs of float64; every result has a local of its own. */
-class Pairs {
-  readonly f: FunctionBuilder
+/** One or two pairs of float64. */
+type Pairs = readonly Local[]
 
-  constructor(f: FunctionBuilder) {
+/** Writes straight-line code for pairs of float64; every result has locals of its own. Constants serve all pairs. */
+class Writer {
+  readonly f: FunctionBuilder
+  private readonly count: number
+
+  constructor(f: FunctionBuilder, count: number) {
     this.f = f
+    this.count = count
   }
 
-  constant(value: number): Local {
+  constant(value: number): Pairs {
     const local = this.f.local('v128')
     this.f.f64(value).op('f64x2.splat').set(local)
-    return local
+    return new Array<Local>(this.count).fill(local)
   }
 
-  op(name: PlainInstruction, ...operands: readonly (Local | number)[]): Local {
-    const locals = operands.map((operand) => (typeof operand === 'number' ? this.constant(operand) : operand))
-    for (const local of locals) this.f.get(local)
-    const result = this.f.local('v128')
-    this.f.op(name).set(result)
-    return result
+  op(name: PlainInstruction, ...operands: readonly (Pairs | number)[]): Pairs {
+    const pairs = operands.map((operand) => (typeof operand === 'number' ? this.constant(operand) : operand))
+    return this.each((pair) => {
+      for (const operand of pairs) this.f.get(operand[pair]!)
+      this.f.op(name)
+    })
   }
 
-  shift(name: 'i64x2.shl' | 'i64x2.shr_u', value: Local, bits: number): Local {
-    const result = this.f.local('v128')
-    this.f.get(value).i32(bits).op(name).set(result)
-    return result
+  shift(name: 'i64x2.shl' | 'i64x2.shr_u', value: Pairs, bits: number): Pairs {
+    return this.each((pair) => this.f.get(value[pair]!).i32(bits).op(name))
   }
 
-  call(name: string, ...operands: readonly Local[]): Local {
-    for (const operand of operands) this.f.get(operand)
-    const result = this.f.local('v128')
-    this.f.callHelper(name).set(result)
-    return result
+  /** What `write` leaves on the stack for each pair. */
+  each(write: (pair: number) => void): Pairs {
+    return Array.from({ length: this.count }, (_, pair) => {
+      const result = this.f.local('v128')
+      write(pair)
+      this.f.set(result)
+      return result
+    })
   }
 
-  where(condition: Local, chosen: Local | number, otherwise: Local | number): Local {
+  where(condition: Pairs, chosen: Pairs | number, otherwise: Pairs | number): Pairs {
     return this.op('v128.bitselect', chosen, otherwise, condition)
   }
 
   /** Horner's scheme, coefficients from the constant term up. */
-  polynomial(x: Local, coefficients: readonly number[]): Local {
+  polynomial(x: Pairs, coefficients: readonly number[]): Pairs {
     return coefficients
       .slice(0, -1)
-      .reduceRight<Local>(
+      .reduceRight<Pairs>(
         (sum, coefficient) => this.op('f64x2.add', this.op('f64x2.mul', sum, x), coefficient),
         this.constant(coefficients.at(-1)!),
       )
@@ -73,7 +79,7 @@ const [lnTwoHigh, lnTwoLow] = [0.6931471803691238, 1.9082149292705877e-10]
 const [largestExponent, smallestExponent] = [709.782712893384, -708]
 
 /** eˣ = 2ⁿ eʳ with |r| up to ln 2 / 2, where the Taylor polynomial of degree 9 errs by 7e-12. */
-function exponential(w: Pairs, x: Local): Local {
+function exponential(w: Writer, x: Pairs): Pairs {
   // In this order pmin and pmax keep what is not a number.
   const bounded = w.op('f64x2.pmin', w.op('f64x2.pmax', x, smallestExponent), largestExponent)
   const n = w.op('f64x2.nearest', w.op('f64x2.mul', bounded, Math.LOG2E))
@@ -88,7 +94,7 @@ function exponential(w: Pairs, x: Local): Local {
 }
 
 /** ln x = e ln 2 + 2 artanh s, s = (m - 1) / (m + 1), m from √½ to √2, where seven terms of the series err by 1e-12. */
-function logarithm(w: Pairs, x: Local): Local {
+function logarithm(w: Writer, x: Pairs): Pairs {
   // 2^52 + k has k in its lowest bits.
   const biased = w.op('v128.or', w.shift('i64x2.shr_u', x, 52), 2 ** 52)
   const mantissa = w.shift('i64x2.shr_u', w.shift('i64x2.shl', x, 12), 12)
@@ -109,38 +115,38 @@ function logarithm(w: Pairs, x: Local): Local {
 }
 
 /** xʸ = exp(y ln x) for x from 0 up; x⁰ is 1. */
-function power(w: Pairs, x: Local, y: Local): Local {
-  const value = w.call('exponential', w.op('f64x2.mul', y, w.call('logarithm', x)))
+function power(w: Writer, x: Pairs, y: Pairs): Pairs {
+  const value = exponential(w, w.op('f64x2.mul', y, logarithm(w, x)))
   return w.where(w.op('f64x2.eq', y, 0), 1, value)
 }
 
-function sigmoid(w: Pairs, x: Local): Local {
-  const decayed = w.call('exponential', w.op('f64x2.neg', x))
+function sigmoid(w: Writer, x: Pairs): Pairs {
+  const decayed = exponential(w, w.op('f64x2.neg', x))
   return w.op('f64x2.div', w.constant(1), w.op('f64x2.add', decayed, 1))
 }
 
 /** Near 0 the Taylor polynomial, which errs by 1e-10 at 1/4; elsewhere 1 - 2 / (e²ˣ + 1). */
-function tanh(w: Pairs, x: Local): Local {
+function tanh(w: Writer, x: Pairs): Pairs {
   const square = w.op('f64x2.mul', x, x)
   const taylor = [1, -1 / 3, 2 / 15, -17 / 315, 62 / 2835, -1382 / 155925, 21844 / 6081075]
   const small = w.op('f64x2.mul', x, w.polynomial(square, taylor))
-  const grown = w.call('exponential', w.op('f64x2.add', x, x))
+  const grown = exponential(w, w.op('f64x2.add', x, x))
   const large = w.op('f64x2.sub', w.constant(1), w.op('f64x2.div', w.constant(2), w.op('f64x2.add', grown, 1)))
   return w.where(w.op('f64x2.lt', square, 1 / 16), small, large)
 }
 
 /** max(x, 0) + ln(1 + y), y = e^-|x|; the quotient gives back what 1 + y rounds away. */
-function softplus(w: Pairs, x: Local): Local {
-  const y = w.call('exponential', w.op('f64x2.neg', w.op('f64x2.abs', x)))
+function softplus(w: Writer, x: Pairs): Pairs {
+  const y = exponential(w, w.op('f64x2.neg', w.op('f64x2.abs', x)))
   const rounded = w.op('f64x2.add', y, 1)
   const kept = w.op('f64x2.sub', rounded, 1)
-  const corrected = w.op('f64x2.mul', w.call('logarithm', rounded), w.op('f64x2.div', y, kept))
+  const corrected = w.op('f64x2.mul', logarithm(w, rounded), w.op('f64x2.div', y, kept))
   const remainder = w.where(w.op('f64x2.eq', kept, 0), y, corrected)
   return w.op('f64x2.add', w.op('f64x2.pmax', x, 0), remainder)
 }
 
 /** cos x = (-1)ⁿ cos r, r = x - n π, |r| up to π / 2, where the Taylor polynomial of degree 16 errs by 5e-13. */
-function cosine(w: Pairs, x: Local): Local {
+function cosine(w: Writer, x: Pairs): Pairs {
   const n = w.op('f64x2.nearest', w.op('f64x2.mul', x, 1 / Math.PI))
   const near = w.op('f64x2.sub', x, w.op('f64x2.mul', n, piHigh))
   const r = w.op('f64x2.sub', near, w.op('f64x2.mul', n, piLow))
@@ -155,7 +161,7 @@ function cosine(w: Pairs, x: Local): Local {
 /** π in two parts, the first with 27 zeros at its end. */
 const [piHigh, piLow] = [3.1415926218032837, 3.178650954705639e-8]
 
-const definitions: Readonly<Record<string, (w: Pairs, x: Local, y: Local) => Local>> = {
+const definitions: Readonly<Record<string, (w: Writer, x: Pairs, y: Pairs) => Pairs>> = {
   exponential,
   logarithm,
   power,
@@ -165,25 +171,30 @@ const definitions: Readonly<Record<string, (w: Pairs, x: Local, y: Local) => Loc
   cosine,
 }
 
-/** The function for pairs of float64, and the one for four float32 which calls it twice. */
+/** The function for a pair of float64, and the one for four float32, which are two pairs. */
 export const single = (operation: string) => `${operation}_f32x4`
 
 /** All functions that may be called, by name. */
 export function mathematicalFunctions(): FunctionBuilder[] {
   return Object.entries(definitions).flatMap(([name, define]) => {
     const parameters = new Array<'v128'>(transcendental[name as ElementOperation]!).fill('v128')
-    const wide = new FunctionBuilder(name, parameters, ['v128'])
-    wide.get(define(new Pairs(wide), wide.parameters[0]!, wide.parameters[1]!))
-    const narrow = new FunctionBuilder(single(name), parameters, ['v128'])
-    for (const half of [0, 1]) {
-      for (const parameter of narrow.parameters) {
-        narrow.get(parameter)
-        if (half === 1) narrow.get(parameter).upperHalf()
-        narrow.op('f64x2.promote_low_f32x4')
-      }
-      narrow.callHelper(name).op('f32x4.demote_f64x2_zero')
-    }
-    narrow.lowerHalves()
-    return [wide, narrow]
+    const pair = new FunctionBuilder(name, parameters, ['v128'])
+    const [x = [], y = []] = pair.parameters.map((parameter) => [parameter])
+    pair.get(define(new Writer(pair, 1), x, y)[0]!)
+    return [pair, ofFour(name, parameters, define)]
   })
+}
+
+function ofFour(name: string, parameters: 'v128'[], define: (typeof definitions)[string]): FunctionBuilder {
+  const f = new FunctionBuilder(single(name), parameters, ['v128'])
+  const w = new Writer(f, 2)
+  const [x = [], y = []] = f.parameters.map((parameter) =>
+    w.each((half) => {
+      f.get(parameter)
+      if (half === 1) f.get(parameter).upperHalf()
+      f.op('f64x2.promote_low_f32x4')
+    }),
+  )
+  for (const result of define(w, x, y)) f.get(result).op('f32x4.demote_f64x2_zero')
+  return f.lowerHalves()
 }
