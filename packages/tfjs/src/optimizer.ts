@@ -65,6 +65,8 @@ interface Named {
   readonly tensor?: tf.Tensor | null
 }
 
+const noInputs: StepInputs = {}
+
 /** @throws Error for an input that the optimizer does not take. */
 function split(inputs: StepInputs, steps: CompiledOptimizer) {
   const numbers: Record<string, number> = {}
@@ -297,7 +299,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
    * input that is missing, or an optimizer that evaluates the model several times in a step; variables and state are
    * untouched then.
    */
-  override applyGradients(gradients: tf.NamedTensorMap | NamedTensor[], inputs: StepInputs = {}): void {
+  override applyGradients(gradients: tf.NamedTensorMap | NamedTensor[], inputs: StepInputs = noInputs): void {
     this.begin()
     const title = movingTitle(this.current)
     if (title !== undefined) {
@@ -313,7 +315,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const { steps, instance } = compiled
     const { numbers, arrays } = split(inputs, steps)
     this.bind(compiled, present, given, arrays)
-    this.last = steps.step({ without: steps.names.filter((name) => !present.has(name)), inputs: numbers })
+    const without = steps.names.filter((name) => !present.has(name))
+    this.last = steps.step(without.length > 0 || inputs !== noInputs ? { without, inputs: numbers } : undefined)
     instance.finish()
   }
 
@@ -467,7 +470,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
       ['gradient', gradient],
       ['state', this.variables.get(name)],
     ] as const) {
-      if (!tensor || String(tensor.shape) === String(variable.shape)) continue
+      if (!tensor || tf.util.arraysEqual(tensor.shape, variable.shape)) continue
       throw new Error(
         `the variable '${name}' has shape [${variable.shape}], but its ${what} has shape [${tensor.shape}]`,
       )

@@ -26,17 +26,18 @@ const queue = Array.from({ length: most }, (_, index) => `g${index + 1}`)
  * θ ← θ - a
  * m ← h
  *
- * with `pastGradients` r above 0, from step r + 1 on, x₀ ... xᵣ the last r + 1 gradients, the newest last:
+ * with `prediction: 'extrapolated'`, from step r + 1 on, x₀ ... xᵣ the last r + 1 gradients, the newest last:
  *   U ← (x₁ - x₀, ..., xᵣ - xᵣ₋₁);  z ← (UᵀU + λ I)⁻¹ 1
  *   guess ← Σ zᵢ xᵢ / Σ zᵢ,  i = 0 ... r - 1
  * ```
  *
- * Defaults: η 1e-3, β (0.9, 0.999), ε 1e-8 (the paper starts v at ε), weight decay 0 and decoupled; r 0; λ (`ridge`) 1e-8, ours.
- * State: `m`, `v`, `vMaximum`, `guess` and the optimistic step `ahead`, shaped like the parameter, and the r gradients `g1` to
- * `gr`. r is at most 16.
+ * Defaults: η 1e-3, β (0.9, 0.999), ε 1e-8 (the paper starts v at ε), weight decay 0 and decoupled; r (`pastGradients`) 5 as in
+ * its experiments, at most 16; λ (`ridge`) 1e-8, ours.
+ * State: `m`, `v`, `vMaximum`, `guess` and the optimistic step `ahead`, shaped like the parameter, and, when
+ * extrapolating, the r gradients `g1` to `gr`.
  *
  * The guess of the next gradient is the last gradient, the choice of optimistic online learning, or the paper's extrapolation
- * from r past gradients, with products over all tensors; its experiments have r 5. No bias correction, as in the paper.
+ * from r past gradients, with products over all tensors. No bias correction, as in the paper.
  *
  * Wang, Li, Karimi, Li 2019, An Optimistic Acceleration of AMSGrad for Nonconvex Optimization, arXiv 1903.01435.
  */
@@ -58,10 +59,11 @@ export const optimisticAMSGrad = defineOptimizer({
     weightDecay: nonNegative(0),
     ridge: positive(1e-8),
   },
-  options: { pastGradients: 0 },
+  options: { prediction: 'last' as 'last' | 'extrapolated', pastGradients: 5 },
+  choices: { prediction: ['last', 'extrapolated'] },
   state: {
     ...(Object.fromEntries(
-      queue.map((name, index) => [name, zeros({ when: ({ options }) => Number(options.pastGradients) > index })]),
+      queue.map((name, index) => [name, zeros({ when: ({ options }) => pastOf(options) > index })]),
     ) as Record<string, Slot>),
     m: zeros(),
     v: zeros(),
@@ -73,26 +75,29 @@ export const optimisticAMSGrad = defineOptimizer({
   search: { learningRate: logUniform(1e-4, 3e-2), beta2: oneOf(0.99, 0.999) },
   rule({ g, state, hyper, options, firstSteps }) {
     const { learningRate, beta1, beta2, epsilon } = hyper
-    const { pastGradients } = options
-    if (pastGradients > most)
-      throw new Error(`Optimistic AMSGrad: pastGradients must be at most ${most}, not ${pastGradients}`)
+    if (options.pastGradients > most)
+      throw new Error(`Optimistic AMSGrad: pastGradients must be at most ${most}, not ${options.pastGradients}`)
+    const past = pastOf(options)
     const slots = state as Record<'m' | 'v' | 'vMaximum' | 'guess' | 'ahead', Value> & Record<string, Value>
     const v = emaOfSquare(slots.v, g.minus(slots.guess), beta2)
     const vMaximum = slots.vMaximum.maximum(v)
     const root = vMaximum.sqrt().plus(epsilon)
     const m = ema(slots.m, g, beta1)
-    const newestFirst = [g, ...queue.slice(0, pastGradients).map((name) => slots[name]!)]
-    const guess =
-      pastGradients > 0 ? firstSteps(pastGradients, () => g, extrapolate([...newestFirst].reverse(), hyper.ridge)) : g
+    const newestFirst = [g, ...queue.slice(0, past).map((name) => slots[name]!)]
+    const guess = past > 0 ? firstSteps(past, () => g, extrapolate([...newestFirst].reverse(), hyper.ridge)) : g
     const ahead = ema(slots.m, guess, beta1).over(root)
     const back = slots.ahead.times(where(learningRate.isGreaterThan(0), learningRate.power(-1), 0))
-    const shifted = Object.fromEntries(queue.slice(0, pastGradients).map((name, i) => [name, newestFirst[i]!]))
+    const shifted = Object.fromEntries(queue.slice(0, past).map((name, i) => [name, newestFirst[i]!]))
     return {
       direction: m.over(root).plus(ahead).minus(back),
       state: { ...shifted, m, v, vMaximum, guess, ahead: ahead.times(learningRate) },
     }
   },
 })
+
+/** How many past gradients are kept. */
+const pastOf = (options: Readonly<Record<string, unknown>>): number =>
+  options.prediction === 'extrapolated' ? Number(options.pastGradients) : 0
 
 /** The combination of all but the last whose differences, combined alike, nearly vanish. */
 function extrapolate(gradients: readonly Value[], ridge: Value): Value {

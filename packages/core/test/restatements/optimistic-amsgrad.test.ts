@@ -92,12 +92,25 @@ restate(optimisticAMSGrad, {
     paper: paper(0.01, 0.8, 0.95, 1e-2, 0.1, false),
   },
   'extrapolated from five gradients': {
-    optimizer: optimisticAMSGrad({ learningRate: 0.01, beta2: 0.99, epsilon: 1e-3, pastGradients: 5, ridge: 1e-2 }),
+    optimizer: optimisticAMSGrad({
+      learningRate: 0.01,
+      beta2: 0.99,
+      epsilon: 1e-3,
+      prediction: 'extrapolated',
+      ridge: 1e-2,
+    }),
     salt: 0.8,
     paper: () => extrapolating(0.01, 5, 1e-2),
   },
   'extrapolated from two gradients': {
-    optimizer: optimisticAMSGrad({ learningRate: 0.02, beta2: 0.99, epsilon: 1e-3, pastGradients: 2, ridge: 1e-3 }),
+    optimizer: optimisticAMSGrad({
+      learningRate: 0.02,
+      beta2: 0.99,
+      epsilon: 1e-3,
+      prediction: 'extrapolated',
+      pastGradients: 2,
+      ridge: 1e-3,
+    }),
     salt: 2.9,
     paper: () => extrapolating(0.02, 2, 1e-3),
   },
