@@ -55,7 +55,7 @@ export function checkFinite(): FunctionBuilder {
   const f = new FunctionBuilder('check_finite', kernelParameters)
   const [entry, first, last] = f.parameters as [Local, Local, Local]
   const { pointer, remaining } = locals(f, ['pointer', 'remaining'])
-  const sums = Array.from({ length: 4 }, () => f.local('v128'))
+  const largest = Array.from({ length: 8 }, () => f.local('v128'))
   const single = f.local('f32')
   f.get(entry).at('i32.load').get(first).i32(4).op('i32.mul', 'i32.add').set(pointer)
   f.get(last).get(first).op('i32.sub').set(remaining)
@@ -74,29 +74,23 @@ export function checkFinite(): FunctionBuilder {
           f.get(remaining).i32(elements).op('i32.sub').tee(remaining).i32(elements).op('i32.ge_u').branchIf(0)
         })
       })
-  // x times 0 is 0 for finite x, else not a number, and so is any sum that it enters.
-  repeat(16, () => {
-    sums.forEach((sum, lane) => {
-      f.get(sum)
+  // Without their signs the bits of floats are ordered as they are, and those that are not finite come last.
+  const same = (word: number) => f.i32x4([word, word, word, word])
+  repeat(4 * largest.length, () => {
+    largest.forEach((bits, lane) => {
+      f.get(bits)
         .get(pointer)
         .at('v128.load', 16 * lane)
-        .zeroVector()
-        .op('f32x4.mul', 'f32x4.add')
-        .set(sum)
+      same(0x7fffffff).op('v128.and', 'i32x4.max_s').set(bits)
     })
   })
-  repeat(1, () => f.get(single).get(pointer).at('f32.load').f32(0).op('f32.mul', 'f32.add').set(single))
-  const [a, b, c, d] = sums as [Local, Local, Local, Local]
-  f.get(a)
-    .get(b)
-    .op('f32x4.add')
-    .get(c)
-    .op('f32x4.add')
-    .get(d)
-    .op('f32x4.add')
-    .tee(a)
-    .get(a)
-    .op('f32x4.ne', 'v128.any_true')
+  // x minus x is 0 for finite x, else not a number, and so is any sum that it enters.
+  repeat(1, () =>
+    f.get(single).get(pointer).at('f32.load').get(pointer).at('f32.load').op('f32.sub', 'f32.add').set(single),
+  )
+  f.get(largest[0]!)
+  for (const bits of largest.slice(1)) f.get(bits).op('i32x4.max_s')
+  same(0x7f7fffff).op('i32x4.gt_s', 'v128.any_true')
   f.get(single).get(single).op('f32.ne', 'i32.or')
   f.if(() => f.get(entry).at('i32.load', 4).i32(1).at('i32.store'))
   return f
