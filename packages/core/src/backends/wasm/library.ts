@@ -75,13 +75,16 @@ export function checkFinite(): FunctionBuilder {
         })
       })
   // Without their signs the bits of floats are ordered as they are, and those that are not finite come last.
-  const same = (word: number) => f.i32x4([word, word, word, word])
+  const withoutSign = f.local('v128')
+  f.i32(0x7fffffff).op('i32x4.splat').set(withoutSign)
   repeat(4 * largest.length, () => {
     largest.forEach((bits, lane) => {
       f.get(bits)
         .get(pointer)
         .at('v128.load', 16 * lane)
-      same(0x7fffffff).op('v128.and', 'i32x4.max_s').set(bits)
+        .get(withoutSign)
+        .op('v128.and', 'i32x4.max_s')
+        .set(bits)
     })
   })
   // x minus x is 0 for finite x, else not a number, and so is any sum that it enters.
@@ -90,7 +93,7 @@ export function checkFinite(): FunctionBuilder {
   )
   f.get(largest[0]!)
   for (const bits of largest.slice(1)) f.get(bits).op('i32x4.max_s')
-  same(0x7f7fffff).op('i32x4.gt_s', 'v128.any_true')
+  f.i32(0x7f7fffff).op('i32x4.splat', 'i32x4.gt_s', 'v128.any_true')
   f.get(single).get(single).op('f32.ne', 'i32.or')
   f.if(() => f.get(entry).at('i32.load', 4).i32(1).at('i32.store'))
   return f
