@@ -175,6 +175,8 @@ export class FunctionBuilder {
   readonly lines: string[] = []
   /** Where in the code the numbers of called functions belong. */
   readonly calls: { readonly position: number; readonly name: string }[] = []
+  /** Where in the code the numbers of globals belong that hold two float64 alike. */
+  readonly constants: { readonly position: number; readonly value: number }[] = []
   private readonly code: number[] = []
   private readonly locals: Local[] = []
   private depth = 1
@@ -302,7 +304,18 @@ export class FunctionBuilder {
   callHelper(name: string): this {
     this.push(`call $${name}`, 0x10)
     this.calls.push({ position: this.code.length, name })
-    // The number is filled in when the module is put together: five bytes, whatever its size.
+    return this.leaveNumber()
+  }
+
+  /** Two float64 alike from a constant global: one load, where an instruction with the number makes it from parts each time. */
+  pairOf(value: number): this {
+    this.push(`global.get $${value}`, 0x23)
+    this.constants.push({ position: this.code.length, value })
+    return this.leaveNumber()
+  }
+
+  /** The number is filled in when the module is put together: five bytes, whatever its size. */
+  private leaveNumber(): this {
     for (let byte = 0; byte < 5; byte++) this.code.push(0)
     return this
   }
@@ -312,20 +325,22 @@ export class FunctionBuilder {
     return this.push(`call_indirect (type ${type})`, 0x11, ...unsigned(type), 0x00)
   }
 
-  /** Appends the encoded function to a module; `numbers` has the numbers of the functions that it calls. */
-  write(module: number[], numbers: ReadonlyMap<string, number>): void {
-    for (const { position, name } of this.calls) {
-      const number = numbers.get(name)!
-      for (let byte = 0; byte < 5; byte++) {
-        this.code[position + byte] = ((number >>> (7 * byte)) & 0x7f) | (byte < 4 ? 0x80 : 0)
-      }
-    }
+  /** Appends the encoded function to a module, with the numbers of the functions it calls and of the globals it reads. */
+  write(module: number[], functions: ReadonlyMap<string, number>, globals: ReadonlyMap<number, number>): void {
+    for (const { position, name } of this.calls) this.fillIn(position, functions.get(name)!)
+    for (const { position, value } of this.constants) this.fillIn(position, globals.get(value)!)
     const locals = unsigned(this.locals.length)
     append(module, unsigned(locals.length + 2 * this.locals.length + this.code.length + 1))
     append(module, locals)
     for (const { type } of this.locals) module.push(1, typeCodes[type])
     append(module, this.code)
     module.push(plain.end)
+  }
+
+  private fillIn(position: number, number: number): void {
+    for (let byte = 0; byte < 5; byte++) {
+      this.code[position + byte] = ((number >>> (7 * byte)) & 0x7f) | (byte < 4 ? 0x80 : 0)
+    }
   }
 
   text(): string {
@@ -359,6 +374,8 @@ export interface ImportedFunction {
   readonly name: string
   readonly parameters: readonly ValueType[]
 }
+
+const twice = (value: number) => new Uint8Array(Float64Array.of(value, value).buffer)
 
 /** The helpers that functions call, and those that these call, each once. */
 function calledBy(functions: readonly FunctionBuilder[], helpers: readonly FunctionBuilder[]): FunctionBuilder[] {
@@ -413,13 +430,17 @@ export function assembleModule(
   const first = imported.length
   const numbers = new Map(called.map(({ name }, index) => [name, first + kernels.length + 1 + index]))
   const bodies = [...functions]
-  for (const builder of [...kernels, ...own]) builder.write(bodies, numbers)
+  const constants = [...new Set([...kernels, ...own].flatMap((f) => f.constants.map(({ value }) => value)))]
+  const globals = new Map(constants.map((value, index) => [value, index]))
+  for (const builder of [...kernels, ...own]) builder.write(bodies, numbers, globals)
+  const pairs = constants.flatMap((value) => [typeCodes.v128, 0x00, 0xfd, 0x0c, ...twice(value), plain.end])
   const parts = [
     [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
     section(1, [...unsigned(signatures.length), ...types]),
     section(2, [...unsigned(1 + first), ...imports, ...text('env'), ...text('memory'), 0x02, ...limits]),
     section(3, [...functions, ...kernels.map(() => 0), ...own.flatMap((_, index) => unsigned(1 + first + index))]),
     section(4, [1, 0x70, 0x00, ...count]),
+    section(6, [...unsigned(constants.length), ...pairs]),
     section(7, [1, ...text('run'), 0x00, ...unsigned(first + kernels.length)]),
     section(9, [1, 0x00, 0x41, 0x00, plain.end, ...count, ...kernels.flatMap((_, index) => unsigned(first + index))]),
     [10, ...unsigned(bodies.length)],

@@ -32,7 +32,7 @@ class Writer {
 
   constant(value: number): Pairs {
     const local = this.f.local('v128')
-    this.f.f64(value).op('f64x2.splat').set(local)
+    this.f.pairOf(value).set(local)
     return new Array<Local>(this.count).fill(local)
   }
 
