@@ -19,7 +19,7 @@ import {
 } from 'fallline'
 import { type BaseOptimizer, inputsOf, nodesOf, pointsOf, programsOf, traceModel } from 'fallline/internal'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { make, refuses, variantsOf, wrappers } from '../../core/test/support/variants.ts'
+import { make, metByAll, variantsOf, wrappers, wrappersAround } from '../../core/test/support/variants.ts'
 import { jaxTrajectory, numbersFor, referenceTrajectory, worstError } from './support/training.ts'
 
 beforeAll(async () => {
@@ -153,12 +153,8 @@ describe('operations', () => {
 
 describe('wrappers under jit', () => {
   const cases = registry
-    .filter(({ definition }) => ['adamW', 'muon', 'prodigy', 'scheduleFreeAdamW'].includes(definition.name))
-    .flatMap((factory) =>
-      Object.keys(wrappers)
-        .filter((name) => !refuses(factory, name))
-        .map((name) => [name, factory.definition.name, factory] as const),
-    )
+    .filter(({ definition }) => metByAll.includes(definition.name))
+    .flatMap((factory) => wrappersAround(factory).map((name) => [name, factory.definition.name, factory] as const))
 
   it.each(cases)('%s around %s agrees with the interpreter', (name, _, factory) =>
     check(wrappers[name]!(make(factory)), 7, fewShapes),

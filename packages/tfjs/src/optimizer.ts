@@ -65,8 +65,6 @@ interface Named {
   readonly tensor?: tf.Tensor | null
 }
 
-const noInputs: StepInputs = {}
-
 /** @throws Error for an input that the optimizer does not take. */
 function split(inputs: StepInputs, steps: CompiledOptimizer) {
   const numbers: Record<string, number> = {}
@@ -299,7 +297,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
    * input that is missing, or an optimizer that evaluates the model several times in a step; variables and state are
    * untouched then.
    */
-  override applyGradients(gradients: tf.NamedTensorMap | NamedTensor[], inputs: StepInputs = noInputs): void {
+  override applyGradients(gradients: tf.NamedTensorMap | NamedTensor[], inputs: StepInputs = {}): void {
     this.begin()
     const title = movingTitle(this.current)
     if (title !== undefined) {
@@ -315,8 +313,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const { steps, instance } = compiled
     const { numbers, arrays } = split(inputs, steps)
     this.bind(compiled, present, given, arrays)
-    const without = steps.names.filter((name) => !present.has(name))
-    this.last = steps.step(without.length > 0 || inputs !== noInputs ? { without, inputs: numbers } : undefined)
+    this.last = steps.step({ without: steps.names.filter((name) => !present.has(name)), inputs: numbers })
     instance.finish()
   }
 

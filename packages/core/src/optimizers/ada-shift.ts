@@ -1,14 +1,14 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
-import { type Slot, scalar, zeros } from '../language/slots.ts'
+import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
+import { queueOfGradients } from './shared/queue.ts'
 
 /** The longest delay. */
 const longest = 32
 
-/** The gradients of the last steps, the newest first. */
-const queue = Array.from({ length: longest }, (_, index) => `g${index + 1}`)
+const queue = queueOfGradients(longest, ({ delay }) => Number(delay))
 
 /**
  * AdaShift: Adam whose average of squares takes gradients that are some steps old, so that it does not depend on those in
@@ -50,9 +50,7 @@ export const adaShift = defineOptimizer({
   options: { delay: 10, reduction: 'max' as 'max' | 'mean' | 'none' },
   choices: { reduction: ['max', 'mean', 'none'] },
   state: {
-    ...(Object.fromEntries(
-      queue.map((name, index) => [name, zeros({ when: ({ options }) => Number(options.delay) > index })]),
-    ) as Record<string, Slot>),
+    ...queue.slots,
     v: zeros({ when: ({ options }) => options.reduction === 'none' }),
     vTensor: scalar(0, { when: ({ options }) => options.reduction !== 'none' }),
   },
@@ -63,7 +61,7 @@ export const adaShift = defineOptimizer({
     const { delay, reduction } = options
     if (delay > longest) throw new Error(`AdaShift: delay must be at most ${longest}, not ${delay}`)
     const slots = state as Record<string, Value>
-    const gradients = [g, ...queue.slice(0, delay).map((name) => slots[name]!)]
+    const gradients = queue.read(g, slots, delay)
     const oldest = gradients.at(-1)!
 
     let [sum, weights] = [g, hyper.beta1.lifted(1)]
@@ -75,10 +73,9 @@ export const adaShift = defineOptimizer({
     const v = reduction === 'none' ? emaOfSquare(slots.v!, oldest, beta2) : ema(slots.vTensor!, square, beta2)
     const root = v.over(biasCorrection(beta2, t.minus(delay).maximum(1))).sqrt()
     const moves = v.isGreaterThan(0)
-    const shifted = Object.fromEntries(gradients.slice(0, delay).map((gradient, index) => [queue[index]!, gradient]))
     return {
       direction: where(moves, sum.over(weights).over(root.plus(epsilon)), 0),
-      state: { ...shifted, ...(reduction === 'none' ? { v } : { vTensor: v }) },
+      state: { ...queue.shifted(gradients), ...(reduction === 'none' ? { v } : { vTensor: v }) },
     }
   },
 })

@@ -1,11 +1,11 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
-import { copyOfParameter, type ParameterShape, shaped, sharedScalar, zeros } from '../language/slots.ts'
+import { type ParameterShape, shaped, zeros } from '../language/slots.ts'
 import { ema, type Value } from '../language/value.ts'
 import type { Dimensions } from '../program/graph.ts'
 import { largestFinite } from './shared/ema-of-square.ts'
-import { lossResponse, withShadow } from './shared/loss-response.ts'
+import { emoNaviPaper, lossResponse, lossState, withShadow } from './shared/loss-response.ts'
 
 /** Index of the first dimension by all others. */
 function unfolded({ shape, size }: ParameterShape): Dimensions {
@@ -43,12 +43,7 @@ export const emoFact = defineOptimizer({
   name: 'emoFact',
   title: 'EmoFact',
   family: 'adaptive',
-  paper: {
-    title: 'An emotion-driven optimizer that feels loss and navigates accordingly',
-    authors: 'muooon',
-    year: 2025,
-    url: 'https://github.com/muooon/EmoNavi',
-  },
+  paper: emoNaviPaper,
   hyper: {
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.9),
@@ -68,10 +63,7 @@ export const emoFact = defineOptimizer({
     }),
     v: zeros({ when: ({ shape, options }) => shape.rank < 2 && !options.signs }),
     m: zeros({ when: ({ shape, options }) => shape.rank < 2 && options.signs === true }),
-    shadow: copyOfParameter({ when: ({ options }) => options.shadow === true }),
-    short: sharedScalar(0),
-    long: sharedScalar(0),
-    updates: sharedScalar(0),
+    ...lossState,
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta1: oneOf(0.9, 0.95) },

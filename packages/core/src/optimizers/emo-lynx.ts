@@ -1,9 +1,9 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
-import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
+import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
-import { lossResponse, withShadow } from './shared/loss-response.ts'
+import { emoNaviPaper, lossResponse, lossState, withShadow } from './shared/loss-response.ts'
 
 /**
  * EmoLynx: Lion whose steps follow the course of the loss as in `emoNavi`. It needs the loss:
@@ -28,12 +28,7 @@ export const emoLynx = defineOptimizer({
   name: 'emoLynx',
   title: 'EmoLynx',
   family: 'sign',
-  paper: {
-    title: 'An emotion-driven optimizer that feels loss and navigates accordingly',
-    authors: 'muooon',
-    year: 2025,
-    url: 'https://github.com/muooon/EmoNavi',
-  },
+  paper: emoNaviPaper,
   hyper: {
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.9),
@@ -45,10 +40,7 @@ export const emoLynx = defineOptimizer({
   inputs: { loss: lossInput },
   state: {
     m: zeros(),
-    shadow: copyOfParameter({ when: ({ options }) => options.shadow === true }),
-    short: sharedScalar(0),
-    long: sharedScalar(0),
-    updates: sharedScalar(0),
+    ...lossState,
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-5, 1e-2), beta2: oneOf(0.99, 0.999) },

@@ -1,10 +1,10 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
-import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
+import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
-import { lossResponse, withShadow } from './shared/loss-response.ts'
+import { emoNaviPaper, lossResponse, lossState, withShadow } from './shared/loss-response.ts'
 
 /**
  * EmoNavi: Adam without bias correction whose steps follow the course of the loss. It needs the loss:
@@ -37,12 +37,7 @@ export const emoNavi = defineOptimizer({
   name: 'emoNavi',
   title: 'EmoNavi',
   family: 'adaptive',
-  paper: {
-    title: 'An emotion-driven optimizer that feels loss and navigates accordingly',
-    authors: 'muooon',
-    year: 2025,
-    url: 'https://github.com/muooon/EmoNavi',
-  },
+  paper: emoNaviPaper,
   hyper: {
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.9),
@@ -56,10 +51,7 @@ export const emoNavi = defineOptimizer({
   state: {
     m: zeros(),
     v: zeros(),
-    shadow: copyOfParameter({ when: ({ options }) => options.shadow === true }),
-    short: sharedScalar(0),
-    long: sharedScalar(0),
-    updates: sharedScalar(0),
+    ...lossState,
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta2: oneOf(0.99, 0.999) },

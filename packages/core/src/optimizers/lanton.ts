@@ -2,7 +2,7 @@ import { defineOptimizer, type Optimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
-import { newtonSchulz } from './shared/newton-schulz.ts'
+import { asMatrix, newtonSchulz } from './shared/newton-schulz.ts'
 
 /**
  * LANTON: Muon with a learning rate for each layer that falls with the noise of its gradient, measured in the norm that belongs
@@ -62,18 +62,14 @@ export const lanton = defineOptimizer({
   fallback: (): Optimizer => lanton({ geometry: 'rms' }),
   rule({ g, t, state, hyper, options, shape }) {
     const { geometry, newtonSchulzSteps } = options
-    const [out = 1] = shape.shape
-    const asMatrix = (value: Value) => (shape.rank === 4 ? value.as([1, out, shape.size / Math.max(out, 1)]) : value)
     const orthogonal = (value: Value) => {
-      const matrix = asMatrix(value)
+      const matrix = asMatrix(value, shape)
       const scale = Math.sqrt(matrix.rows / Math.max(matrix.columns, 1))
       return newtonSchulz(matrix, newtonSchulzSteps).times(scale).as(value)
     }
     const unit = (value: Value) => {
       const norm = value.norm()
-      return value.times(
-        where(norm.isGreaterThan(0), Math.sqrt(shape.size), 0).over(where(norm.isGreaterThan(0), norm, 1)),
-      )
+      return value.times(where(norm.isGreaterThan(0), norm.power(-1).times(Math.sqrt(shape.size)), 0))
     }
     const direct = { spectral: orthogonal, sign: (value: Value) => value.sign(), rms: unit }[geometry]
     const b = ema(state.b, g, hyper.beta1)

@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperpara
 import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
 import { adamW } from './adam-w.ts'
-import { newtonSchulz } from './shared/newton-schulz.ts'
+import { asMatrix, newtonSchulz } from './shared/newton-schulz.ts'
 import { whereAgreeing } from './shared/where-agreeing.ts'
 
 /**
@@ -63,9 +63,7 @@ export const muon = defineOptimizer({
     const ahead = moonlight ? g.plus(b.times(momentum)) : ema(b, g, momentum)
     const chosen = options.nesterov ? ahead : b
     const update = options.cautious ? whereAgreeing(chosen, b, g) : chosen
-    const [out = 1] = shape.shape
-    const matrix = shape.rank === 4 ? update.as([1, out, shape.size / Math.max(out, 1)]) : update
-    const orthogonal = newtonSchulz(matrix, options.newtonSchulzSteps).as(p)
+    const orthogonal = newtonSchulz(asMatrix(update, shape), options.newtonSchulzSteps).as(p)
     const scale = moonlight ? 0.2 * Math.sqrt(Math.max(p.rows, p.columns)) : Math.sqrt(Math.max(1, p.rows / p.columns))
     return { direction: orthogonal.times(scale), state: { b } }
   },

@@ -1,16 +1,20 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
-import { type Slot, zeros } from '../language/slots.ts'
+import { zeros } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
 import { solveForOnes } from '../transforms/conflict-free.ts'
 import { combine, gram } from '../transforms/pc-grad.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
+import { queueOfGradients } from './shared/queue.ts'
 
 /** The most past gradients. */
 const most = 16
 
-/** The gradients of the last steps, the newest first. */
-const queue = Array.from({ length: most }, (_, index) => `g${index + 1}`)
+/** How many past gradients are kept. */
+const pastOf = (options: Readonly<Record<string, unknown>>): number =>
+  options.prediction === 'extrapolated' ? Number(options.pastGradients) : 0
+
+const queue = queueOfGradients(most, pastOf)
 
 /**
  * Optimistic AMSGrad: takes the next step before its gradient is known, with a guess of it, and takes that step back when
@@ -62,9 +66,7 @@ export const optimisticAMSGrad = defineOptimizer({
   options: { prediction: 'last' as 'last' | 'extrapolated', pastGradients: 5 },
   choices: { prediction: ['last', 'extrapolated'] },
   state: {
-    ...(Object.fromEntries(
-      queue.map((name, index) => [name, zeros({ when: ({ options }) => pastOf(options) > index })]),
-    ) as Record<string, Slot>),
+    ...queue.slots,
     m: zeros(),
     v: zeros(),
     vMaximum: zeros(),
@@ -83,21 +85,16 @@ export const optimisticAMSGrad = defineOptimizer({
     const vMaximum = slots.vMaximum.maximum(v)
     const root = vMaximum.sqrt().plus(epsilon)
     const m = ema(slots.m, g, beta1)
-    const newestFirst = [g, ...queue.slice(0, past).map((name) => slots[name]!)]
+    const newestFirst = queue.read(g, slots, past)
     const guess = past > 0 ? firstSteps(past, () => g, extrapolate([...newestFirst].reverse(), hyper.ridge)) : g
     const ahead = ema(slots.m, guess, beta1).over(root)
     const back = slots.ahead.times(where(learningRate.isGreaterThan(0), learningRate.power(-1), 0))
-    const shifted = Object.fromEntries(queue.slice(0, past).map((name, i) => [name, newestFirst[i]!]))
     return {
       direction: m.over(root).plus(ahead).minus(back),
-      state: { ...shifted, m, v, vMaximum, guess, ahead: ahead.times(learningRate) },
+      state: { ...queue.shifted(newestFirst), m, v, vMaximum, guess, ahead: ahead.times(learningRate) },
     }
   },
 })
-
-/** How many past gradients are kept. */
-const pastOf = (options: Readonly<Record<string, unknown>>): number =>
-  options.prediction === 'extrapolated' ? Number(options.pastGradients) : 0
 
 /** The combination of all but the last whose differences, combined alike, nearly vanish. */
 function extrapolate(gradients: readonly Value[], ridge: Value): Value {

@@ -10,7 +10,6 @@ import {
   clipByValue,
   coupledWeightDecay,
   decoupledWeightDecay,
-  explain,
   grokfast,
   lookahead,
   type Optimizer,
@@ -27,6 +26,8 @@ import {
   zClip,
 } from 'fallline'
 import { traceModel } from '../../src/compile.ts'
+import { leavesOf, programsOf } from '../../src/program/program.ts'
+import { pointsOf } from '../../src/program/trace.ts'
 
 const styles = ['decoupled', 'independent', 'corrected', 'proximal', 'coupled'] as const
 
@@ -138,11 +139,12 @@ function throws(action: () => unknown, message: string | RegExp): boolean {
 
 /** True when what happens to one tensor depends on the others, through a sum or a maximum over all of them. */
 export function tiesTensors(factory: OptimizerFactory): boolean {
-  return explain(factory).includes('over all tensors')
+  const { traced } = trace(factory()).parameters[0]!
+  return [...programsOf(traced!.variants), ...pointsOf(traced!)].some((program) => leavesOf(program).collective)
 }
 
 /** One optimizer of each kind: by element, by matrix, by sums over all tensors, and with several sequences. */
-const metByAll = ['adamW', 'muon', 'prodigy', 'scheduleFreeAdamW']
+export const metByAll = ['adamW', 'muon', 'prodigy', 'scheduleFreeAdamW']
 
 /**
  * The wrappers to try around an optimizer: all around one optimizer of each kind, a quarter around the others, so that each

@@ -1,5 +1,21 @@
-import type { DecayStyle } from '../../language/definition.ts'
+import type { DecayStyle, Paper } from '../../language/definition.ts'
+import { copyOfParameter, sharedScalar } from '../../language/slots.ts'
 import { type Value, where } from '../../language/value.ts'
+
+export const emoNaviPaper: Paper = {
+  title: 'An emotion-driven optimizer that feels loss and navigates accordingly',
+  authors: 'muooon',
+  year: 2025,
+  url: 'https://github.com/muooon/EmoNavi',
+}
+
+/** What the family keeps besides its averages of gradients. */
+export const lossState = {
+  shadow: copyOfParameter({ when: ({ options }) => options.shadow === true }),
+  short: sharedScalar(0),
+  long: sharedScalar(0),
+  updates: sharedScalar(0),
+}
 
 /**
  * How the EmoNavi family answers to the loss: faster while its average over few steps lies below the one over many, slower

@@ -1,3 +1,4 @@
+import type { ParameterShape } from '../../language/slots.ts'
 import type { Operand, Value } from '../../language/value.ts'
 
 /**
@@ -13,6 +14,12 @@ export function newtonSchulz(matrix: Value, steps: number, epsilon: Operand = 1e
     x = x.times(3.4445).plus(polynomial.matmul(x))
   }
   return x
+}
+
+/** A convolution kernel of four dimensions as `[out, rest]`; others are a batch of matrices in their last two dimensions. */
+export function asMatrix(value: Value, { shape, rank, size }: ParameterShape): Value {
+  const [out = 1] = shape
+  return rank === 4 ? value.as([1, out, size / Math.max(out, 1)]) : value
 }
 
 /** One norm per matrix of the batch. */
