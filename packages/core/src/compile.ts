@@ -833,11 +833,15 @@ export class CompiledOptimizer {
     counts: ReadonlyMap<string, number>,
     values: Map<string, number>,
   ): number {
+    const { hyper } = this.model
+    const given = hyper.valueOf(key)
+    // Numbers were checked when they were given.
+    if (typeof given === 'number') return given
     const known = values.get(key)
     if (known !== undefined) return known
     const [path, name] = splitHyperKey(key)
-    const value = resolveValue(this.model.hyper.get(path, name), Math.max(counts.get(clock) ?? 0, 1))
-    const { definition } = this.model.hyper.owner(path)
+    const value = evaluateSchedule(given, Math.max(counts.get(clock) ?? 0, 1))
+    const { definition } = hyper.owner(path)
     validateHyperparameter(definition.title, name, value, definition.hyper[name]!)
     values.set(key, value)
     return value
@@ -918,7 +922,7 @@ export class CompiledOptimizer {
   }
 
   private findNonFiniteNumbers(numbers: ReadonlyMap<string, number>): string[] {
-    if (this.nonFinite === 'allow') return []
+    if (this.nonFinite === 'allow' || numbers.size === 0) return []
     const wrong = [...numbers].filter(([, value]) => !Number.isFinite(value))
     return [...new Set(wrong.map(([name]) => (name.startsWith('loss') ? 'loss' : name)))]
   }

@@ -195,6 +195,8 @@ class Planner {
   private readonly kept = new Map<Node, ScratchArray>()
   private readonly outputs: StoredOutput[] = []
   private readonly scalarOutputs: Output[] = []
+  /** How many nodes and outputs use a node. */
+  private readonly uses = new Map<Node, number>()
   /** The stores that would overwrite what a later loop still reads, as found by the last `cost()`. */
   private readonly conflicts = new Set<StoredOutput>()
   private lastLevel = 0
@@ -203,6 +205,8 @@ class Planner {
     this.program = program
     this.nodes = program.nodes
     this.globalLevels = globalLevels
+    const users = [...this.nodes.flatMap(({ inputs }) => inputs), ...program.program.outputs.map(({ node }) => node)]
+    for (const node of users) this.uses.set(node, (this.uses.get(node) ?? 0) + 1)
     for (const node of this.nodes) this.findKept(node)
     for (const node of this.nodes)
       if (node.space !== 'host') this.lastLevel = Math.max(this.lastLevel, this.workLevel(node))
@@ -447,6 +451,12 @@ class Planner {
     return level === Number.POSITIVE_INFINITY ? undefined : stored?.array
   }
 
+  /** A quotient that a loop of this level computes for one product only. */
+  private isOnlyFactor(node: Node, level: number): boolean {
+    const computed = node.operation === 'divide' && node.space === 'array' && !this.arrayFor(node, level)
+    return computed && this.uses.get(node) === 1
+  }
+
   private loads(draft: LoopDraft): Map<ArrayName, number> {
     const loads = new Map<ArrayName, number>()
     this.walk(draft, (array, node) => loads.set(array, sizeOf(node.dimensions)))
@@ -488,13 +498,21 @@ class Planner {
         return emit({ operation: node.operation, inputs: [], node })
       }
       if (node.operation === 'random') return emit({ operation: 'random', inputs: [], node })
-      const inputs = node.inputs.map((input) =>
-        input.space !== 'array' || sameDimensions(input.dimensions, node.dimensions)
-          ? visit(input)
-          : broadcast(node, input),
-      )
+      const [quotient, factor] = node.inputs
+      if (node.operation === 'multiply' && factor!.space === 'host' && this.isOnlyFactor(quotient!, draft.level)) {
+        // (x / y) h = (x h) / y: the product is done while y is still awaited. Numbers that the device finds, such as the
+        // first step sizes of parameter-free methods, may be so small that x h underflows.
+        const [x, y] = quotient!.inputs as [Node, Node]
+        const product = emit({ operation: 'multiply', inputs: [operand(quotient!, x), visit(factor!)] })
+        return emit({ operation: 'divide', inputs: [product, operand(quotient!, y)] })
+      }
+      const inputs = node.inputs.map((input) => operand(node, input))
       return emit({ operation: node.operation as ElementOperation, inputs })
     }
+    const operand = (node: Node, input: Node): number =>
+      input.space !== 'array' || sameDimensions(input.dimensions, node.dimensions)
+        ? visit(input)
+        : broadcast(node, input)
     const stores: { array: ArrayName; register: number }[] = []
     const reductions: { node: Node; registers: number[] }[] = []
     for (const root of draft.roots) {

@@ -29,12 +29,17 @@ export function elementsOf(chain: readonly ChainElement[]): ChainElement[] {
   return chain.flatMap((element) => [element, ...elementsOf(element.earlier ?? [])])
 }
 
+interface HyperEntry {
+  readonly owner: BaseOptimizer | WrappedOptimizer
+  readonly values: Map<string, HyperValue>
+  readonly parent: string | undefined
+}
+
 /** The hyperparameters of the optimizers in use, by path; an overlay falls back to its parent. */
 export class HyperStore {
-  private readonly entries = new Map<
-    string,
-    { owner: BaseOptimizer | WrappedOptimizer; values: Map<string, HyperValue>; parent: string | undefined }
-  >()
+  private readonly entries = new Map<string, HyperEntry>()
+  /** The keys that were asked for, split. */
+  private readonly places = new Map<string, readonly [path: string, name: string]>()
   /** The hyperparameter paths of each group, outermost first; `''` is the default group. */
   readonly groups = new Map<string, string[]>([['', []]])
 
@@ -53,6 +58,16 @@ export class HyperStore {
   get(path: string, name: string): HyperValue {
     const entry = this.entries.get(path)!
     return entry.values.get(name) ?? this.get(entry.parent!, name)
+  }
+
+  /** The value of the hyperparameter that graphs call `key`. */
+  valueOf(key: string): HyperValue {
+    let place = this.places.get(key)
+    if (!place) {
+      place = splitHyperKey(key)
+      this.places.set(key, place)
+    }
+    return this.get(place[0], place[1])
   }
 
   set(path: string, name: string, value: HyperValue): void {

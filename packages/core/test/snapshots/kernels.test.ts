@@ -38,7 +38,7 @@ describe('the generated code, for whoever changes it to see the change', () => {
           r15 = minimum(((v * beta2) + (r11 * r11)), 3.4e+38)
           write m ← r6
           write v ← r15
-          write parameter ← ((parameter * (1 - (learningRate * weightDecay))) - ((r6 / (sqrt(r15) + (epsilon * sqrt((1 - (beta2 ^ t)))))) * (((1 / (1 - (beta1 ^ t))) * sqrt((1 - (beta2 ^ t)))) * learningRate)))
+          write parameter ← ((parameter * (1 - (learningRate * weightDecay))) - ((r6 * (((1 / (1 - (beta1 ^ t))) * sqrt((1 - (beta2 ^ t)))) * learningRate)) / (sqrt(r15) + (epsilon * sqrt((1 - (beta2 ^ t)))))))
         total: 16 bytes read and 12 written per parameter, 28 in all"
     `)
   })
@@ -109,13 +109,13 @@ describe('the generated code, for whoever changes it to see the change', () => {
       v106 = f32x4.add(v103, v105)
       v107 = f32x4.pmin(v106, v14)
       v128.store[v23] = v107
-      v108 = v128.load[v24]
-      v109 = f32x4.mul(v108, v16)
-      v110 = f32x4.sqrt(v107)
-      v111 = f32x4.add(v110, v18)
-      v112 = f32x4.div(v101, v111)
-      v113 = f32x4.mul(v112, v20)
-      v114 = f32x4.sub(v109, v113)
+      v108 = f32x4.sqrt(v107)
+      v109 = f32x4.mul(v101, v18)
+      v110 = f32x4.add(v108, v20)
+      v111 = f32x4.div(v109, v110)
+      v112 = v128.load[v24]
+      v113 = f32x4.mul(v112, v16)
+      v114 = f32x4.sub(v113, v111)
       v128.store[v24] = v114
       v21 = i32.add(v21, 16)
       v22 = i32.add(v22, 16)

@@ -621,11 +621,11 @@ class WasmInstance implements ForeignInstance {
   }
 
   place(tensor: number, array: ForeignArray, address: number): void {
-    this.look()
-    const { pointers, size } = this.tensors[tensor]!
     const views = array === 'parameter' ? this.parameters : this.gradients
     const { buffer, byteOffset } = views[tensor]!
     if (byteOffset === address && buffer === this.memory.buffer) return
+    this.look()
+    const { pointers, size } = this.tensors[tensor]!
     for (const word of pointers[array]) this.words[word / 4] = address
     views[tensor] = this.floats(address, size)
   }

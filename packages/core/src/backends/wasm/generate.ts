@@ -437,6 +437,52 @@ interface Accumulator {
   readonly pointer: Local | undefined
 }
 
+/** A part of a loop's body. */
+interface Part {
+  /** Its instructions in order, each with the stores that can be done then. */
+  readonly steps: readonly { readonly register: number; readonly stores: Loop['stores'] }[]
+  readonly accumulators: readonly Accumulator[]
+}
+
+/** What takes a processor long. */
+const slow = new Set<Instruction['operation']>(['divide', 'squareRoot'])
+
+/**
+ * Cuts the body of a loop behind its roots and quotients. What needs none of them but is needed with one only later
+ * belongs to the later part.
+ */
+function cut({ body, stores }: Loop, accumulators: readonly Accumulator[]): Part[] {
+  const after = (register: number) => (slow.has(body[register]!.operation) ? 1 : 0)
+  const earliest: number[] = []
+  for (const { inputs } of body) earliest.push(Math.max(0, ...inputs.map((input) => earliest[input]! + after(input))))
+  const count = Math.max(0, ...earliest) + 1
+  const place = body.map(() => count - 1)
+  for (const { register } of stores) place[register] = earliest[register]!
+  for (const { registers } of accumulators) for (const register of registers) place[register] = earliest[register]!
+  for (let register = body.length - 1; register >= 0; register--) {
+    for (const input of body[register]!.inputs) place[input] = Math.min(place[input]!, place[register]! - after(input))
+  }
+  const order = body.map((_, register) => register).sort((a, b) => place[a]! - place[b]! || a - b)
+  const position = new Map(order.map((register, index) => [register, index]))
+  // A store waits for its value and for whoever reads what it replaces.
+  const ready = ({ array, register }: Loop['stores'][number]) =>
+    Math.max(
+      position.get(register)!,
+      ...body.flatMap((instruction, other) => (instruction.array === array ? [position.get(other)!] : [])),
+    )
+  return Array.from({ length: count }, (_, part) => ({
+    steps: order
+      .filter((register) => place[register] === part)
+      .map((register) => ({
+        register,
+        stores: stores.filter((store) => ready(store) === position.get(register)),
+      })),
+    accumulators: accumulators.filter(
+      ({ registers }) => Math.max(...registers.map((register) => place[register]!)) === part,
+    ),
+  }))
+}
+
 /** Writes the function of one loop. */
 class LoopGenerator {
   private readonly f: FunctionBuilder
@@ -452,6 +498,7 @@ class LoopGenerator {
   /** The numbers of a turn by the register of the draw. */
   private readonly drawn = new Map<number, readonly Local[]>()
   private readonly accumulators: Accumulator[]
+  private readonly parts: readonly Part[]
   private readonly remaining: Local
   private readonly position: Local | undefined
   private readonly plan: Plan
@@ -487,6 +534,7 @@ class LoopGenerator {
         pointer: kind === 'column' ? this.f.local('i32') : undefined,
       }
     })
+    this.parts = cut(loop, this.accumulators)
   }
 
   generate(): FunctionBuilder {
@@ -742,10 +790,11 @@ class LoopGenerator {
         })
     }
     if (!this.loop.elementwise) {
-      repeat(4 * unroll, () => {
-        for (let lane = 0; lane < unroll; lane++) this.vectorBody(lane, true)
+      repeat(4 * unroll, () => this.turn())
+      repeat(4, () => {
+        const values: Local[] = []
+        for (const part of this.parts) this.vectorPart(part, values, 0, false)
       })
-      repeat(4, () => this.vectorBody(0, false))
     }
     repeat(1, () => this.singleBody())
   }
@@ -768,45 +817,30 @@ class LoopGenerator {
     if (this.position) f.get(this.position).i32(elements).op('i32.add').set(this.position)
   }
 
-  /** Four elements: the `lane`-th vector of a turn of sixteen, or a turn of their own. */
-  private vectorBody(lane: number, ofSixteen: boolean): void {
-    const { f } = this
-    const values: Local[] = []
-    const storeAfter = (position: number) => {
-      for (const { array, register } of this.storesAfter(position)) {
-        f.get(this.pointers.get(array)!)
+  /** Sixteen elements. The parts of a vector come between those of its neighbours, which gives each time to finish. */
+  private turn(): void {
+    const { parts } = this
+    const lanes = Array.from({ length: unroll }, (): Local[] => [])
+    for (let time = 0; time < unroll + parts.length - 1; time++) {
+      parts.forEach((part, index) => {
+        const lane = time - index
+        if (lane >= 0 && lane < unroll) this.vectorPart(part, lanes[lane]!, lane, true)
+      })
+    }
+  }
+
+  /** A part of the body for four elements: the `lane`-th vector of a turn of sixteen, or a turn of their own. */
+  private vectorPart(part: Part, values: Local[], lane: number, ofSixteen: boolean): void {
+    for (const { register, stores } of part.steps) {
+      values[register] = this.vectorValue(register, values, lane, ofSixteen)
+      for (const { array, register } of stores) {
+        this.f
+          .get(this.pointers.get(array)!)
           .get(values[register]!)
           .at('v128.store', 16 * lane)
       }
     }
-    this.loop.body.forEach((instruction, register) => {
-      const { operation, inputs, array } = instruction
-      const hoisted = this.vectors.get(register)
-      if (hoisted && (operation === 'scalar' || operation === 'broadcast')) {
-        values.push(hoisted)
-        storeAfter(register)
-        return
-      }
-      if (operation === 'random' && ofSixteen && !this.loop.view) {
-        if (lane === 0) this.drawn.set(register, this.drawSixteen(instruction.node!))
-        values.push(this.drawn.get(register)![lane]!)
-        storeAfter(register)
-        return
-      }
-      const local = f.local('v128')
-      if (operation === 'load') f.get(this.pointers.get(array!)!).at('v128.load', 16 * lane)
-      else if (operation === 'broadcast') f.get(this.rowPointers.get(register)!).at('v128.load', 16 * lane)
-      else if (operation === 'random') this.drawRandom(instruction.node!, 4 * lane)
-      else
-        this.vectorOperation(
-          operation,
-          inputs.map((input) => values[input]!),
-        )
-      f.set(local)
-      values.push(local)
-      storeAfter(register)
-    })
-    for (const accumulator of this.accumulators)
+    for (const accumulator of part.accumulators)
       this.accumulateVector(
         accumulator,
         accumulator.registers.map((r) => values[r]!),
@@ -814,12 +848,26 @@ class LoopGenerator {
       )
   }
 
-  /** The stores that can be done once an instruction is: their value is known and the old one has been read. */
-  private storesAfter(position: number): Loop['stores'] {
-    return this.loop.stores.filter(({ array, register }) => {
-      const read = this.loop.body.findLastIndex((instruction) => instruction.array === array)
-      return Math.max(read, register) === position
-    })
+  private vectorValue(register: number, values: readonly Local[], lane: number, ofSixteen: boolean): Local {
+    const { f } = this
+    const { operation, inputs, array, node } = this.loop.body[register]!
+    const hoisted = this.vectors.get(register)
+    if (hoisted && (operation === 'scalar' || operation === 'broadcast')) return hoisted
+    if (operation === 'random' && ofSixteen && !this.loop.view) {
+      if (lane === 0) this.drawn.set(register, this.drawSixteen(node!))
+      return this.drawn.get(register)![lane]!
+    }
+    const local = f.local('v128')
+    if (operation === 'load') f.get(this.pointers.get(array!)!).at('v128.load', 16 * lane)
+    else if (operation === 'broadcast') f.get(this.rowPointers.get(register)!).at('v128.load', 16 * lane)
+    else if (operation === 'random') this.drawRandom(node!, 4 * lane)
+    else
+      this.vectorOperation(
+        operation,
+        inputs.map((input) => values[input]!),
+      )
+    f.set(local)
+    return local
   }
 
   private vectorOperation(operation: Instruction['operation'], inputs: readonly Local[]): void {
