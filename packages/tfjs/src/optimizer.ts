@@ -57,13 +57,8 @@ interface Compiled {
 /** What an optimizer needs besides gradients, by name: numbers, or tensors by variable name. */
 export type StepInputs = Readonly<Record<string, number | tf.NamedTensorMap>>
 
-const listOf = (tensors: tf.NamedTensorMap): Named[] =>
-  Object.entries(tensors).map(([name, tensor]) => ({ name, tensor }))
-
-interface Named {
-  readonly name: string
-  readonly tensor?: tf.Tensor | null
-}
+/** What a step takes when there is nothing besides gradients. */
+const noInputs: ReadonlyMap<string, tf.Tensor> = new Map()
 
 /** @throws Error for an input that the optimizer does not take. */
 function split(inputs: StepInputs, steps: CompiledOptimizer) {
@@ -75,6 +70,15 @@ function split(inputs: StepInputs, steps: CompiledOptimizer) {
     else arrays.push([name, input])
   }
   return { numbers, arrays }
+}
+
+/** The inputs of one variable, by the names of the inputs. */
+function inputsFor(
+  name: string,
+  arrays: readonly (readonly [string, tf.NamedTensorMap])[],
+): ReadonlyMap<string, tf.Tensor> {
+  if (arrays.length === 0) return noInputs
+  return new Map(arrays.flatMap(([input, tensors]) => (tensors[name] ? [[input, tensors[name]] as const] : [])))
 }
 
 /** The names of trainable variables: of all that can be trained unless a list is given. */
@@ -107,6 +111,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   /** The options it was made with. */
   readonly options: TensorFlowOptions
   private current: Optimizer
+  /** What evaluates the model at points of its own; hyperparameters do not change that. */
+  private readonly moving: string | undefined
   private compiled: Compiled | undefined
   /** Variables in the order in which they first had a gradient. */
   private readonly variables = new Map<string, tf.Variable>()
@@ -130,6 +136,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
       throw new Error(`TensorFlowOptimizer: nonFinite must be throw, skip or allow, not ${String(nonFinite)}`)
     }
     this.current = rule
+    this.moving = movingTitle(rule)
     this.options = options
     TensorFlowOptimizer.register()
   }
@@ -299,15 +306,19 @@ export class TensorFlowOptimizer extends tf.Optimizer {
    */
   override applyGradients(gradients: tf.NamedTensorMap | NamedTensor[], inputs: StepInputs = {}): void {
     this.begin()
-    const title = movingTitle(this.current)
-    if (title !== undefined) {
+    if (this.moving !== undefined) {
       throw new Error(
-        `applyGradients: ${title} evaluates the model at points of its own: use minimize(f), or compile and fit of a model`,
+        `applyGradients: ${this.moving} evaluates the model at points of its own: use minimize(f), or compile and fit of a model`,
       )
     }
-    const list: readonly Named[] = Array.isArray(gradients) ? gradients : listOf(gradients)
-    const given = Object.fromEntries(list.flatMap(({ name, tensor }) => (tensor ? [[name, tensor] as const] : [])))
-    const present = new Map(Object.keys(given).map((name) => [name, this.variableNamed(name, given[name])]))
+    const given = Array.isArray(gradients)
+      ? Object.fromEntries(gradients.map(({ name, tensor }) => [name, tensor]))
+      : gradients
+    const present = new Map<string, tf.Variable>()
+    for (const name of Object.keys(given)) {
+      const gradient = given[name]
+      if (gradient) present.set(name, this.variableNamed(name, gradient))
+    }
     if (present.size === 0) return
     const compiled = this.prepare(present)
     const { steps, instance } = compiled
@@ -334,8 +345,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     steps.names.forEach((name, index) => {
       const variable = present.get(name)
       if (!variable) return
-      const own = arrays.flatMap(([input, tensors]) => (tensors[name] ? [[input, tensors[name]] as const] : []))
-      bound.push({ index, variable, gradient: gradients[name], inputs: new Map(own) })
+      bound.push({ index, variable, gradient: gradients[name], inputs: inputsFor(name, arrays) })
     })
     instance.bind(bound)
   }
@@ -463,24 +473,19 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     if (variable.dtype !== 'float32') {
       throw new Error(`the variable '${name}' must be float32 to be trained, not ${variable.dtype}`)
     }
-    for (const [what, tensor] of [
-      ['gradient', gradient],
-      ['state', this.variables.get(name)],
-    ] as const) {
-      if (!tensor || tf.util.arraysEqual(tensor.shape, variable.shape)) continue
-      throw new Error(
-        `the variable '${name}' has shape [${variable.shape}], but its ${what} has shape [${tensor.shape}]`,
-      )
-    }
+    const known = this.variables.get(name)
+    if (gradient) checkShape(variable, 'gradient', gradient)
+    if (known && known !== variable) checkShape(variable, 'state', known)
     return variable
   }
 
   /** What takes the step; made anew when there are new variables or another backend. */
   private prepare(present: ReadonlyMap<string, tf.Variable>): Compiled {
     const before = this.compiled
-    const fresh = [...present.keys()].filter((name) => !this.variables.has(name))
-    const all = new Map([...this.variables, ...present])
+    const fresh: string[] = []
+    for (const name of present.keys()) if (!this.variables.has(name)) fresh.push(name)
     if (!before || fresh.length > 0 || before.backend !== tf.getBackend()) {
+      const all = new Map([...this.variables, ...present])
       const matched = this.pending && match(this.pending, fresh, all)
       const streams = withStreams(this.streams, matched?.taken)
       const compiled = this.compile(all, streams)
@@ -493,7 +498,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
       this.compiled = compiled
       this.streams = streams
     }
-    for (const [name, variable] of all) this.variables.set(name, variable)
+    for (const [name, variable] of present) this.variables.set(name, variable)
     return this.compiled!
   }
 
@@ -542,6 +547,12 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     before.instance.dispose()
     if (isKernel(instance)) this.slots.dispose()
   }
+}
+
+/** @throws Error when what belongs to a variable is not shaped like it. */
+function checkShape({ name, shape }: tf.Variable, what: string, tensor: tf.Tensor): void {
+  if (tf.util.arraysEqual(tensor.shape, shape)) return
+  throw new Error(`the variable '${name}' has shape [${shape}], but its ${what} has shape [${tensor.shape}]`)
 }
 
 const isKernel = ({ execution }: VariableInstance): boolean => execution === 'wasm' || execution === 'cpu'

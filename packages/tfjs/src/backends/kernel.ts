@@ -33,12 +33,15 @@ export class KernelInstance implements VariableInstance {
   private readonly instance: ForeignInstance
   private readonly tensors: readonly BackendTensor[]
   private bound: readonly Bound[] = []
+  /** By tensor, whether what is bound has a gradient. */
+  private readonly given: boolean[]
   /** Whether the kernel holds values that the variables have not been given. */
   private ahead = false
 
   constructor(tensors: readonly BackendTensor[], home: Home) {
     this.home = home
     this.tensors = tensors
+    this.given = tensors.map(() => false)
     this.execution = home.execution
     this.instance = createForeignInstance(tensors, home.memory)
     this.parameters = this.instance.parameters
@@ -47,6 +50,8 @@ export class KernelInstance implements VariableInstance {
 
   bind(bound: readonly Bound[]): void {
     this.bound = bound
+    this.given.fill(false)
+    for (const { index, gradient } of bound) this.given[index] = gradient !== undefined
     this.home.enter(this.instance, bound)
   }
 
@@ -76,8 +81,7 @@ export class KernelInstance implements VariableInstance {
   }
 
   findNonFinite(tensors: readonly number[]): number[] {
-    const given = new Set(this.bound.flatMap(({ index, gradient }) => (gradient ? [index] : [])))
-    return this.instance.findNonFinite(tensors.filter((index) => given.has(index)))
+    return this.instance.findNonFinite(tensors.filter((index) => this.given[index]))
   }
 
   run(work: readonly Work[]): void {
@@ -126,8 +130,14 @@ interface WasmBackend {
       readonly disposeData: (id: number) => void
     }
   }
-  readonly dataIdMap: { get(dataId: object): { readonly id: number; readonly memoryOffset: number } }
-  refCount(dataId: object): number
+  readonly dataIdMap: { get(dataId: object): TensorData }
+}
+
+/** How the wasm backend keeps the data of tensors: its number, its address, and how many tensors share it. */
+interface TensorData {
+  readonly id: number
+  readonly memoryOffset: number
+  readonly refCount: number
 }
 
 /** TensorFlow.js's own wasm memory, or `undefined` when this backend does not show it. */
@@ -145,9 +155,10 @@ export function wasmHome(): Home | undefined {
   const backend = tf.backend() as unknown as WasmBackend
   const memory = memoryOf(backend)
   if (!memory) return undefined
-  const { wasm } = backend
-  const engine = tf.engine()
-  const address = (tensor: tf.Tensor) => (tensor.size === 0 ? 0 : backend.dataIdMap.get(tensor.dataId).memoryOffset)
+  const { wasm, dataIdMap } = backend
+  const address = (data: TensorData, { size }: tf.Tensor) => (size === 0 ? 0 : data.memoryOffset)
+  /** Where the data of the variables is, in the order in which they are bound. */
+  let placed: readonly TensorData[] = []
   const allocate = (bytes: number) => {
     const found = wasm._malloc(bytes)
     if (found === 0) throw new Error(`TensorFlow.js's wasm memory has no room for ${bytes} bytes of state`)
@@ -157,26 +168,25 @@ export function wasmHome(): Home | undefined {
     execution: 'wasm',
     memory: { memory, allocate, free: (block) => wasm._free(block) },
     enter(instance, bound) {
-      for (const { variable } of bound) {
-        const here = engine.state.tensorInfo.get(variable.dataId)?.backend === (backend as unknown)
-        if (!here || backend.refCount(variable.dataId) > 1) separate(variable)
-      }
-      // Reading an address may move data here, which may move the memory: first all addresses, then the views.
-      const places = bound.map(({ variable, gradient }) => [address(variable), gradient && address(gradient)] as const)
-      bound.forEach(({ index }, position) => {
-        const [parameter, gradient] = places[position]!
-        instance.place(index, 'parameter', parameter)
-        if (gradient !== undefined) instance.place(index, 'gradient', gradient)
+      // Looking for data moves it here from another backend, which may move the memory: first all data, then the views.
+      placed = bound.map(({ variable }) => {
+        if (dataIdMap.get(variable.dataId).refCount > 1) separate(variable)
+        return dataIdMap.get(variable.dataId)
+      })
+      const gradients = bound.map(({ gradient }) => gradient && dataIdMap.get(gradient.dataId))
+      bound.forEach(({ index, variable, gradient }, position) => {
+        instance.place(index, 'parameter', address(placed[position]!, variable))
+        if (gradient) instance.place(index, 'gradient', address(gradients[position]!, gradient))
       })
     },
     leave(_, bound) {
-      for (const { variable } of bound) {
-        if (variable.size === 0) continue
-        const { id, memoryOffset } = backend.dataIdMap.get(variable.dataId)
+      bound.forEach(({ variable: { size } }, position) => {
+        if (size === 0) return
+        const { id, memoryOffset } = placed[position]!
         // The backend keeps packed copies of weights by this number; registering anew throws them away.
         wasm.tfjs.disposeData(id)
-        wasm.tfjs.registerTensor(id, variable.size, memoryOffset)
-      }
+        wasm.tfjs.registerTensor(id, size, memoryOffset)
+      })
     },
   }
 }
