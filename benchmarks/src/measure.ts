@@ -53,21 +53,23 @@ export function contender(name: string, step: () => unknown, dispose?: () => voi
   return dispose ? { name, run, dispose } : { name, run }
 }
 
+/** Seconds that a window of warm-up steps should last. */
+const windowSeconds = 0.06
+
 /**
- * Takes steps until they stop getting faster: engines start with quickly made code and replace it while it runs.
+ * Takes steps until they stop getting faster: engines start with quickly made code and replace it once it has run often.
  *
  * Two windows in a row whose medians agree within 4 % end it, or the limit of time. Returns the seconds of a warm step.
  */
 export async function warmUp(candidate: Contender, limitSeconds = 1.5): Promise<number> {
   const start = performance.now()
-  const first = (await candidate.run(1))[0]!
-  const window = Math.min(10, Math.max(1, Math.round(0.06 / first)))
   let previous = Number.POSITIVE_INFINITY
-  let current = first
+  let current = (await candidate.run(1))[0]!
   for (;;) {
     // The engine swaps in finished code between tasks.
     await setImmediate()
-    current = summarize(await candidate.run(window)).median
+    const steps = Math.min(1000, Math.max(1, Math.round(windowSeconds / current)))
+    current = summarize(await candidate.run(steps)).median
     if (Math.abs(previous - current) <= 0.04 * current) return current
     if ((performance.now() - start) / 1000 > limitSeconds) return current
     previous = current

@@ -86,7 +86,9 @@ export async function measureTensorflow(progress: (text: string) => void): Promi
   }
   progress('TensorFlow.js in a page')
   results.push(
-    ...(await measureInPage(['webgl', 'webgpu']).catch((error) => [{ backend: 'page', error: messageOf(error) }])),
+    ...(await measureInPage(['wasm', 'webgl', 'webgpu']).catch((error) => [
+      { backend: 'page', error: messageOf(error) },
+    ])),
   )
   return results
 }

@@ -103,24 +103,24 @@ async function compareWithCore(rule: Optimizer): Promise<number> {
   return difference
 }
 
+/** Milliseconds that a round should last. */
+const roundLength = 50
+
+/** Rounds before measuring, in which code and kernels are made and the steps of a round are counted. */
+const warmUp = 5
+
 /** The update alone, ours beside TensorFlow.js's own Adam, in rounds that follow each other. */
 async function measureUpdates(
   rounds: number,
 ): Promise<{ execution: string | undefined; ours: number[]; theirs: number[] }> {
   const sizes = [[784, 128], [128], [128, 10], [10]]
   const make = () => sizes.map((shape) => tf.tidy(() => tf.variable(tf.randomNormal(shape as [number]))))
-  const contenders = [
-    {
-      optimizer: adamW({ learningRate: 1e-3, weightDecay: 0 }) as tf.Optimizer,
-      variables: make(),
-      times: [] as number[],
-    },
-    { optimizer: tf.train.adam(1e-3) as tf.Optimizer, variables: make(), times: [] as number[] },
-  ]
+  const optimizers: tf.Optimizer[] = [adamW({ learningRate: 1e-3, weightDecay: 0 }), tf.train.adam(1e-3)]
+  const contenders = optimizers.map((optimizer) => ({ optimizer, variables: make(), times: [] as number[], steps: 10 }))
   const gradients = sizes.map((shape) => tf.randomNormal(shape as [number]))
-  const steps = 10
-  for (let round = 0; round < rounds + 3; round++) {
-    for (const { optimizer, variables, times } of contenders) {
+  for (let round = 0; round < rounds + warmUp; round++) {
+    for (const contender of contenders) {
+      const { optimizer, variables, times, steps } = contender
       const named = Object.fromEntries(variables.map(({ name }, index) => [name, gradients[index]!]))
       const start = performance.now()
       for (let step = 0; step < steps; step++) tf.tidy(() => optimizer.applyGradients(named as never))
@@ -130,7 +130,9 @@ async function measureUpdates(
         await first.data()
         first.dispose()
       }
-      if (round >= 3) times.push((performance.now() - start) / steps)
+      const elapsed = performance.now() - start
+      if (round >= warmUp) times.push(elapsed / steps)
+      else contender.steps = Math.max(10, Math.round((steps * roundLength) / elapsed))
     }
   }
   const { execution } = contenders[0]!.optimizer as TensorFlowOptimizer
