@@ -128,7 +128,7 @@ interface Tensor {
   readonly traced: TracedParameter | undefined
   readonly hostUpdates: Map<Program, HostEvaluator>
   /** Steps of this tensor, by clock. */
-  readonly counts: Map<string, number>
+  counts: Map<string, number>
   /** State that the host keeps. */
   readonly host: Map<string, number>
   /** The program of a tensor that has no cadences and no state on the host: all such tensors of one age share scalars. */
@@ -139,7 +139,7 @@ interface Tensor {
 interface Update {
   readonly tensor: Tensor
   readonly work: Work
-  readonly counts: ReadonlyMap<string, number> | undefined
+  readonly counts: Map<string, number> | undefined
   readonly host: readonly number[]
 }
 
@@ -315,7 +315,7 @@ export class CompiledOptimizer {
   skipped = 0
   private readonly tensors: readonly Tensor[]
   private readonly indices: ReadonlyMap<string, number>
-  private readonly counts = new Map<string, number>([['', 0]])
+  private counts = new Map<string, number>([['', 0]])
   private readonly shared = new Map<string, number>()
   private readonly openings: readonly Opening[]
   private readonly sharedKeys = new Set<string>()
@@ -651,9 +651,9 @@ export class CompiledOptimizer {
         if (number !== undefined) this.writeNumber(tensor, slot, number)
       }
       const own = counts.get(`parameters/${name}`)
-      if (own) replace(tensor.counts, own)
+      if (own) tensor.counts = new Map(own)
     }
-    replace(this.counts, counts.get('')!)
+    this.counts = new Map(counts.get('')!)
     this.skipped = skipped
   }
 
@@ -1025,7 +1025,7 @@ export class CompiledOptimizer {
     }
   }
 
-  private commit(updates: readonly Update[], counts: ReadonlyMap<string, number>): void {
+  private commit(updates: readonly Update[], counts: Map<string, number>): void {
     for (const { tensor, work, counts: own, host } of updates) {
       if (!own) {
         tensor.counts.set('', tensor.counts.get('')! + 1)
@@ -1035,9 +1035,9 @@ export class CompiledOptimizer {
         const target = this.sharedKeys.has(key) ? this.shared : tensor.host
         target.set(key, host[index]!)
       })
-      replace(tensor.counts, own)
+      tensor.counts = own
     }
-    replace(this.counts, counts)
+    this.counts = counts
   }
 
   private collectTelemetry(tensors: readonly Tensor[]): Record<string, TensorTelemetry> {
@@ -1057,11 +1057,6 @@ export class CompiledOptimizer {
 
 function resolveValue(value: HyperValue, step: number): number {
   return typeof value === 'number' ? value : evaluateSchedule(value, step)
-}
-
-function replace<K, V>(target: Map<K, V>, source: ReadonlyMap<K, V>): void {
-  target.clear()
-  for (const [key, value] of source) target.set(key, value)
 }
 
 function copy(from: FloatArray, to: Float32Array | Float64Array | number[]): void {
