@@ -30,11 +30,16 @@ export interface Arrays<Name extends string> {
 const elementsPerIteration = 16
 const pageBytes = 65536
 
+/**
+ * Bytes between arrays, as large arrays of the library have them: those whose addresses agree in many low bits wait for each other's
+ * stores and compete for the same places in the caches.
+ */
+export const stagger = 33216
+
 /** Lays out arrays of `size` floats, zero at first. */
 export function allocate<Name extends string>(size: number, names: readonly Name[]): Arrays<Name> {
   const padded = Math.ceil(size / elementsPerIteration) * elementsPerIteration
-  // Arrays whose addresses agree in the low 12 bits would make loads wait for unrelated stores.
-  const stride = padded * 4 + 448
+  const stride = padded * 4 + stagger
   const memory = new WebAssembly.Memory({ initial: Math.ceil((stride * names.length) / pageBytes) + 1 })
   const views = {} as Record<Name, Float32Array>
   const at = {} as Record<Name, number>

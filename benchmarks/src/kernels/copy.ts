@@ -1,4 +1,4 @@
-import { assemble } from './assemble.ts'
+import { assemble, stagger } from './assemble.ts'
 
 /** A copy that can be repeated. */
 export interface Copy {
@@ -17,7 +17,7 @@ const largestHalf = 2 ** 29
 export async function copy(bytes: number): Promise<Copy> {
   const half = Math.ceil(bytes / 2 / 16) * 16
   const length = Math.min(half, largestHalf)
-  const offset = length + 448
+  const offset = length + stagger
   const memory = new WebAssembly.Memory({ initial: Math.ceil((offset + length) / 65536) })
   // Pages that were never written all map to one page of zeros, which would flatter the reads.
   new Uint8Array(memory.buffer).fill(1)

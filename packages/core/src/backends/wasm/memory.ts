@@ -1,6 +1,9 @@
 /** All that 32-bit addresses reach. */
 const largestMemory = 2 ** 32
 
+/** Bytes of an array beside which some kilobytes do not count. */
+const large = 2 ** 20
+
 /** Lays out one WebAssembly memory: first reserve everything, then make the memory, then look at it. */
 export class MemoryLayout {
   private size: number
@@ -25,11 +28,13 @@ export class MemoryLayout {
   /**
    * Reserves an array of floats. Arrays of equal power-of-two size would otherwise begin at the same place in a page, and
    * the processor, which first compares the low 12 bits of addresses, would make loads wait for stores to other arrays. So
-   * each begins a little later, further than a loop's pending stores reach.
+   * each begins a little later, further than a loop's pending stores reach. Large arrays would also compete for the same
+   * places in the caches, so they begin further apart.
    */
   reserveArray(elements: number): number {
-    this.size += 448
-    return this.reserve(4 * elements, 64)
+    const bytes = 4 * elements
+    this.size += bytes < large ? 448 : 33216
+    return this.reserve(bytes, 64)
   }
 
   /** @throws Error when what is reserved exceeds what 32-bit addresses reach. */
