@@ -90,7 +90,6 @@ export function reasonFor(factory: OptimizerFactory): string {
   // Where AdamW is bound by its root and its division, one more operation for the same bytes takes as much longer.
   if (workOf(factory, worst) > 1.1 * workOf(adamW, worstOf(adamW)))
     reasons.push(`${worst.operations} operations an element, ${worst.roots} of them roots and divisions`)
-  if (worst.arrays > 8) reasons.push(`${worst.arrays} arrays at once`)
   return reasons.join('; ')
 }
 
