@@ -90,7 +90,7 @@ export async function measure(contenders: readonly Contender[], effort: Effort):
   for (const candidate of contenders) {
     try {
       const step = await warmUp(candidate)
-      const steps = Math.min(60, Math.max(1, Math.ceil(blockSeconds / step)))
+      const steps = Math.min(1000, Math.max(1, Math.ceil(blockSeconds / step)))
       // The first step of a block finds the caches full of the others' data; it matters only where a step is short.
       const refill = step < 0.1
       roundSeconds += step * (steps + (refill ? 1 : 0))
