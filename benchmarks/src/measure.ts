@@ -56,6 +56,11 @@ export function contender(name: string, step: () => unknown, dispose?: () => voi
 /** Seconds that a window of warm-up steps should last. */
 const windowSeconds = 0.06
 
+/** How many steps of that length fill the time. */
+function stepsIn(seconds: number, step: number): number {
+  return Math.min(1000, Math.max(1, Math.ceil(seconds / step)))
+}
+
 /**
  * Takes steps until they stop getting faster: engines start with quickly made code and replace it once it has run often.
  *
@@ -68,8 +73,7 @@ export async function warmUp(candidate: Contender, limitSeconds = 1.5): Promise<
   for (;;) {
     // The engine swaps in finished code between tasks.
     await setImmediate()
-    const steps = Math.min(1000, Math.max(1, Math.round(windowSeconds / current)))
-    current = summarize(await candidate.run(steps)).median
+    current = summarize(await candidate.run(stepsIn(windowSeconds, current))).median
     if (Math.abs(previous - current) <= 0.04 * current) return current
     if ((performance.now() - start) / 1000 > limitSeconds) return current
     previous = current
@@ -90,7 +94,7 @@ export async function measure(contenders: readonly Contender[], effort: Effort):
   for (const candidate of contenders) {
     try {
       const step = await warmUp(candidate)
-      const steps = Math.min(1000, Math.max(1, Math.ceil(blockSeconds / step)))
+      const steps = stepsIn(blockSeconds, step)
       // The first step of a block finds the caches full of the others' data; it matters only where a step is short.
       const refill = step < 0.1
       roundSeconds += step * (steps + (refill ? 1 : 0))

@@ -1,3 +1,4 @@
+import { MemoryLayout } from 'fallline/internal'
 import wabt from 'wabt'
 
 /** Assembles WebAssembly text and instantiates it over a memory, imported as `memory` of the module `host`. */
@@ -28,25 +29,16 @@ export interface Arrays<Name extends string> {
 }
 
 const elementsPerIteration = 16
-const pageBytes = 65536
 
-/**
- * Bytes between arrays, as large arrays of the library have them: those whose addresses agree in many low bits wait for each other's
- * stores and compete for the same places in the caches.
- */
-export const stagger = 33216
-
-/** Lays out arrays of `size` floats, zero at first. */
+/** Lays out arrays of `size` floats, zero at first, as far apart as the library has them. */
 export function allocate<Name extends string>(size: number, names: readonly Name[]): Arrays<Name> {
   const padded = Math.ceil(size / elementsPerIteration) * elementsPerIteration
-  const stride = padded * 4 + stagger
-  const memory = new WebAssembly.Memory({ initial: Math.ceil((stride * names.length) / pageBytes) + 1 })
-  const views = {} as Record<Name, Float32Array>
+  const layout = new MemoryLayout()
   const at = {} as Record<Name, number>
-  names.forEach((name, index) => {
-    at[name] = index * stride
-    views[name] = new Float32Array(memory.buffer, at[name], size)
-  })
+  for (const name of names) at[name] = layout.reserveArray(padded)
+  const memory = layout.create(false)
+  const views = {} as Record<Name, Float32Array>
+  for (const name of names) views[name] = new Float32Array(memory.buffer, at[name], size)
   return { memory, views, at, padded }
 }
 

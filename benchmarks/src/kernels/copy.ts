@@ -1,4 +1,5 @@
-import { assemble, stagger } from './assemble.ts'
+import { MemoryLayout } from 'fallline/internal'
+import { assemble } from './assemble.ts'
 
 /** A copy that can be repeated. */
 export interface Copy {
@@ -17,8 +18,9 @@ const largestHalf = 2 ** 29
 export async function copy(bytes: number): Promise<Copy> {
   const half = Math.ceil(bytes / 2 / 16) * 16
   const length = Math.min(half, largestHalf)
-  const offset = length + stagger
-  const memory = new WebAssembly.Memory({ initial: Math.ceil((offset + length) / 65536) })
+  const layout = new MemoryLayout()
+  const [source, target] = [layout.reserveArray(length / 4), layout.reserveArray(length / 4)]
+  const memory = layout.create(false)
   // Pages that were never written all map to one page of zeros, which would flatter the reads.
   new Uint8Array(memory.buffer).fill(1)
   const { run } = await assemble(
@@ -29,10 +31,10 @@ export async function copy(bytes: number): Promise<Copy> {
     memory,
   )
   return {
-    source: new Uint8Array(memory.buffer, 0, length),
-    target: new Uint8Array(memory.buffer, offset, length),
+    source: new Uint8Array(memory.buffer, source, length),
+    target: new Uint8Array(memory.buffer, target, length),
     step() {
-      for (let copied = 0; copied < half; copied += length) run!(offset, 0, Math.min(length, half - copied))
+      for (let copied = 0; copied < half; copied += length) run!(target, source, Math.min(length, half - copied))
     },
   }
 }

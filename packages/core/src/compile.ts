@@ -22,7 +22,7 @@ import {
   type SlotStorage,
   type VariantTree,
 } from './program/program.ts'
-import { type ChainElement, HyperFacts, type HyperStore, Resolver, splitHyperKey } from './program/resolve.ts'
+import { type ChainElement, HyperFacts, type HyperStore, Resolver } from './program/resolve.ts'
 import {
   lossKey,
   pointsOf,
@@ -388,7 +388,7 @@ export class CompiledOptimizer {
     const result: Record<string, number> = {}
     for (const path of [...this.pathsOf(group)].reverse()) {
       for (const name of Object.keys(this.model.hyper.owner(path).definition.hyper)) {
-        result[name] = resolveValue(
+        result[name] = evaluateSchedule(
           this.model.hyper.get(path, name),
           Math.max(this.counts.get(this.clockOf(path)) ?? 0, 1),
         )
@@ -834,12 +834,12 @@ export class CompiledOptimizer {
     values: Map<string, number>,
   ): number {
     const { hyper } = this.model
-    const given = hyper.valueOf(key)
+    const [path, name] = hyper.placeOf(key)
+    const given = hyper.get(path, name)
     // Numbers were checked when they were given.
     if (typeof given === 'number') return given
     const known = values.get(key)
     if (known !== undefined) return known
-    const [path, name] = splitHyperKey(key)
     const value = evaluateSchedule(given, Math.max(counts.get(clock) ?? 0, 1))
     const { definition } = hyper.owner(path)
     validateHyperparameter(definition.title, name, value, definition.hyper[name]!)
@@ -1053,10 +1053,6 @@ export class CompiledOptimizer {
     }
     return result
   }
-}
-
-function resolveValue(value: HyperValue, step: number): number {
-  return typeof value === 'number' ? value : evaluateSchedule(value, step)
 }
 
 function copy(from: FloatArray, to: Float32Array | Float64Array | number[]): void {

@@ -73,7 +73,7 @@ function planFor(optimizer: Optimizer, shape: readonly number[]): Planned {
   const programs = [...programsOf(traced.variants), ...pointsOf(traced)]
   const plans = planTogether(programs.map(canonicalize))
   const hyper = (key: string) => {
-    const value = model.hyper.valueOf(key)
+    const value = model.hyper.get(...splitHyperKey(key))
     return typeof value === 'number' ? value : evaluateSchedule(value, 1)
   }
   return { traced, plans: new Map(programs.map((program, index) => [program, plans[index]!])), size: facts.size, hyper }

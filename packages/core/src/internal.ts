@@ -13,6 +13,7 @@ export {
 export { type HostEnvironment, HostEvaluator } from './backends/host.ts'
 export { type RandomStream, randomNumber } from './backends/philox.ts'
 export { createForeignInstance, type ForeignInstance, type ForeignMemory } from './backends/wasm/backend.ts'
+export { MemoryLayout } from './backends/wasm/memory.ts'
 export { CompiledOptimizer, type TracedModel, traceModel } from './compile.ts'
 export {
   type BaseOptimizer,

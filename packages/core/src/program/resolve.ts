@@ -60,14 +60,13 @@ export class HyperStore {
     return entry.values.get(name) ?? this.get(entry.parent!, name)
   }
 
-  /** The value of the hyperparameter that graphs call `key`. */
-  valueOf(key: string): HyperValue {
-    let place = this.places.get(key)
-    if (!place) {
-      place = splitHyperKey(key)
-      this.places.set(key, place)
-    }
-    return this.get(place[0], place[1])
+  /** Path and name of the hyperparameter that graphs call `key`. */
+  placeOf(key: string): readonly [path: string, name: string] {
+    const known = this.places.get(key)
+    if (known) return known
+    const place = splitHyperKey(key)
+    this.places.set(key, place)
+    return place
   }
 
   set(path: string, name: string, value: HyperValue): void {

@@ -5,6 +5,7 @@ import {
   type FloatArray,
   type ForeignInstance,
   type ForeignMemory,
+  MemoryLayout,
   type TelemetryName,
   type Work,
 } from 'fallline/internal'
@@ -157,8 +158,6 @@ export function wasmHome(): Home | undefined {
   if (!memory) return undefined
   const { wasm, dataIdMap } = backend
   const address = (data: TensorData, { size }: tf.Tensor) => (size === 0 ? 0 : data.memoryOffset)
-  /** Where the data of the variables is, in the order in which they are bound. */
-  let placed: readonly TensorData[] = []
   const allocate = (bytes: number) => {
     const found = wasm._malloc(bytes)
     if (found === 0) throw new Error(`TensorFlow.js's wasm memory has no room for ${bytes} bytes of state`)
@@ -169,24 +168,24 @@ export function wasmHome(): Home | undefined {
     memory: { memory, allocate, free: (block) => wasm._free(block) },
     enter(instance, bound) {
       // Looking for data moves it here from another backend, which may move the memory: first all data, then the views.
-      placed = bound.map(({ variable }) => {
+      const parameters = bound.map(({ variable }) => {
         if (dataIdMap.get(variable.dataId).refCount > 1) separate(variable)
         return dataIdMap.get(variable.dataId)
       })
       const gradients = bound.map(({ gradient }) => gradient && dataIdMap.get(gradient.dataId))
       bound.forEach(({ index, variable, gradient }, position) => {
-        instance.place(index, 'parameter', address(placed[position]!, variable))
+        instance.place(index, 'parameter', address(parameters[position]!, variable))
         if (gradient) instance.place(index, 'gradient', address(gradients[position]!, gradient))
       })
     },
     leave(_, bound) {
-      bound.forEach(({ variable: { size } }, position) => {
-        if (size === 0) return
-        const { id, memoryOffset } = placed[position]!
+      for (const { variable } of bound) {
+        if (variable.size === 0) continue
+        const { id, memoryOffset } = dataIdMap.get(variable.dataId)
         // The backend keeps packed copies of weights by this number; registering anew throws them away.
         wasm.tfjs.disposeData(id)
-        wasm.tfjs.registerTensor(id, size, memoryOffset)
-      })
+        wasm.tfjs.registerTensor(id, variable.size, memoryOffset)
+      }
     },
   }
 }
@@ -212,12 +211,10 @@ export function cpuHome(sizes: readonly number[]): Home | undefined {
   const { data } = tf.backend() as unknown as CpuBackend
   if (typeof data?.get !== 'function') return undefined
   const memory = new WebAssembly.Memory({ initial: 1 })
-  let end = 64
+  const layout = new MemoryLayout()
   const allocate = (bytes: number) => {
-    // Arrays of equal size would begin at equal places of a page, where their loads and stores wait for each other.
-    const address = Math.ceil((end + 448) / 64) * 64
-    end = address + bytes
-    const missing = end - memory.buffer.byteLength
+    const address = layout.reserveArray(bytes / 4)
+    const missing = layout.end - memory.buffer.byteLength
     if (missing > 0) memory.grow(Math.ceil(missing / 65536))
     return address
   }

@@ -833,10 +833,10 @@ class LoopGenerator {
   private vectorPart(part: Part, values: Local[], lane: number, ofSixteen: boolean): void {
     for (const { register, stores } of part.steps) {
       values[register] = this.vectorValue(register, values, lane, ofSixteen)
-      for (const { array, register } of stores) {
+      for (const store of stores) {
         this.f
-          .get(this.pointers.get(array)!)
-          .get(values[register]!)
+          .get(this.pointers.get(store.array)!)
+          .get(values[store.register]!)
           .at('v128.store', 16 * lane)
       }
     }
@@ -852,7 +852,7 @@ class LoopGenerator {
     const { f } = this
     const { operation, inputs, array, node } = this.loop.body[register]!
     const hoisted = this.vectors.get(register)
-    if (hoisted && (operation === 'scalar' || operation === 'broadcast')) return hoisted
+    if (hoisted) return hoisted
     if (operation === 'random' && ofSixteen && !this.loop.view) {
       if (lane === 0) this.drawn.set(register, this.drawSixteen(node!))
       return this.drawn.get(register)![lane]!
@@ -926,7 +926,7 @@ class LoopGenerator {
     this.loop.body.forEach((instruction, register) => {
       const { operation, inputs, array } = instruction
       const hoisted = this.singles.get(register)
-      if (hoisted && (operation === 'scalar' || operation === 'broadcast')) {
+      if (hoisted) {
         values.push(hoisted)
         return
       }
