@@ -1,8 +1,8 @@
 import { compile, type OptimizerFactory } from 'fallline'
-import { enter } from '../src/protocol/contenders.ts'
-import { tuningSequence } from '../src/protocol/sequence.ts'
-import { type Setting, settingAt } from '../src/protocol/space.ts'
-import { train } from '../src/protocol/train.ts'
+import { enter } from '../src/training/contenders.ts'
+import { tuningSequence } from '../src/search/sequence.ts'
+import { type Setting, settingAt } from '../src/search/space.ts'
+import { train } from '../src/training/training.ts'
 import { loadTask, type Task } from '../src/task.ts'
 
 /** Validation loss of an optimizer on the task of the pictures. */

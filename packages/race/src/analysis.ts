@@ -1,4 +1,4 @@
-import { edgeAlarms } from './protocol/space.ts'
+import { edgeAlarms } from './search/space.ts'
 import type {
   Analysis,
   BreakEvenRecord,

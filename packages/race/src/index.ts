@@ -6,8 +6,8 @@
 
 export { analyse, type Selection, selectTrial } from './analysis.ts'
 export { defineJaxTask, type HostArray, type Jax, type JaxArray, type JaxArrays, type JaxTask } from './jax.ts'
-export { type Contender, raceSchedule, warmupShare } from './protocol/contenders.ts'
-export type { EdgeAlarm, SearchSpace, Setting } from './protocol/space.ts'
+export { type Contender, raceSchedule, warmupShare } from './training/contenders.ts'
+export type { EdgeAlarm, SearchSpace, Setting } from './search/space.ts'
 export { RaceInterrupted, type RaceOptions, type RaceProgress, race, raceDefaults, TaskLoadError } from './race.ts'
 export { renderReport } from './report/report.ts'
 export type {

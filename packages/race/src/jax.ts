@@ -20,7 +20,7 @@ export type JaxArrays<Named> = { [Name in keyof Named]: JaxArray }
 export interface JaxTask<
   Shapes extends Readonly<Record<string, readonly number[]>>,
   Batch extends Readonly<Record<string, HostArray>>,
-> extends Omit<Task, 'parameters' | 'gradient' | 'metric' | 'dispose'> {
+> extends Omit<Task, 'parameters' | 'gradient' | 'loss' | 'metric' | 'dispose'> {
   /** Shape of every parameter by name; `[]` is a scalar. */
   parameters: Shapes
   /** Writes the initial values for a seed into the given arrays. */
@@ -45,6 +45,7 @@ export interface JaxTask<
 type Compiled = {
   jax: Jax
   valueAndGradient: ((parameters: object, batch: object) => [JaxArray, Record<string, JaxArray>]) & { dispose(): void }
+  loss: ((parameters: object, batch: object) => JaxArray) & { dispose(): void }
   metric: ((parameters: object, batch: object) => JaxArray) & { dispose(): void }
 }
 
@@ -101,6 +102,7 @@ export function defineJaxTask<
       return {
         jax,
         valueAndGradient: jax.jit(jax.valueAndGrad(lossOf as never) as never) as never,
+        loss: jax.jit(lossOf as never) as never,
         metric: jax.jit(metricOf as never) as never,
       }
     })
@@ -152,6 +154,15 @@ export function defineJaxTask<
       for (const name of names) gradients[name]!.set(slopes[name]!.dataSync() as Float32Array)
       return value.item()
     },
+    async loss(parameters, { seed, step }: BatchPosition) {
+      const { jax, loss } = await compiled()
+      const data = sendBatch(jax, batch.call(definition, seed, step))
+      try {
+        return loss(sendParameters(jax, parameters), data).item()
+      } catch (error) {
+        throw failed('the loss', error)
+      }
+    },
     async metric(parameters, split) {
       const { jax, metric } = await compiled()
       const batches = evaluation.call(definition, split)
@@ -171,8 +182,9 @@ export function defineJaxTask<
       const used = compiling
       compiling = undefined
       used?.then(
-        ({ valueAndGradient, metric }) => {
+        ({ valueAndGradient, loss, metric }) => {
           valueAndGradient.dispose()
+          loss.dispose()
           metric.dispose()
         },
         // A failure to load was already thrown to whoever asked for a gradient.

@@ -1,5 +1,5 @@
 import type { SearchRange } from 'fallline'
-import type { EdgeAlarm, Setting } from './protocol/space.ts'
+import type { EdgeAlarm, Setting } from './search/space.ts'
 import type { ProfilePoint } from './statistics/score.ts'
 
 /** Version of the format of `results.json`; a file of another version is never resumed. */

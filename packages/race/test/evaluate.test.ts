@@ -1,9 +1,9 @@
 import { compile, defineOptimizer, inputArray, inputNumber, logUniform, lossInput, nonNegative } from 'fallline'
 import { expect, it } from 'vitest'
 import { defineTask } from '../src/index.ts'
-import { measureCosts } from '../src/protocol/cost.ts'
-import { evaluationOf } from '../src/protocol/evaluate.ts'
-import { train } from '../src/protocol/train.ts'
+import { measureCosts } from '../src/training/cost.ts'
+import { evaluationOf } from '../src/training/evaluate.ts'
+import { train } from '../src/training/training.ts'
 
 const curvatures = [4, 0.5, 10]
 

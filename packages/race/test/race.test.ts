@@ -14,7 +14,7 @@ import {
   renderReport,
   StorageError,
 } from '../src/index.ts'
-import { enter } from '../src/protocol/contenders.ts'
+import { enter } from '../src/training/contenders.ts'
 import { quadratic } from './fixtures/quadratic.ts'
 
 const task = quadratic('quadratic', 4)

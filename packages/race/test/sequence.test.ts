@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { studySeeds } from '../src/protocol/random.ts'
-import { sobol, sobolDimensions, tuningSequence } from '../src/protocol/sequence.ts'
-import { edgeAlarms, positionOf, settingAt, valueAt } from '../src/protocol/space.ts'
+import { studySeeds } from '../src/search/random.ts'
+import { sobol, sobolDimensions, tuningSequence } from '../src/search/sequence.ts'
+import { edgeAlarms, positionOf, settingAt, valueAt } from '../src/search/space.ts'
 
 describe('sobol', () => {
   it('starts with the published points', () => {

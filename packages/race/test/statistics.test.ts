@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { random } from '../src/protocol/random.ts'
+import { random } from '../src/search/random.ts'
 import { ratioInterval, seedsNeeded } from '../src/statistics/bootstrap.ts'
 import { median, studentQuantile } from '../src/statistics/describe.ts'
 import { compareField, type FieldEntry } from '../src/statistics/field.ts'

@@ -1,6 +1,6 @@
 import { findOptimizer, type OptimizerFactory, registry } from 'fallline'
 import { closest, distance } from 'fastest-levenshtein'
-import type { Contender } from '../protocol/contenders.ts'
+import type { Contender } from '../training/contenders.ts'
 import { builtinTasks } from '../task.ts'
 import { UsageError } from './exit.ts'
 

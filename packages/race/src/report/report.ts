@@ -1,5 +1,5 @@
 import type { SearchRange } from 'fallline'
-import { costBlocks, interruptedShare } from '../protocol/cost.ts'
+import { costBlocks, interruptedShare } from '../training/cost.ts'
 import type { ClockAnalysis, RaceResults, RunRecord } from '../results.ts'
 import { clockTrust } from '../statistics/bootstrap.ts'
 import { median } from '../statistics/describe.ts'

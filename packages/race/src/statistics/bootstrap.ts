@@ -1,4 +1,4 @@
-import { type Random, random } from '../protocol/random.ts'
+import { type Random, random } from '../search/random.ts'
 import { median, normalQuantile, quantile, studentQuantile, tail } from './describe.ts'
 import { worstRatio } from './score.ts'
 

@@ -39,6 +39,10 @@ export function createDigitsAutoencoder(): Task {
       network.backward(parameters, gradients, images, batchSize)
       return loss
     },
+    loss(parameters, { seed, step }) {
+      gather(digits.train, batches(seed, step), images)
+      return squaredError(network.forward(parameters, images, batchSize), images, batchSize)
+    },
     metric(parameters, split) {
       const { images, count } = digits[split]
       return squaredError(network.forward(parameters, images, count), images, count)

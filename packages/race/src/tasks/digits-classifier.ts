@@ -28,6 +28,10 @@ export function createDigitsClassifier({ layers, ...rest }: DigitsClassifier): T
       network.backward(parameters, gradients, images, batchSize)
       return loss
     },
+    loss(parameters, { seed, step }) {
+      gather(digits.train, batches(seed, step), images, labels)
+      return softmaxCrossEntropy(network.forward(parameters, images, batchSize), labels, batchSize, classes)
+    },
     metric(parameters, split) {
       const { images, labels, count } = digits[split]
       return softmaxCrossEntropy(network.forward(parameters, images, count), labels, count, classes)

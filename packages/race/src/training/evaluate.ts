@@ -1,33 +1,56 @@
 import type { Evaluate } from 'fallline'
+import { random } from '../search/random.ts'
 import type { Task } from '../task.ts'
-import { random } from './random.ts'
 
 /** Arrays by parameter name, as tasks read and write them. */
 export type Arrays = Record<string, Float32Array>
+
+/**
+ * What the loss of a batch alone costs, in gradients: a forward pass beside forward and backward pass. Where a task has no
+ * `loss`, its gradient is computed instead and counts in full.
+ */
+export const lossCost = 1 / 3
+
+/** What is told of the evaluations of a step. @internal */
+export interface EvaluationObserver {
+  /** The loss of every evaluation, numbered from 0 within the step. */
+  onLoss?(loss: number, evaluation: number): void
+  /** What every evaluation of the model cost, in gradients. */
+  onCost?(gradients: number): void
+}
+
+/** An optimizer asks for something that tasks do not give. */
+export class MissingInputError extends Error {
+  override readonly name = 'MissingInputError'
+}
 
 /**
  * What an optimizer asks of a task for one step, whatever it needs: gradient and loss, at as many points as it likes, all of
  * one batch. An estimate of the diagonal of the Hessian H is z ⊙ H z with signs z drawn for the step (Hutchinson 1989),
  * H z from the gradients a little to both sides: two more gradients, which every task can give.
  *
- * @param onLoss is told the loss of every evaluation.
- * @throws Error when the optimizer declares an input that a task cannot give
+ * @throws MissingInputError when the optimizer declares an input that a task cannot give
  * @internal
  */
 export function evaluationOf(
   task: Task,
   batch: { readonly seed: number; readonly step: number },
-  onLoss: (loss: number, evaluation: number) => void,
+  { onLoss, onCost }: EvaluationObserver,
 ): Evaluate {
   return async ({ parameters, gradients, inputs, wants, evaluation }) => {
     const at = parameters as Arrays
-    const computed = task.gradient(at, gradients as Arrays, batch)
+    const lossAlone = task.loss !== undefined && !wants.has('gradient')
+    const computed = lossAlone ? task.loss!(at, batch) : task.gradient(at, gradients as Arrays, batch)
     const loss = typeof computed === 'number' ? computed : await computed
-    onLoss(loss, evaluation)
+    onCost?.(lossAlone ? lossCost : 1)
+    onLoss?.(loss, evaluation)
     for (const name of wants) {
       if (name === 'loss' || name === 'gradient') continue
-      if (!/hessian/i.test(name) || inputs[name] === undefined) throw new Error(`tasks do not give the input '${name}'`)
+      if (!/hessian/i.test(name) || inputs[name] === undefined) {
+        throw new MissingInputError(`tasks do not give the input '${name}'`)
+      }
       await estimateHessian(task, batch, at, inputs[name] as Arrays)
+      onCost?.(2)
     }
     return loss
   }

@@ -30,7 +30,7 @@ const directions: readonly (readonly [degree: number, coefficients: number, init
 
 const bits = 30
 
-/** How many dimensions the sequence has, which is how many different hyperparameters one race can tune. */
+/** How many dimensions the sequence has, which is how many hyperparameters of one contender can be tuned. */
 export const sobolDimensions = directions.length + 1
 
 /**
@@ -61,8 +61,8 @@ export function sobol(dimension: number, index: number): number {
   return value / 2 ** bits
 }
 
-/** The points that all contenders of one study are tuned at. */
-export interface TuningSequence {
+/** A sequence of points in a unit cube with named dimensions. */
+export interface PointSequence {
   /** Names of the dimensions in the order of the Sobol coordinates. */
   readonly dimensions: readonly string[]
   /** The random shift of each dimension, in [0, 1). */
@@ -72,14 +72,15 @@ export interface TuningSequence {
 }
 
 /**
- * One shared quasi-random sequence: Sobol points with a Cranley-Patterson shift (a random rotation modulo 1, one per
- * dimension and study; Cranley and Patterson 1976). Trial `k` of every contender uses point `k`, and hyperparameters of the same
- * name share their coordinate, so trials of different contenders are paired.
+ * A quasi-random sequence: Sobol points with a Cranley-Patterson shift (a random rotation modulo 1, one per dimension; Cranley and
+ * Patterson 1976). Sequences of different purposes are shifted independently of each other.
  *
+ * @param names dimensions; `learningRate` always comes first, others are ordered by name
  * @param seed seed of the study
- * @param names hyperparameters tuned by any contender; `learningRate` always is the first dimension, others are ordered by name
+ * @param purpose what the points are for, such as the name of a contender
+ * @throws RangeError for more than `sobolDimensions` names
  */
-export function tuningSequence(seed: number, names: Iterable<string>): TuningSequence {
+export function shiftedSobol(names: Iterable<string>, seed: number, purpose: string): PointSequence {
   const others = [...new Set(names)].filter((name) => name !== 'learningRate').sort()
   const dimensions = ['learningRate', ...others]
   if (dimensions.length > sobolDimensions) {
@@ -88,7 +89,7 @@ export function tuningSequence(seed: number, names: Iterable<string>): TuningSeq
     )
   }
   const shift: Record<string, number> = {}
-  for (const name of dimensions) shift[name] = random(seed, `shift of ${name}`).uniform()
+  for (const name of dimensions) shift[name] = random(seed, `${purpose}: shift of ${name}`).uniform()
   return {
     dimensions,
     shift,

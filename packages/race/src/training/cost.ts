@@ -2,7 +2,7 @@ import type { CompiledOptimizer } from 'fallline'
 import type { CostRecord } from '../results.ts'
 import type { Task } from '../task.ts'
 import { type Arrays, evaluationOf } from './evaluate.ts'
-import { random } from './random.ts'
+import { random } from '../search/random.ts'
 import { Breather } from './train.ts'
 
 /** Blocks per contender of the micro-race. */

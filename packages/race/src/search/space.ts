@@ -1,5 +1,5 @@
 import type { SearchRange } from 'fallline'
-import type { TuningSequence } from './sequence.ts'
+import type { PointSequence } from './sequence.ts'
 
 /** Numeric values of the tuned hyperparameters of one trial. */
 export type Setting = Readonly<Record<string, number>>
@@ -75,8 +75,8 @@ export function positionOf(range: SearchRange, value: number): number | undefine
   return (value - minimum) / (maximum - minimum)
 }
 
-/** The setting of trial `index` of a contender: every hyperparameter at its coordinate of the shared sequence. */
-export function settingAt(space: SearchSpace, sequence: TuningSequence, index: number): Setting {
+/** The setting at a point of a sequence: every hyperparameter at its coordinate. */
+export function settingAt(space: SearchSpace, sequence: PointSequence, index: number): Setting {
   const setting: Record<string, number> = {}
   for (const [name, range] of Object.entries(space)) setting[name] = valueAt(range, sequence.coordinate(name, index))
   return setting

@@ -9,7 +9,7 @@ import {
   warmup,
 } from 'fallline'
 import type { ContenderRecord } from '../results.ts'
-import { checkSpace, type SearchSpace, type Setting } from './space.ts'
+import { checkSpace, type SearchSpace, type Setting } from '../search/space.ts'
 
 /** A contender of your own: an optimizer with a name and the ranges it is tuned over. */
 export interface Contender {
