@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { adamW, adan, compile, cosine, groups, lamb, lion, type Optimizer, type OptimizerFactory } from 'fallline'
+import { adamW, adan, compile, cosine, groups, lamb, lion, type Optimizer } from 'fallline'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { everything, metByAll, sample } from '../../core/test/support/sample.ts'
 import { lossOf } from '../../core/test/support/step.ts'
-import { make, refuses, variantsOf, wrappers } from '../../core/test/support/variants.ts'
+import { make, variantsOf, wrappers, wrappersAround } from '../../core/test/support/variants.ts'
 import { toTensorFlow } from '../src/index.ts'
 import {
   arrayInputs,
@@ -232,16 +233,17 @@ describe('operations do what the core does', () => {
       factory.definition === adamW.definition
         ? variants
         : variants.filter(({ settings }) => !Object.keys(settings).some((key) => common.has(key)))
-    return chosen.map(({ title, settings }) => [factory.definition.name, title, make(factory, settings)] as const)
+    const some = sample(factory.definition.name, chosen, ({ title }) => title)
+    return some.map(({ title, settings }) => [factory.definition.name, title, make(factory, settings)] as const)
   })
   it.each(own)('%s, %s', async (_, __, optimizer) => {
     await checkOperations(optimizer)
   })
 
-  const some = [adamW, adan, lamb, usable.find(({ definition }) => definition.name === 'scheduleFreeAdamW')!]
-  it.each(Object.entries(wrappers))('%s', async (name, wrap) => {
-    for (const factory of some as OptimizerFactory[]) {
-      if (!refuses(factory, name)) await checkOperations(wrap(make(factory)))
-    }
+  const around = usable
+    .filter(({ definition }) => everything || metByAll.includes(definition.name))
+    .flatMap((factory) => wrappersAround(factory).map((name) => [name, factory.definition.name, factory] as const))
+  it.each(around)('%s around %s', async (name, _, factory) => {
+    await checkOperations(wrappers[name]!(make(factory)))
   })
 })
