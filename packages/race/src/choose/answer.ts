@@ -1,6 +1,6 @@
 import { formatMilliseconds, formatNumber } from '../report/format.ts'
 import { median } from '../statistics/describe.ts'
-import type { Contender } from '../training/contenders.ts'
+import type { ContenderLike } from '../training/contenders.ts'
 import { codesFor } from './code.ts'
 import type { Answer, ChooseResults, FreshRun } from './results.ts'
 
@@ -66,7 +66,7 @@ export function formatProbability(p: number): string {
  *
  * @param givenOf the contender of a name as it was given, for the code
  */
-export function answerOf(results: ChooseResults, givenOf: (name: string) => string | Contender): Answer {
+export function answerOf(results: ChooseResults, givenOf: (name: string) => ContenderLike): Answer {
   const { pick, pickOfBaseline, confirmation, candidates, contenders, protocol, task } = results
   const baseline = contenders.find(({ name }) => name === protocol.baseline.name)!
   if (pick === null) {

@@ -1,17 +1,22 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
-import { registry } from 'fallline'
-import { loadTask } from '../load-task.ts'
+import { findOptimizer, registry } from 'fallline'
+import { loadTaskModule, type TaskModule } from '../load-task.ts'
+import { TaskLoadError } from '../race.ts'
 import { formatDuration, formatNumber } from '../report/format.ts'
 import type { MachineRecord } from '../results.ts'
+import { defaultPolicy, guaranteedRuns } from '../search/policies/index.ts'
 import type { Candidate, Policy } from '../search/policy.ts'
 import type { SearchSpace } from '../search/space.ts'
 import { fingerprintOf } from '../store.ts'
 import { defineTask, type Task } from '../task.ts'
-import { type Contender, type Entry, enter } from '../training/contenders.ts'
+import { checkTask } from '../training/check-task.ts'
+import { type ContenderLike, type Entry, enter } from '../training/contenders.ts'
 import type { NonFinite } from '../training/training.ts'
 import { answerOf } from './answer.ts'
+import { candidatesOf } from './candidates.ts'
+import { confirm, confirmationLevel, confirmationSeeds, fewestSeeds } from './confirm.ts'
 import { type ChooseResults, type ConfirmationRecord, chooseVersion, type FreshRun } from './results.ts'
 import { DirectoryStore, MemoryStore } from './store.ts'
 import { type ChooseProgress, Study } from './study.ts'
@@ -21,7 +26,7 @@ export interface ChooseOptions {
   /** A task, which is left for the caller to dispose and runs in this thread, or the name or path of one, for worker threads. */
   task: Task | string
   /** Names of registered optimizers, or contenders of your own, which run in this thread. Default: the whole registry. */
-  optimizers?: readonly (string | Contender)[]
+  optimizers?: readonly ContenderLike[]
   /** Name of the contender that takes part in any case, with tuning of its own, and that the pick is compared with. Default `adamW`. */
   baseline?: string
   /** Budget in full runs, the comparison on fresh seeds included. Default 46. */
@@ -66,7 +71,13 @@ export class ChooseInterrupted extends Error {
 }
 
 /** Defaults of `choose`. */
-export const chooseDefaults = { baseline: 'adamW', runs: 46, seed: 1, seeds: 8, nonFinite: 'stop' } as const
+export const chooseDefaults = {
+  baseline: 'adamW',
+  runs: 46,
+  seed: 1,
+  seeds: confirmationSeeds,
+  nonFinite: 'stop',
+} as const
 
 /** What decides: how candidates are made, which are trained how far, and the test at the end. @internal */
 export interface ChooseParts {
@@ -74,11 +85,56 @@ export interface ChooseParts {
   candidates(contenders: readonly { name: string; search: SearchSpace }[]): Candidate[]
   /** Full runs that the baseline is tuned with, of so many for choosing. */
   guaranteed(choosing: number): number
+  /** The fewest fresh seeds with which a claim is possible, after so many tests before. */
+  fewestSeeds(earlierTests: number): number
   /**
    * The test of the pick against the best of the baseline, by their metrics on the same fresh seeds (smaller is better, `Infinity` for a
    * run that did not finish).
    */
   confirm(pick: readonly number[], baseline: readonly number[], earlierTests: number): ConfirmationRecord
+}
+
+/**
+ * The level of the test after so many before: half the one before, so that continuing a study until a claim comes out is no way to get one;
+ * all tests of a study together confirm a pick that is no better in less than 10 of 100 cases.
+ */
+function levelAfter(earlierTests: number): number {
+  return confirmationLevel / 2 ** earlierTests
+}
+
+const parts: ChooseParts = {
+  policy: defaultPolicy,
+  candidates: candidatesOf,
+  guaranteed: guaranteedRuns,
+  fewestSeeds: (earlierTests) => fewestSeeds(levelAfter(earlierTests)),
+  confirm(pick, baseline, earlierTests) {
+    const { confirmed, level, pValue, seeds, wins } = confirm(pick, baseline, levelAfter(earlierTests))
+    const test = "Wilcoxon's signed-rank test of the paired metrics at the end, one-sided, exact"
+    return { test, better: wins, count: seeds, p: pValue, level, confirmed }
+  },
+}
+
+/**
+ * Says which optimizer to use on a task, with which setting: candidates spread over the contenders are trained, those that look worse are
+ * dropped on the way, the best at the end run on further seeds, and the pick is compared with the baseline at its best setting on fresh
+ * seeds, by a test that is fixed beforehand. Cost is counted in gradients: a full run computes as many as the task's budget has steps,
+ * whatever the optimizer. With one seed the answer is the same for any number of workers and however often it was interrupted.
+ *
+ * ```ts
+ * import { choose } from '@fallline/race'
+ *
+ * const results = await choose({ task: 'digits-softmax', optimizers: ['adamW', 'lion', 'adan'], runs: 40 })
+ * console.log(results.answer?.sentence)
+ * console.log(results.answer?.code?.code?.fallline)
+ * ```
+ *
+ * @throws Error for unknown optimizers, RangeError for other options that make no sense
+ * @throws TaskLoadError when the task is unknown or its module cannot be loaded, BrokenTaskError when it does not repeat itself
+ * @throws StorageError when the output directory cannot be used
+ * @throws ChooseInterrupted when `signal` is aborted; the same call resumes the study from `out`
+ */
+export function choose(options: ChooseOptions): Promise<ChooseResults> {
+  return chooseWith(options, parts)
 }
 
 /** Largest numbers that are taken for intended. */
@@ -94,7 +150,7 @@ const most = {
 /** `choose` with other parts. @internal */
 export async function chooseWith(options: ChooseOptions, parts: ChooseParts): Promise<ChooseResults> {
   const seed = whole('seed', options.seed ?? chooseDefaults.seed, 0)
-  const seeds = whole('seeds', options.seeds ?? chooseDefaults.seeds, 1)
+  const seeds = whole('seeds', options.seeds ?? chooseDefaults.seeds, parts.fewestSeeds(0))
   const workers = whole('workers', options.workers ?? availableParallelism(), 0)
   const nonFinite = options.nonFinite ?? chooseDefaults.nonFinite
   if (nonFinite !== 'stop' && nonFinite !== 'skip') {
@@ -105,17 +161,20 @@ export async function chooseWith(options: ChooseOptions, parts: ChooseParts): Pr
   if (more > 0 && options.out === undefined)
     throw new RangeError('more continues the study in a directory: give it as out')
   if (more > 0 && options.fresh) throw new RangeError('more continues a study and fresh starts over: give one of them')
-  const field = fieldOf(options)
-  const declared = typeof options.task === 'string' ? await load(options.task) : defineTask(options.task)
+  const module = typeof options.task === 'string' ? await load(options.task) : null
+  const declared = module?.task ?? defineTask(options.task as Task)
   try {
+    const field = fieldOf(options, module)
     const horizon = whole('steps', options.steps ?? declared.budget.steps, 1)
     const planned = plan({ declared, options, parts, field, seed, seeds, nonFinite, asked, horizon })
     const store = options.out === undefined ? new MemoryStore() : new DirectoryStore(options.out)
     const results = takeUp(planned, store, options, more, parts)
+    if (results.runs.length === 0) await checkTask(declared)
     const study = new Study({
       results,
       task: declared,
       taskName: typeof options.task === 'string' ? options.task : null,
+      own: module?.contenders ?? [],
       entries: field.entries,
       policy: parts.policy,
       store,
@@ -141,20 +200,34 @@ export async function chooseWith(options: ChooseOptions, parts: ChooseParts): Pr
 }
 
 interface Field {
-  entries: { entry: Entry; given: string | Contender }[]
+  entries: { entry: Entry; given: ContenderLike }[]
   baseline: string
 }
 
-/** The contenders, the baseline among them. */
-function fieldOf(options: ChooseOptions): Field {
-  const given = options.optimizers ?? registry.map(({ definition }) => definition.name)
+/** The contenders, the baseline among them; the module of a task may have contenders and ranges of its own. */
+function fieldOf(options: ChooseOptions, module: TaskModule | null): Field {
+  const { contenders: own = [], ranges = {} } = module ?? {}
   const wanted = options.baseline ?? chooseDefaults.baseline
-  const entriesOf = (list: readonly (string | Contender)[]) =>
-    enter(list).map((entry, index) => ({ entry, given: list[index]! }))
+  const given = options.optimizers ?? [...registry.map(({ definition }) => definition.name), ...own]
+  const resolved = (one: ContenderLike): ContenderLike => {
+    if (typeof one !== 'string') return one
+    const found = own.find(({ name }) => name.toLowerCase() === one.toLowerCase())
+    if (found) return found
+    try {
+      return findOptimizer(one)
+    } catch (error) {
+      throw new RangeError((error as Error).message, { cause: error })
+    }
+  }
+  const entriesOf = (list: readonly ContenderLike[]) =>
+    enter(list.map(resolved)).map((entry, index) => ({
+      entry: { ...entry, search: { ...entry.search, ...ranges[entry.name] } },
+      given: resolved(list[index]!),
+    }))
   const entries = entriesOf(given)
-  const same = (name: string) => name.toLowerCase() === wanted.toLowerCase()
-  if (!entries.some(({ entry }) => same(entry.name))) entries.push(...entriesOf([wanted]))
-  return { entries, baseline: entries.find(({ entry }) => same(entry.name))?.entry.name ?? entries.at(-1)!.entry.name }
+  const same = ({ entry }: { entry: Entry }) => entry.name.toLowerCase() === wanted.toLowerCase()
+  if (!entries.some(same)) entries.push(...entriesOf([wanted]))
+  return { entries, baseline: entries.find(same)!.entry.name }
 }
 
 function budgetOf({ runs, minutes }: ChooseOptions, seeds: number): { runs: number } | { minutes: number } {
@@ -298,8 +371,14 @@ function takeUp(
 
 /** Adds to the budget. What was run is kept; what the comparison has seen is not used to choose by, and its seeds not again. */
 function extend(results: ChooseResults, more: number, parts: ChooseParts): void {
-  const { protocol, fresh, confirmation } = results
+  const { protocol, fresh, confirmation, earlier } = results
   if (protocol.runs === 0) throw new RangeError('more continues a study that has begun: run it without more first')
+  const needed = parts.fewestSeeds(earlier.length + (fresh ? 1 : 0))
+  if (protocol.confirmationSeeds < needed) {
+    throw new RangeError(
+      `this study has been tested ${earlier.length + 1} times, and ${protocol.confirmationSeeds} fresh seeds can confirm nothing at the level that is left: start a new one with at least ${needed} seeds`,
+    )
+  }
   protocol.runs += more
   protocol.added.push(more)
   if (fresh) results.earlier.push({ fresh, confirmation })
@@ -478,11 +557,10 @@ function tidy(store: DirectoryStore, results: ChooseResults): void {
   store.keepOnly(kept)
 }
 
-async function load(task: string): Promise<Task> {
+async function load(task: string): Promise<TaskModule> {
   try {
-    return await loadTask(task)
+    return await loadTaskModule(task)
   } catch (error) {
-    const { TaskLoadError } = await import('../race.ts')
     throw new TaskLoadError(error instanceof Error ? error.message : String(error), { cause: error })
   }
 }

@@ -1,7 +1,7 @@
-import type { HyperValue, Optimizer, OptimizerFactory, Schedule } from 'fallline'
+import type { HyperValue, Optimizer, Schedule } from 'fallline'
 import * as core from 'fallline'
 import type { Setting } from '../search/space.ts'
-import { type Contender, enter } from '../training/contenders.ts'
+import { type ContenderLike, enter } from '../training/contenders.ts'
 
 /** Where code is to run: plain `fallline`, inside TensorFlow.js, or inside jax-js. */
 export type CodeTarget = 'fallline' | 'tfjs' | 'jax'
@@ -29,9 +29,9 @@ export const codeTargets: Readonly<Record<CodeTarget, string>> = {
  * @param steps optimizer steps of a run, over which the schedule goes
  * @throws Error for an unknown optimizer, and for what cannot be written as code, such as a schedule that is a function of its own
  */
-export function codeFor(contender: string | Contender, setting: Setting, steps: number, target: CodeTarget): string {
+export function codeFor(contender: ContenderLike, setting: Setting, steps: number, target: CodeTarget): string {
   const optimizer = enter([contender])[0]!.create(setting, steps)
-  const writer = new Writer()
+  const writer = new Writer(new Set(Object.keys(setting)))
   const rule = writer.optimizer(optimizer)
   const own = [...writer.own].sort()
   const names = [...writer.names]
@@ -83,6 +83,12 @@ class Writer {
   readonly own = new Set<string>()
   /** Whether a step evaluates the model itself. */
   minimizes = false
+  readonly #tuned: ReadonlySet<string>
+
+  /** @param tuned hyperparameters that are written even where they are the default */
+  constructor(tuned: ReadonlySet<string>) {
+    this.#tuned = tuned
+  }
 
   optimizer(optimizer: Optimizer): string {
     if (optimizer.kind === 'grouped') return this.#groups(optimizer)
@@ -107,8 +113,10 @@ class Writer {
   }
 
   /** Hyperparameters and options that differ from the default. */
-  #settings({ definition, hyper, options }: Exclude<Optimizer, { kind: 'grouped' }>): string[] {
-    const changed = Object.entries(hyper).filter(([name, value]) => value !== definition.hyper[name]?.default)
+  #settings({ kind, definition, hyper, options }: Exclude<Optimizer, { kind: 'grouped' }>): string[] {
+    const changed = Object.entries(hyper).filter(
+      ([name, value]) => value !== definition.hyper[name]?.default || (kind === 'base' && this.#tuned.has(name)),
+    )
     const chosen = Object.entries(options).filter(([name, value]) => value !== definition.options?.[name])
     return [
       ...changed.map(([name, value]) => `${name}: ${this.#value(value, definition.title, name)}`),
@@ -203,21 +211,12 @@ export interface CodeRecord {
 }
 
 /** The code of a contender for every target, or why it cannot be written. */
-export function codesFor(contender: string | Contender, setting: Setting, steps: number): CodeRecord {
+export function codesFor(contender: ContenderLike, setting: Setting, steps: number): CodeRecord {
   try {
     const targets = Object.keys(codeTargets) as CodeTarget[]
     const code = Object.fromEntries(targets.map((target) => [target, codeFor(contender, setting, steps, target)]))
     return { code: code as Record<CodeTarget, string>, failure: null }
   } catch (error) {
     return { code: null, failure: error instanceof Error ? error.message : String(error) }
-  }
-}
-
-/** Whether an optimizer is registered under its own name, so that another thread can make it from the name alone. */
-export function isRegistered(factory: OptimizerFactory): boolean {
-  try {
-    return core.findOptimizer(factory.definition.name) === factory
-  } catch {
-    return false
   }
 }

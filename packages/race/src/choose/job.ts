@@ -1,32 +1,49 @@
-import { type CompiledOptimizer, compile, findOptimizer, wasm } from 'fallline'
-import type { SearchSpace, Setting } from '../search/space.ts'
+import { type CompiledOptimizer, compile, wasm } from 'fallline'
+import { contenderNamed } from '../command/names.ts'
+import type { Setting } from '../search/space.ts'
 import type { Task } from '../task.ts'
-import { type Contender, type Entry, enter } from '../training/contenders.ts'
+import { type Contender, type ContenderLike, type Entry, enter } from '../training/contenders.ts'
 import { gradientsPerStep } from '../training/cost-of-a-step.ts'
 import { MissingInputError } from '../training/evaluate.ts'
 import { advance, beginning, type NonFinite, type TrainingState, testMetric } from '../training/training.ts'
-import { isRegistered } from './code.ts'
+import { codeFor } from './code.ts'
 
-/** A contender as another thread can make it again: by its name, or from a registered optimizer. Plain data. */
-export type SentContender =
-  | string
-  | { name: string; optimizer: string; search: SearchSpace | undefined; schedule: 'cosine' | 'constant' | undefined }
+/** A contender as another thread can make it again. Plain data. */
+export interface SentContender {
+  /** A registered optimizer or wrappers around one, `cautious(adamW)`, or the name of a contender that the module of the task exports. */
+  expression: string
+  name: string
+  schedule: 'cosine' | 'constant'
+}
 
-/** What can be sent to another thread of a contender; `null` for a function of one's own, which stays in its thread. */
-export function sendable(contender: string | Contender): SentContender | null {
-  if (typeof contender === 'string') return contender
-  const { name, optimizer, search, schedule } = contender
-  if (!('definition' in optimizer) || !isRegistered(optimizer)) return null
-  return { name, optimizer: optimizer.definition.name, search, schedule }
+/**
+ * What can be sent to another thread of a contender: what makes the same optimizer there, which is what its code says. `null` for
+ * functions that cannot be made again; they stay in their thread.
+ *
+ * @param own names of the contenders that the module of the task exports
+ */
+export function sendable(
+  { entry, given }: { entry: Entry; given: ContenderLike },
+  own: readonly Contender[],
+  setting: Setting,
+  steps: number,
+): SentContender | null {
+  const { name, schedule, code } = entry
+  if (own.some((contender) => contender === given)) return { expression: name, name, schedule }
+  const expression = code.replace('(SETTING)', '')
+  try {
+    const again = { ...contenderNamed(expression), name, schedule }
+    return codeFor(again, setting, steps, 'fallline') === codeFor(given, setting, steps, 'fallline')
+      ? { expression, name, schedule }
+      : null
+  } catch {
+    return null
+  }
 }
 
 /** The contender of what was sent. */
-export function received(sent: SentContender): Entry {
-  if (typeof sent === 'string') return enter([sent])[0]!
-  const { name, optimizer, search, schedule } = sent
-  const contender: Contender = { name, optimizer: findOptimizer(optimizer) }
-  if (search) contender.search = search
-  if (schedule) contender.schedule = schedule
+export function received({ expression, name, schedule }: SentContender, own: readonly Contender[]): Entry {
+  const contender = own.find((one) => one.name === expression) ?? { ...contenderNamed(expression), name, schedule }
   return enter([contender])[0]!
 }
 

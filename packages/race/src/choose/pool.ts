@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import type { Task } from '../task.ts'
-import type { Contender, Entry } from '../training/contenders.ts'
+import type { Contender, ContenderLike, Entry } from '../training/contenders.ts'
 import { type Job, type JobResult, perform, type SentContender, sendable, type TrainingResult } from './job.ts'
 import type { JobMessage, WorkerMessage, WorkerSettings } from './worker.ts'
 
@@ -10,6 +10,8 @@ export interface PoolOptions {
   task: Task
   /** Name or path of the task for worker threads; `null` when it cannot be loaded there, so that all runs in this thread. */
   taskName: string | null
+  /** Contenders that the module of the task exports. */
+  own: readonly Contender[]
   /** Worker threads; 0 for none. */
   workers: number
   signal?: AbortSignal | undefined
@@ -18,7 +20,7 @@ export interface PoolOptions {
 /** A contender with what a job needs of it. */
 export interface PoolContender {
   entry: Entry
-  given: string | Contender
+  given: ContenderLike
 }
 
 interface Waiting {
@@ -63,7 +65,7 @@ export class Pool {
     job: J,
     onStep?: (steps: number) => void,
   ): Promise<Extract<JobResult, { kind: J['kind'] }>> {
-    const sent = this.#size > 0 ? sendable(contender.given) : null
+    const sent = this.#size > 0 ? sendable(contender, this.#options.own, job.setting, job.steps) : null
     return new Promise((resolve, reject) => {
       this.#waiting.push({
         contender,
@@ -93,7 +95,10 @@ export class Pool {
   }
 
   #dispatch(): void {
-    if (this.#options.signal?.aborted) return this.#abort()
+    if (this.#options.signal?.aborted) {
+      this.#abort()
+      return
+    }
     if (this.#closed) {
       for (const waiting of this.#waiting.splice(0)) waiting.reject(new Error('the pool is closed'))
       return

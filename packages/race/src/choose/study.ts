@@ -1,7 +1,7 @@
 import type { CandidateRun, Policy, Snapshot } from '../search/policy.ts'
 import { studySeeds } from '../search/random.ts'
 import type { Task } from '../task.ts'
-import type { Contender, Entry } from '../training/contenders.ts'
+import type { Contender, ContenderLike, Entry } from '../training/contenders.ts'
 import { beginning, type TrainingState } from '../training/training.ts'
 import { Pool } from './pool.ts'
 import {
@@ -55,7 +55,9 @@ export interface StudyOptions {
   results: ChooseResults
   task: Task
   taskName: string | null
-  entries: readonly { entry: Entry; given: string | Contender }[]
+  /** Contenders that the module of the task exports. */
+  own: readonly Contender[]
+  entries: readonly { entry: Entry; given: ContenderLike }[]
   policy: Policy<unknown>
   store: StudyStore
   workers: number
@@ -77,8 +79,8 @@ export class Study {
 
   constructor(options: StudyOptions) {
     this.#options = options
-    const { results, task, taskName, workers, signal } = options
-    this.#pool = new Pool({ task, taskName, workers, signal })
+    const { results, task, taskName, own, workers, signal } = options
+    this.#pool = new Pool({ task, taskName, own, workers, signal })
     const { seed, confirmationSeeds } = results.protocol
     const earlier = results.earlier.length * confirmationSeeds
     const { tuning, report } = studySeeds(seed, mostStudySeeds, earlier + confirmationSeeds)
@@ -227,7 +229,7 @@ export class Study {
 
   async #watched(
     job: Parameters<Pool['run']>[1] & { kind: 'train' },
-    contender: { entry: Entry; given: string | Contender },
+    contender: { entry: Entry; given: ContenderLike },
     gradientsPerStep: number,
     tell: () => void,
   ) {

@@ -1,6 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { loadTask } from '../load-task.ts'
-import type { Task } from '../task.ts'
+import { loadTaskModule } from '../load-task.ts'
 import { type Job, type JobResult, perform, received, type SentContender } from './job.ts'
 
 /** What a worker thread is started with. */
@@ -27,10 +26,10 @@ async function work(): Promise<void> {
   const port = parentPort
   if (port === null) throw new Error('this module is run by worker threads only')
   const { task: nameOrPath, directory } = workerData as WorkerSettings
-  const task: Task = await loadTask(nameOrPath, directory)
+  const { task, contenders } = await loadTaskModule(nameOrPath, directory)
   port.on('message', async ({ contender, job }: JobMessage) => {
     let last = performance.now()
-    const result = await perform(task, received(contender), job, {
+    const result = await perform(task, received(contender, contenders), job, {
       onStep(steps) {
         if (performance.now() - last < reportEvery) return
         last = performance.now()
