@@ -38,31 +38,40 @@ export function codeFor(contender: ContenderLike, setting: Setting, steps: numbe
   const lines = own.map((name) => `import { ${name} } from './${name}.ts' // where you define it`)
   const imports = (from: string, list: readonly string[]) =>
     list.length === 0 ? [] : [`import { ${[...list].sort(byName).join(', ')} } from '${from}'`]
+  const rate = writer.learningRate === null ? [] : [`const learningRate = ${writer.learningRate}`]
   if (target === 'fallline') {
-    const usage = writer.minimizes
-      ? '// shapes: of your parameters, by name; then for every step: await optimizer.minimize(evaluate)'
-      : '// shapes: of your parameters, by name; then for every step: write optimizer.gradients, optimizer.step()'
+    const step = writer.minimizes
+      ? 'await optimizer.minimize(evaluate)'
+      : 'write optimizer.gradients, then optimizer.step()'
     return join(
       [...imports('fallline', ['compile', ...names]), ...lines],
-      [`const rule = ${rule}`, usage, 'const optimizer = await compile(rule, shapes)'],
+      [
+        ...rate,
+        `const rule = ${rule}`,
+        '// shapes: the shape of every parameter by name',
+        'const optimizer = await compile(rule, shapes)',
+        `// every step: ${step}`,
+      ],
     )
   }
   if (target === 'tfjs') {
     // A rule of one's own is one of fallline, so all of it is, and is brought to TensorFlow.js as a whole.
-    if (own.length > 0) {
-      return join(
-        [...imports('@fallline/tfjs', ['toTensorFlow']), ...imports('fallline', names), ...lines],
-        [`const optimizer = toTensorFlow(${rule})`, 'model.compile({ optimizer, loss })'],
-      )
-    }
-    return join(imports('@fallline/tfjs', names), [`const optimizer = ${rule}`, 'model.compile({ optimizer, loss })'])
+    const foreign = own.length > 0
+    return join(
+      foreign
+        ? [...imports('@fallline/tfjs', ['toTensorFlow']), ...imports('fallline', names), ...lines]
+        : imports('@fallline/tfjs', names),
+      [...rate, `const optimizer = ${foreign ? `toTensorFlow(${rule})` : rule}`, 'model.compile({ optimizer, loss })'],
+    )
   }
   return join(
     [...imports('@fallline/jax', ['createTrainer']), ...imports('fallline', names), ...lines],
     [
+      ...rate,
       `const optimizer = ${rule}`,
-      '// loss(parameters, ...batch): of your model; then for every step: await trainer.step(...batch)',
+      '// loss(parameters, ...batch) and parameters: those of your model',
       'const trainer = await createTrainer(loss, optimizer, parameters)',
+      '// every step: await trainer.step(...batch)',
     ],
   )
 }
@@ -73,7 +82,7 @@ function join(head: readonly string[], body: readonly string[]): string {
   return `${head.join('\n')}\n\n${body.join('\n')}\n`
 }
 
-const width = 100
+const width = 80
 
 /** Writes optimizers as code and notes what has to be imported. */
 class Writer {
@@ -83,6 +92,8 @@ class Writer {
   readonly own = new Set<string>()
   /** Whether a step evaluates the model itself. */
   minimizes = false
+  /** The first schedule of a learning rate, which gets a line of its own. */
+  learningRate: string | null = null
   readonly #tuned: ReadonlySet<string>
 
   /** @param tuned hyperparameters that are written even where they are the default */
@@ -119,7 +130,12 @@ class Writer {
     )
     const chosen = Object.entries(options).filter(([name, value]) => value !== definition.options?.[name])
     return [
-      ...changed.map(([name, value]) => `${name}: ${this.#value(value, definition.title, name)}`),
+      ...changed.map(([name, value]) => {
+        const text = this.#value(value, definition.title, name)
+        if (kind !== 'base' || name !== 'learningRate' || typeof value === 'number') return `${name}: ${text}`
+        this.learningRate ??= text
+        return this.learningRate === text ? name : `${name}: ${text}`
+      }),
       ...chosen.map(([name, value]) => `${name}: ${literal(value)}`),
     ]
   }

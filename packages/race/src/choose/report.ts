@@ -174,7 +174,7 @@ function comparison(results: ChooseResults): Html {
       ends[index] === null ? 'not finished' : formatNumber(ends[index]!),
       finished.length > 0 ? `${formatNumber(Math.min(...finished))} to ${formatNumber(Math.max(...finished))}` : 'none',
       test === null ? 'none' : formatNumber(test),
-      soon === null ? 'never' : formatNumber(soon),
+      ...(both.length === 1 ? [] : [soon === null ? 'never' : formatNumber(soon)]),
       cost === null ? 'unknown' : formatMilliseconds(cost),
     ]
   })
@@ -197,7 +197,7 @@ function comparison(results: ChooseResults): Html {
       `Validation ${task.metricName}`,
       'Range',
       `Test ${task.metricName}`,
-      "Gradients to the other's end",
+      ...(both.length === 1 ? [] : ["Gradients to the other's end"]),
       'Whole step',
     ],
     rows,
