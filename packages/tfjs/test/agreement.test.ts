@@ -23,9 +23,20 @@ const steps = 5
 /** Without a gradient in some steps, and with none for one of them until late. */
 const missing = (step: number) => (step === 2 ? ['bias'] : step < 4 ? ['row'] : [])
 
+type Variables = ReturnType<typeof makeVariables>
+
 /** Trains on the current backend and gives the values of the variables. Random numbers follow the names. */
 function train(optimizer: Optimizer, fused: boolean): { values: Map<string, tf.Tensor>; execution: unknown } {
   const variables = makeVariables(shapes, 'plain')
+  try {
+    return trainVariables(variables, optimizer, fused)
+  } finally {
+    // Their names are free again for the next test, also after a failure.
+    disposeAll(variables)
+  }
+}
+
+function trainVariables(variables: Variables, optimizer: Optimizer, fused: boolean): ReturnType<typeof train> {
   const inputs = arrayInputs(optimizer)
   const adapted = toTensorFlow(optimizer, { fused, nonFinite: 'allow' })
   for (let step = 1; step <= steps; step++) {
@@ -43,7 +54,6 @@ function train(optimizer: Optimizer, fused: boolean): { values: Map<string, tf.T
   const { execution } = adapted
   adapted.dispose()
   const values = new Map([...variables].map(([name, variable]) => [name, tf.clone(variable as tf.Tensor)]))
-  disposeAll(variables)
   return { values, execution }
 }
 
