@@ -172,7 +172,7 @@ function conclusionOf({ answer, excluded, runs, candidates, contenders }: Choose
     )
     return reasons.length > 0 ? [`${title} failed: ${reasons[0]}`] : []
   })
-  const left = [...excluded.map(({ title, reason }) => `${title} ${reason}`), ...failed]
+  const left = [...excluded.map(({ title, reason }) => `${title}: ${reason}`), ...failed]
   const written = code?.code
     ? [
         pc.dim('The code, for plain TypeScript; for TensorFlow.js and jax-js it is in the report:'),

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type Contender, codeFor } from '@fallline/race'
-import { adamW, cautious, compile, groups, lookahead, muon, registry } from 'fallline'
+import { adamW, cautious, compile, groups, type HyperValue, lookahead, muon, registry } from 'fallline'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CodeTarget, codesFor, codeTargets } from '../../src/choose/code.ts'
@@ -29,7 +29,8 @@ const chosen: Chosen[] = [
     title: 'options and settings of wrappers',
     contender: {
       name: 'mine',
-      optimizer: (hyper) => cautious(lookahead(adamW({ ...hyper, amsgrad: true }), { period: 7 })),
+      optimizer: (hyper: Record<string, HyperValue>) =>
+        cautious(lookahead(adamW({ ...hyper, amsgrad: true }), { period: 7 })),
       search: { learningRate: { scale: 'log', minimum: 1e-4, maximum: 1 } },
     },
     setting: { learningRate: 0.004, beta2: 0.95 },
@@ -38,7 +39,7 @@ const chosen: Chosen[] = [
     title: 'groups',
     contender: {
       name: 'grouped',
-      optimizer: (hyper) =>
+      optimizer: (hyper: Record<string, HyperValue>) =>
         groups(adamW(hyper), [
           { match: /bias/, hyper: { weightDecay: 0 } },
           { name: 'matrices', match: 'kernel', optimizer: muon({ learningRate: 0.02 }) },
