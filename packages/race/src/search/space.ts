@@ -62,9 +62,14 @@ export function checkSpace(contender: string, space: SearchSpace): void {
 export function valueAt(range: SearchRange, u: number): number {
   if (range.scale === 'choice')
     return range.values[Math.min(range.values.length - 1, Math.floor(u * range.values.length))]!
+  return Math.min(range.maximum, Math.max(range.minimum, valueAtPosition(range, u)))
+}
+
+/** The value at any position of a range, also outside of it: the inverse of `positionOf`, rounded to four digits. */
+export function valueAtPosition(range: Exclude<SearchRange, { scale: 'choice' }>, u: number): number {
   const { minimum, maximum } = range
   const value = range.scale === 'log' ? minimum * (maximum / minimum) ** u : minimum + (maximum - minimum) * u
-  return Math.min(maximum, Math.max(minimum, Number(value.toPrecision(4))))
+  return Number(value.toPrecision(4))
 }
 
 /** Where a value lies in its range: 0 at the minimum, 1 at the maximum, in the scale of the range. `undefined` for a choice. */
