@@ -89,10 +89,10 @@ describe('the final test', () => {
   })
 
   it('confirms at most one in twenty of the luckiest among optimizers that are all alike', () => {
-    const { confirmed, tested } = falseConfirmations(defaultPolicy, { runs: 23, repetitions: 800, seed: 1 })
-    expect(tested).toBeGreaterThan(500)
+    const { confirmed, tested } = falseConfirmations(defaultPolicy, { runs: 23, repetitions: 500, seed: 1 })
+    expect(tested).toBeGreaterThan(300)
     expect(confirmed / tested).toBeLessThanOrEqual(0.05)
     // The test is used, not merely never confirming.
-    expect(confirmed).toBeGreaterThan(5)
+    expect(confirmed).toBeGreaterThan(3)
   })
 })

@@ -220,7 +220,7 @@ describe('what policies measure with', () => {
   })
 
   it('makes ladders that fit', () => {
-    expect([0, 1, 2, 4, 5, 8, 20].map(ladderFor)).toEqual([[], [], [2], [2], [3, 2], [4, 3], [8, 5, 3, 2]])
+    expect([0, 1, 2, 4, 5, 9, 20].map(ladderFor)).toEqual([[], [], [2], [2], [3, 2], [4, 3, 2], [8, 5, 3, 2]])
     for (let runs = 0; runs < 60; runs++) {
       const ladder = ladderFor(runs)
       expect(ladder.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(runs)

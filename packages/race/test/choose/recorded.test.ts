@@ -11,7 +11,7 @@ import type { SearchSpace } from '../../src/search/space.ts'
 
 const table = readTable()
 const simulator = new Simulator(table)
-const repetitions = 60
+const repetitions = 50
 
 describe('the recorded table', () => {
   it('holds tasks with every optimizer that they can feed, at the settings that choosing tries', () => {

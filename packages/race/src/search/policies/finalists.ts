@@ -1,7 +1,7 @@
 import type { Job, Snapshot } from '../policy.ts'
 import { finalMetric, jobsTo, meanFinal, type Runs, sortedBy } from './measure.ts'
 
-/** What the finalists stage says: what to run next, who is still in, best first, and on how many seeds they have been compared. */
+/** What the finalists stage says: what to run next, and who is still in, best first. */
 export interface Finals {
   /** None when the stage has ended; then the first of `alive` has won. */
   readonly jobs: readonly Job[]
@@ -31,7 +31,7 @@ export function finals(snapshot: Snapshot, runs: Runs, entrants: readonly number
 
 /**
  * The ladder that fits into some full runs: as many finalists as possible, two thirds of them on each further seed, down to two, on at
- * most four further seeds. 8 runs make 4, 3; 20 make 8, 6, 4, 2.
+ * most four further seeds. 9 runs make 4, 3, 2; 18 make 8, 5, 3, 2.
  */
 export function ladderFor(runs: number): number[] {
   let best: number[] = []

@@ -7,9 +7,9 @@ import { agreementOf, jobsTo, metricAt, placesOf, type Runs, runsOf, sortedBy, s
 export interface HalvingOptions {
   /** Default: `halving`. */
   readonly name?: string
-  /** One candidate in `eta` goes on from each rung to the next, which is `eta` times as long. Default: 3. */
+  /** One candidate in `eta` goes on from each rung to the next, which is `eta` times as long. Default: 2. */
   readonly eta?: number
-  /** The first rung is at least this share of a full run long. Default: 1/27. */
+  /** The first rung is at least this share of a full run long, and at least one evaluation. Default: 1/32. */
   readonly firstRung?: number
   /** Share of the budget that runs finalists on further seeds. Default: 0.2. */
   readonly finalists?: number
@@ -37,22 +37,20 @@ interface Plan {
   readonly ladder: readonly number[]
 }
 
-const everyOther = { belief: 0 } as const
-
 /**
  * Successive halving (Jamieson and Talwalkar 2016; Li et al. 2018) of full runs that are paused, in this order:
  *
  * 1. the baseline gets its guaranteed full runs;
  * 2. candidates spread over all groups run to the first rung on one seed, the same for all;
  * 3. how far the prior orders them as their metrics do tells how many of the other candidates come from the top of the prior;
- * 4. from each rung the best third goes on, by metric and, less and less, by prior;
+ * 4. from each rung the best half goes on, by metric and, less and less, by prior;
  * 5. those that reach the end, and the baseline, are finalists: the best run on further seeds.
  *
  * Runs are paused and go on, so their learning rate is scheduled over a full run, and what has been computed is not computed again. The
  * number of candidates is the largest that the budget pays for.
  */
 export function halving(options: HalvingOptions = {}): Policy<HalvingState> {
-  const { name = 'halving', eta = 3, firstRung = 1 / 27, finalists = 0.2, exploration = 0.3, trust = 0.5 } = options
+  const { name = 'halving', eta = 2, firstRung = 1 / 32, finalists = 0.2, exploration = 0.3, trust = 0.5 } = options
 
   const planOf = (snapshot: Snapshot): Plan => {
     const { horizon, evaluateEvery, budget, baseline } = snapshot
@@ -78,13 +76,13 @@ export function halving(options: HalvingOptions = {}): Policy<HalvingState> {
     return { levels: rounded, counts: countsOf(count), ladder }
   }
 
-  /** The first candidates, and for as long as there is no prior all of them. */
+  /** The first candidates; all of them where there is no prior to ask about the others. */
   const start = (snapshot: Snapshot, seed: number): HalvingState => {
     const count = planOf(snapshot).counts[0]!
     const knows = trust > 0 && snapshot.candidates.some(({ prior }) => prior !== null)
     const first = knows ? Math.ceil(exploration * count) : count
     const alive = spread(snapshot, othersOf(snapshot), random(seed, 'spread')).slice(0, first)
-    return { seed, rung: 0, alive, ...(knows ? { belief: null } : everyOther) }
+    return { seed, rung: 0, alive, belief: knows ? null : 0 }
   }
 
   /** The candidates that come after the first ones, as far as possible from the top of the prior when it has agreed with these. */
