@@ -2,7 +2,7 @@ import { formatMilliseconds, formatNumber } from '../report/format.ts'
 import { median } from '../statistics/describe.ts'
 import type { ContenderLike } from '../training/contenders.ts'
 import { codesFor } from './code.ts'
-import type { Answer, ChooseResults, FreshRun } from './results.ts'
+import { type Answer, type ChooseResults, type FreshRun, triedOf } from './results.ts'
 
 /** Median over runs, one that did not finish counting as the worst there is; `null` when that is the median. */
 export function medianOf(
@@ -90,8 +90,8 @@ export function answerOf(results: ChooseResults, givenOf: (name: string) => Cont
     return { outcome: 'not confirmed', recommended: pick, sentence, remarks: [], code: codeOf(pick) }
   }
   if (candidates[pick]!.group === baseline.name) {
-    const others = contenders.length - 1
-    const sentence = `Stay with ${named(pick)}. ${others === 0 ? 'Nothing else took part' : `None of the ${others} other optimizers looked better while choosing`}; in ${count} fresh runs it ${ended(endOfPick)} (median ${metricName}).`
+    const others = triedOf(results) - 1
+    const sentence = `Stay with ${named(pick)}. ${others === 0 ? 'Nothing else was tried' : `None of the ${others} other optimizers that were tried looked better while choosing`}; in ${count} fresh runs it ${ended(endOfPick)} (median ${metricName}).`
     return { outcome: 'baseline', recommended: pick, sentence, remarks: [], code: codeOf(pick) }
   }
   const ofBaseline = freshRunsOf(results, pickOfBaseline)

@@ -5,7 +5,7 @@ import { median } from '../statistics/describe.ts'
 import { formatProbability, freshRunsOf, gradientsUntil, medianOf, settingInWords, stepMilliseconds } from './answer.ts'
 import { type ChartSeries, metricChart } from './chart.ts'
 import { type CodeTarget, codeTargets } from './code.ts'
-import { type ChooseResults, fateOf, gradientsSpent, standingOf } from './results.ts'
+import { type ChooseResults, fateOf, gradientsSpent, standingOf, triedOf } from './results.ts'
 
 /** What the style sheet of all reports lacks. */
 const ownStyle = `
@@ -110,7 +110,7 @@ function figures(results: ChooseResults): Html {
   }
   items.push([
     formatDuration(milliseconds),
-    `for ${fullRuns(choosing + confirmation, results)} full runs' worth of training, ${contenders.length} optimizers`,
+    `for ${fullRuns(choosing + confirmation, results)} full runs' worth of training; ${triedOf(results)} of ${contenders.length} optimizers tried`,
   ])
   return html`<ul class="figures">${items.map(([value, what]) => html`<li><strong>${value}</strong><span>${what}</span></li>`)}</ul>`
 }

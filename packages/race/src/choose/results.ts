@@ -176,24 +176,31 @@ export function gradientsSpent({ runs, fresh, earlier }: ChooseResults): { choos
   }
 }
 
-/** How far a candidate got in words, for tables: `finalist`, `dropped at rung 2 of 4`, `failed at ...`. */
+/** How far a candidate got in words, for tables: `kept to the end`, `dropped at rung 2 of 4`, `diverged at step 12`. */
 export function fateOf(results: ChooseResults, candidate: number): string {
-  const { decisions, runs, pick, pickOfBaseline, candidates } = results
+  const { decisions, runs, pick, pickOfBaseline, candidates, protocol } = results
   const mine = runs.filter((run) => run.candidate === candidate)
-  const last = decisions.findLastIndex(({ alive }) => alive.includes(candidate))
-  const stage = decisions[last]?.stage
   if (mine.length === 0) return 'not tried'
   const ended = mine.find(({ state }) => state.outcome === 'failed' || state.outcome === 'diverged')
   if (ended) return `${ended.state.outcome} at step ${ended.state.step}`
   if (candidate === pick) return 'picked'
   if (candidate === pickOfBaseline) return 'best of the baseline'
-  if (stage === undefined) {
-    const first = decisions.find(({ jobs }) => jobs.some((job) => job.candidate === candidate))
-    return first ? `dropped at ${first.stage}` : 'dropped'
+  const last = decisions.findLastIndex(({ alive }) => alive.includes(candidate))
+  if (last >= 0 && last === decisions.length - 1) return 'kept to the end'
+  // The guaranteed runs of the baseline are no part of the competition.
+  if (
+    candidates[candidate]!.group === protocol.baseline.name &&
+    mine.some(({ state }) => state.outcome === 'finished')
+  ) {
+    return 'tuning of the baseline'
   }
-  const stays = last === decisions.length - 1
-  if (stays) return candidates[candidate]!.group === results.protocol.baseline.name ? 'kept to the end' : stage
-  return `dropped at ${stage}`
+  const there = decisions[last] ?? decisions.find(({ jobs }) => jobs.some((job) => job.candidate === candidate))
+  return there ? `dropped at ${there.stage}` : 'dropped'
+}
+
+/** How many optimizers had a run. */
+export function triedOf({ runs, candidates }: ChooseResults): number {
+  return new Set(runs.map(({ candidate }) => candidates[candidate]!.group)).size
 }
 
 /** Where a candidate stands: the metric at its furthest evaluation, over its seeds that got that far. */
