@@ -299,7 +299,7 @@ export function report(results: Results): string {
     peers && peerSection(peers),
     jax && jaxSection(jax),
     tensorflow && tensorflowSection(tensorflow),
-    (steps ?? cold ?? sizes ?? peers) && aimSection(results),
+    (steps ?? cold ?? sizes ?? peers ?? choose) && aimSection(results),
   ]
   return sections.filter((section) => typeof section === 'string').join('\n')
 }

@@ -122,6 +122,8 @@ export function referenceCases(): PolicyCase[] {
     without(trials({ name: 'random configurations', count: 46 }), 46),
     without(trials({ name: 'random configurations, finalists', count: 36, ladder: [4, 3, 3] }), 46),
     without(risingBandit(), 46),
+    { ...without(risingBandit(), 46), prior: 'other tasks' },
+    without(halving({ name: 'halving, a third per rung', eta: 3, firstRung: 1 / 27 }), 46),
   ]
 }
 
