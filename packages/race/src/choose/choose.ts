@@ -331,6 +331,8 @@ function plan({ declared, options, parts, field, seed, seeds, nonFinite, asked, 
     nonFinite,
     baseline: field.baseline,
     policy: protocol.policy,
+    // What earlier studies say of them decides which are tried.
+    candidates: parts.candidates(field.entries.map(({ entry: { name, search } }) => ({ name, search }))),
     contenders: field.entries.map(({ entry: { name, search, schedule, definition, create } }) => {
       const { hyper, options: choices, decay, rule } = definition ?? {}
       return { name, search, schedule, hyper, choices, decay, rule: String(rule ?? create) }
