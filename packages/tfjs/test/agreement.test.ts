@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { adamW, adan, compile, cosine, groups, lamb, lion, type Optimizer } from 'fallline'
+import { adamW, adan, compile, cosine, groups, lamb, lion, type Optimizer, sgdSaI } from 'fallline'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { everything, metByAll, sample } from '../../core/test/support/sample.ts'
 import { lossOf } from '../../core/test/support/step.ts'
@@ -254,6 +254,8 @@ describe('operations do what the core does', () => {
     .filter(({ definition }) => everything || metByAll.includes(definition.name))
     .flatMap((factory) => wrappersAround(factory).map((name) => [name, factory.definition.name, factory] as const))
   it.each(around)('%s around %s', async (name, _, factory) => {
-    await checkOperations(wrappers[name]!(make(factory)))
+    // Divides by the deviation and epsilon; the deviation of one clipped element is a rounding error.
+    const settings = factory.definition === sgdSaI.definition ? { epsilon: 1e-3 } : {}
+    await checkOperations(wrappers[name]!(make(factory, settings)))
   })
 })
