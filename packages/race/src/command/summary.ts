@@ -56,8 +56,8 @@ export function summaryOf(results: RaceResults, columns = 100): string {
     protocol.claim === 'settings' ? `${protocol.seeds} fresh seeds` : `fresh runs of ${protocol.studies} studies`
   const finding = { difference: pc.green, edge: pc.yellow, none: (text: string) => text }
   return [
-    `${finding[gradients.finding](pc.bold('By gradients:'))} ${gradients.verdict}`,
-    ...(time ? [`${finding[time.finding](pc.bold('By time:'))} ${time.verdict}`] : []),
+    `${finding[gradients.finding](pc.bold(gradients.verdict))}`,
+    ...(time ? [time.verdict] : []),
     '',
     `${pc.bold(task.title)}: validation and test are ${task.metricName}, median over ${fresh}`,
     table.toString(),

@@ -107,9 +107,9 @@ function verdict(results: RaceResults): Html {
     results.protocol.claim === 'settings'
       ? 'The verdict is about the settings that one tuning found, not about the optimizers.'
       : 'The verdict is about optimizers with the ranges below: every study tuned them anew.'
-  const part = ({ finding, verdict }: ClockAnalysis, heading: string) =>
-    html`<section class="${finding === 'edge' ? 'alarm' : finding === 'difference' ? 'verdict' : 'verdict even'}"><p><strong>${heading}</strong> ${verdict}</p></section>`
-  return html`<div id="verdict">${part(gradients, 'By gradients computed.')}${time ? part(time, 'By time on this machine.') : null}
+  const part = ({ finding, verdict }: ClockAnalysis) =>
+    html`<section class="${finding === 'edge' ? 'alarm' : finding === 'difference' ? 'verdict' : 'verdict even'}"><p>${verdict}</p></section>`
+  return html`<div id="verdict">${part(gradients)}${time ? part(time) : null}
 <p class="soft">${about} In a race of equals, somebody is called ahead in at most ${formatPercent(falseClaims)} of cases, by either clock, in any pair, at any look.</p></div>`
 }
 

@@ -7,18 +7,6 @@ export type Setting = Readonly<Record<string, number>>
 /** The hyperparameters a contender is tuned over, each with its range. */
 export type SearchSpace = Readonly<Record<string, SearchRange>>
 
-/** A selected value that lies so close to a bound of its range that the range may have cut off better ones. */
-export interface EdgeAlarm {
-  contender: string
-  hyperparameter: string
-  /** The selected value. */
-  value: number
-  /** The bound it is near to. */
-  bound: 'minimum' | 'maximum'
-  /** The value of that bound. */
-  limit: number
-}
-
 /** Share of a range, in its scaled coordinate, that counts as its edge. */
 export const edgeShare = 0.05
 
@@ -85,16 +73,4 @@ export function settingAt(space: SearchSpace, sequence: PointSequence, index: nu
   const setting: Record<string, number> = {}
   for (const [name, range] of Object.entries(space)) setting[name] = valueAt(range, sequence.coordinate(name, index))
   return setting
-}
-
-/** The values of a selected setting that lie within 5 % of a bound of their range, in its scaled coordinate. */
-export function edgeAlarms(contender: string, space: SearchSpace, setting: Setting): EdgeAlarm[] {
-  return Object.entries(space).flatMap(([hyperparameter, range]): EdgeAlarm[] => {
-    const value = setting[hyperparameter]
-    if (value === undefined || range.scale === 'choice') return []
-    const position = positionOf(range, value)!
-    if (position <= edgeShare) return [{ contender, hyperparameter, value, bound: 'minimum', limit: range.minimum }]
-    if (position >= 1 - edgeShare) return [{ contender, hyperparameter, value, bound: 'maximum', limit: range.maximum }]
-    return []
-  })
 }

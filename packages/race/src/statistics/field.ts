@@ -64,15 +64,17 @@ export function compareField(
     clock,
     record: recordOf(first.name, second.name, evidence, decisions[index]!, options.claim),
   }))
-  const of = (clock: Clock, taking: readonly FieldEntry[]) =>
+  const of = (clock: Clock, taking: readonly FieldEntry[], before?: ClockAnalysis) =>
     analysisOf(
       clock,
       entries,
       taking,
       records.filter((each) => each.clock === clock).map(({ record }) => record),
       options,
+      before,
     )
-  return { gradients: of('gradients', racing), time: timed.length === 0 ? null : of('time', timed) }
+  const gradients = of('gradients', racing)
+  return { gradients, time: timed.length === 0 ? null : of('time', timed, gradients) }
 }
 
 function pairsOf(entries: readonly FieldEntry[]): [FieldEntry, FieldEntry][] {
@@ -133,6 +135,7 @@ function analysisOf(
   racing: readonly FieldEntry[],
   pairs: PairRecord[],
   options: FieldOptions,
+  before?: ClockAnalysis,
 ): ClockAnalysis {
   const targets = entries.find(({ ran }) => ran)?.gradients[0]?.[0]?.length ?? 0
   const medians = racing.map(({ gradients, steps, costs }) => {
@@ -163,7 +166,7 @@ function analysisOf(
     finding: someoneAhead ? (doubtful ? 'edge' : 'difference') : 'none',
   }
   const replicates = racing[0]?.gradients.length ?? 0
-  return { ...analysis, verdict: verdictInWords(analysis, { entries: racing, lookup, replicates, ...options }) }
+  return { ...analysis, verdict: verdictInWords(analysis, { entries: racing, lookup, replicates, before, ...options }) }
 }
 
 /** Pairs by the names of both, whichever way round they are stored. */

@@ -17,8 +17,22 @@ export function studentTail(t: number, degrees: number): number {
   return Math.min(1, Math.max(0, 1 - inside))
 }
 
+/** Fields of many contenders ask for the same few quantiles thousands of times. */
+const quantiles = new Map<string, number>()
+
 /** The value that the absolute value of Student's t exceeds with probability `alpha`. */
 export function studentQuantile(alpha: number, degrees: number): number {
+  const key = `${alpha} ${degrees}`
+  let quantile = quantiles.get(key)
+  if (quantile === undefined) {
+    quantile = findQuantile(alpha, degrees)
+    if (quantiles.size >= 10_000) quantiles.clear()
+    quantiles.set(key, quantile)
+  }
+  return quantile
+}
+
+function findQuantile(alpha: number, degrees: number): number {
   let low = 0
   let high = 1
   while (studentTail(high, degrees) > alpha && high < 1e12) high *= 2

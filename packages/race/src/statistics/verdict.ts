@@ -8,6 +8,8 @@ export interface VerdictContext extends FieldOptions {
   entries: readonly FieldEntry[]
   lookup: PairLookup
   replicates: number
+  /** The verdict of the clock before, of which only differences are told. */
+  before?: ClockAnalysis | undefined
 }
 
 /** Up to how many contenders a verdict tells the figures of; the table of pairs has all. */
@@ -40,7 +42,7 @@ export function intervalInWords({ low, high }: Pick<PairRecord, 'low' | 'high'>)
  */
 export function verdictInWords(
   analysis: Omit<ClockAnalysis, 'verdict'>,
-  { entries, lookup, replicates, claim, trials }: VerdictContext,
+  { entries, lookup, replicates, claim, trials, before }: VerdictContext,
 ): string {
   const { clock, winner, leaders } = analysis
   const much = clock === 'gradients' ? 'many gradients' : 'much time'
@@ -53,6 +55,7 @@ export function verdictInWords(
   const replicate = claim === 'settings' ? 'fresh seed' : 'independent study'
   const counted = (count: number) =>
     `${count} ${count === 1 ? replicate : replicate === 'fresh seed' ? 'fresh seeds' : 'independent studies'}`
+  const same = before?.winner === winner && before.leaders.join() === leaders.join()
   const reached = entries.some(({ gradients }) =>
     gradients.some((runs) => runs.some((run) => run.some(({ by }) => by < Infinity))),
   )
@@ -71,6 +74,15 @@ export function verdictInWords(
       ? `on ${counted(replicates)}`
       : `in ${counted(replicates)} of ${trials} tuning trial${trials === 1 ? '' : 's'} each over the ranges of the protocol`
   const sentences: string[] = []
+  if (same && entries.length > 1) {
+    const rivals = entries.map(({ name }) => name).filter((name) => name !== leaders[0])
+    const shown = [...rivals]
+      .sort((a, b) => lookup.of(leaders[0]!, a)!.ratio - lookup.of(leaders[0]!, b)!.ratio)
+      .slice(0, mostInWords)
+    const front =
+      winner === null && leaders.length === entries.length ? 'nobody is ahead either' : 'the same are in front'
+    return `By ${by} on this machine ${front}: beside ${entry(leaders[0]!).title}, ${listInWords(shown.map((name) => against(leaders[0]!, name)))}.`
+  }
   const front = leaders[0]!
   const behind = nearest(
     front,
