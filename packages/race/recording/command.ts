@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { builtinTasks } from '../src/tasks/index.ts'
 import { createLogisticRegression, createNoisyQuadratic } from '../src/tasks/synthetic.ts'
-import { priorOf } from './prior.ts'
+import { scoresOf } from './prior.ts'
 import { record } from './record.ts'
 import { packTable, tablePath, writeTable } from './table.ts'
 
@@ -33,7 +33,7 @@ await new Command('record')
     const table = packTable(tasks, directory)
     if (table.tasks.length === 0) throw new Error(`nothing has been recorded in '${directory}'`)
     writeTable(table)
-    writeFileSync(priorPath, `${JSON.stringify(priorOf(table))}\n`)
+    writeFileSync(priorPath, `${JSON.stringify(scoresOf(table))}\n`)
     const incomplete = table.tasks.filter(({ complete }) => !complete).map(({ name }) => name)
     console.log(`packed ${table.tasks.length} tasks into ${tablePath}`)
     if (incomplete.length > 0) console.log(`not completely recorded: ${incomplete.join(', ')}`)

@@ -2,7 +2,7 @@ import type { SearchRange } from 'fallline'
 import type { Candidate } from '../search/policy.ts'
 import { shiftedSobol } from '../search/sequence.ts'
 import { type SearchSpace, type Setting, settingAt } from '../search/space.ts'
-import { type Prior, readPrior } from './prior.ts'
+import type { Prior } from './prior.ts'
 
 /** Settings of every contender, unless asked for otherwise: those of the recorded table. */
 export const settingsPerContender = 8
@@ -22,13 +22,13 @@ export function candidateSetting(search: SearchSpace, index: number): Setting {
  * only used where the ranges are the ones they drew from; elsewhere the numbers of the settings mean other values.
  *
  * @param contenders names and ranges
+ * @param prior what earlier studies found, such as `readPrior(task)`; `null` to use none
  * @param settings settings per contender
- * @param prior what earlier studies found; `null` to use none. Default: the one of this package
  */
 export function candidatesOf(
   contenders: readonly { readonly name: string; readonly search: SearchSpace }[],
+  prior: Prior | null,
   settings: number = settingsPerContender,
-  prior: Prior | null = readPrior(),
 ): Candidate[] {
   if (!Number.isInteger(settings) || settings < 1) {
     throw new RangeError(`settings per contender must be a whole number of at least 1, not ${settings}`)

@@ -17,6 +17,7 @@ import type { NonFinite } from '../training/training.ts'
 import { answerOf } from './answer.ts'
 import { candidatesOf } from './candidates.ts'
 import { confirm, confirmationLevel, confirmationSeeds, fewestSeeds } from './confirm.ts'
+import { readPrior } from './prior.ts'
 import { type ChooseResults, type ConfirmationRecord, chooseVersion, type FreshRun } from './results.ts'
 import { DirectoryStore, MemoryStore } from './store.ts'
 import { type ChooseProgress, Study } from './study.ts'
@@ -82,7 +83,7 @@ export const chooseDefaults = {
 /** What decides: how candidates are made, which are trained how far, and the test at the end. @internal */
 export interface ChooseParts {
   policy: Policy<unknown>
-  candidates(contenders: readonly { name: string; search: SearchSpace }[]): Candidate[]
+  candidates(contenders: readonly { name: string; search: SearchSpace }[], task: string): Candidate[]
   /** Full runs that the baseline is tuned with, of so many for choosing. */
   guaranteed(choosing: number): number
   /** The fewest fresh seeds with which a claim is possible, after so many tests before. */
@@ -104,7 +105,7 @@ function levelAfter(earlierTests: number): number {
 
 const parts: ChooseParts = {
   policy: defaultPolicy,
-  candidates: candidatesOf,
+  candidates: (contenders, task) => candidatesOf(contenders, readPrior(task)),
   guaranteed: guaranteedRuns,
   fewestSeeds: (earlierTests) => fewestSeeds(levelAfter(earlierTests)),
   confirm(pick, baseline, earlierTests) {
@@ -332,7 +333,10 @@ function plan({ declared, options, parts, field, seed, seeds, nonFinite, asked, 
     baseline: field.baseline,
     policy: protocol.policy,
     // What earlier studies say of them decides which are tried.
-    candidates: parts.candidates(field.entries.map(({ entry: { name, search } }) => ({ name, search }))),
+    candidates: parts.candidates(
+      field.entries.map(({ entry: { name, search } }) => ({ name, search })),
+      results.task.name,
+    ),
     contenders: field.entries.map(({ entry: { name, search, schedule, definition, create } }) => {
       const { hyper, options: choices, decay, rule } = definition ?? {}
       return { name, search, schedule, hyper, choices, decay, rule: String(rule ?? create) }
@@ -451,7 +455,10 @@ async function admit(
   { onProgress }: ChooseOptions,
 ): Promise<void> {
   const { horizon } = results.protocol
-  const candidates = parts.candidates(entries.map(({ entry: { name, search } }) => ({ name, search })))
+  const candidates = parts.candidates(
+    entries.map(({ entry: { name, search } }) => ({ name, search })),
+    results.task.name,
+  )
   let index = 0
   const tell = (stageEnded: boolean) =>
     onProgress?.({

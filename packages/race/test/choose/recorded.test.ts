@@ -1,10 +1,10 @@
 import { registry } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { Simulator } from '../../recording/figures.ts'
-import { priorOf } from '../../recording/prior.ts'
+import { priorOf, scoresOf } from '../../recording/prior.ts'
 import { readTable } from '../../recording/table.ts'
 import { candidatesOf } from '../../src/choose/candidates.ts'
-import { readPrior } from '../../src/choose/prior.ts'
+import { readPrior, readScores } from '../../src/choose/prior.ts'
 import { defaultPolicy, trials } from '../../src/search/policies/index.ts'
 import type { Policy } from '../../src/search/policy.ts'
 import type { SearchSpace } from '../../src/search/space.ts'
@@ -18,7 +18,7 @@ describe('the recorded table', () => {
     expect(simulator.grounds.length).toBeGreaterThanOrEqual(4)
     expect(table.optimizers.length).toBeGreaterThan(100)
     const contenders = table.optimizers.map(({ name, search }) => ({ name, search }))
-    expect(candidatesOf(contenders).map(({ setting }) => setting)).toEqual(
+    expect(candidatesOf(contenders, null).map(({ setting }) => setting)).toEqual(
       table.optimizers.flatMap(({ settings }) => settings),
     )
     for (const { configurations, best, baseline } of simulator.grounds) {
@@ -29,19 +29,30 @@ describe('the recorded table', () => {
   })
 
   it('is what the shipped prior was made of', () => {
-    expect(readPrior()).toEqual(priorOf(table))
+    expect(readScores()).toEqual(scoresOf(table))
+  })
+
+  it('leaves the task out of its own prior', () => {
+    expect(readScores().tasks).toContain('digits-mlp')
+    expect(readPrior('digits-mlp').tasks).not.toContain('digits-mlp')
+    expect(readPrior('digits-mlp')).toEqual(priorOf(table, ['digits-mlp']))
   })
 
   it('gives candidates their prior where their ranges are the recorded ones, and nowhere else', () => {
     const search = registry.find(({ definition }) => definition.name === 'adamW')!.definition.search as SearchSpace
-    const { scores } = readPrior().optimizers.adamW!
-    expect(candidatesOf([{ name: 'adamW', search }]).map(({ prior }) => prior)).toEqual(scores)
-    expect(candidatesOf([{ name: 'adamW', search }], 10).map(({ prior }) => prior)).toEqual([...scores, null, null])
+    const prior = readPrior('of my own')
+    const { scores } = prior.optimizers.adamW!
+    expect(candidatesOf([{ name: 'adamW', search }], prior).map(({ prior }) => prior)).toEqual(scores)
+    expect(candidatesOf([{ name: 'adamW', search }], prior, 10).map(({ prior }) => prior)).toEqual([
+      ...scores,
+      null,
+      null,
+    ])
     const other = { ...search, learningRate: { scale: 'log', minimum: 1e-5, maximum: 1 } } as const
-    expect(candidatesOf([{ name: 'adamW', search: other }]).every(({ prior }) => prior === null)).toBe(true)
-    expect(candidatesOf([{ name: 'of my own', search }])[0]!.prior).toBeNull()
-    expect(candidatesOf([{ name: 'adamW', search }], 8, null)[0]!.prior).toBeNull()
-    expect(() => candidatesOf([], 0)).toThrow('not 0')
+    expect(candidatesOf([{ name: 'adamW', search: other }], prior).every(({ prior }) => prior === null)).toBe(true)
+    expect(candidatesOf([{ name: 'of my own', search }], prior)[0]!.prior).toBeNull()
+    expect(candidatesOf([{ name: 'adamW', search }], null)[0]!.prior).toBeNull()
+    expect(() => candidatesOf([], null, 0)).toThrow('not 0')
   })
 })
 
