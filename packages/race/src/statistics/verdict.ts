@@ -88,12 +88,8 @@ export function verdictInWords(
     front,
     entries.map(({ name }) => name).filter((name) => !leaders.includes(name)),
   )
-  const settings =
-    claim === 'settings' && behind.length <= mostInWords
-      ? ` (${behind.map((name) => entry(name).code).join('; ')})`
-      : ''
   if (winner !== null) {
-    const all = behind.length === 1 ? `${entry(behind[0]!).title}${settings}` : `all ${behind.length} others${settings}`
+    const all = behind.length <= mostInWords ? listInWords(behind.map(title)) : `all ${behind.length} others`
     sentences.push(`${title(winner)} is ahead of ${all} by ${by}, ${basis}.`)
     const shown = behind.slice(0, mostInWords)
     const many = behind.length > shown.length ? 'Closest behind: ' : ''
