@@ -4,7 +4,6 @@ import { machineRecord, packageVersions, sourceOf, wholeNumber } from '../enviro
 import { loadTaskModule, type TaskModule } from '../load-task.ts'
 import { TaskLoadError } from '../race.ts'
 import { formatDuration, formatNumber } from '../report/format.ts'
-import type { MachineRecord } from '../results.ts'
 import { defaultPolicy, guaranteedRuns } from '../search/policies/index.ts'
 import type { Candidate, Policy } from '../search/policy.ts'
 import type { SearchSpace } from '../search/space.ts'
