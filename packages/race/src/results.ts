@@ -127,7 +127,7 @@ export interface SensitivityRecord {
   withinFivePercent: number
 }
 
-/** A hyperparameter whose best value was the outermost that was tried, although the range had been extended. */
+/** A hyperparameter whose best value was the outermost that was tried, at the bound of its range or beyond it. */
 export interface EdgeRecord {
   contender: string
   hyperparameter: string

@@ -74,6 +74,7 @@ describe('fallline', () => {
     [['race', '--trials', 'many'], 2, "argument 'many' is invalid. It must be a whole number from 1 on."],
     [['race', '--optimizers', 'cautios(adamw)'], 2, "unknown wrapper 'cautios'. Did you mean 'cautious'?"],
     [['race', '--claim', 'taste'], 2, 'Allowed choices are optimizers, settings'],
+    [['race', '--range', 'adamW.learningRate=1..2..3'], 2, '--range adamW.learningRate=1..2..3 is no range'],
     [['race', '--range', 'adamW=3'], 2, '--range adamW=3 is no range: write CONTENDER.HYPERPARAMETER=MINIMUM..MAXIMUM'],
     [
       ['race', fixture('quadratic'), '--range', 'muon.learningRate=1..2', ...out('none')],
@@ -187,6 +188,14 @@ describe('fallline', () => {
       .filter(({ definition }) => definition.family === 'sign')
       .map(({ definition }) => definition.name)
     expect(stored('family').contenders.map(({ name }) => name)).toEqual(members)
+    const all = await inside(['race', fixture('quadratic'), ...quick, '--steps', '2', '-o', 'all', ...out('all')])
+    // Some may diverge in two steps; those that the task cannot feed are left out, and nobody twice.
+    expect([0, 4]).toContain(all.code)
+    const { contenders, leftOut } = stored('all')
+    expect(leftOut.map(({ name }) => name)).toContain('multiAdam')
+    expect([...contenders, ...leftOut].map(({ name }) => name).sort()).toEqual(
+      registry.map(({ definition }) => definition.name).sort(),
+    )
     const wrapped = await inside([
       'race',
       fixture('quadratic'),
@@ -204,6 +213,8 @@ describe('fallline', () => {
     expect(cautious).toMatchObject({
       name: 'cautious(clipByGlobalNorm(adamW))',
       code: 'cautious(clipByGlobalNorm(adamW(SETTING)))',
+      kind: 'global',
+      bytesPerParameter: expect.any(Number),
       search: { weightDecay: { scale: 'choice', values: [0, 0.5] } },
     })
     expect(plain!.search.learningRate).toEqual({ scale: 'log', minimum: 0.01, maximum: 0.02 })

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { adamW, cautious, compile, type HyperValue, lion, logUniform, multiAdam, sgd, uDoG, zoRankSGD } from 'fallline'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { summaryOf } from '../src/command/summary.ts'
 import {
   analyse,
   BrokenTaskError,
@@ -207,7 +208,8 @@ describe('race', () => {
 
   it('extends a range that is far too low, and says that the best still lies at its edge', async () => {
     const timid: Contender = { name: 'timid', optimizer: sgd, search: { learningRate: logUniform(1e-4, 1e-2) } }
-    const { analysis, runs } = await race({ task, optimizers: [whole, timid], studies: 3, trials: 4 })
+    const found = await race({ task, optimizers: [whole, timid], studies: 3, trials: 4 })
+    const { analysis, runs } = found
     expect(
       Math.max(...runs.filter(({ contender }) => contender === 'timid').map(({ setting }) => setting.learningRate!)),
     ).toBeGreaterThan(0.01)
@@ -219,6 +221,9 @@ describe('race', () => {
     expect(edge!.value).toBeGreaterThan(0.008)
     expect(analysis!.gradients).toMatchObject({ winner: 'sgd', finding: 'edge' })
     expect(analysis!.gradients.verdict).toContain('Not settled: the best settings of timid')
+    const words = `timid: the best learningRate is the largest that was tried in ${edge!.studies} of 3 studies, ${edge!.value} in the median`
+    expect(renderReport(found)).toContain(words)
+    expect(summaryOf(found)).toContain(words)
   })
 
   it('mends a range that is slightly off by going beyond it', async () => {

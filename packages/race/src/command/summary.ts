@@ -1,6 +1,6 @@
 import Table from 'cli-table3'
 import pc from 'picocolors'
-import { formatMilliseconds, formatNumber, formatOrInfinite } from '../report/format.ts'
+import { edgeInWords, formatMilliseconds, formatNumber, formatOrInfinite } from '../report/format.ts'
 import { hardestReached, ranked } from '../report/order.ts'
 import type { RaceResults, SummaryRecord } from '../results.ts'
 
@@ -56,15 +56,14 @@ export function summaryOf(results: RaceResults, columns = 100): string {
   }
   const title = (name: string) => contenders.find((contender) => contender.name === name)?.title ?? name
   const alarms = edges.map(
-    ({ contender, hyperparameter, value, side, studies, of }) =>
-      `${title(contender)}: the best ${hyperparameter}, ${formatNumber(value)}, is the ${side === 'minimum' ? 'smallest' : 'largest'} that was tried${of > 1 ? `, in ${studies} of ${of} studies` : ''}; better values may lie beyond (--range)`,
+    (edge) => `${title(edge.contender)}: ${edgeInWords(edge)}; better values may lie beyond (--range)`,
   )
   const fresh =
     protocol.claim === 'settings' ? `${protocol.seeds} fresh seeds` : `fresh runs of ${protocol.studies} studies`
   const finding = { difference: pc.green, edge: pc.yellow, none: (text: string) => text }
   return [
     `${finding[gradients.finding](pc.bold(gradients.verdict))}`,
-    ...(time ? [time.verdict] : []),
+    ...(time && time.verdict !== gradients.verdict ? [time.verdict] : []),
     '',
     `${pc.bold(task.title)}: validation and test are ${task.metricName}, median over ${fresh}`,
     table.toString(),

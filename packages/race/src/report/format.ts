@@ -1,3 +1,5 @@
+import type { EdgeRecord } from '../results.ts'
+
 /** A number for a person: four significant digits, without trailing zeros, `1e-5` style for the very small and large. */
 export function formatNumber(value: number, digits = 4): string {
   if (!Number.isFinite(value)) return value === Infinity ? '∞' : String(value)
@@ -38,4 +40,12 @@ export function formatSetting(setting: Readonly<Record<string, number>>): string
   return Object.entries(setting)
     .map(([name, value]) => `${name} ${formatNumber(value)}`)
     .join(', ')
+}
+
+/** An edge of a range: `the best learningRate is the largest that was tried, 0.026`, with median and count where there are several studies. */
+export function edgeInWords({ hyperparameter, value, side, studies, of }: Omit<EdgeRecord, 'contender'>): string {
+  const outermost = side === 'minimum' ? 'smallest' : 'largest'
+  const which =
+    of > 1 ? ` in ${studies} of ${of} studies, ${formatNumber(value)} in the median` : `, ${formatNumber(value)}`
+  return `the best ${hyperparameter} is the ${outermost} that was tried${which}`
 }

@@ -8,6 +8,7 @@ import { intervalInWords, ratioInWords } from '../statistics/verdict.ts'
 import { costBlocks, interruptedShare } from '../training/cost.ts'
 import { curvesChart, profileChart, sensitivityChart } from './charts.ts'
 import {
+  edgeInWords,
   formatDuration,
   formatMilliseconds,
   formatNumber,
@@ -109,7 +110,7 @@ function verdict(results: RaceResults): Html {
       : 'The verdict is about optimizers with the ranges below: every study tuned them anew.'
   const part = ({ finding, verdict }: ClockAnalysis) =>
     html`<section class="${finding === 'edge' ? 'alarm' : finding === 'difference' ? 'verdict' : 'verdict even'}"><p>${verdict}</p></section>`
-  return html`<div id="verdict">${part(gradients)}${time ? part(time) : null}
+  return html`<div id="verdict">${part(gradients)}${time && time.verdict !== gradients.verdict ? part(time) : null}
 <p class="soft">${about} In a race of equals, somebody is called ahead in at most ${formatPercent(falseClaims)} of cases, by either clock, in any pair, at any look.</p></div>`
 }
 
@@ -117,8 +118,8 @@ function alarms(results: RaceResults): Html {
   const { edges, remarks } = results.analysis!
   const title = titles(results)
   const items = edges.map(
-    ({ contender, hyperparameter, value, side, studies, of }) =>
-      html`<li>${title(contender)}: the best ${hyperparameter}, ${formatNumber(value)}, is the ${side === 'minimum' ? 'smallest' : 'largest'} that was tried${of > 1 ? ` (${studies} of ${of} studies)` : null}, although the range was extended. Give a wider range before trusting this result.</li>`,
+    (edge) =>
+      html`<li>${title(edge.contender)}: ${edgeInWords(edge)}. Give a wider range before trusting this result.</li>`,
   )
   return html`${
     items.length > 0
@@ -349,20 +350,20 @@ function protocol(results: RaceResults): Html {
   const shapes = Object.entries(task.parameters).map(([name, shape]) => `${name} [${shape.join(', ')}]`)
   const entered = contenders.map(({ title, paper, search, schedule, fallback, code }) => {
     const link = paper?.arxiv ? `https://arxiv.org/abs/${paper.arxiv}` : paper?.url
-    const cited = paper ? `${paper.authors} (${paper.year}), ${paper.title}` : 'own contender'
+    const cited = paper ? `${paper.authors} (${paper.year}), ${paper.title}` : null
     return html`<details><summary>${title}</summary>${definitions([
       ...Object.entries(search).map(([name, range]) => [name, rangeInWords(range)] as const),
       ['learning rate over a run', schedule],
       ['code', html`<code>${code.replace('SETTING', '{ ... }')}</code>`],
       ...(fallback ? [['parameters it does not take', fallback] as const] : []),
-      ['published in', link ? html`<a href="${link}">${cited}</a>` : cited],
+      ...(cited === null ? [] : [['published in', link ? html`<a href="${link}">${cited}</a>` : cited] as const]),
     ])}</details>`
   })
   const many = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
   const budget =
     study.claim === 'settings'
       ? `one study of ${many(study.trials, 'tuning trial')} on one seed, the best ${study.finalists} rerun on ${many(study.finalSeeds, 'more seed')}, then fresh runs on ${many(study.seeds, 'seed')}`
-      : `${study.studies} independent studies, each of ${many(study.trials, 'tuning trial')} and ${many(study.seeds, 'fresh run')}`
+      : `${study.studies === 1 ? '1 study' : `${study.studies} independent studies, each`} of ${many(study.trials, 'tuning trial')} and ${many(study.seeds, 'fresh run')}`
   return html`${definitions([
     ['task', `${task.title} (${task.name}), ${formatNumber(task.parameterCount)} parameters`],
     ['parameters', shapes.join('; ')],
@@ -413,7 +414,7 @@ function protocol(results: RaceResults): Html {
     ],
     [
       'looks',
-      `${results.looks.length} so far (${results.looks.map((look) => `${look.contenders.length} contenders, ${look.studies} studies, ${look.seeds} seeds`).join('; ')}); look k may spend three quarters of what those before it left of ${formatPercent(falseClaims)}`,
+      `${results.looks.length} so far (${results.looks.map((look) => `${many(look.contenders.length, 'contender')}, ${look.studies === 1 ? '1 study' : `${look.studies} studies`}, ${many(look.seeds, 'fresh seed')} each`).join('; ')}); look k may spend three quarters of what those before it left of ${formatPercent(falseClaims)}`,
     ],
     [
       'machine',

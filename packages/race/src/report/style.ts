@@ -28,6 +28,8 @@ table { border-collapse: collapse; width: 100%; font-size: 0.9rem; font-variant-
 caption { text-align: left; padding: 0.3rem 0; }
 th, td { text-align: right; padding: 0.3rem 0.5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th:first-child, td:first-child, td.text, th.text { text-align: left; }
+/* Code may break anywhere, so that its column would shrink to a few letters. */
+td.text { min-width: 13rem; }
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
 tbody th { font-weight: 600; }
 tr { break-inside: avoid; }
@@ -53,6 +55,7 @@ summary { cursor: pointer; }
   table.cards tr { display: block; padding: 0.4rem 0; border-bottom: 1px solid var(--line); }
   table.cards th, table.cards td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: 0.1rem 0; text-align: right; }
   table.cards td::before { content: attr(data-label); color: var(--soft); text-align: left; flex: 0 0 50%; }
+  table.cards td.text { min-width: 0; }
   table.cards td.text::before { flex-basis: 30%; }
 }
 @media print {

@@ -178,9 +178,8 @@ export function recordOf(entry: Entry, steps: number): ContenderRecord {
     gradientsPerStep: 1,
     compileMilliseconds: [],
   }
-  if (definition === undefined) return record
-  record.paper = { ...definition.paper }
-  if (definition.fallback) record.fallback = fallbackInWords(definition.fallback())
+  if (definition) record.paper = { ...definition.paper }
+  if (definition?.fallback) record.fallback = fallbackInWords(definition.fallback())
   try {
     const middle: Record<string, number> = {}
     for (const [key, range] of Object.entries(search)) {
