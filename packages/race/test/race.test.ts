@@ -20,7 +20,7 @@ import {
   renderReport,
   StorageError,
 } from '../src/index.ts'
-import { colourOf, dashOf } from '../src/report/charts.ts'
+import { colourOf, dashOf } from '../src/report/figure.ts'
 import { levelOfLook } from '../src/statistics/comparison.ts'
 import { enter } from '../src/training/contenders.ts'
 import { quadratic } from './fixtures/quadratic.ts'

@@ -1,6 +1,6 @@
 import { formatDuration, formatMilliseconds, formatNumber, formatSetting } from '../report/format.ts'
-import { Html, type HtmlValue, html } from '../report/html.ts'
-import { style } from '../report/style.ts'
+import { type Html, html } from '../report/html.ts'
+import { type Column, definitions, page, table } from '../report/parts.ts'
 import { median } from '../statistics/describe.ts'
 import { formatProbability, freshRunsOf, gradientsUntil, medianOf, settingInWords, stepMilliseconds } from './answer.ts'
 import { type ChartSeries, metricChart } from './chart.ts'
@@ -17,30 +17,6 @@ pre code { font-size: inherit; overflow-wrap: normal; white-space: pre; }
 .figures span { color: var(--soft); font-size: 0.875rem; }
 @media print { pre { white-space: pre-wrap; border: 1px solid var(--line); } }
 `
-
-/** A column of a table: heading, and whether it holds words rather than numbers. */
-type Column = string | { heading: string; words: true }
-
-/** A table whose rows become cards on a phone. */
-function table(columns: readonly Column[], rows: readonly (readonly HtmlValue[])[], caption?: string): Html {
-  const heading = (column: Column) => (typeof column === 'string' ? column : column.heading)
-  const kind = (column: Column) => (typeof column === 'object' ? 'text' : 'number')
-  return html`<div class="scroll"><table class="cards">${caption ? html`<caption>${caption}</caption>` : null}
-<thead><tr>${columns.map((column) => html`<th scope="col" class="${kind(column)}">${heading(column)}</th>`)}</tr></thead>
-<tbody>${rows.map(
-    (row) =>
-      html`<tr>${row.map((cell, index) =>
-        index === 0
-          ? html`<th scope="row">${cell}</th>`
-          : html`<td class="${kind(columns[index]!)}" data-label="${heading(columns[index]!)}"><span>${cell}</span></td>`,
-      )}</tr>
-`,
-  )}</tbody></table></div>`
-}
-
-function definitions(entries: readonly (readonly [string, HtmlValue])[]): Html {
-  return html`<dl>${entries.map(([term, value]) => html`<dt>${term}</dt><dd>${value}</dd>`)}</dl>`
-}
 
 /**
  * The report of a finished study: one HTML file that needs no network and no script. It begins with what to do, as a sentence and as
@@ -60,31 +36,17 @@ export function renderChooseReport(results: ChooseResults): string {
     html`<h2 id="failed">Not raced, and failed</h2>${failures(results)}`,
     html`<h2 id="protocol">Protocol</h2>${protocol(results)}`,
   ]
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Which optimizer for ${task.title}?</title>
-<style>${new Html(style)}${new Html(ownStyle)}</style>
-</head>
-<body>
-<header>
-<p class="soft">Fallline choose, ${(results.finishedAt ?? results.startedAt).slice(0, 10)}</p>
-<h1>${task.title}: which optimizer?</h1>
-</header>
-<main>
-<section class="verdict" id="answer" aria-label="Answer"><p>${answer.sentence}</p></section>
+  return page({
+    title: `Which optimizer for ${task.title}?`,
+    style: ownStyle,
+    header: html`<p class="soft">Fallline choose, ${(results.finishedAt ?? results.startedAt).slice(0, 10)}</p>
+<h1>${task.title}: which optimizer?</h1>`,
+    first: html`<section class="verdict" id="answer" aria-label="Answer"><p>${answer.sentence}</p></section>
 ${figures(results)}
 ${code(results)}
-${answer.remarks.length > 0 ? html`<ul class="remarks">${answer.remarks.map((remark) => html`<li>${remark}</li>`)}</ul>` : null}
-${sections.map(
-  (section) => html`<section>${section}</section>
-`,
-)}</main>
-</body>
-</html>
-`.text
+${answer.remarks.length > 0 ? html`<ul class="remarks">${answer.remarks.map((remark) => html`<li>${remark}</li>`)}</ul>` : null}`,
+    sections,
+  })
 }
 
 function titleOf({ contenders, candidates }: ChooseResults, candidate: number): string {

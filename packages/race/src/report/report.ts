@@ -16,33 +16,9 @@ import {
   formatPercent,
   formatSetting,
 } from './format.ts'
-import { Html, type HtmlValue, html } from './html.ts'
+import { type Html, html } from './html.ts'
 import { hardestReached, ranked } from './order.ts'
-import { style } from './style.ts'
-
-/** A column of a table: heading, and whether it holds words rather than numbers. */
-type Column = string | { heading: string; words: true }
-
-/** A table whose rows become cards on a phone. */
-function table(columns: readonly Column[], rows: readonly (readonly HtmlValue[])[], caption?: string): Html {
-  const heading = (column: Column) => (typeof column === 'string' ? column : column.heading)
-  const kind = (column: Column | undefined) => (typeof column === 'object' ? 'text' : 'number')
-  return html`<div class="scroll"><table class="cards">${caption ? html`<caption>${caption}</caption>` : null}
-<thead><tr>${columns.map((column) => html`<th scope="col" class="${kind(column)}">${heading(column)}</th>`)}</tr></thead>
-<tbody>${rows.map(
-    (row) =>
-      html`<tr>${row.map((cell, index) =>
-        index === 0
-          ? html`<th scope="row">${cell}</th>`
-          : html`<td class="${kind(columns[index])}" data-label="${heading(columns[index]!)}"><span>${cell}</span></td>`,
-      )}</tr>
-`,
-  )}</tbody></table></div>`
-}
-
-function definitions(entries: readonly (readonly [string, HtmlValue])[]): Html {
-  return html`<dl>${entries.map(([term, value]) => html`<dt>${term}</dt><dd>${value}</dd>`)}</dl>`
-}
+import { type Column, definitions, page, table } from './parts.ts'
 
 /** More runs than this are listed in `results.json` only. */
 const mostRunRows = 400
@@ -71,30 +47,15 @@ export function renderReport(results: RaceResults): string {
     html`<h2 id="protocol">Protocol</h2>${protocol(results)}`,
     html`<h2 id="runs">All runs</h2>${runs(results)}`,
   ]
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Race on ${task.title}</title>
-<style>${new Html(style)}</style>
-</head>
-<body>
-<header>
-<p class="soft">Fallline race, ${(results.finishedAt ?? results.startedAt).slice(0, 10)}</p>
+  return page({
+    title: `Race on ${task.title}`,
+    header: html`<p class="soft">Fallline race, ${(results.finishedAt ?? results.startedAt).slice(0, 10)}</p>
 <h1>${task.title}: which optimizer?</h1>
-<p class="soft">${task.description}</p>
-</header>
-<main>
-${verdict(results)}
-${alarms(results)}
-${sections.map(
-  (section) => html`<section>${section}</section>
-`,
-)}</main>
-</body>
-</html>
-`.text
+<p class="soft">${task.description}</p>`,
+    first: html`${verdict(results)}
+${alarms(results)}`,
+    sections,
+  })
 }
 
 function titles({ contenders }: RaceResults): (name: string) => string {
