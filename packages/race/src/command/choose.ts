@@ -1,17 +1,17 @@
-import { join, parse } from 'node:path'
-import type { WriteStream } from 'node:tty'
-import { SingleBar } from 'cli-progress'
+import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import pc from 'picocolors'
 import { ChooseInterrupted, choose, chooseDefaults } from '../choose/choose.ts'
 import type { ChooseResults } from '../choose/results.ts'
 import { chooseFiles } from '../choose/store.ts'
 import type { ChooseProgress, StandingLine } from '../choose/study.ts'
-import { formatDuration, formatNumber, formatSetting } from '../report/format.ts'
-import { builtinTasks } from '../tasks/index.ts'
+import { formatNumber, formatSetting } from '../report/format.ts'
 import type { NonFinite } from '../training/training.ts'
+import { directoryOf, tasksHelp, wholeNumber } from './arguments.ts'
 import { exitCodes, exitCodesHelp } from './exit.ts'
+import { interruptible } from './interruption.ts'
 import { checkTaskName, contenderList, isTaskFile, optimizerNamed } from './names.ts'
+import { left, type ProgressWords, progressDisplay } from './progress.ts'
 
 /** The task of `fallline choose` when none is named. */
 const defaultTask = 'digits-mlp'
@@ -31,16 +31,6 @@ interface Flags {
   more?: number
 }
 
-function wholeNumber(least: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text)
-    if (text.trim() === '' || !Number.isSafeInteger(value) || value < least) {
-      throw new InvalidArgumentError(`It must be a whole number from ${least} on.`)
-    }
-    return value
-  }
-}
-
 function minutes(text: string): number {
   const value = Number(text)
   if (text.trim() === '' || !Number.isFinite(value) || value <= 0)
@@ -56,7 +46,6 @@ function nonFinite(text: string): NonFinite {
 /** The command `fallline choose`. `finish` receives the exit code. */
 export function chooseCommand(finish: (code: number) => void): Command {
   const { baseline, runs, seeds, seed } = chooseDefaults
-  const tasks = builtinTasks.map(({ name, description }) => `  ${name.padEnd(22)} ${description}`)
   return new Command('choose')
     .description('say which optimizer to use on a task, with which setting, as code to paste')
     .argument('[task]', 'a built-in task, or the path of a task module (.ts or .js)', defaultTask)
@@ -85,7 +74,7 @@ export function chooseCommand(finish: (code: number) => void): Command {
     )
     .option('--fresh', 'start over instead of resuming an interrupted or showing a finished study of the same settings')
     .option('--more <runs>', 'continue the study that is there with so many full runs more', wholeNumber(1))
-    .addHelpText('after', `\nBuilt-in tasks:\n${tasks.join('\n')}\n\n${exitCodesHelp}`)
+    .addHelpText('after', `\n${tasksHelp}\n\n${exitCodesHelp}`)
     .action(async (task: string, flags: Flags) => finish(await runChoose(task, flags)))
 }
 
@@ -99,67 +88,54 @@ async function runChoose(task: string, flags: Flags): Promise<number> {
   // A baseline that is entered already, or that the module of the task exports, is known there.
   const known = names?.some((name) => name.toLowerCase() === baseline.toLowerCase())
   if (!known && !fromModule) optimizerNamed(baseline)
-  const out = flags.out ?? join('.fallline', isTaskFile(task) ? parse(task).name : task.toLowerCase())
-  const controller = new AbortController()
-  let code: number = exitCodes.success
-  const interrupt = (reason: number) => () => {
-    // A second signal means: at once. All but the running jobs is on disk already.
-    if (controller.signal.aborted) process.exit(reason)
-    code = reason
-    controller.abort()
-  }
-  const onInterrupt = interrupt(exitCodes.interrupted)
-  const onTerminate = interrupt(exitCodes.terminated)
-  process.on('SIGINT', onInterrupt)
-  process.on('SIGTERM', onTerminate)
-  const display = process.stderr.isTTY ? bar(process.stderr as WriteStream) : lines(process.stderr)
-  let ran = false
-  try {
-    const { seeds, seed, runs, steps, workers, fresh, more } = flags
-    const results = await choose({
-      task,
-      baseline,
-      seeds,
-      seed,
-      nonFinite: flags.nonFinite,
-      out,
-      fresh: fresh ?? false,
-      ...(optimizers === undefined ? {} : { optimizers }),
-      ...(runs === undefined ? {} : { runs }),
-      ...(flags.minutes === undefined ? {} : { minutes: flags.minutes }),
-      ...(steps === undefined ? {} : { steps }),
-      ...(workers === undefined ? {} : { workers }),
-      ...(more === undefined ? {} : { more }),
-      signal: controller.signal,
-      onProgress(progress) {
-        ran = true
-        display.update(progress)
-      },
-    })
-    display.stop()
-    process.stdout.write(`${conclusionOf(results)}\n`)
-    if (!ran) {
-      const date = (results.finishedAt ?? results.startedAt).replace('T', ' ').slice(0, 16)
-      process.stdout.write(
-        `This study was already finished (${date} UTC); --more <runs> continues it, --fresh runs it again.\n`,
+  const out = flags.out ?? (await directoryOf(task))
+  const display = progressDisplay(process.stderr, chooseWords)
+  return interruptible(async (signal, interruptedBy) => {
+    let ran = false
+    try {
+      const { seeds, seed, runs, steps, workers, fresh, more } = flags
+      const results = await choose({
+        task,
+        baseline,
+        seeds,
+        seed,
+        nonFinite: flags.nonFinite,
+        out,
+        fresh: fresh ?? false,
+        ...(optimizers === undefined ? {} : { optimizers }),
+        ...(runs === undefined ? {} : { runs }),
+        ...(flags.minutes === undefined ? {} : { minutes: flags.minutes }),
+        ...(steps === undefined ? {} : { steps }),
+        ...(workers === undefined ? {} : { workers }),
+        ...(more === undefined ? {} : { more }),
+        signal,
+        onProgress(progress) {
+          ran = true
+          display.update(progress)
+        },
+      })
+      display.stop()
+      process.stdout.write(`${conclusionOf(results)}\n`)
+      if (!ran) {
+        const date = (results.finishedAt ?? results.startedAt).replace('T', ' ').slice(0, 16)
+        process.stdout.write(
+          `This study was already finished (${date} UTC); --more <runs> continues it, --fresh runs it again.\n`,
+        )
+      }
+      process.stdout.write(`Results: ${join(out, chooseFiles.results)}\nReport:  ${join(out, chooseFiles.report)}\n`)
+      return codeOf(results, list?.expands ? [] : (names ?? []))
+    } catch (error) {
+      display.stop()
+      if (!(error instanceof ChooseInterrupted)) throw error
+      const resumes = flags.more === undefined ? 'the same command' : 'the same command without --more'
+      const kept =
+        error.results.runs.filter(({ state }) => state.step > 0).length + (error.results.fresh?.runs.length ?? 0)
+      process.stderr.write(
+        `Interrupted: ${kept} runs are kept in ${join(out, chooseFiles.results)}; ${resumes} resumes.\n`,
       )
+      return interruptedBy()
     }
-    process.stdout.write(`Results: ${join(out, chooseFiles.results)}\nReport:  ${join(out, chooseFiles.report)}\n`)
-    return codeOf(results, list?.expands ? [] : (names ?? []))
-  } catch (error) {
-    display.stop()
-    if (!(error instanceof ChooseInterrupted)) throw error
-    const resumes = flags.more === undefined ? 'the same command' : 'the same command without --more'
-    const kept =
-      error.results.runs.filter(({ state }) => state.step > 0).length + (error.results.fresh?.runs.length ?? 0)
-    process.stderr.write(
-      `Interrupted: ${kept} runs are kept in ${join(out, chooseFiles.results)}; ${resumes} resumes.\n`,
-    )
-    return code
-  } finally {
-    process.off('SIGINT', onInterrupt)
-    process.off('SIGTERM', onTerminate)
-  }
+  })
 }
 
 /** The answer for the terminal: the sentence, what describes it, the code, and who failed. */
@@ -203,15 +179,6 @@ function codeOf({ answer, excluded, candidates, runs }: ChooseResults, asked: re
   return lost.length > 0 ? exitCodes.contenderFailed : exitCodes.success
 }
 
-interface ProgressDisplay {
-  update(progress: ChooseProgress): void
-  stop(): void
-}
-
-function left(milliseconds: number | null): string {
-  return milliseconds === null ? '' : `about ${formatDuration(milliseconds)} left`
-}
-
 const standingInWords = (standing: readonly StandingLine[], withSetting: boolean) =>
   standing
     .map(
@@ -220,60 +187,27 @@ const standingInWords = (standing: readonly StandingLine[], withSetting: boolean
     )
     .join(', ')
 
-/** A live bar on a terminal. */
-function bar(stream: WriteStream): ProgressDisplay {
-  const single = new SingleBar({
-    stream,
-    format: `{bar} {percentage}% {stage} {index}/{count} ${pc.dim('{left}')} {standing}`,
-    barCompleteChar: '█',
-    barIncompleteChar: '░',
-    barsize: 20,
-    hideCursor: true,
-    clearOnComplete: true,
-    stopOnComplete: false,
-    linewrap: false,
-    gracefulExit: false,
-    etaBuffer: 1,
-  })
-  let started = false
-  let last = 0
-  return {
-    update({ stage, index, count, standing, done, millisecondsLeft }) {
-      const now = performance.now()
-      if (started && now - last < 100) return
-      last = now
-      const ahead = standing.length > 0 ? `ahead: ${standingInWords(standing, false)}` : ''
-      const payload = { stage, index, count, left: left(millisecondsLeft), standing: ahead }
-      if (started) single.update(done * 100, payload)
-      else single.start(100, done * 100, payload)
-      started = true
-    },
-    stop() {
-      if (started) single.stop()
-    },
-  }
-}
-
-/** One line per stage and per run on a fresh seed. */
-function lines(stream: NodeJS.WriteStream): ProgressDisplay {
-  return {
-    update({ phase, stage, index, count, standing, stageEnded, fresh, millisecondsLeft }) {
-      const time = left(millisecondsLeft)
-      const end = time === '' ? '' : ` (${time})`
-      if (fresh) {
-        const { title, seed, state, validation, test } = fresh
-        const result =
-          validation === null
-            ? `${state.outcome}: ${state.message ?? ''}`
-            : `validation ${formatNumber(validation)}, test ${test === null ? 'not finite' : formatNumber(test)}`
-        stream.write(`fresh run ${index}/${count}: ${title}, seed ${seed}: ${result}${end}\n`)
-      } else if (stageEnded) {
-        const what =
-          phase === 'checking' ? `${count} optimizers checked` : `${stage}: ${count} ${count === 1 ? 'run' : 'runs'}`
-        const ahead = standing.length > 0 ? `; ahead: ${standingInWords(standing, true)}` : ''
-        stream.write(`${what}${ahead}${end}\n`)
-      }
-    },
-    stop() {},
-  }
+/** A line per stage and per run on a fresh seed where there is no terminal. */
+const chooseWords: ProgressWords<ChooseProgress> = {
+  bar({ stage, index, count, standing }) {
+    const more = standing.length > 0 ? `ahead: ${standingInWords(standing, false)}` : ''
+    return { what: `${stage} ${index}/${count}`, more }
+  },
+  line({ phase, stage, index, count, standing, stageEnded, fresh, millisecondsLeft }) {
+    const time = left(millisecondsLeft)
+    const end = time === '' ? '' : ` (${time})`
+    if (fresh) {
+      const { title, seed, state, validation, test } = fresh
+      const result =
+        validation === null
+          ? `${state.outcome}: ${state.message ?? ''}`
+          : `validation ${formatNumber(validation)}, test ${test === null ? 'not finite' : formatNumber(test)}`
+      return `fresh run ${index}/${count}: ${title}, seed ${seed}: ${result}${end}`
+    }
+    if (!stageEnded) return null
+    const what =
+      phase === 'checking' ? `${count} optimizers checked` : `${stage}: ${count} ${count === 1 ? 'run' : 'runs'}`
+    const ahead = standing.length > 0 ? `; ahead: ${standingInWords(standing, true)}` : ''
+    return `${what}${ahead}${end}`
+  },
 }

@@ -1,35 +1,53 @@
 import type { WriteStream } from 'node:tty'
 import { SingleBar } from 'cli-progress'
 import pc from 'picocolors'
-import type { RaceProgress } from '../race.ts'
-import { formatDuration, formatNumber, formatSetting } from '../report/format.ts'
+import { formatDuration } from '../report/format.ts'
 
-/** Shows where a race is. */
-export interface ProgressDisplay {
-  update(progress: RaceProgress): void
+/** Shows where something that takes long is. */
+export interface ProgressDisplay<Progress> {
+  update(progress: Progress): void
   stop(): void
 }
 
-/** A live bar on a terminal, and one line per finished run elsewhere. Both go to the error stream. */
-export function progressDisplay(stream: NodeJS.WriteStream): ProgressDisplay {
-  return stream.isTTY ? bar(stream as WriteStream) : lines(stream)
+/** What a display shows of anything that makes progress. */
+interface Timed {
+  /** Share that is done, from 0 to 1. */
+  readonly done: number
+  readonly millisecondsLeft: number | null
 }
 
-const phases = {
-  tuning: 'tuning',
-  final: 'rerun of the best',
-  report: 'fresh run',
-  cost: 'cost of a step, block',
-} as const
+/** How a kind of progress is put into words. */
+export interface ProgressWords<Progress> {
+  /** What stands behind the bar and its percentage, and behind the time that is left. */
+  bar(progress: Progress): { what: string; more?: string }
+  /** What is written where there is no terminal, for what has just ended; `null` for nothing. */
+  line(progress: Progress): string | null
+}
 
-function left(milliseconds: number | null): string {
+/** A live bar on a terminal, and lines elsewhere. */
+export function progressDisplay<Progress extends Timed>(
+  stream: NodeJS.WriteStream,
+  words: ProgressWords<Progress>,
+): ProgressDisplay<Progress> {
+  if (stream.isTTY) return bar(stream as WriteStream, words)
+  return {
+    update(progress) {
+      const line = words.line(progress)
+      if (line !== null) stream.write(`${line}\n`)
+    },
+    stop() {},
+  }
+}
+
+/** `about 5 s left`; nothing as long as nothing can be said. */
+export function left(milliseconds: number | null): string {
   return milliseconds === null ? '' : `about ${formatDuration(milliseconds)} left`
 }
 
-function bar(stream: WriteStream): ProgressDisplay {
+function bar<Progress extends Timed>(stream: WriteStream, words: ProgressWords<Progress>): ProgressDisplay<Progress> {
   const single = new SingleBar({
     stream,
-    format: `{bar} {percentage}% {what} ${pc.dim('{left}')}`,
+    format: `{bar} {percentage}% {what} ${pc.dim('{left}')} {more}`,
     barCompleteChar: '█',
     barIncompleteChar: '░',
     barsize: 20,
@@ -47,40 +65,13 @@ function bar(stream: WriteStream): ProgressDisplay {
       const now = performance.now()
       if (started && now - last < 100) return
       last = now
-      const { phase, title, study, studies, index, count, step, steps, done, millisecondsLeft } = progress
-      const where = phase === 'cost' || studies === 1 ? '' : `, study ${study}/${studies}`
-      const who = phase === 'cost' ? '' : `: ${title}, step ${step}/${steps}`
-      const payload = { what: `${phases[phase]} ${index}/${count}${where}${who}`, left: left(millisecondsLeft) }
-      if (started) single.update(done * 100, payload)
-      else single.start(100, done * 100, payload)
+      const payload = { more: '', ...words.bar(progress), left: left(progress.millisecondsLeft) }
+      if (started) single.update(progress.done * 100, payload)
+      else single.start(100, progress.done * 100, payload)
       started = true
     },
     stop() {
       if (started) single.stop()
     },
-  }
-}
-
-function lines(stream: NodeJS.WriteStream): ProgressDisplay {
-  let costSaid = false
-  return {
-    update({ phase, title, study, studies, index, count, finished, millisecondsLeft }) {
-      if (phase === 'cost' && !costSaid) {
-        costSaid = true
-        stream.write('measuring the cost of a step\n')
-      }
-      if (finished === undefined) return
-      const result =
-        finished.validation === null
-          ? `${finished.outcome}: ${finished.message ?? ''}`
-          : `validation ${formatNumber(finished.validation)}`
-      const time = [formatDuration(finished.milliseconds), left(millisecondsLeft)]
-        .filter((part) => part !== '')
-        .join(', ')
-      stream.write(
-        `${phases[phase]} ${index}/${count}${studies === 1 ? '' : `, study ${study}`}: ${title}, ${formatSetting(finished.setting)}: ${result} (${time})\n`,
-      )
-    },
-    stop() {},
   }
 }

@@ -1,16 +1,17 @@
-import { join, parse } from 'node:path'
+import { join } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import pc from 'picocolors'
-import { loadTaskModule } from '../load-task.ts'
-import { RaceInterrupted, race, raceDefaults, TaskLoadError } from '../race.ts'
+import { RaceInterrupted, type RaceProgress, race, raceDefaults, TaskLoadError } from '../race.ts'
+import { formatDuration, formatNumber, formatSetting } from '../report/format.ts'
 import type { Claim, RaceResults } from '../results.ts'
 import { fileNames, StorageError } from '../store.ts'
-import { builtinTasks } from '../tasks/index.ts'
 import { BrokenTaskError } from '../training/check-task.ts'
 import type { NonFinite } from '../training/training.ts'
+import { directoryOf, tasksHelp, wholeNumber } from './arguments.ts'
 import { exitCodes, exitCodesHelp, UsageError } from './exit.ts'
+import { interruptible } from './interruption.ts'
 import { checkTaskName, contenderList, isTaskFile, rangesOf } from './names.ts'
-import { progressDisplay } from './progress.ts'
+import { left, type ProgressWords, progressDisplay } from './progress.ts'
 import { summaryOf } from './summary.ts'
 
 /** What `fallline race` runs when nothing is said: done in about a minute on two cores. */
@@ -32,16 +33,6 @@ interface Flags {
   fresh?: boolean
 }
 
-function wholeNumber(least: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text)
-    if (text.trim() === '' || !Number.isSafeInteger(value) || value < least) {
-      throw new InvalidArgumentError(`It must be a whole number from ${least} on.`)
-    }
-    return value
-  }
-}
-
 function numbers(text: string): number[] {
   const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)))
   if (!values.every(Number.isFinite))
@@ -51,7 +42,6 @@ function numbers(text: string): number[] {
 
 /** The command `fallline race`. `finish` receives the exit code. */
 export function raceCommand(finish: (code: number) => void): Command {
-  const tasks = builtinTasks.map(({ name, description }) => `  ${name.padEnd(22)} ${description}`)
   const { optimizers, settings } = raceDefaults
   return new Command('race')
     .description('race optimizers on a task, with equal tuning for all, and say who is ahead or that nobody is')
@@ -109,8 +99,7 @@ export function raceCommand(finish: (code: number) => void): Command {
     .addHelpText(
       'after',
       `
-Built-in tasks:
-${tasks.join('\n')}
+${tasksHelp}
 
 Results are kept after every run: the same command resumes an interrupted race, and more studies, seeds or contenders continue a
 finished one.
@@ -124,74 +113,85 @@ async function runRace(task: string, flags: Flags): Promise<number> {
   checkTaskName(task)
   const { contenders: optimizers, expands } = contenderList(flags.optimizers, isTaskFile(task))
   const ranges = rangesOf(flags.range)
-  const out = flags.out ?? join('.fallline', isTaskFile(task) ? await nameOfTask(task) : task.toLowerCase())
-  const controller = new AbortController()
-  let code: number = exitCodes.success
-  const interrupt = (reason: number) => () => {
-    // A second signal means: at once. Everything finished is on disk already.
-    if (controller.signal.aborted) process.exit(reason)
-    code = reason
-    controller.abort()
-  }
-  const onInterrupt = interrupt(exitCodes.interrupted)
-  const onTerminate = interrupt(exitCodes.terminated)
-  process.on('SIGINT', onInterrupt)
-  process.on('SIGTERM', onTerminate)
-  const display = progressDisplay(process.stderr)
-  const earlier = { runs: false }
-  try {
-    const { claim, studies, trials, seeds, horizons, nonFinite, seed, steps, targets, fresh } = flags
-    const results = await race({
-      task,
-      optimizers,
-      claim,
-      ...(studies === undefined ? {} : { studies }),
-      ...(trials === undefined ? {} : { trials }),
-      ...(seeds === undefined ? {} : { seeds }),
-      horizons,
-      nonFinite,
-      ranges,
-      leaveOut: expands,
-      seed,
-      ...(steps === undefined ? {} : { steps }),
-      ...(targets === undefined ? {} : { targets }),
-      fresh: fresh ?? false,
-      out,
-      signal: controller.signal,
-      onProgress(progress) {
-        earlier.runs = true
-        display.update(progress)
-      },
-    })
-    display.stop()
-    process.stdout.write(`${summaryOf(results, process.stdout.columns)}\n\n`)
-    if (!earlier.runs) {
-      const date = (results.finishedAt ?? results.startedAt).replace('T', ' ').slice(0, 16)
-      process.stdout.write(`This race was already finished (${date} UTC); --fresh runs it again.\n`)
+  const out = flags.out ?? (await directoryOf(task))
+  const display = progressDisplay(process.stderr, raceWords())
+  return interruptible(async (signal, interruptedBy) => {
+    let ran = false
+    try {
+      const { claim, studies, trials, seeds, horizons, nonFinite, seed, steps, targets, fresh } = flags
+      const results = await race({
+        task,
+        optimizers,
+        claim,
+        ...(studies === undefined ? {} : { studies }),
+        ...(trials === undefined ? {} : { trials }),
+        ...(seeds === undefined ? {} : { seeds }),
+        horizons,
+        nonFinite,
+        ranges,
+        leaveOut: expands,
+        seed,
+        ...(steps === undefined ? {} : { steps }),
+        ...(targets === undefined ? {} : { targets }),
+        fresh: fresh ?? false,
+        out,
+        signal,
+        onProgress(progress) {
+          ran = true
+          display.update(progress)
+        },
+      })
+      display.stop()
+      process.stdout.write(`${summaryOf(results, process.stdout.columns)}\n\n`)
+      if (!ran) {
+        const date = (results.finishedAt ?? results.startedAt).replace('T', ' ').slice(0, 16)
+        process.stdout.write(`This race was already finished (${date} UTC); --fresh runs it again.\n`)
+      }
+      process.stdout.write(`Results: ${join(out, fileNames.results)}\nReport:  ${join(out, fileNames.report)}\n`)
+      return codeOf(results)
+    } catch (error) {
+      display.stop()
+      if (!(error instanceof RaceInterrupted)) throw error
+      process.stderr.write(
+        `Interrupted: ${error.results.runs.length} of ${error.planned} runs are kept in ${join(out, fileNames.results)}; the same command resumes the race.\n`,
+      )
+      return interruptedBy()
     }
-    process.stdout.write(`Results: ${join(out, fileNames.results)}\nReport:  ${join(out, fileNames.report)}\n`)
-    return codeOf(results)
-  } catch (error) {
-    display.stop()
-    if (!(error instanceof RaceInterrupted)) throw error
-    process.stderr.write(
-      `Interrupted: ${error.results.runs.length} of ${error.planned} runs are kept in ${join(out, fileNames.results)}; the same command resumes the race.\n`,
-    )
-    return code
-  } finally {
-    process.off('SIGINT', onInterrupt)
-    process.off('SIGTERM', onTerminate)
-  }
+  })
 }
 
-/** Results lie under the name that the task gives itself; under that of its file, as long as it cannot be loaded. */
-async function nameOfTask(path: string): Promise<string> {
-  try {
-    const { task } = await loadTaskModule(path)
-    task.dispose?.()
-    return task.name
-  } catch {
-    return parse(path).name
+const phases = {
+  tuning: 'tuning',
+  final: 'rerun of the best',
+  report: 'fresh run',
+  cost: 'cost of a step, block',
+} as const
+
+/** A line per finished run where there is no terminal. */
+function raceWords(): ProgressWords<RaceProgress> {
+  let costSaid = false
+  return {
+    bar({ phase, title, study, studies, index, count, step, steps }) {
+      const where = phase === 'cost' || studies === 1 ? '' : `, study ${study}/${studies}`
+      const who = phase === 'cost' ? '' : `: ${title}, step ${step}/${steps}`
+      return { what: `${phases[phase]} ${index}/${count}${where}${who}` }
+    },
+    line({ phase, title, study, studies, index, count, finished, millisecondsLeft }) {
+      if (phase === 'cost') {
+        if (costSaid) return null
+        costSaid = true
+        return 'measuring the cost of a step'
+      }
+      if (finished === undefined) return null
+      const result =
+        finished.validation === null
+          ? `${finished.outcome}: ${finished.message ?? ''}`
+          : `validation ${formatNumber(finished.validation)}`
+      const time = [formatDuration(finished.milliseconds), left(millisecondsLeft)]
+        .filter((part) => part !== '')
+        .join(', ')
+      return `${phases[phase]} ${index}/${count}${studies === 1 ? '' : `, study ${study}`}: ${title}, ${formatSetting(finished.setting)}: ${result} (${time})`
+    },
   }
 }
 
