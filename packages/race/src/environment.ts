@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
-import type { MachineRecord } from './results.ts'
 import type { Task } from './task.ts'
 
 const require = createRequire(import.meta.url)
@@ -11,6 +10,17 @@ const versionOf = (manifest: string) => (require(manifest) as { version: string 
 /** Versions of the packages that results come from. */
 export function packageVersions(): { fallline: string; race: string } {
   return { fallline: versionOf('fallline/package.json'), race: versionOf('../package.json') }
+}
+
+/** The machine that results come from. */
+export interface MachineRecord {
+  node: string
+  platform: string
+  architecture: string
+  processor: string
+  cores: number
+  memoryGigabytes: number
+  loadAverage: number
 }
 
 /** The machine that this process runs on. */
@@ -26,11 +36,29 @@ export function machineRecord(): MachineRecord {
   }
 }
 
+/** What results say of a task. */
+export interface TaskRecord {
+  name: string
+  title: string
+  description: string
+  metricName: string
+  direction: 'minimize' | 'maximize'
+  parameters: Record<string, readonly number[]>
+  parameterCount: number
+}
+
+export function taskRecord({ name, title, description, metricName, direction, ...task }: Task): TaskRecord {
+  const parameters = Object.fromEntries(Object.entries(task.parameters).map(([key, shape]) => [key, [...shape]]))
+  const size = (shape: readonly number[]) => shape.reduce((product, length) => product * length, 1)
+  const parameterCount = Object.values(parameters).reduce((sum, shape) => sum + size(shape), 0)
+  return { name, title, description, metricName, direction, parameters, parameterCount }
+}
+
 /** What tells one version of a task's code from another: its module, or the text of its functions. */
 export function sourceOf(given: Task | string, task: Task): string[] {
   if (typeof given !== 'string') return [given.initialize, given.gradient, given.loss, given.metric].map(String)
   try {
-    return [readFileSync(given, 'utf8')]
+    return [readFileSync(given.startsWith('file:') ? new URL(given) : given, 'utf8')]
   } catch {
     return [task.name]
   }

@@ -15,8 +15,9 @@ export { type CodeTarget, codeFor } from './choose/code.ts'
 export { renderChooseReport } from './choose/report.ts'
 export type { ChooseResults } from './choose/results.ts'
 export type { ChooseProgress } from './choose/study.ts'
+export type { MachineRecord, TaskRecord } from './environment.ts'
 export { defineJaxTask, type HostArray, type Jax, type JaxArray, type JaxArrays, type JaxTask } from './jax.ts'
-export { loadTask, loadTaskModule, type TaskModule } from './load-task.ts'
+export { loadTask, loadTaskModule, TaskLoadError, type TaskModule } from './load-task.ts'
 export {
   matchedHorizons,
   RaceInterrupted,
@@ -24,7 +25,6 @@ export {
   type RaceProgress,
   race,
   raceDefaults,
-  TaskLoadError,
 } from './race.ts'
 export { renderReport } from './report/report.ts'
 export type {
@@ -36,7 +36,6 @@ export type {
   ContenderRecord,
   CostRecord,
   EdgeRecord,
-  MachineRecord,
   PairRecord,
   ProtocolRecord,
   RaceResults,

@@ -9,6 +9,11 @@ import type { Contender } from './training/contenders.ts'
 
 const moduleExtensions = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']
 
+/** A task could not be found or loaded, or is none. */
+export class TaskLoadError extends Error {
+  override readonly name = 'TaskLoadError'
+}
+
 /** A task with what its module says about racing on it. */
 export interface TaskModule {
   readonly task: Task
@@ -21,7 +26,7 @@ export interface TaskModule {
 /**
  * Finds a task with what its module exports besides: `contenders`, an array of contenders, and `ranges`, by contender and hyperparameter.
  *
- * @throws Error as `loadTask`, and for exports of other kinds
+ * @throws TaskLoadError as `loadTask`, and for exports of other kinds
  */
 export async function loadTaskModule(nameOrPath: string, directory: string = process.cwd()): Promise<TaskModule> {
   const builtin = builtinTasks.find(({ name }) => name.toLowerCase() === nameOrPath.toLowerCase())
@@ -29,10 +34,10 @@ export async function loadTaskModule(nameOrPath: string, directory: string = pro
   const module = await importModule(nameOrPath, pathOf(nameOrPath, directory))
   const { contenders = [], ranges = {} } = exportsOf(module)
   if (!Array.isArray(contenders)) {
-    throw new Error(`the export 'contenders' of task module '${nameOrPath}' must be an array of contenders`)
+    throw new TaskLoadError(`the export 'contenders' of task module '${nameOrPath}' must be an array of contenders`)
   }
   if (typeof ranges !== 'object' || ranges === null) {
-    throw new Error(
+    throw new TaskLoadError(
       `the export 'ranges' of task module '${nameOrPath}' must be an object, { adamW: { learningRate: logUniform(1e-4, 1) } }`,
     )
   }
@@ -54,7 +59,7 @@ function exportsOf(module: Record<string, unknown>): Record<string, unknown> {
  * lies.
  *
  * @param directory What a relative path is relative to; the working directory by default.
- * @throws Error that names the module and what is wrong with it, with the original error as its `cause`.
+ * @throws TaskLoadError that names the module and what is wrong with it, with the original error as its `cause`.
  */
 export async function loadTask(nameOrPath: string, directory: string = process.cwd()): Promise<Task> {
   return (await loadTaskModule(nameOrPath, directory)).task
@@ -64,17 +69,17 @@ function pathOf(nameOrPath: string, directory: string): string {
   const isPath = /[\\/]/.test(nameOrPath) || moduleExtensions.includes(extname(nameOrPath).toLowerCase())
   if (!isPath) {
     const names = builtinTasks.map(({ name }) => name).join(', ')
-    throw new Error(
+    throw new TaskLoadError(
       `unknown task '${nameOrPath}': the built-in tasks are ${names}; for a task of your own give the path of its module, such as ./task.ts`,
     )
   }
   const given = nameOrPath.startsWith('file:') ? fileURLToPath(nameOrPath) : nameOrPath
   const path = isAbsolute(given) ? given : resolve(directory, given)
   if (!existsSync(path) || !statSync(path).isFile()) {
-    throw new Error(`task module '${nameOrPath}' is not a file (looked at ${path})`)
+    throw new TaskLoadError(`task module '${nameOrPath}' is not a file (looked at ${path})`)
   }
   if (!moduleExtensions.includes(extname(path).toLowerCase())) {
-    throw new Error(`task module '${nameOrPath}' must end in one of ${moduleExtensions.join(', ')}`)
+    throw new TaskLoadError(`task module '${nameOrPath}' must end in one of ${moduleExtensions.join(', ')}`)
   }
   return path
 }
@@ -91,7 +96,7 @@ async function importModule(shown: string, path: string): Promise<Record<string,
   try {
     return await jiti.import<Record<string, unknown>>(path)
   } catch (error) {
-    throw new Error(`task module '${shown}' could not be imported: ${messageOf(error)}`, { cause: error })
+    throw new TaskLoadError(`task module '${shown}' could not be imported: ${messageOf(error)}`, { cause: error })
   }
 }
 
@@ -101,7 +106,7 @@ async function taskFrom(module: Record<string, unknown>, shown: string): Promise
   if (typeof exported === 'object' && exported !== null && 'default' in exported) exported = exported.default
   if (exported === undefined) {
     const names = Object.keys(module)
-    throw new Error(
+    throw new TaskLoadError(
       `task module '${shown}' has no default export${names.length ? ` (it exports ${names.join(', ')})` : ''}; ` +
         'write `export default defineTask({ ... })`',
     )
@@ -110,7 +115,7 @@ async function taskFrom(module: Record<string, unknown>, shown: string): Promise
     try {
       exported = await (exported as () => unknown)()
     } catch (error) {
-      throw new Error(`the default-exported function of task module '${shown}' failed: ${messageOf(error)}`, {
+      throw new TaskLoadError(`the default-exported function of task module '${shown}' failed: ${messageOf(error)}`, {
         cause: error,
       })
     }
@@ -118,7 +123,9 @@ async function taskFrom(module: Record<string, unknown>, shown: string): Promise
   try {
     return defineTask(exported as Task)
   } catch (error) {
-    throw new Error(`the default export of task module '${shown}' is not a task: ${messageOf(error)}`, { cause: error })
+    throw new TaskLoadError(`the default export of task module '${shown}' is not a task: ${messageOf(error)}`, {
+      cause: error,
+    })
   }
 }
 

@@ -1,7 +1,7 @@
 import { type Backend, type CompiledOptimizer, compile, wasm } from 'fallline'
 import { analyse, runsInPlay } from './analysis.ts'
-import { machineRecord, packageVersions, sourceOf, wholeNumber } from './environment.ts'
-import { loadTaskModule, type TaskModule } from './load-task.ts'
+import { machineRecord, packageVersions, sourceOf, taskRecord, wholeNumber } from './environment.ts'
+import { loadTaskModule } from './load-task.ts'
 import { arrivalsOf } from './protocol/arrivals.ts'
 import {
   nextRun,
@@ -12,14 +12,22 @@ import {
   seedsOfStudy,
   selectTrial,
 } from './protocol/study.ts'
-import { type Claim, type RaceResults, type RunRecord, resultsVersion } from './results.ts'
+import { type Claim, type ProtocolRecord, type RaceResults, type RunRecord, resultsVersion } from './results.ts'
 import { random } from './search/random.ts'
 import { shiftedSobol } from './search/sequence.ts'
-import { checkSpace, type SearchSpace, type Setting } from './search/space.ts'
+import type { SearchSpace, Setting } from './search/space.ts'
 import { fingerprintOf, Store } from './store.ts'
 import { defineTask, type Task } from './task.ts'
 import { checkTask } from './training/check-task.ts'
-import { type ContenderLike, type Entry, enter, recordOf } from './training/contenders.ts'
+import {
+  type ContenderLike,
+  type Entry,
+  enter,
+  identityOf,
+  presentRanges,
+  recordOf,
+  withRanges,
+} from './training/contenders.ts'
 import { costBlocks, measureCosts } from './training/cost.ts'
 import { gradientsPerStep } from './training/cost-of-a-step.ts'
 import { MissingInputError } from './training/evaluate.ts'
@@ -111,11 +119,6 @@ export class RaceInterrupted extends Error {
   }
 }
 
-/** A task could not be found or loaded, or is none. */
-export class TaskLoadError extends Error {
-  override readonly name = 'TaskLoadError'
-}
-
 /** Defaults of `race` by claim. */
 export const raceDefaults = {
   optimizers: { studies: 8, trials: 4, finalists: 0, finalSeeds: 0, seeds: 1 },
@@ -180,18 +183,17 @@ export async function race(options: RaceOptions): Promise<RaceResults> {
   }
   const { task: declared, ...own } =
     typeof options.task === 'string'
-      ? await load(options.task)
+      ? await loadTaskModule(options.task)
       : { task: defineTask(options.task), contenders: [], ranges: {} }
   try {
     const resolved = options.optimizers.map((given) => own.contenders.find(({ name }) => name === given) ?? given)
-    const entered = withRanges(enter(resolved), present(own.ranges, resolved), options.ranges ?? {})
+    const field = enter(resolved)
+    const entered = withRanges(field, presentRanges(own.ranges, field), options.ranges ?? {})
     const task = adjusted(declared, options)
     await checkTask(task, seed)
     const { entries, costs, leftOut } = await feedable(entered, task, options.leaveOut ?? false)
     const backend = options.backend ?? wasm()
-    const results = emptyResults({ task, backend, options, entries, costs })
-    results.leftOut = leftOut
-    results.protocol = {
+    const protocol: ProtocolRecord = {
       claim,
       seed,
       studies,
@@ -202,7 +204,8 @@ export async function race(options: RaceOptions): Promise<RaceResults> {
       horizons: horizons === 'matched' ? [...matchedHorizons] : [1],
       nonFinite,
     }
-    const { studies: _, seeds: __, ...kept } = results.protocol
+    const results = emptyResults({ task, backend, options, protocol, entries, costs, leftOut })
+    const { studies: _, seeds: __, ...kept } = protocol
     results.fingerprint = fingerprintOf({
       version: resultsVersion,
       versions: results.versions,
@@ -212,13 +215,7 @@ export async function race(options: RaceOptions): Promise<RaceResults> {
       protocol: kept,
     })
     results.contenderFingerprints = Object.fromEntries(
-      entries.map(({ name, search, schedule, definition, create, code }) => {
-        const { hyper, options: choices, decay, rule } = definition ?? {}
-        return [
-          name,
-          fingerprintOf({ name, search, schedule, hyper, choices, decay, code, rule: String(rule ?? create) }),
-        ]
-      }),
+      entries.map((entry) => [entry.name, fingerprintOf(identityOf(entry))]),
     )
     const store = options.out === undefined ? null : new Store(options.out)
     if (store && options.fresh) store.moveAside()
@@ -247,38 +244,6 @@ export async function race(options: RaceOptions): Promise<RaceResults> {
   } finally {
     if (typeof options.task === 'string') declared.dispose?.()
   }
-}
-
-/** Ranges of a task module, of which those of absent contenders mean nothing here. */
-function present(ranges: Readonly<Record<string, SearchSpace>>, contenders: readonly ContenderLike[]) {
-  const names = enter(contenders).map(({ name }) => name.toLowerCase())
-  return Object.fromEntries(Object.entries(ranges).filter(([name]) => names.includes(name.toLowerCase())))
-}
-
-/** Contenders with the given ranges instead of their own; later ones win. */
-function withRanges(entries: readonly Entry[], ...given: readonly Readonly<Record<string, SearchSpace>>[]): Entry[] {
-  for (const name of given.flatMap((ranges) => Object.keys(ranges))) {
-    if (!entries.some((entry) => entry.name.toLowerCase() === name.toLowerCase())) {
-      throw new RangeError(
-        `ranges are given for '${name}', which is not in the race: ${entries.map((entry) => entry.name).join(', ')}`,
-      )
-    }
-  }
-  return entries.map((entry) => {
-    const own = given.flatMap((ranges) =>
-      Object.entries(ranges).flatMap(([name, space]) =>
-        name.toLowerCase() === entry.name.toLowerCase() ? [space] : [],
-      ),
-    )
-    const search: SearchSpace = Object.assign({ ...entry.search }, ...own)
-    const valid = Object.keys(entry.limits)
-    const wrong = Object.keys(search).find((name) => valid.length > 0 && !valid.includes(name))
-    if (wrong !== undefined) {
-      throw new RangeError(`${entry.name} has no hyperparameter '${wrong}'; it has ${valid.join(', ')}`)
-    }
-    checkSpace(entry.name, search)
-    return { ...entry, search }
-  })
 }
 
 /** Which contenders the task can feed, with the gradients that a step of each computes. */
@@ -450,7 +415,7 @@ class Marshal {
 
   async #train(entry: Entry, study: number, planned: PlannedRun): Promise<void> {
     const { state, task, store, signal, backend } = this.#options
-    const { phase, trial, seed, horizon, setting } = planned
+    const { phase, seed, horizon, setting } = planned
     const start = performance.now()
     const steps = stepsOf(state, entry.name, horizon)
     const before = this.#done
@@ -493,7 +458,6 @@ class Marshal {
       contender: entry.name,
       study,
       ...planned,
-      trial,
       outcome: outcome!,
       ...(message === undefined ? {} : { message }),
       ...(stack === undefined ? {} : { stack }),
@@ -598,14 +562,6 @@ function stepsOf({ contenders, task }: RaceResults, name: string, horizon: numbe
   return Math.max(1, Math.round((horizon * task.steps) / cost))
 }
 
-async function load(task: string): Promise<TaskModule> {
-  try {
-    return await loadTaskModule(task)
-  } catch (error) {
-    throw new TaskLoadError(error instanceof Error ? error.message : String(error), { cause: error })
-  }
-}
-
 /** The task with the steps and targets of the options. */
 function adjusted(task: Task, { steps, targets }: RaceOptions): Task {
   const budget = { ...task.budget }
@@ -635,17 +591,19 @@ function emptyResults({
   task,
   backend,
   options,
+  protocol,
   entries,
   costs,
+  leftOut,
 }: {
   task: Task
   backend: Backend
   options: RaceOptions
+  protocol: ProtocolRecord
   entries: readonly Entry[]
   costs: ReadonlyMap<string, number>
+  leftOut: RaceResults['leftOut']
 }): RaceResults {
-  const parameters = Object.fromEntries(Object.entries(task.parameters).map(([name, shape]) => [name, [...shape]]))
-  const size = (shape: readonly number[]) => shape.reduce((product, length) => product * length, 1)
   return {
     format: 'fallline race results',
     version: resultsVersion,
@@ -658,25 +616,19 @@ function emptyResults({
     finishedAt: null,
     machine: machineRecord(),
     task: {
-      name: task.name,
-      title: task.title,
-      description: task.description,
-      metricName: task.metricName,
-      direction: task.direction,
+      ...taskRecord(task),
       targets: [...task.targets],
       targetsFrom: options.targets ? 'options' : 'task',
       steps: task.budget.steps,
       evaluateEvery: task.budget.evaluateEvery,
-      parameters,
-      parameterCount: Object.values(parameters).reduce((sum, shape) => sum + size(shape), 0),
     },
-    protocol: undefined as never,
+    protocol,
     contenders: entries.map((entry) => {
       const gradientsPerStep = costs.get(entry.name)!
       const steps = Math.max(1, Math.round(task.budget.steps / gradientsPerStep))
       return { ...recordOf(entry, steps), gradientsPerStep }
     }),
-    leftOut: [],
+    leftOut,
     runs: [],
     costs: null,
     costFailure: null,

@@ -1,8 +1,9 @@
 import type { SearchRange } from 'fallline'
-import type { Phase } from './protocol/study.ts'
+import type { MachineRecord, TaskRecord } from './environment.ts'
+import type { StudyRun } from './protocol/study.ts'
 import type { Setting } from './search/space.ts'
 import type { ProfilePoint } from './statistics/score.ts'
-import type { Curve, NonFinite, Outcome } from './training/training.ts'
+import type { Curve, NonFinite } from './training/training.ts'
 
 /** Version of the format of `results.json`; a file of another version is never resumed. */
 export const resultsVersion = 2
@@ -14,19 +15,10 @@ export const resultsVersion = 2
 export type Claim = 'optimizers' | 'settings'
 
 /** One training run. */
-export interface RunRecord {
+export interface RunRecord extends Omit<StudyRun, 'arrivals'> {
   contender: string
   /** Number of the study, from 0. */
   study: number
-  phase: Phase
-  /** Number of the tuning trial that the setting comes from, from 0. */
-  trial: number
-  /** Training seed: initial values and order of the data. */
-  seed: number
-  /** Share of the budget at which the schedule of the learning rate ends: 1, unless horizons are matched. */
-  horizon: number
-  setting: Setting
-  outcome: Outcome
   /** What happened, unless the run finished; `stack` where an error was thrown. */
   message?: string
   stack?: string
@@ -35,8 +27,6 @@ export interface RunRecord {
   gradients: number
   skipped: number
   curve: Curve
-  /** Validation metric after the last step; `null` unless the run finished. */
-  validation: number | null
   /** Test metric after the last step; `null` for runs of the tuning and unless the run finished. */
   test: number | null
   /** Gradients until the validation metric met each target, as first seen; `null` for a miss, and for all where the run did not finish. */
@@ -195,17 +185,6 @@ export interface Analysis {
   remarks: string[]
 }
 
-/** The machine that a race ran on. */
-export interface MachineRecord {
-  node: string
-  platform: string
-  architecture: string
-  processor: string
-  cores: number
-  memoryGigabytes: number
-  loadAverage: number
-}
-
 /** What decides the runs of a race. */
 export interface ProtocolRecord {
   claim: Claim
@@ -241,20 +220,13 @@ export interface RaceResults {
   startedAt: string
   finishedAt: string | null
   machine: MachineRecord
-  task: {
-    name: string
-    title: string
-    description: string
-    metricName: string
-    direction: 'minimize' | 'maximize'
+  task: TaskRecord & {
     targets: number[]
     /** Whether the targets are those that the task declares, or were given by the user. */
     targetsFrom: 'task' | 'options'
     /** Gradients of a run, and between two evaluations. */
     steps: number
     evaluateEvery: number
-    parameters: Record<string, readonly number[]>
-    parameterCount: number
   }
   protocol: ProtocolRecord
   contenders: ContenderRecord[]

@@ -1,8 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { findOptimizer, registry } from 'fallline'
-import { machineRecord, packageVersions, sourceOf, wholeNumber } from '../environment.ts'
+import { machineRecord, packageVersions, sourceOf, taskRecord, wholeNumber } from '../environment.ts'
 import { loadTaskModule, type TaskModule } from '../load-task.ts'
-import { TaskLoadError } from '../race.ts'
 import { formatDuration, formatNumber } from '../report/format.ts'
 import { defaultPolicy, guaranteedRuns } from '../search/policies/index.ts'
 import type { Candidate, Policy } from '../search/policy.ts'
@@ -10,7 +9,7 @@ import type { SearchSpace } from '../search/space.ts'
 import { fingerprintOf } from '../store.ts'
 import { defineTask, type Task } from '../task.ts'
 import { checkTask } from '../training/check-task.ts'
-import { type ContenderLike, type Entry, enter } from '../training/contenders.ts'
+import { type ContenderLike, type Entry, enter, identityOf, presentRanges, withRanges } from '../training/contenders.ts'
 import type { NonFinite } from '../training/training.ts'
 import { answerOf } from './answer.ts'
 import { candidatesOf } from './candidates.ts'
@@ -160,7 +159,7 @@ export async function chooseWith(options: ChooseOptions, parts: ChooseParts): Pr
   if (more > 0 && options.out === undefined)
     throw new RangeError('more continues the study in a directory: give it as out')
   if (more > 0 && options.fresh) throw new RangeError('more continues a study and fresh starts over: give one of them')
-  const module = typeof options.task === 'string' ? await load(options.task) : null
+  const module = typeof options.task === 'string' ? await loadTaskModule(options.task) : null
   const declared = module?.task ?? defineTask(options.task as Task)
   try {
     const field = fieldOf(options, module)
@@ -218,11 +217,13 @@ function fieldOf(options: ChooseOptions, module: TaskModule | null): Field {
       throw new RangeError((error as Error).message, { cause: error })
     }
   }
-  const entriesOf = (list: readonly ContenderLike[]) =>
-    enter(list.map(resolved)).map((entry, index) => ({
-      entry: { ...entry, search: { ...entry.search, ...ranges[entry.name] } },
+  const entriesOf = (list: readonly ContenderLike[]) => {
+    const entered = enter(list.map(resolved))
+    return withRanges(entered, presentRanges(ranges, entered)).map((entry, index) => ({
+      entry,
       given: resolved(list[index]!),
     }))
+  }
   const entries = entriesOf(given)
   const same = ({ entry }: { entry: Entry }) => entry.name.toLowerCase() === wanted.toLowerCase()
   if (!entries.some(same)) entries.push(...entriesOf([wanted]))
@@ -266,9 +267,6 @@ interface Plan {
 
 /** A study before its first run. */
 function plan({ declared, options, parts, field, seed, seeds, nonFinite, asked, horizon }: Plan): ChooseResults {
-  const { name, title, description, metricName, direction } = declared
-  const parameters = Object.fromEntries(Object.entries(declared.parameters).map(([key, shape]) => [key, [...shape]]))
-  const size = (shape: readonly number[]) => shape.reduce((product, length) => product * length, 1)
   const results: ChooseResults = {
     format: 'fallline choose results',
     version: chooseVersion,
@@ -279,15 +277,7 @@ function plan({ declared, options, parts, field, seed, seeds, nonFinite, asked, 
     finishedAt: null,
     milliseconds: 0,
     machine: machineRecord(),
-    task: {
-      name,
-      title,
-      description,
-      metricName,
-      direction,
-      parameters,
-      parameterCount: Object.values(parameters).reduce((sum, shape) => sum + size(shape), 0),
-    },
+    task: taskRecord(declared),
     protocol: {
       seed,
       asked,
@@ -335,10 +325,7 @@ function plan({ declared, options, parts, field, seed, seeds, nonFinite, asked, 
       field.entries.map(({ entry: { name, search } }) => ({ name, search })),
       results.task.name,
     ),
-    contenders: field.entries.map(({ entry: { name, search, schedule, definition, create } }) => {
-      const { hyper, options: choices, decay, rule } = definition ?? {}
-      return { name, search, schedule, hyper, choices, decay, rule: String(rule ?? create) }
-    }),
+    contenders: field.entries.map(({ entry }) => identityOf(entry)),
   })
   return results
 }
@@ -564,14 +551,6 @@ function tidy(store: DirectoryStore, results: ChooseResults): void {
     store.write(results)
   }
   store.keepOnly(kept)
-}
-
-async function load(task: string): Promise<TaskModule> {
-  try {
-    return await loadTaskModule(task)
-  } catch (error) {
-    throw new TaskLoadError(error instanceof Error ? error.message : String(error), { cause: error })
-  }
 }
 
 function whole(name: keyof typeof most, value: number, least: number): number {

@@ -1,4 +1,4 @@
-import type { MachineRecord } from '../results.ts'
+import type { MachineRecord, TaskRecord } from '../environment.ts'
 import type { Candidate } from '../search/policy.ts'
 import type { Setting } from '../search/space.ts'
 import type { NonFinite, TrainingState } from '../training/training.ts'
@@ -115,15 +115,7 @@ export interface ChooseResults {
   /** Time spent, interruptions left out. */
   milliseconds: number
   machine: MachineRecord
-  task: {
-    name: string
-    title: string
-    description: string
-    metricName: string
-    direction: 'minimize' | 'maximize'
-    parameters: Record<string, readonly number[]>
-    parameterCount: number
-  }
+  task: TaskRecord
   protocol: {
     /** Seed of the study. */
     seed: number

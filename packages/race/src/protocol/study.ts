@@ -14,6 +14,7 @@ export interface StudyRun {
   phase: Phase
   /** Number of the trial whose setting was run, from 0. */
   trial: number
+  /** Training seed: initial values and order of the data. */
   seed: number
   /** Share of the budget at which the schedule of the learning rate ends. */
   horizon: number

@@ -150,6 +150,52 @@ function entryOf(contender: Contender): Entry {
   }
 }
 
+/** Ranges of a task module, of which those of absent contenders mean nothing here. @internal */
+export function presentRanges(ranges: Readonly<Record<string, SearchSpace>>, entries: readonly Entry[]) {
+  const names = entries.map(({ name }) => name.toLowerCase())
+  return Object.fromEntries(Object.entries(ranges).filter(([name]) => names.includes(name.toLowerCase())))
+}
+
+/**
+ * Contenders with the given ranges instead of their own; later ones win.
+ *
+ * @throws RangeError for ranges of somebody else, unknown hyperparameters, and ranges that make no sense
+ * @internal
+ */
+export function withRanges(
+  entries: readonly Entry[],
+  ...given: readonly Readonly<Record<string, SearchSpace>>[]
+): Entry[] {
+  for (const name of given.flatMap((ranges) => Object.keys(ranges))) {
+    if (!entries.some((entry) => entry.name.toLowerCase() === name.toLowerCase())) {
+      throw new RangeError(
+        `ranges are given for '${name}', which is not in the race: ${entries.map((entry) => entry.name).join(', ')}`,
+      )
+    }
+  }
+  return entries.map((entry) => {
+    const own = given.flatMap((ranges) =>
+      Object.entries(ranges).flatMap(([name, space]) =>
+        name.toLowerCase() === entry.name.toLowerCase() ? [space] : [],
+      ),
+    )
+    const search: SearchSpace = Object.assign({ ...entry.search }, ...own)
+    const valid = Object.keys(entry.limits)
+    const wrong = Object.keys(search).find((name) => valid.length > 0 && !valid.includes(name))
+    if (wrong !== undefined) {
+      throw new RangeError(`${entry.name} has no hyperparameter '${wrong}'; it has ${valid.join(', ')}`)
+    }
+    checkSpace(entry.name, search)
+    return { ...entry, search }
+  })
+}
+
+/** What tells one contender from another by what it does: plain data for a fingerprint. @internal */
+export function identityOf({ name, search, schedule, definition, create, code }: Entry) {
+  const { hyper, options, decay, rule } = definition ?? {}
+  return { name, search, schedule, hyper, options, decay, code, rule: String(rule ?? create) }
+}
+
 function scheduled(optimizer: Optimizer, steps: number): Optimizer {
   if (optimizer.kind !== 'base') return optimizer
   const { definition, hyper, options } = optimizer
