@@ -1,4 +1,4 @@
-import type { Job, Snapshot } from '../policy.ts'
+import type { Job, Proposal, Snapshot } from '../policy.ts'
 import { finalMetric, jobsTo, meanFinal, type Runs, sortedBy } from './measure.ts'
 
 /** What the finalists stage says: what to run next, and who is still in, best first. */
@@ -76,4 +76,36 @@ const mostGuaranteed = 8
  */
 export function guaranteedRuns(runs: number): number {
   return Math.max(1, Math.min(mostGuaranteed, Math.floor(runs / 3)))
+}
+
+/** A policy that goes on: jobs, and where it is. */
+export function goingOn<State>(
+  state: State,
+  jobs: readonly Job[],
+  stage: string,
+  alive: readonly number[],
+): Proposal<State> {
+  return { state, jobs, standing: { stage, alive }, pick: null, pickOfBaseline: null }
+}
+
+/**
+ * How a search ends: the best of the baseline on further seeds, then the finalists of all that is left, and then the picks.
+ *
+ * @param alive candidates that the search has left, best first
+ * @param ladder how many of the best run on further seeds
+ */
+export function conclude<State>(
+  state: State,
+  snapshot: Snapshot,
+  runs: Runs,
+  alive: readonly number[],
+  ladder: readonly number[],
+): Proposal<State> {
+  const own = baselineTuning(snapshot)
+  const ofBaseline = finals(snapshot, runs, own.settings, own.ladder)
+  if (ofBaseline.jobs.length > 0) return goingOn(state, ofBaseline.jobs, 'baseline on further seeds', alive)
+  const last = finals(snapshot, runs, [...new Set([...alive, ...own.settings])], ladder)
+  if (last.jobs.length > 0) return goingOn(state, last.jobs, 'finalists', last.alive)
+  const standing = { stage: 'ended', alive: last.alive }
+  return { state, jobs: [], standing, pick: last.alive[0] ?? null, pickOfBaseline: ofBaseline.alive[0] ?? null }
 }

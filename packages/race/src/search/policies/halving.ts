@@ -1,6 +1,6 @@
-import type { Job, Policy, Snapshot } from '../policy.ts'
+import type { Policy, Snapshot } from '../policy.ts'
 import { random } from '../random.ts'
-import { baselineTuning, finals, ladderFor } from './finalists.ts'
+import { baselineTuning, conclude, goingOn, ladderFor } from './finalists.ts'
 import { agreementOf, jobsTo, metricAt, placesOf, type Runs, runsOf, sortedBy, spread } from './measure.ts'
 
 /** What can be chosen about halving. */
@@ -121,27 +121,15 @@ export function halving(options: HalvingOptions = {}): Policy<HalvingState> {
       const plan = planOf(snapshot)
       const own = baselineTuning(snapshot)
       let state = before
-      const more = (jobs: readonly Job[], stage: string, alive: readonly number[]) => ({
-        state,
-        jobs,
-        standing: { stage, alive },
-        pick: null,
-        pickOfBaseline: null,
-      })
       while (true) {
         const jobs = jobsTo(runs, state.alive, 0, plan.levels[state.rung]!)
         if (state.rung === 0) jobs.unshift(...jobsTo(runs, own.settings, 0, snapshot.horizon))
-        if (jobs.length > 0) return more(jobs, `rung ${state.rung + 1} of ${plan.levels.length}`, state.alive)
+        if (jobs.length > 0) return goingOn(state, jobs, `rung ${state.rung + 1} of ${plan.levels.length}`, state.alive)
         if (state.belief === null) state = completed(state, snapshot, runs, plan)
         else if (state.rung < plan.levels.length - 1) state = promoted(state, snapshot, runs, plan)
         else break
       }
-      const ofBaseline = finals(snapshot, runs, own.settings, own.ladder)
-      if (ofBaseline.jobs.length > 0) return more(ofBaseline.jobs, 'baseline on further seeds', state.alive)
-      const { jobs, alive } = finals(snapshot, runs, [...new Set([...state.alive, ...own.settings])], plan.ladder)
-      if (jobs.length > 0) return more(jobs, 'finalists', alive)
-      const pickOfBaseline = ofBaseline.alive[0] ?? null
-      return { state, jobs, standing: { stage: 'ended', alive }, pick: alive[0] ?? null, pickOfBaseline }
+      return conclude(state, snapshot, runs, state.alive, plan.ladder)
     },
   }
 }

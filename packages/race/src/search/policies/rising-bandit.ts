@@ -1,6 +1,6 @@
-import type { Job, Policy, Snapshot } from '../policy.ts'
+import type { Policy, Snapshot } from '../policy.ts'
 import { random } from '../random.ts'
-import { baselineTuning, finals, ladderFor } from './finalists.ts'
+import { baselineTuning, conclude, goingOn, ladderFor } from './finalists.ts'
 import { finalMetric, jobsTo, metricAt, type Runs, runsOf, sortedBy } from './measure.ts'
 
 /** What can be chosen about the rising bandit. */
@@ -107,34 +107,16 @@ export function risingBandit(options: RisingBanditOptions = {}): Policy<RisingBa
       const own = baselineTuning(snapshot)
       const ladder = ladderFor((finalists * budget) / horizon)
       let state = before
-      const more = (jobs: readonly Job[], stage: string, alive: readonly number[]) => ({
-        state,
-        jobs,
-        standing: { stage, alive },
-        pick: null,
-        pickOfBaseline: null,
-      })
       while (state.further === null) {
         const jobs = jobsTo(runs, state.alive, 0, levelOf(snapshot, state.pulled))
         if (state.pulled === 1) jobs.unshift(...jobsTo(runs, own.settings, 0, horizon))
-        if (jobs.length > 0) return more(jobs, `pull ${state.pulled} of ${pulls}`, state.alive)
+        if (jobs.length > 0) return goingOn(state, jobs, `pull ${state.pulled} of ${pulls}`, state.alive)
         const left = forSearch(snapshot, ladder) - spentOn(snapshot)
         state = state.pulled < pulls ? pull(state, snapshot, runs, left) : further(state, snapshot, runs, left)
       }
       const last = jobsTo(runs, state.further, 0, horizon)
-      if (last.length > 0) return more(last, 'further settings', state.alive)
-      const ofBaseline = finals(snapshot, runs, own.settings, own.ladder)
-      if (ofBaseline.jobs.length > 0) return more(ofBaseline.jobs, 'baseline on further seeds', state.alive)
-      const entrants = new Set([...state.alive, ...state.further, ...own.settings])
-      const { jobs, alive } = finals(snapshot, runs, [...entrants], ladder)
-      if (jobs.length > 0) return more(jobs, 'finalists', alive)
-      return {
-        state,
-        jobs,
-        standing: { stage: 'ended', alive },
-        pick: alive[0] ?? null,
-        pickOfBaseline: ofBaseline.alive[0] ?? null,
-      }
+      if (last.length > 0) return goingOn(state, last, 'further settings', state.alive)
+      return conclude(state, snapshot, runs, [...state.alive, ...state.further], ladder)
     },
   }
 }

@@ -1,6 +1,6 @@
 import type { Policy, Snapshot } from '../policy.ts'
 import { random } from '../random.ts'
-import { finals } from './finalists.ts'
+import { finals, goingOn } from './finalists.ts'
 import { jobsTo, runsOf } from './measure.ts'
 
 /** Which candidates are tried, and what is done with the best of them. */
@@ -37,16 +37,13 @@ export function trials({ name, description, groups, count, ladder = [] }: Trials
     next(state, snapshot) {
       const runs = runsOf(snapshot)
       const first = jobsTo(runs, state.chosen, 0, snapshot.horizon)
-      if (first.length > 0) {
-        const standing = { stage: 'trials', alive: state.chosen }
-        return { state, jobs: first, standing, pick: null, pickOfBaseline: null }
-      }
+      if (first.length > 0) return goingOn(state, first, 'trials', state.chosen)
       const { jobs, alive } = finals(snapshot, runs, state.chosen, ladder)
-      const standing = { stage: 'finalists', alive }
-      if (jobs.length > 0) return { state, jobs, standing, pick: null, pickOfBaseline: null }
+      if (jobs.length > 0) return goingOn(state, jobs, 'finalists', alive)
       const { candidates, baseline } = snapshot
       const own = state.chosen.filter((index) => candidates[index]!.group === baseline.group)
       const pickOfBaseline = finals(snapshot, runs, own, []).alive[0] ?? null
+      const standing = { stage: 'finalists', alive }
       return { state, jobs, standing, pick: alive[0] ?? null, pickOfBaseline }
     },
   }
