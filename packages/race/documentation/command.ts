@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { registry } from 'fallline'
-import { optimizerNamed } from '../src/command/names.ts'
+import { optimizerNamed } from '../src/names.ts'
 import { directory, pages } from './pages.ts'
 import { picture } from './pictures.ts'
 

@@ -15,7 +15,8 @@ import { edgeShare, positionOf, type Setting } from './search/space.ts'
 import { outermost } from './search/trials.ts'
 import { levelOfLook } from './statistics/comparison.ts'
 import { median } from './statistics/describe.ts'
-import { compareField, type FieldEntry, PairLookup } from './statistics/field.ts'
+import { compareField } from './statistics/field.ts'
+import { type FieldEntry, PairLookup } from './statistics/pairs.ts'
 import { type Arrival, miss } from './statistics/ratios.ts'
 import { rank } from './statistics/selection.ts'
 import { listInWords } from './statistics/verdict.ts'
@@ -35,15 +36,17 @@ export function codeOf({ code }: Pick<ContenderRecord, 'code'>, setting: Setting
   return code.replace('SETTING', `{ ${parts.join(', ')} }`)
 }
 
-interface Studies {
-  /** By study: the runs, and the selected trial. */
-  studies: { runs: RunRecord[]; trial: number | null; reports: RunRecord[] }[]
+/** A study of one contender: its runs, the trial it selected, and the fresh runs among them. */
+interface StudyOutcome {
+  runs: RunRecord[]
+  trial: number | null
+  reports: RunRecord[]
 }
 
-function studiesOf(results: RaceResults, name: string): Studies {
+function studiesOf(results: RaceResults, name: string): StudyOutcome[] {
   const { protocol, task } = results
   const mine = runsInPlay(results).filter(({ contender }) => contender === name)
-  const studies = Array.from({ length: protocol.studies }, (_, study) => {
+  return Array.from({ length: protocol.studies }, (_, study) => {
     const runs = mine.filter((run) => run.study === study)
     const trial =
       runs.length === 0
@@ -64,11 +67,14 @@ function studiesOf(results: RaceResults, name: string): Studies {
     const reports = runs.filter(({ phase, seed }) => phase === 'report' && seeds.includes(seed))
     return { runs, trial, reports }
   })
-  return { studies }
 }
 
 /** Arrivals of the fresh runs, `[replicate][run][target]`: studies are the replicates of optimizers, seeds those of a setting. */
-function replicatesOf(results: RaceResults, { studies }: Studies, of: (run: RunRecord) => Arrival[]): Arrival[][][] {
+function replicatesOf(
+  results: RaceResults,
+  studies: readonly StudyOutcome[],
+  of: (run: RunRecord) => Arrival[],
+): Arrival[][][] {
   const { protocol, task } = results
   const none = task.targets.map(() => miss)
   const perStudy = studies.map(({ reports }) => {
@@ -123,7 +129,7 @@ export function analyse(results: RaceResults, look = 1): Analysis {
   }
 }
 
-function summarize(results: RaceResults, name: string, { studies }: Studies): SummaryRecord {
+function summarize(results: RaceResults, name: string, studies: readonly StudyOutcome[]): SummaryRecord {
   const { costs, task, protocol } = results
   const mine = studies.flatMap(({ runs }) => runs)
   const report = studies.flatMap(({ reports }) => reports).filter(({ horizon }) => horizon === 1)
@@ -149,7 +155,7 @@ function summarize(results: RaceResults, name: string, { studies }: Studies): Su
     selected.every((each) => each === null) || report.length === 0 || failures.length > 1 ? failureOf(mine) : null
   return {
     selected,
-    setting: bestSetting(results, { studies }, selected),
+    setting: bestSetting(results, studies, selected),
     tuningValidation: middle(tuning),
     validation: middle(report.map(({ validation }) => validation)),
     test: middle(report.map(({ test }) => test)),
@@ -166,7 +172,11 @@ function summarize(results: RaceResults, name: string, { studies }: Studies): Su
 }
 
 /** The selected setting of the study whose fresh runs were best by the quantity that is judged. */
-function bestSetting({ task }: RaceResults, { studies }: Studies, selected: SummaryRecord['selected']): Setting | null {
+function bestSetting(
+  { task }: RaceResults,
+  studies: readonly StudyOutcome[],
+  selected: SummaryRecord['selected'],
+): Setting | null {
   const sign = task.direction === 'minimize' ? 1 : -1
   const done = studies.flatMap(({ reports }, study) => (selected[study] && reports.length > 0 ? [study] : []))
   if (done.length === 0) return selected.find((each) => each !== null)?.setting ?? null
@@ -208,7 +218,7 @@ function sensitivity(runs: readonly RunRecord[], direction: 'minimize' | 'maximi
 }
 
 /** Best values that are the outermost of their study and lie at the edge of their range or beyond it. */
-function edgesOf({ name, search }: ContenderRecord, { studies }: Studies): EdgeRecord[] {
+function edgesOf({ name, search }: ContenderRecord, studies: readonly StudyOutcome[]): EdgeRecord[] {
   const found = new Map<string, EdgeRecord & { values: number[] }>()
   for (const { runs, trial } of studies) {
     const tuning = runs.filter(({ phase }) => phase === 'tuning')

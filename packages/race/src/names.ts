@@ -10,9 +10,13 @@ import {
   type TransformFactory,
 } from 'fallline'
 import { closest, distance } from 'fastest-levenshtein'
-import { builtinTasks } from '../tasks/index.ts'
-import type { Contender } from '../training/contenders.ts'
-import { UsageError } from './exit.ts'
+import { builtinTasks } from './tasks/index.ts'
+import type { Contender } from './training/contenders.ts'
+
+/** A command was used wrongly: the message says how. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
 
 /** The known name that was probably meant, if one is near. */
 export function nearest(name: string, known: readonly string[]): string | undefined {

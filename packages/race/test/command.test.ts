@@ -1,65 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { stripVTControlCharacters } from 'node:util'
+import { pathToFileURL } from 'node:url'
 import { families, registry } from 'fallline'
-import { afterAll, describe, expect, it, vi } from 'vitest'
-import { runCommand } from '../src/command/program.ts'
+import { afterAll, describe, expect, it } from 'vitest'
 import type { RaceResults } from '../src/index.ts'
+import { command, fallline, fixture, inside } from './support/command.ts'
 
-const command = fileURLToPath(new URL('../src/command.ts', import.meta.url))
-const fixture = (name: string) => fileURLToPath(new URL(`./fixtures/${name}.ts`, import.meta.url))
 const directory = mkdtempSync(join(tmpdir(), 'fallline-command-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
-
-interface Ended {
-  code: number | null
-  stdout: string
-  stderr: string
-}
-
-/** Runs the command inside this process, which is quick. */
-async function inside(parameters: readonly string[]): Promise<Ended> {
-  const text = { stdout: '', stderr: '' }
-  const spies = (['stdout', 'stderr'] as const).map((stream) =>
-    vi.spyOn(process[stream], 'write').mockImplementation((chunk) => {
-      text[stream] += stripVTControlCharacters(String(chunk))
-      return true
-    }),
-  )
-  try {
-    return { code: await runCommand(parameters), ...text }
-  } finally {
-    for (const spy of spies) spy.mockRestore()
-  }
-}
-
-/** Runs the command as a user would; `watch` sees the error stream as it grows. */
-function fallline(
-  parameters: readonly string[],
-  watch?: (stderr: string, child: ChildProcess) => void,
-): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const node = ['--import', 'tsx', '--conditions=@fallline/source', command, ...parameters]
-    const child = spawn(process.execPath, node, {
-      cwd: fileURLToPath(new URL('..', import.meta.url)),
-      env: { ...process.env, NO_COLOR: '1' },
-    })
-    let stdout = ''
-    let stderr = ''
-    child.stdout.on('data', (text) => {
-      stdout += text
-    })
-    child.stderr.on('data', (text) => {
-      stderr += text
-      watch?.(stderr, child)
-    })
-    child.on('error', reject)
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
-  })
-}
 
 const small = ['--studies', '3', '--trials', '1', '--optimizers', 'sgd,lion']
 const out = (name: string) => ['--out', join(directory, name)]
@@ -323,11 +272,12 @@ export const ranges = { sgd: { learningRate: logUniform(0.03, 0.04) } }
     for (const run of kept.runs) expect(stored('parts').runs).toContainEqual(run)
   })
 
-  it('notices when the module of a task has changed', async () => {
+  it.each(['a path', 'a file URL'])('notices when the module of a task, given as %s, has changed', async (how) => {
     const path = join(directory, 'own.ts')
     const text = readFileSync(fixture('quadratic'), 'utf8')
     writeFileSync(path, text)
-    const parameters = ['race', path, '--studies', '1', '--trials', '1', '--optimizers', 'sgd', ...out('own')]
+    const given = how === 'a path' ? path : pathToFileURL(path).href
+    const parameters = ['race', given, '--studies', '1', '--trials', '1', '--optimizers', 'sgd', ...out(`own ${how}`)]
     expect((await inside(parameters)).stderr).toContain('tuning 1/2')
     writeFileSync(path, text.replace('0.05 * noise', '0.06 * noise'))
     expect((await inside(parameters)).stderr).toContain('tuning 1/2')

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { everything } from '../../core/test/support/sample.ts'
 import { arrivalsOf } from '../src/protocol/arrivals.ts'
 import { levelOfLook, replicatesNeeded, weigh } from '../src/statistics/comparison.ts'
-import { compareField, type FieldEntry } from '../src/statistics/field.ts'
+import { compareField } from '../src/statistics/field.ts'
+import type { FieldEntry } from '../src/statistics/pairs.ts'
 import type { Arrival } from '../src/statistics/ratios.ts'
 import {
   binomialInterval,

@@ -9,7 +9,8 @@ import {
   weigh,
 } from '../src/statistics/comparison.ts'
 import { median } from '../src/statistics/describe.ts'
-import { compareField, type FieldEntry, PairLookup } from '../src/statistics/field.ts'
+import { compareField } from '../src/statistics/field.ts'
+import { type FieldEntry, PairLookup } from '../src/statistics/pairs.ts'
 import { type Arrival, informative, limitedLogRatio, miss } from '../src/statistics/ratios.ts'
 import { profileCurve, profileScore, ratiosToBest } from '../src/statistics/score.ts'
 import { rank } from '../src/statistics/selection.ts'

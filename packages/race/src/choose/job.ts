@@ -1,5 +1,5 @@
 import { type CompiledOptimizer, compile, wasm } from 'fallline'
-import { contenderNamed } from '../command/names.ts'
+import { contenderNamed } from '../names.ts'
 import type { Setting } from '../search/space.ts'
 import type { Task } from '../task.ts'
 import { type Contender, type ContenderLike, type Entry, enter } from '../training/contenders.ts'

@@ -1,8 +1,8 @@
 import { join, parse } from 'node:path'
 import { InvalidArgumentError } from 'commander'
 import { loadTaskModule } from '../load-task.ts'
+import { isTaskFile } from '../names.ts'
 import { builtinTasks } from '../tasks/index.ts'
-import { isTaskFile } from './names.ts'
 
 /** Reads a whole number of an option. */
 export function wholeNumber(least: number): (text: string) => number {

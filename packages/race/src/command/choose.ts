@@ -5,12 +5,12 @@ import { ChooseInterrupted, choose, chooseDefaults } from '../choose/choose.ts'
 import type { ChooseResults } from '../choose/results.ts'
 import { chooseFiles } from '../choose/store.ts'
 import type { ChooseProgress, StandingLine } from '../choose/study.ts'
+import { checkTaskName, contenderList, isTaskFile, optimizerNamed } from '../names.ts'
 import { formatNumber, formatSetting } from '../report/format.ts'
 import type { NonFinite } from '../training/training.ts'
 import { directoryOf, tasksHelp, wholeNumber } from './arguments.ts'
 import { exitCodes, exitCodesHelp } from './exit.ts'
 import { interruptible } from './interruption.ts'
-import { checkTaskName, contenderList, isTaskFile, optimizerNamed } from './names.ts'
 import { left, type ProgressWords, progressDisplay } from './progress.ts'
 
 /** The task of `fallline choose` when none is named. */

@@ -27,8 +27,3 @@ export const exitCodesHelp = `Exit codes:
   4    the race is finished, but a contender failed or diverged in every trial
   5    no contender finished a trial, so there is no verdict
   130  interrupted; what was done is kept (143 when ended by SIGTERM)`
-
-/** The command was used wrongly: the message says how, and the exit code is 2. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}

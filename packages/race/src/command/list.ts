@@ -2,8 +2,8 @@ import Table from 'cli-table3'
 import { Command } from 'commander'
 import { describe, explain, families, registry } from 'fallline'
 import pc from 'picocolors'
+import { optimizerNamed } from '../names.ts'
 import { formatNumber } from '../report/format.ts'
-import { optimizerNamed } from './names.ts'
 
 /** Families are told apart by headings, so lines between cells would only be noise. */
 const borderless = Object.fromEntries(

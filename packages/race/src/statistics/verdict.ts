@@ -1,6 +1,6 @@
 import type { ClockAnalysis, PairRecord } from '../results.ts'
 import { fewestReplicates } from './comparison.ts'
-import { type FieldEntry, type FieldOptions, type PairLookup, ratioToFind } from './field.ts'
+import { type FieldEntry, type FieldOptions, type PairLookup, ratioToFind } from './pairs.ts'
 import { worstRatio } from './ratios.ts'
 
 /** What a verdict needs to know besides the comparison itself. */

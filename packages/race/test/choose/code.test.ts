@@ -8,7 +8,7 @@ import { adamW, cautious, compile, groups, type HyperValue, lookahead, muon, reg
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CodeTarget, codesFor, codeTargets } from '../../src/choose/code.ts'
-import { contenderNamed } from '../../src/command/names.ts'
+import { contenderNamed } from '../../src/names.ts'
 import { enter } from '../../src/training/contenders.ts'
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url))

@@ -1,64 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import type { ChildProcess } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { stripVTControlCharacters } from 'node:util'
 import type { ChooseResults } from '@fallline/race'
-import { afterAll, describe, expect, it, vi } from 'vitest'
-import { runCommand } from '../../src/command/program.ts'
+import { afterAll, describe, expect, it } from 'vitest'
+import { command, fallline, fixture, inside } from '../support/command.ts'
 
-const command = fileURLToPath(new URL('../../src/command.ts', import.meta.url))
-const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/${name}.ts`, import.meta.url))
 const directory = mkdtempSync(join(tmpdir(), 'fallline-choose-command-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
-
-interface Ended {
-  code: number | null
-  stdout: string
-  stderr: string
-}
-
-/** Runs the command inside this process, which is quick. */
-async function inside(parameters: readonly string[]): Promise<Ended> {
-  const text = { stdout: '', stderr: '' }
-  const spies = (['stdout', 'stderr'] as const).map((stream) =>
-    vi.spyOn(process[stream], 'write').mockImplementation((chunk) => {
-      text[stream] += stripVTControlCharacters(String(chunk))
-      return true
-    }),
-  )
-  try {
-    return { code: await runCommand(parameters), ...text }
-  } finally {
-    for (const spy of spies) spy.mockRestore()
-  }
-}
-
-/** Runs the command as a user would; `watch` sees the error stream as it grows. */
-function fallline(
-  parameters: readonly string[],
-  watch?: (stderr: string, child: ChildProcess) => void,
-): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const node = ['--import', 'tsx', '--conditions=@fallline/source', command, ...parameters]
-    const child = spawn(process.execPath, node, {
-      cwd: fileURLToPath(new URL('../..', import.meta.url)),
-      env: { ...process.env, NO_COLOR: '1' },
-    })
-    let stdout = ''
-    let stderr = ''
-    child.stdout.on('data', (text) => {
-      stdout += text
-    })
-    child.stderr.on('data', (text) => {
-      stderr += text
-      watch?.(stderr, child)
-    })
-    child.on('error', reject)
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
-  })
-}
 
 const small = ['--runs', '26', '--optimizers', 'sgd,lion', '--workers', '0']
 const out = (name: string) => ['--out', join(directory, name)]
@@ -194,5 +143,25 @@ describe('fallline choose', () => {
     const checkpoints = join(directory, 'parts', 'checkpoints')
     const referred = stored('parts').runs.flatMap(({ checkpoint }) => (checkpoint === null ? [] : [checkpoint]))
     expect(existsSync(checkpoints) ? readdirSync(checkpoints).sort() : []).toEqual(referred.sort())
+  })
+
+  it('keeps results under the name that the task gives itself', async () => {
+    const path = join(directory, 'file-name.ts')
+    const text = readFileSync(fixture('quadratic'), 'utf8')
+    writeFileSync(path, text.replace("quadratic('quadratic', 4)", "quadratic('own-name', 4)"))
+    const before = process.cwd()
+    process.chdir(directory)
+    const ended = await inside(['choose', path, ...small]).finally(() => process.chdir(before))
+    expect(ended.code).toBe(0)
+    expect(stored('.fallline/own-name').task.name).toBe('own-name')
+  })
+
+  it('refuses ranges of a task module that name no hyperparameter, with code 2', async () => {
+    const path = join(directory, 'ranges.ts')
+    const ranges = "export const ranges = { SGD: { learnigRate: { scale: 'log', minimum: 1, maximum: 2 } } }"
+    writeFileSync(path, `${readFileSync(fixture('quadratic'), 'utf8')}\n${ranges}\n`)
+    const ended = await inside(['choose', path, ...small, ...out('ranges')])
+    expect(ended.code).toBe(2)
+    expect(ended.stderr).toContain("sgd has no hyperparameter 'learnigRate'; it has learningRate")
   })
 })

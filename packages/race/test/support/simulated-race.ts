@@ -2,7 +2,8 @@ import { earliest, nextRun, type StudyPlan, type StudyRun, seedsOfStudy } from '
 import { shiftedSobol } from '../../src/search/sequence.ts'
 import type { SearchSpace, Setting } from '../../src/search/space.ts'
 import { levelOfLook } from '../../src/statistics/comparison.ts'
-import { compareField, type FieldEntry } from '../../src/statistics/field.ts'
+import { compareField } from '../../src/statistics/field.ts'
+import type { FieldEntry } from '../../src/statistics/pairs.ts'
 import { type Arrival, miss } from '../../src/statistics/ratios.ts'
 
 /** A small problem that trains in microseconds. */
