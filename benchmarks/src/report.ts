@@ -266,9 +266,16 @@ export function chooseSection({
   ]
   const question = `Of ${tested} picks among optimizers that are all alike, ${confirmed} were confirmed at ${level * 100} %: ${percent(found)} (95 % interval ${percent(low)} to ${percent(high)}).`
   const rows = [...references, ...shipped].map(row)
+  const recorded = tasks.map(({ name, best, baseline, runs }) => [
+    name,
+    number(baseline.mean),
+    `${number(best.mean)}, ${best.optimizer}`,
+    String(runs),
+  ])
   return `${heading('Choosing an optimizer, replayed on recorded runs')}${table(head, rows, [0, 1])}
 ${legend.map((line) => colors.dim(line)).join('\n')}
-${question}`
+${question}
+${heading('What was recorded: mean metric at the end')}${table(['', 'best of AdamW', 'best of all', 'runs'], recorded, [0])}`
 }
 
 function aimSection(results: Results): string {

@@ -12,7 +12,15 @@ import { defaultPolicy } from '../../../packages/race/src/search/policies/index.
 /** Policies that choose an optimizer, replayed on the recorded table. */
 export interface ChooseResult {
   /** Tasks on which policies were judged, and whether everything of them has been recorded. */
-  tasks: { name: string; complete: boolean }[]
+  tasks: {
+    name: string
+    complete: boolean
+    /** The best configuration and the best setting of the baseline, by the mean of the metric at the end over all recorded seeds. */
+    best: { optimizer: string; mean: number }
+    baseline: { optimizer: string; mean: number }
+    /** Runs that were recorded. */
+    runs: number
+  }[]
   configurations: number
   repetitions: number
   references: PolicyFigures[]
@@ -47,9 +55,17 @@ export function measureChoose(progress: (text: string) => void): ChooseResult {
     repetitions: identicalRepetitions,
     seed: 1,
   })
-  const judged = simulator.grounds.map(({ task }) => table.tasks.find(({ name }) => name === task)!)
+  const tasks = simulator.grounds.map(({ task, best, baseline, configurations }) => {
+    const { complete, direction, runs } = table.tasks.find(({ name }) => name === task)!
+    const sign = direction === 'minimize' ? 1 : -1
+    const named = ({ index, mean }: typeof best) => ({ optimizer: configurations[index]!.optimizer, mean: sign * mean })
+    const recorded = Object.values(runs)
+      .flat(2)
+      .filter((curve) => Array.isArray(curve)).length
+    return { name: task, complete, best: named(best), baseline: named(baseline), runs: recorded }
+  })
   return {
-    tasks: judged.map(({ name, complete }) => ({ name, complete })),
+    tasks,
     configurations: Math.max(...simulator.grounds.map(({ configurations }) => configurations.length)),
     repetitions,
     references: references!,

@@ -122,7 +122,9 @@ export function referenceCases(): PolicyCase[] {
     without(trials({ name: 'random configurations', count: 46 }), 46),
     without(trials({ name: 'random configurations, finalists', count: 36, ladder: [4, 3, 3] }), 46),
     without(risingBandit(), 46),
-    { ...without(risingBandit(), 46), prior: 'other tasks' },
+    ...(['other tasks', 'reversed'] as const).flatMap((prior) =>
+      [23, 46].map((runs): PolicyCase => ({ ...without(risingBandit(), runs), prior })),
+    ),
     without(halving({ name: 'halving, a third per rung', eta: 3, firstRung: 1 / 27 }), 46),
   ]
 }
