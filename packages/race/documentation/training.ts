@@ -1,10 +1,10 @@
-import { compile, type OptimizerFactory } from 'fallline'
+import { type OptimizerFactory, wasm } from 'fallline'
 import { loadTask } from '../src/load-task.ts'
 import { shiftedSobol } from '../src/search/sequence.ts'
 import { type Setting, settingAt } from '../src/search/space.ts'
 import type { Task } from '../src/task.ts'
 import { enter } from '../src/training/contenders.ts'
-import { advance, beginning } from '../src/training/training.ts'
+import { runOn } from '../src/training/run.ts'
 
 /** Validation loss of an optimizer on the task of the pictures. */
 export interface LossCurve {
@@ -28,10 +28,8 @@ export async function learn(factory: OptimizerFactory): Promise<LossCurve | unde
   for (let trial = 0; trial < lesson.trials; trial++) {
     const setting = settingAt(entry!.search, sequence, trial)
     const { steps, evaluateEvery } = lesson
-    const optimizer = await compile(entry!.create(setting, steps), task.parameters)
-    const state = beginning()
-    await advance({ task, optimizer, seed: 1, steps, evaluateEvery, nonFinite: 'stop' }, state)
-    optimizer.dispose()
+    const plan = { setting, steps, seed: 1, evaluateEvery, nonFinite: 'stop' } as const
+    const { state } = await runOn(task, entry!, { ...plan, from: null, until: Infinity, test: false }, wasm())
     if (state.outcome === 'failed') throw new Error(`${entry!.title} on ${lesson.task}: ${state.message}`)
     const { step, validation } = state.curve
     const final = validation.at(-1)

@@ -1,12 +1,12 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
-import { compile, registry } from 'fallline'
+import { registry, wasm } from 'fallline'
 import { candidateSetting, settingsPerContender } from '../src/choose/candidates.ts'
 import type { Task } from '../src/task.ts'
 import { enter } from '../src/training/contenders.ts'
-import { gradientsPerStep } from '../src/training/cost-of-a-step.ts'
+import { gradientsPerStep, stepsOf } from '../src/training/cost-of-a-step.ts'
 import { MissingInputError } from '../src/training/evaluate.ts'
-import { advance, beginning } from '../src/training/training.ts'
+import { runOn } from '../src/training/run.ts'
 
 /** One recorded run; a file of them, one per line, is what recording goes on from. */
 export interface RecordedRun {
@@ -129,18 +129,11 @@ export async function record(task: Task, directory: string, say: (text: string) 
     if (missing.length === 0) return
     say(`${task.name}, seeds from ${missing[0]!.seed}: ${missing.length} runs`)
     for (const { optimizer, setting, seed } of missing) {
-      const { search, create } = entries.find(({ name }) => name === optimizer)!
+      const entry = entries.find(({ name }) => name === optimizer)!
       const cost = costs.get(optimizer)!
-      const steps = Math.max(1, Math.round(budget / cost))
-      const values = candidateSetting(search, setting)
-      const state = beginning()
-      try {
-        const compiled = await compile(create(values, steps), task.parameters, { nonFinite: 'skip' })
-        await advance({ task, optimizer: compiled, seed, steps, evaluateEvery, nonFinite: 'stop' }, state)
-        compiled.dispose()
-      } catch (error) {
-        say(`${optimizer} ${JSON.stringify(values)}: ${(error as Error).message}`)
-      }
+      const values = candidateSetting(entry.search, setting)
+      const plan = { setting: values, steps: stepsOf(budget, cost), seed, evaluateEvery, nonFinite: 'stop' } as const
+      const { state } = await runOn(task, entry, { ...plan, from: null, until: Infinity, test: false }, wasm())
       if (state.outcome === 'failed') say(`${optimizer} ${JSON.stringify(values)}: ${state.message}`)
       const validation = state.curve.validation.map((value) => Number(value.toPrecision(5)))
       const run: RecordedRun = { optimizer, setting, seed, gradientsPerStep: cost, validation }

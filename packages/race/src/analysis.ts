@@ -20,6 +20,7 @@ import { type FieldEntry, PairLookup } from './statistics/pairs.ts'
 import { type Arrival, miss } from './statistics/ratios.ts'
 import { rank } from './statistics/selection.ts'
 import { listInWords } from './statistics/verdict.ts'
+import { stepsOf } from './training/cost-of-a-step.ts'
 
 /** Share of the studies of a contender whose best value lies at an edge, from which its result is in doubt. */
 const doubtfulShare = 0.25
@@ -293,7 +294,7 @@ function remarks(
     if (skipped > 0) found.push(`${title(name)}: ${count(skipped, 'step')} left out, because a number was not finite.`)
     if (Math.abs(gradientsPerStep - 1) > 0.01) {
       found.push(
-        `${title(name)} computes ${Number(gradientsPerStep.toFixed(2))} gradients a step (a loss alone counts as a third), so a run has ${Math.max(1, Math.round(task.steps / gradientsPerStep))} steps.`,
+        `${title(name)} computes ${Number(gradientsPerStep.toFixed(2))} gradients a step (a loss alone counts as a third), so a run has ${stepsOf(task.steps, gradientsPerStep)} steps.`,
       )
     }
   }

@@ -29,9 +29,10 @@ import {
   withRanges,
 } from './training/contenders.ts'
 import { costBlocks, measureCosts } from './training/cost.ts'
-import { gradientsPerStep } from './training/cost-of-a-step.ts'
+import { gradientsPerStep, stepsOf } from './training/cost-of-a-step.ts'
 import { MissingInputError } from './training/evaluate.ts'
-import { advance, beginning, gradientsToTargets, type NonFinite, testMetric } from './training/training.ts'
+import { runOn } from './training/run.ts'
+import { gradientsToTargets, type NonFinite } from './training/training.ts'
 
 /** How a race is run. */
 export interface RaceOptions {
@@ -383,7 +384,7 @@ class Marshal {
       const setting = firstSelected(state, entry)
       if (setting === null || this.#withdrawn(entry)) continue
       try {
-        const optimizer = await compile(entry.create(setting, stepsOf(state, entry.name, 1)), task.parameters, {
+        const optimizer = await compile(entry.create(setting, runSteps(state, entry.name, 1)), task.parameters, {
           nonFinite: 'skip',
           backend,
         })
@@ -417,42 +418,33 @@ class Marshal {
     const { state, task, store, signal, backend } = this.#options
     const { phase, seed, horizon, setting } = planned
     const start = performance.now()
-    const steps = stepsOf(state, entry.name, horizon)
+    const steps = runSteps(state, entry.name, horizon)
     const before = this.#done
     this.#tell(entry, study, setting, phase, 0, steps)
-    const training = beginning()
-    let test: number | null = null
-    let optimizer: CompiledOptimizer | null = null
-    try {
-      // The check for numbers that are not finite belongs to what a step costs by default.
-      optimizer = await compile(entry.create(setting, steps), task.parameters, { nonFinite: 'skip', backend })
-      state.contenders.find(({ name }) => name === entry.name)!.compileMilliseconds.push(performance.now() - start)
-      const plan = {
-        task,
-        optimizer,
-        seed,
-        steps,
-        evaluateEvery: task.budget.evaluateEvery,
-        nonFinite: state.protocol.nonFinite,
-      }
-      await advance(plan, training, Infinity, {
-        signal,
-        onStep: (step) => {
-          this.#done = before + step / steps
-          this.#tell(entry, study, setting, phase, step, steps)
-        },
-      })
-      if (phase === 'report' && training.outcome === 'finished') test = await testMetric(plan)
-    } catch (error) {
-      // An error is a result, because the other contenders go on.
-      signal?.throwIfAborted()
-      training.outcome = 'failed'
-      training.message = error instanceof Error ? error.message : String(error)
-      if (error instanceof Error && error.stack) training.stack = error.stack
-    } finally {
-      optimizer?.dispose()
+    const plan = {
+      setting,
+      steps,
+      seed,
+      evaluateEvery: task.budget.evaluateEvery,
+      nonFinite: state.protocol.nonFinite,
+      from: null,
+      until: Infinity,
+      test: phase === 'report',
     }
-    signal?.throwIfAborted()
+    const {
+      state: training,
+      test,
+      compileMilliseconds,
+    } = await runOn(task, entry, plan, backend, {
+      signal,
+      onStep: (step) => {
+        this.#done = before + step / steps
+        this.#tell(entry, study, setting, phase, step, steps)
+      },
+    })
+    if (compileMilliseconds !== null) {
+      state.contenders.find(({ name }) => name === entry.name)!.compileMilliseconds.push(compileMilliseconds)
+    }
     const { outcome, message, stack, step, gradients, skipped, curve } = training
     const record: RunRecord = {
       contender: entry.name,
@@ -557,9 +549,9 @@ function firstSelected(results: RaceResults, entry: Entry): Setting | null {
 }
 
 /** Optimizer steps of a run: as many as its share of the budget pays for. */
-function stepsOf({ contenders, task }: RaceResults, name: string, horizon: number): number {
+function runSteps({ contenders, task }: RaceResults, name: string, horizon: number): number {
   const cost = contenders.find((record) => record.name === name)!.gradientsPerStep
-  return Math.max(1, Math.round((horizon * task.steps) / cost))
+  return stepsOf(horizon * task.steps, cost)
 }
 
 /** The task with the steps and targets of the options. */
@@ -625,8 +617,7 @@ function emptyResults({
     protocol,
     contenders: entries.map((entry) => {
       const gradientsPerStep = costs.get(entry.name)!
-      const steps = Math.max(1, Math.round(task.budget.steps / gradientsPerStep))
-      return { ...recordOf(entry, steps), gradientsPerStep }
+      return { ...recordOf(entry, stepsOf(task.budget.steps, gradientsPerStep)), gradientsPerStep }
     }),
     leftOut,
     runs: [],

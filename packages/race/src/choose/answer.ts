@@ -2,6 +2,7 @@ import { formatMilliseconds, formatNumber } from '../report/format.ts'
 import { median } from '../statistics/describe.ts'
 import type { ContenderLike } from '../training/contenders.ts'
 import { codesFor } from './code.ts'
+import { confirmationLevel } from './confirm.ts'
 import { type Answer, type ChooseResults, type FreshRun, triedOf } from './results.ts'
 
 /** Median over runs, one that did not finish counting as the worst there is; `null` when that is the median. */
@@ -97,7 +98,7 @@ export function answerOf(results: ChooseResults, givenOf: (name: string) => Cont
   const ofBaseline = freshRunsOf(results, pickOfBaseline)
   const endOfBaseline = medianOf(ofBaseline, 'validation', direction)
   const remarks = remarksOf(results, pick, pickOfBaseline)
-  const { better = 0, p = 1, level = 0.05, confirmed = false } = confirmation ?? {}
+  const { better = 0, p = 1, level = confirmationLevel, confirmed = false } = confirmation ?? {}
   const percent = `${formatNumber(level * 100, 2)} %`
   if (confirmed) {
     const sentence = `Use ${named(pick)}. On this task it ${ended(endOfPick)} where ${named(pickOfBaseline)}, tuned as well as the budget allowed, ${ended(endOfBaseline)} (${metricName}, medians of ${count} fresh runs; better in ${better} of ${count}; ${formatProbability(p)}).`

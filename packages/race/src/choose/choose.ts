@@ -10,6 +10,7 @@ import { fingerprintOf } from '../store.ts'
 import { defineTask, type Task } from '../task.ts'
 import { checkTask } from '../training/check-task.ts'
 import { type ContenderLike, type Entry, enter, identityOf, presentRanges, withRanges } from '../training/contenders.ts'
+import { stepsOf } from '../training/cost-of-a-step.ts'
 import type { NonFinite } from '../training/training.ts'
 import { answerOf } from './answer.ts'
 import { candidatesOf } from './candidates.ts'
@@ -482,7 +483,7 @@ async function admit(
       ...(definition ? { paper: { ...definition.paper } } : {}),
       schedule,
       gradientsPerStep: gradients,
-      steps: Math.max(1, Math.round(horizon / gradients)),
+      steps: stepsOf(horizon, gradients),
     })
   }
   const out = results.excluded.find(({ name }) => name === baseline)

@@ -1,11 +1,11 @@
-import { type CompiledOptimizer, compile, wasm } from 'fallline'
+import { wasm } from 'fallline'
 import { contenderNamed } from '../names.ts'
 import type { Setting } from '../search/space.ts'
 import type { Task } from '../task.ts'
 import { type Contender, type ContenderLike, type Entry, enter } from '../training/contenders.ts'
 import { gradientsPerStep } from '../training/cost-of-a-step.ts'
 import { MissingInputError } from '../training/evaluate.ts'
-import { advance, beginning, type NonFinite, type TrainingState, testMetric } from '../training/training.ts'
+import { type RunPlan, type RunResult, runOn } from '../training/run.ts'
 import { codeFor } from './code.ts'
 
 /** A contender as another thread can make it again. Plain data. */
@@ -48,21 +48,8 @@ export function received({ expression, name, schedule }: SentContender, own: rea
 }
 
 /** Train a run on from where it stands. */
-export interface TrainingJob {
-  kind: 'train'
-  setting: Setting
-  /** Optimizer steps of a full run. */
-  steps: number
-  seed: number
-  /** Gradients between two evaluations. */
-  evaluateEvery: number
-  nonFinite: NonFinite
-  /** Where the run stands, and what the optimizer saved there; `null` for a run that begins. */
-  from: { state: TrainingState; checkpoint: Uint8Array } | null
-  /** Gradients to stop at; `Infinity` for the end of the run. */
-  until: number
-  /** Whether the test metric is wanted at the end. */
-  test: boolean
+export interface TrainingJob extends RunPlan {
+  readonly kind: 'train'
 }
 
 /** Find out what a step of a contender computes. */
@@ -76,13 +63,8 @@ export interface StepJob {
 export type Job = TrainingJob | StepJob
 
 /** How far a run got. */
-export interface TrainingResult {
+export interface TrainingResult extends Omit<RunResult, 'compileMilliseconds'> {
   kind: 'train'
-  state: TrainingState
-  /** What the optimizer saved, as long as the run can go on. */
-  checkpoint: Uint8Array | null
-  /** Test metric of a finished run, where it was asked for. */
-  test: number | null
   milliseconds: number
 }
 
@@ -116,31 +98,12 @@ export async function perform(task: Task, entry: Entry, job: Job, observer: JobO
 
 async function train(task: Task, entry: Entry, job: TrainingJob, observer: JobObserver): Promise<TrainingResult> {
   const start = performance.now()
-  const { setting, steps, seed, evaluateEvery, nonFinite, until } = job
-  const state = job.from === null ? beginning() : structuredClone(job.from.state)
-  let optimizer: CompiledOptimizer | null = null
-  try {
-    // What is not finite is always reported by the optimizer; `advance` decides what follows from it.
-    optimizer = await compile(entry.create(setting, steps), task.parameters, { nonFinite: 'skip', backend: wasm() })
-    if (job.from !== null) optimizer.load(job.from.checkpoint)
-    const plan = { task, optimizer, seed, steps, evaluateEvery, nonFinite }
-    const before = state.step
-    await advance(plan, state, until, {
-      signal: observer.signal,
-      onStep: (step) => observer.onStep?.(step - before),
-    })
-    const test = job.test && state.outcome === 'finished' ? await testMetric(plan) : null
-    const checkpoint = state.outcome === null ? optimizer.save() : null
-    return { kind: 'train', state, checkpoint, test, milliseconds: performance.now() - start }
-  } catch (error) {
-    observer.signal?.throwIfAborted()
-    state.outcome = 'failed'
-    state.message = error instanceof Error ? error.message : String(error)
-    if (error instanceof Error && error.stack) state.stack = error.stack
-    return { kind: 'train', state, checkpoint: null, test: null, milliseconds: performance.now() - start }
-  } finally {
-    optimizer?.dispose()
-  }
+  const before = job.from?.state.step ?? 0
+  const { state, checkpoint, test } = await runOn(task, entry, job, wasm(), {
+    signal: observer.signal,
+    onStep: (step) => observer.onStep?.(step - before),
+  })
+  return { kind: 'train', state, checkpoint, test, milliseconds: performance.now() - start }
 }
 
 async function measureStep(task: Task, entry: Entry, { setting, steps }: StepJob): Promise<StepResult> {

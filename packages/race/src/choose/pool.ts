@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads'
 import type { Task } from '../task.ts'
 import type { Contender, ContenderLike, Entry } from '../training/contenders.ts'
-import { type Job, type JobResult, perform, type SentContender, sendable, type TrainingResult } from './job.ts'
+import { beginning, fail } from '../training/training.ts'
+import { type Job, type JobResult, perform, type SentContender, sendable } from './job.ts'
 import type { JobMessage, WorkerMessage, WorkerSettings } from './worker.ts'
 
 /** What a pool is made of. */
@@ -171,28 +172,12 @@ export class Pool {
 }
 
 function failed(job: Job, reason: Error): JobResult {
-  const { message } = reason
   if (job.kind === 'step') {
-    return {
-      kind: 'step',
-      gradients: null,
-      milliseconds: 0,
-      failure: { missing: false, message, stack: reason.stack ?? null },
-    }
+    const failure = { missing: false, message: reason.message, stack: reason.stack ?? null }
+    return { kind: 'step', gradients: null, milliseconds: 0, failure }
   }
-  const state: TrainingResult['state'] = {
-    ...(job.from?.state ?? {
-      step: 0,
-      gradients: 0,
-      skipped: 0,
-      curve: { step: [], gradients: [], loss: [], validation: [] },
-      lossSum: 0,
-      lossCount: 0,
-    }),
-    outcome: 'failed',
-    message,
-    ...(reason.stack ? { stack: reason.stack } : {}),
-  }
+  const state = job.from === null ? beginning() : structuredClone(job.from.state)
+  fail(state, reason)
   return { kind: 'train', state, checkpoint: null, test: null, milliseconds: 0 }
 }
 

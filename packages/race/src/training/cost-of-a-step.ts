@@ -2,6 +2,11 @@ import { compile, type Optimizer } from 'fallline'
 import { defineTask, type Task } from '../task.ts'
 import { type Arrays, evaluationOf } from './evaluate.ts'
 
+/** Optimizer steps that so many gradients pay for: at least one. @internal */
+export function stepsOf(gradients: number, perStep: number): number {
+  return Math.max(1, Math.round(gradients / perStep))
+}
+
 /** Steps that are tried: cadences up to this length are seen. */
 const steps = 20
 

@@ -131,10 +131,18 @@ export async function advance(
     }
   } catch (error) {
     signal?.throwIfAborted()
-    state.outcome = error instanceof Diverged ? 'diverged' : 'failed'
-    state.message = error instanceof Error ? error.message : String(error)
-    if (state.outcome === 'failed' && error instanceof Error && error.stack) state.stack = error.stack
+    if (error instanceof Diverged) {
+      state.outcome = 'diverged'
+      state.message = error.message
+    } else fail(state, error)
   }
+}
+
+/** Ends a run that threw an error, and keeps what it said and where. @internal */
+export function fail(state: TrainingState, error: unknown): void {
+  state.outcome = 'failed'
+  state.message = error instanceof Error ? error.message : String(error)
+  if (error instanceof Error && error.stack) state.stack = error.stack
 }
 
 /** Thirds of gradients do not add up exactly. */
