@@ -294,7 +294,8 @@ function record<T>(names: readonly string[], value: (index: number) => T): Reado
   names.forEach((name, index) => {
     result[name] = value(index)
   })
-  return result
+  // A replaced array would be ignored: the kernel has only its own.
+  return Object.freeze(result)
 }
 
 /** An optimizer with its parameters, gradients, state and kernels. Made by `compile`. */
@@ -311,17 +312,21 @@ export class CompiledOptimizer {
   readonly needs: Readonly<Record<string, Input>>
   /** True when a step evaluates the model elsewhere than where the parameters stand: then only `minimize` takes one. */
   readonly moves: boolean
-  /** How many steps `nonFinite: 'skip'` has skipped. */
-  skipped = 0
   private readonly tensors: readonly Tensor[]
   private readonly indices: ReadonlyMap<string, number>
+  private skippedSteps = 0
   private counts = new Map<string, number>([['', 0]])
   private readonly shared = new Map<string, number>()
   private readonly openings: readonly Opening[]
   private readonly sharedKeys = new Set<string>()
-  /** Attached arrays with the views they are copied to before a step, and from after it. */
-  private attachedIn: readonly Attached[] = []
-  private attachedOut: readonly Attached[] = []
+  /** Attached arrays with the views that follow them. */
+  private attachedParameters: readonly Attached[] = []
+  private attachedGradients: readonly Attached[] = []
+  /** What `minimize` hands to `evaluate`: attached arrays where there are any, else the views. */
+  private shown: Pick<EvaluationRequest, 'parameters' | 'gradients'>
+  /** What is being done, in words, as long as nothing else may be. */
+  private busy: string | undefined
+  private disposed = false
   /** The tensors that are not frozen. */
   private readonly trained: readonly Tensor[]
   /** Evaluations of the model per step. */
@@ -340,11 +345,12 @@ export class CompiledOptimizer {
     this.instance = instance
     this.nonFinite = nonFinite
     this.reportsTelemetry = telemetry
-    this.names = model.parameters.map(({ shape }) => shape.name)
+    this.names = Object.freeze(model.parameters.map(({ shape }) => shape.name))
     this.indices = new Map(this.names.map((name, index) => [name, index]))
     this.parameters = record(this.names, (index) => instance.parameters[index]!)
     this.gradients = record(this.names, (index) => instance.gradients[index]!)
     this.inputs = this.inputViews()
+    this.shown = { parameters: this.parameters, gradients: this.gradients }
     const openings = new Map<string, Opening>()
     this.tensors = model.parameters.map(({ shape, traced }, index) => {
       const host = new Map<string, number>()
@@ -371,6 +377,15 @@ export class CompiledOptimizer {
     this.needs = this.declaredInputs()
     const programs = this.trained.flatMap(({ traced }) => [...programsOf(traced!.variants), ...pointsOf(traced!)])
     this.needsNumbers = programs.some((program) => leavesOf(program).numbers.length > 0)
+    // Assigning to them would change nothing but what callers see.
+    for (const name of ['names', 'parameters', 'gradients', 'inputs', 'needs', 'moves']) {
+      Object.defineProperty(this, name, { writable: false, configurable: false })
+    }
+  }
+
+  /** How many steps `nonFinite: 'skip'` has skipped. */
+  get skipped(): number {
+    return this.skippedSteps
   }
 
   /** Steps taken. */
@@ -401,9 +416,10 @@ export class CompiledOptimizer {
    * Changes hyperparameters from the next step on. Nothing is compiled.
    * @param values numbers, schedules or functions of the step, by name.
    * @param options.group the name of a group; default: the optimizer of the parameters that no group takes.
-   * @throws Error for an unknown group or name or an invalid value; nothing is changed then.
+   * @throws Error for an unknown group or name or an invalid value, or in the middle of a step; nothing is changed then.
    */
   set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string } = {}): void {
+    this.refuseWhileBusy('set')
     const paths = this.pathsOf(options.group ?? '')
     const changes = Object.entries(values).map(([name, value]) => {
       const path = paths.find((candidate) => Object.hasOwn(this.model.hyper.owner(candidate).definition.hyper, name))
@@ -419,28 +435,50 @@ export class CompiledOptimizer {
   }
 
   /**
-   * Uses plain arrays: before every step the attached gradients and parameters are copied in, after it the parameters are
-   * copied out. Arrays must have the parameter's number of elements. Replaces what was attached before.
-   * @throws Error for an unknown name or a wrong length.
+   * Uses plain arrays, which from now on are where the attached parameters and gradients are kept: write and read them
+   * instead of the views in `parameters` and `gradients`, which follow. They are copied in before whatever looks at them (a
+   * step, `save`, `evaluationParameters`), and parameters are copied out after whatever changes them (a step, `load`).
+   * `minimize` hands them to `evaluate`. Arrays must have the parameter's number of elements. Replaces what was attached
+   * before.
+   * @throws Error for an unknown name, a wrong length, memory that is attached twice, or in the middle of a step.
    */
   attach(arrays: { readonly parameters?: ArraysByName; readonly gradients?: ArraysByName }): void {
+    this.refuseWhileBusy('attach')
     checkNames('attach', arrays, ['parameters', 'gradients'])
     const { parameters = {}, gradients = {} } = arrays
     for (const [name, array] of [...Object.entries(parameters), ...Object.entries(gradients)]) {
       this.checkLength('attach', name, array)
     }
+    checkSeparateMemory(parameters, gradients)
     const pairs = (arrays: ArraysByName, views: Readonly<Record<string, FloatArray>>) =>
       Object.entries(arrays).map(([name, array]) => ({ view: views[name]!, array }))
-    this.attachedOut = pairs(parameters, this.parameters)
-    this.attachedIn = [...this.attachedOut, ...pairs(gradients, this.gradients)]
+    this.attachedParameters = pairs(parameters, this.parameters)
+    this.attachedGradients = pairs(gradients, this.gradients)
+    this.shown = {
+      parameters: replaced(this.parameters, parameters),
+      gradients: replaced(this.gradients, gradients),
+    }
+    this.readAttached()
+  }
+
+  /** Brings attached arrays to where the kernels read them. */
+  private readAttached(): void {
+    for (const { view, array } of this.attachedParameters) view.set(array)
+    for (const { view, array } of this.attachedGradients) view.set(array)
+  }
+
+  /** Brings parameters to the attached arrays. */
+  private writeAttached(): void {
+    for (const { view, array } of this.attachedParameters) copy(view, array)
   }
 
   /**
    * Takes one step: updates every parameter that has a gradient.
-   * @throws Error when a gradient is not finite (policy `throw`), an array does not fit or a schedule gives an invalid value;
-   * parameters and state are untouched then.
+   * @throws Error when a gradient is not finite (policy `throw`), an array does not fit or a schedule gives an invalid value,
+   * or while `minimize` waits for an evaluation; parameters and state are untouched then.
    */
   step(options?: StepOptions): StepResult {
+    this.refuseWhileBusy('step')
     if (this.moves) {
       throw new Error(
         `${this.evaluatingTitle()} evaluates the model at points of its own: use await optimizer.minimize(evaluate) instead of step`,
@@ -448,7 +486,7 @@ export class CompiledOptimizer {
     }
     const tensors = options ? this.present(options) : this.trained
     const numbers = this.readInputs(options?.inputs)
-    for (const { view, array } of this.attachedIn) view.set(array)
+    this.readAttached()
     for (const [name, array] of Object.entries(options?.gradients ?? {})) if (array) this.gradients[name]!.set(array)
     return this.update(tensors, numbers, [])
   }
@@ -470,6 +508,9 @@ export class CompiledOptimizer {
    *   return x ** 2
    * })
    * ```
+   *
+   * Until it has taken its step nothing else may be done with the optimizer: `step`, another `minimize`, `set`, `attach`,
+   * `save`, `load`, `evaluationParameters` and `dispose` throw, also inside `evaluate`. Await one step before the next.
    *
    * @throws Error when `evaluate` throws, does not return a loss that is wanted, or gives one (or a gradient) that is not
    * finite; parameters and state are untouched then, up to rounding where an optimizer finds its way back from the point.
@@ -501,21 +542,25 @@ export class CompiledOptimizer {
     evaluate: Evaluate,
     absent: Iterable<string>,
   ): Generator<Answer | Promise<Answer>, StepResult, Answer> {
+    this.refuseWhileBusy('minimize')
     const without = new Set(absent)
     let present = this.present({ without })
-    for (const { view, array } of this.attachedIn) view.set(array)
+    this.readAttached()
     const counts = this.advanceCounts()
     const numbers = new Map<string, number>()
     /** Those that stand at a point of the step. */
     let moved: readonly Tensor[] = []
     let evaluation = 0
+    this.busy = 'minimize is waiting for an evaluation of the model'
     try {
       for (; evaluation < this.evaluations; evaluation++) {
         this.given = numbers
         if (this.moveTo(evaluation, counts, present, moved.length > 0)) moved = present
         const wants = this.wantsOf(evaluation, counts, present)
-        const { parameters, gradients, inputs, evaluations } = this
+        const { inputs, evaluations } = this
+        const { parameters, gradients } = this.shown
         const result = yield evaluate({ parameters, gradients, inputs, wants, evaluation, evaluations })
+        if (wants.has('gradient')) for (const { view, array } of this.attachedGradients) view.set(array)
         const given: Exclude<EvaluationResult, number | undefined> =
           typeof result === 'object' ? result : typeof result === 'number' ? { loss: result } : {}
         if (given.loss !== undefined) {
@@ -537,7 +582,31 @@ export class CompiledOptimizer {
         this.goBack(counts, moved)
       }
       throw error
+    } finally {
+      this.busy = undefined
     }
+  }
+
+  /** @internal lets nothing else be done with the optimizer until `action` is done */
+  async exclusively<T>(what: string, action: () => Promise<T>): Promise<T> {
+    this.refuseWhileBusy(what)
+    this.busy = `${what} is waiting for evaluations of the model`
+    try {
+      return await action()
+    } finally {
+      this.busy = undefined
+    }
+  }
+
+  private refuseAfterDispose(caller: string): void {
+    if (this.disposed) throw new Error(`${caller}: this optimizer has been disposed; compile a new one`)
+  }
+
+  /** @throws Error in the middle of a step, and after `dispose`. */
+  private refuseWhileBusy(caller: string): void {
+    this.refuseAfterDispose(caller)
+    if (this.busy === undefined) return
+    throw new Error(`${caller}: ${this.busy}; await the step that is being taken first`)
   }
 
   /** The update itself, from gradients and inputs that are in place; `moved`: the tensors that stand elsewhere. */
@@ -558,7 +627,7 @@ export class CompiledOptimizer {
         )
       }
       this.goBack(this.advanceCounts(), moved)
-      this.skipped++
+      this.skippedSteps++
       return { step: this.steps, skipped: true, nonFinite }
     }
     const counts = this.advanceCounts()
@@ -574,7 +643,7 @@ export class CompiledOptimizer {
     else for (const { tensor, counts: own } of updates) this.startCopies(tensor, own)
     this.instance.run(updates.map(({ work }) => work))
     this.commit(updates, counts)
-    for (const { view, array } of this.attachedOut) copy(view, array)
+    this.writeAttached()
     const result = { step: this.steps, skipped: false, nonFinite }
     return this.reportsTelemetry ? { ...result, telemetry: this.collectTelemetry(tensors) } : result
   }
@@ -582,8 +651,11 @@ export class CompiledOptimizer {
   /**
    * What to evaluate the model with: the averaged sequence of schedule-free methods and of parameter averaging, else the
    * parameters themselves. Copies; training goes on from `parameters`.
+   * @throws Error in the middle of a step.
    */
   evaluationParameters(): Record<string, FloatArray> {
+    this.refuseWhileBusy('evaluationParameters')
+    this.readAttached()
     const work = this.evaluationWork()
     const computed = new Map(this.instance.evaluate(work).map((array, index) => [work[index]!.tensor, array]))
     const result: Record<string, FloatArray> = Object.create(null)
@@ -611,8 +683,10 @@ export class CompiledOptimizer {
   /**
    * The state of one parameter by slot name: arrays are live views, numbers are copies. Wrapped optimizers prefix names
    * that occur twice with their path.
+   * @throws Error for an unknown name, and after `dispose`.
    */
   state(name: string): Readonly<Record<string, FloatArray | number>> {
+    this.refuseAfterDispose('state')
     const tensor = this.tensors[this.indexOf('state', name)]!
     const slots = tensor.traced?.slots ?? []
     const result: Record<string, FloatArray | number> = {}
@@ -623,20 +697,28 @@ export class CompiledOptimizer {
     return result
   }
 
-  /** Parameters, state and step counts as the bytes of a safetensors file. Hyperparameters are not part of it. */
+  /**
+   * Parameters, state and step counts as the bytes of a safetensors file. Hyperparameters are not part of it.
+   * @throws Error in the middle of a step, when the parameters may stand elsewhere.
+   */
   save(): Uint8Array {
+    this.refuseWhileBusy('save')
+    this.readAttached()
     return encodeCheckpoint(this.checkpoint())
   }
 
   /**
    * Continues from what `save` gave, to the bit on the same backend.
-   * @throws Error when the bytes are of another model, optimizer or version, or damaged; nothing is changed then.
+   * @throws Error when the bytes are of another model, optimizer or version, or damaged, or in the middle of a step; nothing
+   * is changed then.
    */
   load(bytes: Uint8Array): void {
+    this.refuseWhileBusy('load')
     const loaded = decodeCheckpoint(bytes, this.checkpoint())
     for (const { index, shape } of this.tensors)
       this.instance.parameters[index]!.set(loaded.arrays.get(`parameters/${shape.name}`)!.data)
     this.restore(loaded)
+    this.writeAttached()
   }
 
   /** @internal takes over the state, the numbers and the counts that a checkpoint has; others stay as they are */
@@ -654,11 +736,17 @@ export class CompiledOptimizer {
       if (own) tensor.counts = new Map(own)
     }
     this.counts = new Map(counts.get('')!)
-    this.skipped = skipped
+    this.skippedSteps = skipped
   }
 
-  /** Ends worker threads and frees memory; the optimizer cannot be used afterwards. */
+  /**
+   * Ends worker threads and frees memory; the optimizer cannot be used afterwards. A second call does nothing.
+   * @throws Error in the middle of a step.
+   */
   dispose(): void {
+    if (this.disposed) return
+    this.refuseWhileBusy('dispose')
+    this.disposed = true
     this.instance.dispose()
   }
 
@@ -869,7 +957,8 @@ export class CompiledOptimizer {
         result[name][this.names[index]!] = array
       }
     })
-    return result
+    for (const arrays of Object.values(result)) Object.freeze(arrays)
+    return Object.freeze(result)
   }
 
   /** @internal @throws Error for a name that is no input */
@@ -981,7 +1070,7 @@ export class CompiledOptimizer {
       this.startCopies(tensor, this.choose(tensor, counts, new Map()).own)
     }
     this.runPrograms(moves, counts)
-    for (const { view, array } of this.attachedOut) copy(view, array)
+    this.writeAttached()
     return true
   }
 
@@ -1001,7 +1090,7 @@ export class CompiledOptimizer {
     })
     if (moves.length === 0) return
     this.runPrograms(moves, counts)
-    for (const { view, array } of this.attachedOut) copy(view, array)
+    this.writeAttached()
   }
 
   private runPrograms(programs: readonly { tensor: Tensor; program: Program }[], counts: Map<string, number>): void {
@@ -1053,6 +1142,39 @@ export class CompiledOptimizer {
     }
     return result
   }
+}
+
+/** The views, with the attached arrays in place of those that follow them. */
+function replaced(
+  views: Readonly<Record<string, FloatArray>>,
+  arrays: ArraysByName,
+): Readonly<Record<string, FloatArray>> {
+  return Object.freeze(Object.assign(Object.create(null), views, arrays))
+}
+
+/** @throws Error when two of the arrays share memory: what is written for one would be lost. */
+function checkSeparateMemory(parameters: ArraysByName, gradients: ArraysByName): void {
+  const all = [
+    ...Object.entries(parameters).map(([name, array]) => ({ what: `the parameter '${name}'`, array })),
+    ...Object.entries(gradients).map(([name, array]) => ({ what: `the gradient of '${name}'`, array })),
+  ]
+  const seen = new Map<object, (typeof all)[number][]>()
+  for (const entry of all) {
+    const key = Array.isArray(entry.array) ? entry.array : entry.array.buffer
+    const others = seen.get(key) ?? []
+    const other = others.find((candidate) => overlap(candidate.array, entry.array))
+    if (other) {
+      throw new Error(
+        `attach: ${other.what} and ${entry.what} are given the same memory; each needs an array of its own`,
+      )
+    }
+    seen.set(key, [...others, entry])
+  }
+}
+
+function overlap(a: ArraysByName[string], b: ArraysByName[string]): boolean {
+  if (Array.isArray(a) || Array.isArray(b)) return a === b
+  return a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
 }
 
 function copy(from: FloatArray, to: Float32Array | Float64Array | number[]): void {

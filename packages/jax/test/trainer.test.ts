@@ -301,3 +301,31 @@ describe('a trainer', () => {
     },
   )
 })
+
+describe.each(paths)('while a step is being taken on the %s path', (path) => {
+  it('a second one is refused and everything else too, until it is taken', async () => {
+    const trainer: Model = await create(sgd({ learningRate: 0.1 }), { path })
+    const twin: Model = await create(sgd({ learningRate: 0.1 }), { path })
+    const bytes = await trainer.save()
+    const message = (name: string) => `${name}: a step is being taken; await that first`
+    const pending = trainer.step(...batch(1))
+    expect(() => trainer.set({ learningRate: 1 })).toThrow(message('set'))
+    expect(() => trainer.load(bytes)).toThrow(message('load'))
+    expect(() => trainer.parameters()).toThrow(message('parameters'))
+    expect(() => trainer.evaluationParameters()).toThrow(message('evaluationParameters'))
+    expect(() => trainer.dispose()).toThrow(message('dispose'))
+    await expect(Promise.all([trainer.step(...batch(2)), pending])).rejects.toThrow(message('step'))
+    ;(await pending).dispose()
+    const saving = trainer.save()
+    await expect(Promise.all([trainer.step(...batch(2)), saving])).rejects.toThrow('step: save is reading the state')
+    await saving
+    ;(await trainer.step(...batch(2))).dispose()
+    for (const step of [1, 2]) (await twin.step(...batch(step))).dispose()
+    expect(await trainer.save()).toEqual(await twin.save())
+    trainer.dispose()
+    trainer.dispose()
+    twin.dispose()
+    expect(() => trainer.parameters()).toThrow('parameters: this trainer has been disposed; create a new one')
+    await expect(trainer.step(...batch(1))).rejects.toThrow('step: this trainer has been disposed')
+  })
+})
