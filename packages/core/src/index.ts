@@ -60,6 +60,7 @@ export {
 } from './language/hyperparameters.ts'
 export { type Input, inputArray, inputNumber, lossInput } from './language/inputs.ts'
 export { type LayerwiseDecayArguments, layerwiseDecay } from './language/layerwise-decay.ts'
+export { type RelativeRate, relativeRate } from './language/relative-rate.ts'
 export {
   columns,
   copyOfParameter,

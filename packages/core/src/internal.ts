@@ -26,6 +26,7 @@ export {
   type OptionSpecification,
   type WrappedOptimizer,
 } from './language/definition.ts'
+export { isRelativeRate, relativeTo } from './language/relative-rate.ts'
 export * from './program/graph.ts'
 export {
   findTotal,

@@ -203,8 +203,11 @@ export interface OptimizerDefinition<
   ) => boolean
   /** In words, what `accepts` asks for: `a matrix`. */
   readonly needs?: string
-  /** The optimizer for parameters that are not accepted, unless the user gives another. */
-  readonly fallback?: () => Optimizer
+  /**
+   * The optimizer for parameters that are not accepted, unless the user gives another. Its learning rate is best a
+   * `relativeRate`, which follows the rate of this one; `options` is absent where the defaults are meant.
+   */
+  readonly fallback?: (options?: { readonly [K in keyof NoInfer<O>]: OptionValue<O[K]> }) => Optimizer
   /** Where the model is evaluated in a step, in order; default once, where the parameter stands, for the gradient. */
   readonly evaluations?: Evaluations<NoInfer<H>, NoInfer<O>, NoInfer<S>, NoInfer<I>>
   /** The parameter again, from the last point of `evaluations`: what the rule gets as `p`. */
