@@ -24,6 +24,7 @@ import {
 } from './program/program.ts'
 import { type ChainElement, HyperFacts, type HyperStore, Resolver } from './program/resolve.ts'
 import {
+  isLoss,
   lossKey,
   pointsOf,
   type TracedEvaluation,
@@ -263,7 +264,26 @@ export function traceModel(
     const traced = trace()
     if (tracing.deviceSlots.size > known) continue
     checkGradientReaders(tracing)
+    checkStateNames(traced)
     return { optimizer, hyper: resolver.hyper, facts, parameters: traced }
+  }
+}
+
+/** @throws Error when the state of two parameters would have one name in a checkpoint. */
+function checkStateNames(parameters: TracedModel['parameters']): void {
+  const owners = new Map<string, string>()
+  for (const { shape, traced } of parameters) {
+    for (const slot of traced?.slots ?? []) {
+      if (slot.shared) continue
+      const name = `${shape.name}/${slot.key}`
+      const other = owners.get(name)
+      if (other !== undefined && other !== shape.name) {
+        throw new Error(
+          `compile: the state of '${other}' and of '${shape.name}' would both be named '${name}'; rename a parameter or a group`,
+        )
+      }
+      owners.set(name, shape.name)
+    }
   }
 }
 
@@ -332,6 +352,7 @@ export class CompiledOptimizer {
   /** Evaluations of the model per step. */
   private readonly evaluations: number
   private readonly needsNumbers: boolean
+  private readonly needsArrays: boolean
   /** The numbers that the user supplied for this step. */
   private given: ReadonlyMap<string, number> = new Map()
   private readonly model: TracedModel
@@ -350,6 +371,8 @@ export class CompiledOptimizer {
     this.parameters = record(this.names, (index) => instance.parameters[index]!)
     this.gradients = record(this.names, (index) => instance.gradients[index]!)
     this.inputs = this.inputViews()
+    // Not a number until it is written: what is missing must not act as zeros.
+    for (const arrays of instance.inputs) for (const array of arrays.values()) array.fill(Number.NaN)
     this.shown = { parameters: this.parameters, gradients: this.gradients }
     const openings = new Map<string, Opening>()
     this.tensors = model.parameters.map(({ shape, traced }, index) => {
@@ -368,15 +391,17 @@ export class CompiledOptimizer {
       const tree = traced?.variants
       const only =
         tree && 'program' in tree && tree.program.hostOutputs.length === 0 && host.size === 0 ? tree.program : undefined
-      return { index, shape, traced, hostUpdates, counts: new Map([['', 0]]), host, only }
+      return { index, shape, traced, hostUpdates, counts: startingCounts(tree), host, only }
     })
     this.openings = [...openings.values()]
+    for (const { opens } of this.openings) this.counts.set(opens, 0)
     this.trained = this.tensors.filter((tensor) => tensor.traced)
     this.evaluations = Math.max(1, ...this.trained.map(({ traced }) => traced!.evaluations.length))
     this.moves = this.trained.some(({ traced }) => traced!.evaluations.some(({ point }) => point))
     this.needs = this.declaredInputs()
     const programs = this.trained.flatMap(({ traced }) => [...programsOf(traced!.variants), ...pointsOf(traced!)])
     this.needsNumbers = programs.some((program) => leavesOf(program).numbers.length > 0)
+    this.needsArrays = instance.inputs.some((arrays) => arrays.size > 0)
     // Assigning to them would change nothing but what callers see.
     for (const name of ['names', 'parameters', 'gradients', 'inputs', 'needs', 'moves']) {
       Object.defineProperty(this, name, { writable: false, configurable: false })
@@ -635,6 +660,7 @@ export class CompiledOptimizer {
     const ages = new Map<number, HostEnvironment>()
     const updates = tensors.map((tensor) => this.planUpdate(tensor, counts, values, ages))
     if (this.needsNumbers) for (const { work } of updates) this.checkNumbers(work.program)
+    if (this.needsArrays) for (const { work } of updates) this.checkArrays(work)
     if (moved.length > 0)
       this.goBack(
         counts,
@@ -1010,10 +1036,29 @@ export class CompiledOptimizer {
     }
   }
 
+  /** @throws Error when an array that a program reads was never written, or has an element that is not finite. */
+  private checkArrays({ tensor, program }: Work): void {
+    const name = this.names[tensor]!
+    for (const input of leavesOf(program).arrays) {
+      const array = this.instance.inputs[tensor]!.get(input)!
+      if (array.length > 0 && array.every(Number.isNaN)) {
+        throw new Error(
+          `step ${this.steps + 1}: ${this.titleOf(input)} needs ${this.needs[input]!.description}, for '${name}' too: pass ` +
+            `step({ inputs: { ${input}: { '${name}': ... } } }), or write inputs.${input} in minimize(evaluate)`,
+        )
+      }
+      if (this.nonFinite !== 'allow' && !array.every(Number.isFinite)) {
+        throw new Error(
+          `step ${this.steps + 1}: the input '${input}' of '${name}' is not finite; parameters and state are unchanged`,
+        )
+      }
+    }
+  }
+
   private findNonFiniteNumbers(numbers: ReadonlyMap<string, number>): string[] {
     if (this.nonFinite === 'allow' || numbers.size === 0) return []
     const wrong = [...numbers].filter(([, value]) => !Number.isFinite(value))
-    return [...new Set(wrong.map(([name]) => (name.startsWith('loss') ? 'loss' : name)))]
+    return [...new Set(wrong.map(([name]) => (isLoss(name) ? 'loss' : name)))]
   }
 
   private get owners() {
@@ -1046,7 +1091,7 @@ export class CompiledOptimizer {
         : this.ownEvaluation(tensor, evaluation + 1)?.point
       if (next === undefined) continue
       const { gradient, numbers, arrays } = leavesOf(next)
-      const named = numbers.filter((name) => name !== lossKey(0) && !name.startsWith('loss '))
+      const named = numbers.filter((name) => name === 'loss' || !isLoss(name))
       for (const name of [...(gradient ? ['gradient'] : []), ...named, ...arrays]) wants.add(name)
     }
     return wants
@@ -1099,6 +1144,7 @@ export class CompiledOptimizer {
       const { own } = this.choose(tensor, counts, values)
       return { tensor: tensor.index, program, environment: this.environment(tensor, own, counts, values) }
     })
+    if (this.needsArrays) for (const item of work) this.checkArrays(item)
     this.instance.run(work)
   }
 
@@ -1190,6 +1236,13 @@ function collectOpenings(tree: VariantTree, found: Map<string, Opening>): void {
   }
   collectOpenings(tree.held, found)
   collectOpenings(tree.fired, found)
+}
+
+/** All clocks of a tensor, before its first step. */
+function startingCounts(tree: VariantTree | undefined): Map<string, number> {
+  const openings = new Map<string, Opening>()
+  if (tree) collectOpenings(tree, openings)
+  return new Map([['', 0], ...[...openings.keys()].map((clock) => [clock, 0] as const)])
 }
 
 /** What an optimizer is made of, without its hyperparameters: checkpoints of equal signature fit each other. */

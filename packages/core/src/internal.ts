@@ -40,6 +40,6 @@ export {
   type TelemetryName,
   type VariantTree,
 } from './program/program.ts'
-export { pointsOf } from './program/trace.ts'
+export { isLoss, pointsOf } from './program/trace.ts'
 export { evaluateSchedule, type HyperValue, isSchedule } from './schedules/schedule.ts'
 export type { Checkpoint } from './state/checkpoint.ts'

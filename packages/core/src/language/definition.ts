@@ -588,6 +588,11 @@ export function groups(base: Optimizer, list: readonly ParameterGroup[]): Optimi
   const names = new Set<string>()
   const named = list.map((group, index) => {
     const name = group.name ?? `group ${index + 1}`
+    if (name === '' || /[/@]/.test(name)) {
+      throw new Error(
+        `groups: the name '${name}' of a group must not be empty nor contain '/' or '@', which separate the names of groups`,
+      )
+    }
     if (names.has(name)) throw new Error(`groups: two groups are named '${name}'; names must differ`)
     names.add(name)
     const { match, optimizer } = group

@@ -241,6 +241,17 @@ export class Value {
     return this.wrap(this.graph.stride(period, this.node.dimensions))
   }
 
+  /**
+   * JavaScript asks for this where a number or a text is wanted, as in `x > 0`.
+   * @internal
+   */
+  [Symbol.toPrimitive](): never {
+    throw new Error(
+      'a value is not known while the rule runs, so it has no number to compare or add: use methods such as ' +
+        'x.isGreaterThan(0) and x.plus(1), where(condition, a, b) to choose, and if only for options, shapes and disabled()',
+    )
+  }
+
   /** @internal a number as a value of the same graph */
   lifted(value: number): Value {
     return this.wrap(this.graph.constant(value))

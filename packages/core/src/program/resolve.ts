@@ -54,7 +54,14 @@ export class HyperStore {
     const members = this.groups.get(group) ?? []
     this.groups.set(group, members)
     if (!members.includes(path)) members.push(path)
-    if (this.entries.has(path)) return
+    const known = this.entries.get(path)
+    if (known) {
+      if (known.owner === owner) return
+      throw new Error(
+        `groups: two optimizers (${known.owner.definition.title} and ${owner.definition.title}) would both be named ` +
+          `'${path}'; give the group another name`,
+      )
+    }
     const values = new Map(parent === undefined ? Object.entries(owner.hyper) : [])
     this.entries.set(path, { owner, values, parent, main })
   }
@@ -131,6 +138,8 @@ export class Resolver {
   readonly hyper = new HyperStore()
   private readonly used = new Set<ParameterGroup>()
   private readonly seen = new Map<string, ParameterGroup>()
+  /** One for all parameters, so that they share its hyperparameters. */
+  private readonly fallbacks = new Map<BaseOptimizer, Optimizer>()
 
   /** The chain from the outermost wrapper to the optimizer, or `undefined` for a frozen parameter. */
   resolve(optimizer: Optimizer, shape: ParameterShape): ChainElement[] | undefined {
@@ -168,7 +177,7 @@ export class Resolver {
     }
     const { definition, options } = optimizer
     if (definition.accepts && !definition.accepts(shape, options as never)) {
-      const fallback = optimizer.fallback ?? definition.fallback?.(options as never)
+      const fallback = this.fallbackOf(optimizer)
       if (!fallback) {
         throw new Error(
           `${definition.title} needs ${definition.needs}: parameter '${shape.name}' has shape [${shape.shape.join(', ')}]; ` +
@@ -177,16 +186,20 @@ export class Resolver {
       }
       // Its rate may be followed, also where no parameter is its own.
       this.hyper.declare(own, optimizer, group, { main })
-      return this.walk(
-        optimizer.maximize ? uphill(fallback) : fallback,
-        shape,
-        `${own}/fallback/`,
-        group === '' ? 'fallback' : `${group}/fallback`,
-        own,
-      )
+      return this.walk(fallback, shape, `${own}/fallback/`, group === '' ? 'fallback' : `${group}/fallback`, own)
     }
     this.hyper.declare(own, optimizer, group, { main })
     return [{ optimizer, path: own, hyperPath: own, overridden: new Set() }]
+  }
+
+  private fallbackOf(optimizer: BaseOptimizer): Optimizer | undefined {
+    const known = this.fallbacks.get(optimizer)
+    if (known) return known
+    const own = optimizer.fallback ?? optimizer.definition.fallback?.(optimizer.options as never)
+    if (!own) return undefined
+    const fallback = optimizer.maximize ? uphill(own) : own
+    this.fallbacks.set(optimizer, fallback)
+    return fallback
   }
 
   private walkGroups(

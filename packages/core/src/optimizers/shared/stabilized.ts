@@ -17,16 +17,10 @@ export interface Rates {
 
 /**
  * The two gradient steps of Stable-SPAM (Huang et al. 2025, arXiv 2502.17055): elements above the average of the largest
- * element are scaled down as if the largest were that average; then the tensor gets the norm that Adam would give it. `s` is
- * the count of steps that corrects the averages of norms, where that is not t.
+ * element are scaled down as if the largest were that average; then the tensor gets the norm that Adam would give it. `t` is
+ * the count of steps that corrects the averages.
  */
-export function stabilized(
-  g: Value,
-  state: Averages,
-  rates: Rates,
-  t: Value,
-  s = t,
-): { gradient: Value; state: Averages } {
+export function stabilized(g: Value, state: Averages, rates: Rates, t: Value): { gradient: Value; state: Averages } {
   const { maximumDecay, normDecay, squaredNormDecay, epsilon } = rates
   const maximum = g.abs().largest().maximum(0)
   const largest = ema(state.largest, maximum, maximumDecay)
@@ -36,8 +30,8 @@ export function stabilized(
   const length = clipped.norm()
   const norm = ema(state.norm, length, normDecay)
   const squaredNorm = ema(state.squaredNorm, length.square(), squaredNormDecay)
-  const root = squaredNorm.over(biasCorrection(squaredNormDecay, s)).sqrt().plus(epsilon)
-  const target = norm.over(biasCorrection(normDecay, s)).over(root)
+  const root = squaredNorm.over(biasCorrection(squaredNormDecay, t)).sqrt().plus(epsilon)
+  const target = norm.over(biasCorrection(normDecay, t)).over(root)
   const gradient = clipped.times(where(length.isGreaterThan(0), target.over(length), 0))
   return { gradient, state: { largest, norm, squaredNorm } }
 }
