@@ -74,10 +74,12 @@ export const spam = defineOptimizer({
     const gradient = resets
       ? where(random.uniform({ seed: hyper.seed, step: resets }).isLessThan(hyper.sparsity), 0, given)
       : given
-    const limit = state.v.times(kept).times(hyper.threshold).sqrt()
-    const clips = limit.isGreaterThan(0).and(r.isAtLeast(hyper.clippingDelay))
-    const clipped = gradient.minimum(limit).maximum(limit.negated())
-    const g = disabled('threshold') ? gradient : where(clips, clipped, gradient)
+    const clipped = () => {
+      const limit = state.v.times(kept).times(hyper.threshold).sqrt()
+      const clips = limit.isGreaterThan(0).and(r.isAtLeast(hyper.clippingDelay))
+      return where(clips, gradient.minimum(limit).maximum(limit.negated()), gradient)
+    }
+    const g = disabled('threshold') ? gradient : clipped()
     const m = ema(state.m.times(kept), g, beta1)
     const v = emaOfSquare(state.v.times(kept), g, beta2)
     const decaying = r.isLessThan(warmupSteps).and(t.isAtLeast(hyper.resetPeriod))
