@@ -950,13 +950,15 @@ export class CompiledOptimizer {
     const { hyper } = this.model
     const [path, name] = hyper.placeOf(key)
     const given = hyper.get(path, name)
+    const { definition } = hyper.owner(path)
+    const { floor = Number.NEGATIVE_INFINITY } = definition.hyper[name]!
     // Numbers were checked when they were given.
-    if (typeof given === 'number') return given
+    if (typeof given === 'number') return Math.max(given, floor)
     const known = values.get(key)
     if (known !== undefined) return known
-    const value = evaluateSchedule(given, Math.max(counts.get(clock) ?? 0, 1))
-    const { definition } = hyper.owner(path)
-    validateHyperparameter(definition.title, name, value, definition.hyper[name]!)
+    const scheduled = evaluateSchedule(given, Math.max(counts.get(clock) ?? 0, 1))
+    validateHyperparameter(definition.title, name, scheduled, definition.hyper[name]!)
+    const value = Math.max(scheduled, floor)
     values.set(key, value)
     return value
   }

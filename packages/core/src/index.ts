@@ -55,6 +55,7 @@ export {
   real,
   type SearchRange,
   seed,
+  smallDivisor,
   stepCount,
   uniform,
 } from './language/hyperparameters.ts'

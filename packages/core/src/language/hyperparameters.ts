@@ -9,6 +9,8 @@ export interface Hyperparameter {
   readonly aboveMinimum: boolean
   /** True when `maximum` itself is not valid. */
   readonly belowMaximum: boolean
+  /** Rules are given at least this, whatever was set: what keeps a divisor from being 0. */
+  readonly floor?: number
 }
 
 /** Where a tuner looks for a hyperparameter: an interval, on a logarithmic or linear scale, or a list of values. */
@@ -26,9 +28,17 @@ function hyperparameter(
   return { default: value, minimum, maximum, aboveMinimum: above, belowMaximum: below }
 }
 
-/** Any finite number above zero: epsilons, clipping thresholds. */
+/** Any finite number above zero: clipping thresholds, scales. */
 export function positive(value: number): Hyperparameter {
   return hyperparameter(value, 0, Number.POSITIVE_INFINITY, true, false)
+}
+
+/**
+ * What is added to a divisor: zero or any number above. Zero counts as 1e-30, which changes no quotient of numbers above
+ * 1e-22 and makes 0 / 0 zero instead of NaN.
+ */
+export function smallDivisor(value: number): Hyperparameter {
+  return { ...nonNegative(value), floor: 1e-30 }
 }
 
 /** Zero or any number above: learning rates (zero stands still), weight decay. */

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { relativeRate } from '../language/relative-rate.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
@@ -50,7 +50,7 @@ export const mars = defineOptimizer({
     beta1: decayRate(0.95),
     beta2: decayRate(0.99),
     gamma: nonNegative(0.025),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   options: { form: 'adamW' as 'adamW' | 'lion' | 'shampoo', matricesOnly: true, amsgrad: false, exact: false },

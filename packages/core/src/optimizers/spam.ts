@@ -1,5 +1,14 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, fraction, logUniform, nonNegative, oneOf, seed, stepCount } from '../language/hyperparameters.ts'
+import {
+  decayRate,
+  fraction,
+  logUniform,
+  nonNegative,
+  oneOf,
+  seed,
+  smallDivisor,
+  stepCount,
+} from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { cosineDecay } from './shared/cosine-decay.ts'
@@ -47,7 +56,7 @@ export const spam = defineOptimizer({
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-6),
+    epsilon: smallDivisor(1e-6),
     weightDecay: nonNegative(0),
     threshold: nonNegative(5000),
     resetPeriod: stepCount(500),

@@ -1,5 +1,13 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, fraction, logUniform, nonNegative, oneOf, stepCount } from '../language/hyperparameters.ts'
+import {
+  decayRate,
+  fraction,
+  logUniform,
+  nonNegative,
+  oneOf,
+  smallDivisor,
+  stepCount,
+} from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { cosineDecay } from './shared/cosine-decay.ts'
@@ -49,7 +57,7 @@ export const stableSpam = defineOptimizer({
     normDecay: decayRate(0.7),
     squaredNormDecay: decayRate(0.9),
     maximumDecay: decayRate(0.999),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
     resetPeriod: stepCount(1000),
     totalSteps: nonNegative(0),
