@@ -13,6 +13,7 @@ import {
 import { validateHyperparameter } from './language/hyperparameters.ts'
 import { type Input, lossInput } from './language/inputs.ts'
 import type { ParameterShape } from './language/slots.ts'
+import { didYouMean } from './language/suggest.ts'
 import {
   type Firing,
   firesAt,
@@ -450,7 +451,10 @@ export class CompiledOptimizer {
       const path = paths.find((candidate) => Object.hasOwn(this.model.hyper.owner(candidate).definition.hyper, name))
       if (path === undefined) {
         const known = paths.flatMap((candidate) => Object.keys(this.model.hyper.owner(candidate).definition.hyper))
-        throw new Error(`set: unknown hyperparameter '${name}'; valid names are ${known.join(', ')}`)
+        const names = [...new Set(known)]
+        throw new Error(
+          `set: unknown hyperparameter '${name}'; valid names are ${names.join(', ')}${didYouMean(name, names)}`,
+        )
       }
       checkHyperValues(this.model.hyper.owner(path).definition, { [name]: value })
       this.model.facts.check(this.model.hyper, path, name, value)
@@ -593,6 +597,7 @@ export class CompiledOptimizer {
           numbers.set('loss', given.loss)
         } else if (wants.has('loss')) throw new Error('minimize: evaluate must return the loss, or { loss }')
         for (const [name, value] of Object.entries(given.inputs ?? {})) numbers.set(name, value)
+        checkList('minimize', given.without)
         for (const name of given.without ?? []) without.add(name)
         // What has no gradient before anything moved stays where it is.
         if (moved.length === 0) present = this.present({ without })
@@ -838,7 +843,9 @@ export class CompiledOptimizer {
   private indexOf(caller: string, name: string): number {
     const index = this.indices.get(name)
     if (index === undefined)
-      throw new Error(`${caller}: unknown parameter '${name}'; there are ${this.names.join(', ')}`)
+      throw new Error(
+        `${caller}: unknown parameter '${name}'; there are ${this.names.join(', ')}${didYouMean(name, this.names)}`,
+      )
     return index
   }
 
@@ -856,6 +863,7 @@ export class CompiledOptimizer {
     checkNames('step', options, ['gradients', 'without', 'inputs'])
     const { gradients, without } = options
     const missing = new Set<number>()
+    checkList('step', without)
     for (const name of without ?? []) missing.add(this.indexOf('step', name))
     if (gradients) {
       for (const [name, array] of Object.entries(gradients)) {
@@ -994,7 +1002,7 @@ export class CompiledOptimizer {
     if (Object.hasOwn(this.needs, name)) return this.needs[name]!
     const declared = Object.keys(this.needs)
     const known = declared.length > 0 ? `it takes ${declared.join(', ')}` : 'it takes none'
-    throw new Error(`step: unknown input '${name}' of this optimizer; ${known}`)
+    throw new Error(`step: unknown input '${name}' of this optimizer; ${known}${didYouMean(name, declared)}`)
   }
 
   /** Copies arrays in and returns the numbers. */
@@ -1223,6 +1231,13 @@ function checkSeparateMemory(parameters: ArraysByName, gradients: ArraysByName):
 function overlap(a: ArraysByName[string], b: ArraysByName[string]): boolean {
   if (Array.isArray(a) || Array.isArray(b)) return a === b
   return a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
+}
+
+/** @throws Error for a text, whose letters would be taken for names. */
+function checkList(caller: string, without: unknown): void {
+  if (without === undefined || (typeof without === 'object' && without !== null && Symbol.iterator in without)) return
+  const given = typeof without === 'string' ? `the text '${without}'` : String(without)
+  throw new Error(`${caller}: without must be a list of names such as ['bias'], not ${given}`)
 }
 
 function copy(from: FloatArray, to: Float32Array | Float64Array | number[]): void {

@@ -77,6 +77,8 @@ export {
 export { switchAfter } from './language/switch-after.ts'
 export { biasCorrection, ema, type Operand, Value, where } from './language/value.ts'
 export * from './optimizers/index.ts'
+export { emaOfSquare } from './optimizers/shared/ema-of-square.ts'
+export { asMatrix, newtonSchulz } from './optimizers/shared/newton-schulz.ts'
 export { OptEx, type OptExOptions, type OptExRequest, type OptExResult, optEx } from './parallel/opt-ex.ts'
 export * from './schedules/index.ts'
 export * from './transforms/index.ts'

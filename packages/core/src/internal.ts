@@ -27,6 +27,7 @@ export {
   type WrappedOptimizer,
 } from './language/definition.ts'
 export { isRelativeRate, relativeTo } from './language/relative-rate.ts'
+export { didYouMean } from './language/suggest.ts'
 export * from './program/graph.ts'
 export {
   findTotal,

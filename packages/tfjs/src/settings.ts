@@ -1,5 +1,12 @@
 import type { Optimizer } from 'fallline'
-import { checkHyperValues, evaluateSchedule, type HyperValue, isRelativeRate, relativeTo } from 'fallline/internal'
+import {
+  checkHyperValues,
+  didYouMean,
+  evaluateSchedule,
+  type HyperValue,
+  isRelativeRate,
+  relativeTo,
+} from 'fallline/internal'
 
 type Values = Readonly<Record<string, HyperValue>>
 
@@ -69,8 +76,10 @@ export function withHyper(optimizer: Optimizer, values: Values, group: string): 
   const remaining = new Map(Object.entries(values))
   for (const name of remaining.keys()) {
     if (owners.some(({ hyper }) => Object.hasOwn(hyper, name))) continue
-    const known = owners.flatMap(({ hyper }) => Object.keys(hyper))
-    throw new Error(`set: unknown hyperparameter '${name}'; valid names are ${known.join(', ')}`)
+    const known = [...new Set(owners.flatMap(({ hyper }) => Object.keys(hyper)))]
+    throw new Error(
+      `set: unknown hyperparameter '${name}'; valid names are ${known.join(', ')}${didYouMean(name, known)}`,
+    )
   }
   const take = (definition: { readonly title: string; readonly hyper: object }): Record<string, HyperValue> => {
     const own = [...remaining].filter(([name]) => Object.hasOwn(definition.hyper, name))

@@ -3,6 +3,7 @@ import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
 import { type Hyperparameter, type SearchRange, validateHyperparameter } from './hyperparameters.ts'
 import type { Input } from './inputs.ts'
 import type { ParameterShape, Slot, SlotFacts } from './slots.ts'
+import { didYouMean } from './suggest.ts'
 import type { Value } from './value.ts'
 
 /** Where a method was published. */
@@ -287,7 +288,7 @@ export interface GroupedOptimizer {
 }
 
 function suggest(name: string, known: readonly string[]): string {
-  return known.length > 0 ? `valid names are ${known.join(', ')} (got '${name}')` : `it takes none (got '${name}')`
+  return known.length > 0 ? `valid names are ${known.join(', ')}${didYouMean(name, known)}` : 'it takes none'
 }
 
 function checkHyper(owner: string, name: string, value: unknown, specification: Hyperparameter): void {
@@ -615,7 +616,11 @@ export function groups(base: Optimizer, list: readonly ParameterGroup[]): Optimi
 export function checkOptimizer(what: string, value: unknown): asserts value is Optimizer {
   if (isOptimizer(value)) return
   const definition = typeof value === 'function' ? (value as { definition?: { name: string } }).definition : undefined
-  const given = definition ? `the function ${definition.name}; call it: ${definition.name}()` : String(value)
+  const given = definition
+    ? `the function ${definition.name}; call it: ${definition.name}()`
+    : typeof value === 'object' && value !== null
+      ? `an object with ${Object.keys(value).join(', ') || 'nothing'}`
+      : String(value)
   throw new Error(`${what} must be an optimizer such as adamW(), not ${given}`)
 }
 
@@ -625,7 +630,9 @@ export function checkNames(caller: string, given: object, known: readonly string
     throw new Error(`${caller}: the options must be an object, not ${String(given)}`)
   const unknown = Object.keys(given).find((name) => !known.includes(name))
   if (unknown !== undefined) {
-    throw new Error(`${caller}: unknown option '${unknown}'; valid names are ${known.join(', ')}`)
+    throw new Error(
+      `${caller}: unknown option '${unknown}'; valid names are ${known.join(', ')}${didYouMean(unknown, known)}`,
+    )
   }
 }
 

@@ -9,6 +9,7 @@ import {
 } from '../language/definition.ts'
 import { isRelativeRate, relativeTo } from '../language/relative-rate.ts'
 import type { ParameterShape } from '../language/slots.ts'
+import { didYouMean } from '../language/suggest.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
 
 /** One optimizer or wrapper as it applies to one parameter. */
@@ -242,9 +243,10 @@ export class Resolver {
       return { ...element, hyperPath, overridden: new Set([...element.overridden, ...own]) }
     })
     if (remaining.size > 0) {
-      const known = chain.flatMap((element) => Object.keys(element.optimizer.definition.hyper))
+      const known = [...new Set(chain.flatMap((element) => Object.keys(element.optimizer.definition.hyper)))]
+      const unknown = [...remaining.keys()][0]!
       throw new Error(
-        `groups: ${name} sets unknown hyperparameter '${[...remaining.keys()][0]}'; valid names are ${known.join(', ')}`,
+        `groups: ${name} sets unknown hyperparameter '${unknown}'; valid names are ${known.join(', ')}${didYouMean(unknown, known)}`,
       )
     }
     return result

@@ -22,7 +22,7 @@ describe('wrong settings are compile errors, and errors that name the right ones
   it('of optimizers', () => {
     // @ts-expect-error the name is misspelt
     expect(() => adan({ lerningRate: 1 })).toThrow(
-      /^Adan: unknown setting 'lerningRate'; valid names are learningRate, beta1, beta2, beta3, epsilon, weightDecay, maximumGradientNorm, decay, maximize \(got 'lerningRate'\)$/,
+      /^Adan: unknown setting 'lerningRate'; valid names are learningRate, beta1, beta2, beta3, epsilon, weightDecay, maximumGradientNorm, decay, maximize; did you mean 'learningRate'\?$/,
     )
     // @ts-expect-error a hyperparameter is a number or a schedule
     expect(() => adamW({ learningRate: '0.1' })).toThrow(/learningRate must be a number, a schedule or a function/)
