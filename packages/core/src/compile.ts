@@ -37,7 +37,7 @@ import { evaluateSchedule, type HyperValue } from './schedules/schedule.ts'
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './state/checkpoint.ts'
 
 /** Names and shapes of a model's parameters, `[]` for a single number. The order is kept. */
-export type Shapes = Readonly<Record<string, readonly number[]>>
+export type Shapes<Name extends string = string> = Readonly<Record<Name, readonly number[]>>
 
 /** What `step` does when a gradient has an element that is infinite or not a number. */
 export type NonFinitePolicy = 'throw' | 'skip' | 'allow'
@@ -66,7 +66,7 @@ export interface TensorTelemetry {
   readonly nonFinite: number
 }
 
-export interface StepResult {
+export interface StepResult<Name extends string = string> {
   /** Steps taken so far, this one included unless it was skipped. */
   readonly step: number
   /** True when `nonFinite: 'skip'` left everything as it was. */
@@ -74,27 +74,27 @@ export interface StepResult {
   /** The tensors whose gradient was not finite, and the inputs that were not (with `skip`). */
   readonly nonFinite: readonly string[]
   /** By parameter name, with `telemetry: true`. */
-  readonly telemetry?: Readonly<Record<string, TensorTelemetry>>
+  readonly telemetry?: Readonly<Record<Name, TensorTelemetry>>
 }
 
-export interface StepOptions {
+export interface StepOptions<Name extends string = string> {
   /**
    * Gradients to copy in before the step. A parameter whose name is absent, or whose gradient is null, has no gradient
    * this step: it keeps its value and its state, and its step count does not advance.
    */
-  readonly gradients?: Readonly<Record<string, ArrayLike<number> | null | undefined>>
+  readonly gradients?: { readonly [name in Name]?: ArrayLike<number> | null | undefined }
   /** Parameters that have no gradient this step. */
-  readonly without?: Iterable<string>
+  readonly without?: Iterable<Name>
   /** What the optimizer needs besides gradients, by name: numbers such as `loss`, or arrays by parameter name. */
-  readonly inputs?: Readonly<Record<string, number | Readonly<Record<string, ArrayLike<number>>>>>
+  readonly inputs?: Readonly<Record<string, number | { readonly [name in Name]?: ArrayLike<number> }>>
 }
 
 /** What `minimize` asks of the model: an evaluation at `parameters`. */
-export interface EvaluationRequest {
+export interface EvaluationRequest<Name extends string = string> {
   /** Where to evaluate. Views of the optimizer's own memory: read them, do not write. */
-  readonly parameters: Readonly<Record<string, FloatArray>>
+  readonly parameters: Readonly<Record<Name, FloatArray>>
   /** Write the gradients here when `wants` has `gradient`. */
-  readonly gradients: Readonly<Record<string, FloatArray>>
+  readonly gradients: Readonly<Record<Name, FloatArray>>
   /** Arrays to write when `wants` has their name, by name and parameter. */
   readonly inputs: Readonly<Record<string, Readonly<Record<string, FloatArray>>>>
   /** `gradient`, `loss`, and names of inputs that the optimizer declares. */
@@ -119,10 +119,12 @@ export type EvaluationResult =
 type Answer = EvaluationResult | void
 
 /** Evaluates the model for `minimize`. */
-export type Evaluate = (request: EvaluationRequest) => Answer | Promise<Answer>
+export type Evaluate<Name extends string = string> = (request: EvaluationRequest<Name>) => Answer | Promise<Answer>
 
 /** Plain arrays by parameter name. */
-export type ArraysByName = Readonly<Record<string, Float32Array | Float64Array | number[]>>
+export type ArraysByName<Name extends string = string> = {
+  readonly [name in Name]?: Float32Array | Float64Array | number[]
+}
 
 interface Tensor {
   readonly index: number
@@ -143,6 +145,13 @@ interface Update {
   readonly work: Work
   readonly counts: Map<string, number> | undefined
   readonly host: readonly number[]
+}
+
+/** Attached arrays, without those that were left undefined. */
+type Given = Readonly<Record<string, Float32Array | Float64Array | number[]>>
+
+function given(arrays: ArraysByName = {}): Given {
+  return Object.fromEntries(Object.entries(arrays).flatMap(([name, array]) => (array ? [[name, array]] : [])))
 }
 
 interface Attached {
@@ -176,11 +185,11 @@ interface Opening {
  * @throws Error for an invalid shape, a group that matches nothing, or a rule that does not fit a parameter; the message
  * names the optimizer and the parameter.
  */
-export async function compile(
+export async function compile<const Name extends string>(
   optimizer: Optimizer,
-  shapes: Shapes,
+  shapes: Shapes<Name>,
   options: CompileOptions = {},
-): Promise<CompiledOptimizer> {
+): Promise<CompiledOptimizer<Name>> {
   checkOptimizer('compile: the first argument', optimizer)
   if (typeof shapes !== 'object' || shapes === null) {
     throw new Error(
@@ -205,7 +214,7 @@ export async function compile(
     points: traced ? pointsOf(traced) : [],
   }))
   const instance = await (options.backend ?? wasm()).create(tensors)
-  return new CompiledOptimizer(program, instance, nonFinite, options.telemetry ?? false)
+  return new CompiledOptimizer<Name>(program, instance, nonFinite, options.telemetry ?? false)
 }
 
 /** @internal a model's parameters with their programs */
@@ -320,13 +329,13 @@ function record<T>(names: readonly string[], value: (index: number) => T): Reado
 }
 
 /** An optimizer with its parameters, gradients, state and kernels. Made by `compile`. */
-export class CompiledOptimizer {
+export class CompiledOptimizer<Name extends string = string> {
   /** Parameter names in creation order. */
-  readonly names: readonly string[]
+  readonly names: readonly Name[]
   /** The parameters: views of the kernel's own memory. Write initial values here; `step` updates them in place. */
-  readonly parameters: Readonly<Record<string, FloatArray>>
+  readonly parameters: Readonly<Record<Name, FloatArray>>
   /** The gradients: views of the kernel's own memory. Write here before `step`. */
-  readonly gradients: Readonly<Record<string, FloatArray>>
+  readonly gradients: Readonly<Record<Name, FloatArray>>
   /** Arrays besides the gradients that the optimizer declares as inputs, by name and parameter: write here before `step`. */
   readonly inputs: Readonly<Record<string, Readonly<Record<string, FloatArray>>>>
   /** What a step takes besides gradients, by name: `step` is given it, `minimize` asks for it. */
@@ -367,7 +376,7 @@ export class CompiledOptimizer {
     this.instance = instance
     this.nonFinite = nonFinite
     this.reportsTelemetry = telemetry
-    this.names = Object.freeze(model.parameters.map(({ shape }) => shape.name))
+    this.names = Object.freeze(model.parameters.map(({ shape }) => shape.name as Name))
     this.indices = new Map(this.names.map((name, index) => [name, index]))
     this.parameters = record(this.names, (index) => instance.parameters[index]!)
     this.gradients = record(this.names, (index) => instance.gradients[index]!)
@@ -471,15 +480,16 @@ export class CompiledOptimizer {
    * before.
    * @throws Error for an unknown name, a wrong length, memory that is attached twice, or in the middle of a step.
    */
-  attach(arrays: { readonly parameters?: ArraysByName; readonly gradients?: ArraysByName }): void {
+  attach(arrays: { readonly parameters?: ArraysByName<Name>; readonly gradients?: ArraysByName<Name> }): void {
     this.refuseWhileBusy('attach')
     checkNames('attach', arrays, ['parameters', 'gradients'])
-    const { parameters = {}, gradients = {} } = arrays
+    const parameters: Given = given(arrays.parameters)
+    const gradients: Given = given(arrays.gradients)
     for (const [name, array] of [...Object.entries(parameters), ...Object.entries(gradients)]) {
       this.checkLength('attach', name, array)
     }
     checkSeparateMemory(parameters, gradients)
-    const pairs = (arrays: ArraysByName, views: Readonly<Record<string, FloatArray>>) =>
+    const pairs = (arrays: Given, views: Readonly<Record<string, FloatArray>>) =>
       Object.entries(arrays).map(([name, array]) => ({ view: views[name]!, array }))
     this.attachedParameters = pairs(parameters, this.parameters)
     this.attachedGradients = pairs(gradients, this.gradients)
@@ -506,7 +516,7 @@ export class CompiledOptimizer {
    * @throws Error when a gradient is not finite (policy `throw`), an array does not fit or a schedule gives an invalid value,
    * or while `minimize` waits for an evaluation; parameters and state are untouched then.
    */
-  step(options?: StepOptions): StepResult {
+  step(options?: StepOptions<Name>): StepResult<Name> {
     this.refuseWhileBusy('step')
     if (this.moves) {
       throw new Error(
@@ -516,7 +526,8 @@ export class CompiledOptimizer {
     const tensors = options ? this.present(options) : this.trained
     const numbers = this.readInputs(options?.inputs)
     this.readAttached()
-    for (const [name, array] of Object.entries(options?.gradients ?? {})) if (array) this.gradients[name]!.set(array)
+    for (const [name, array] of Object.entries(options?.gradients ?? {}))
+      if (array) this.gradients[name as Name].set(array as ArrayLike<number>)
     return this.update(tensors, numbers, [])
   }
 
@@ -544,7 +555,7 @@ export class CompiledOptimizer {
    * @throws Error when `evaluate` throws, does not return a loss that is wanted, or gives one (or a gradient) that is not
    * finite; parameters and state are untouched then, up to rounding where an optimizer finds its way back from the point.
    */
-  async minimize(evaluate: Evaluate): Promise<StepResult> {
+  async minimize(evaluate: Evaluate<Name>): Promise<StepResult<Name>> {
     if (typeof evaluate !== 'function')
       throw new Error(`minimize: evaluate must be a function, not ${String(evaluate)}`)
     const step = this.evaluating(evaluate, [])
@@ -684,7 +695,7 @@ export class CompiledOptimizer {
    * parameters themselves. Copies; training goes on from `parameters`.
    * @throws Error in the middle of a step.
    */
-  evaluationParameters(): Record<string, FloatArray> {
+  evaluationParameters(): Record<Name, FloatArray> {
     this.refuseWhileBusy('evaluationParameters')
     this.readAttached()
     const work = this.evaluationWork()
@@ -716,7 +727,7 @@ export class CompiledOptimizer {
    * that occur twice with their path.
    * @throws Error for an unknown name, and after `dispose`.
    */
-  state(name: string): Readonly<Record<string, FloatArray | number>> {
+  state(name: Name): Readonly<Record<string, FloatArray | number>> {
     this.refuseAfterDispose('state')
     const tensor = this.tensors[this.indexOf('state', name)]!
     const slots = tensor.traced?.slots ?? []
@@ -1017,12 +1028,12 @@ export class CompiledOptimizer {
       } else {
         if (typeof value !== 'object' || value === null)
           throw new Error(`step: input '${name}' must be arrays by parameter name, not ${String(value)}`)
-        for (const [parameter, array] of Object.entries(value)) this.checkLength('step', parameter, array)
+        for (const [parameter, array] of Object.entries(value)) this.checkLength('step', parameter, array!)
       }
     }
     for (const [name, value] of Object.entries(inputs)) {
       if (typeof value === 'number') continue
-      for (const [parameter, array] of Object.entries(value)) this.inputs[name]?.[parameter]?.set(array)
+      for (const [parameter, array] of Object.entries(value)) this.inputs[name]?.[parameter]?.set(array!)
     }
     return numbers
   }
@@ -1201,15 +1212,12 @@ export class CompiledOptimizer {
 }
 
 /** The views, with the attached arrays in place of those that follow them. */
-function replaced(
-  views: Readonly<Record<string, FloatArray>>,
-  arrays: ArraysByName,
-): Readonly<Record<string, FloatArray>> {
+function replaced(views: Readonly<Record<string, FloatArray>>, arrays: Given): Readonly<Record<string, FloatArray>> {
   return Object.freeze(Object.assign(Object.create(null), views, arrays))
 }
 
 /** @throws Error when two of the arrays share memory: what is written for one would be lost. */
-function checkSeparateMemory(parameters: ArraysByName, gradients: ArraysByName): void {
+function checkSeparateMemory(parameters: Given, gradients: Given): void {
   const all = [
     ...Object.entries(parameters).map(([name, array]) => ({ what: `the parameter '${name}'`, array })),
     ...Object.entries(gradients).map(([name, array]) => ({ what: `the gradient of '${name}'`, array })),
@@ -1228,7 +1236,7 @@ function checkSeparateMemory(parameters: ArraysByName, gradients: ArraysByName):
   }
 }
 
-function overlap(a: ArraysByName[string], b: ArraysByName[string]): boolean {
+function overlap(a: Given[string], b: Given[string]): boolean {
   if (Array.isArray(a) || Array.isArray(b)) return a === b
   return a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
 }

@@ -1,4 +1,4 @@
-import { adam, adamW, clipByGlobalNorm, compile, groups, sgd, warmupCosine } from 'fallline'
+import { adam, adamW, type CompiledOptimizer, clipByGlobalNorm, compile, groups, sgd, warmupCosine } from 'fallline'
 import { describe, expect, it } from 'vitest'
 
 const make = (settings: object) => adamW(settings as never)
@@ -35,7 +35,7 @@ describe('an unknown name', () => {
 
   it('is answered in set, groups, step, state and compile alike', async () => {
     const rule = clipByGlobalNorm(groups(adam(), [{ name: 'g', match: 'bias', hyper: {} }]))
-    const optimizer = await compile(rule, { weights: [1], bias: [1] })
+    const optimizer: CompiledOptimizer = await compile(rule, { weights: [1], bias: [1] })
     expect(() => optimizer.set({ lr: 1 })).toThrow(/did you mean 'learningRate'\?$/)
     expect(() => optimizer.set({ lr: 1 })).not.toThrow(/beta1.*beta1/)
     expect(() => optimizer.step({ gradients: { wieghts: [1] } })).toThrow(
@@ -52,7 +52,7 @@ describe('an unknown name', () => {
   it('of a list that is a text is not taken for its letters', async () => {
     const optimizer = await compile(sgd(), { b: [1], bias: [1] })
     const message = "without must be a list of names such as ['bias'], not the text 'bias'"
-    expect(() => optimizer.step({ without: 'bias' })).toThrow(`step: ${message}`)
+    expect(() => optimizer.step({ without: 'bias' as never })).toThrow(`step: ${message}`)
     await expect(optimizer.minimize(() => ({ without: 'bias' }))).rejects.toThrow(`minimize: ${message}`)
   })
 

@@ -3,6 +3,7 @@ import { defaultDevice, init, nn, numpy as np, tree } from '@jax-js/jax'
 import {
   accumulateGradients,
   adamW,
+  type CompiledOptimizer,
   clipByGlobalNorm,
   compile,
   cosine,
@@ -141,7 +142,7 @@ describe('a trainer', () => {
   it('computes what the compiled optimizer computes, to the bit, on the fused path', async () => {
     const rule = adamW({ learningRate: 0.05 })
     const shapes = { 'hidden/w': [4, 6], 'hidden/b': [6], 'out/w': [6, 3] }
-    const compiled = await compile(rule, shapes)
+    const compiled: CompiledOptimizer = await compile(rule, shapes)
     const start = parameters()
     const leaves = { 'hidden/w': start.hidden.w, 'hidden/b': start.hidden.b, 'out/w': start.out.w }
     for (const [name, array] of Object.entries(leaves)) compiled.parameters[name]!.set(array.dataSync())

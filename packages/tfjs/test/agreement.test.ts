@@ -1,5 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { adamW, adan, compile, cosine, groups, lamb, lion, type Optimizer, type OptimizerFactory } from 'fallline'
+import {
+  adamW,
+  adan,
+  type CompiledOptimizer,
+  compile,
+  cosine,
+  groups,
+  lamb,
+  lion,
+  type Optimizer,
+  type OptimizerFactory,
+} from 'fallline'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { lossOf } from '../../core/test/support/step.ts'
 import { make, refuses, variantsOf, wrappers } from '../../core/test/support/variants.ts'
@@ -50,7 +61,7 @@ function train(optimizer: Optimizer, fused: boolean): { values: Map<string, tf.T
 async function trainOutside(optimizer: Optimizer): Promise<Map<string, tf.Tensor>> {
   const variables = makeVariables(shapes)
   const inputs = arrayInputs(optimizer)
-  const compiled = await compile(optimizer, shapes, { nonFinite: 'allow' })
+  const compiled: CompiledOptimizer = await compile(optimizer, shapes, { nonFinite: 'allow' })
   for (const [name, variable] of variables) compiled.parameters[name]!.set(variable.dataSync())
   for (let step = 1; step <= steps; step++) {
     const gradients = makeGradients(variables, step)
