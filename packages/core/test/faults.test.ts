@@ -110,6 +110,46 @@ describe('a value in the place of a condition', () => {
   })
 })
 
+describe('gradient accumulation', () => {
+  it.each(backends)(
+    'averages over the gradients that there were, also when the period changes, on %s',
+    async (_, backend) => {
+      const period = (step: number) => (step <= 2 ? 2 : 3)
+      const rule = accumulateGradients(sgd({ learningRate: 1 }), { period })
+      const optimizer = await compile(rule, { w: [1] }, { backend: backend() })
+      const moved: number[] = []
+      for (let step = 1; step <= 6; step++) {
+        const before = optimizer.parameters.w[0]!
+        optimizer.step({ gradients: { w: [1] } })
+        moved.push(before - optimizer.parameters.w[0]!)
+      }
+      // Gradients of 1 have the mean 1, whatever the window.
+      expect(moved).toEqual([0, 1, 1, 0, 0, 1])
+    },
+  )
+
+  it('ends a window on request, with the mean of what it has', async () => {
+    const optimizer = await compile(accumulateGradients(sgd({ learningRate: 1 }), { period: 4 }), { w: [1] })
+    optimizer.step({ gradients: { w: [1] } })
+    optimizer.step({ gradients: { w: [2] } })
+    optimizer.set({ period: 1 })
+    optimizer.step({ gradients: { w: [6] } })
+    expect(optimizer.parameters.w[0]).toBe(-3)
+    const copy = await compile(accumulateGradients(sgd({ learningRate: 1 }), { period: 4 }), { w: [1] })
+    copy.load(optimizer.save())
+    expect(copy.state('w')).toMatchObject({ count: 0, sum: Float32Array.of(0) })
+  })
+
+  it('counts whole steps', async () => {
+    const message = 'Gradient accumulation: period must be a whole number from 1 up, not 2.5'
+    expect(() => accumulateGradients(sgd(), { period: 2.5 })).toThrow(message)
+    const optimizer = await compile(accumulateGradients(sgd(), { period: () => 2.5 }), { w: [1] })
+    expect(() => optimizer.step({ gradients: { w: [1] } })).toThrow(message)
+    expect(() => optimizer.set({ period: 2.5 })).toThrow(message)
+    expect(optimizer.steps).toBe(0)
+  })
+})
+
 describe('names that would collide', () => {
   it('in checkpoints are refused', async () => {
     const optimizer = groups(adam(), [{ name: 'g', match: 'w', optimizer: adam() }])

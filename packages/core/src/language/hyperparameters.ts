@@ -9,6 +9,8 @@ export interface Hyperparameter {
   readonly aboveMinimum: boolean
   /** True when `maximum` itself is not valid. */
   readonly belowMaximum: boolean
+  /** True when only whole numbers are valid. */
+  readonly whole?: boolean
   /** Rules are given at least this, whatever was set: what keeps a divisor from being 0. */
   readonly floor?: number
 }
@@ -61,14 +63,14 @@ export function real(value: number): Hyperparameter {
   return hyperparameter(value, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, false, false)
 }
 
-/** A number of steps: 1 or more. */
+/** A number of steps: a whole number from 1 up. */
 export function stepCount(value: number): Hyperparameter {
-  return hyperparameter(value, 1, Number.POSITIVE_INFINITY, false, false)
+  return { ...hyperparameter(value, 1, Number.POSITIVE_INFINITY, false, false), whole: true }
 }
 
 /** Where random numbers start: a whole number from 0 up, below 2³². */
 export function seed(value = 0): Hyperparameter {
-  return hyperparameter(value, 0, 2 ** 32 - 1, false, false)
+  return { ...hyperparameter(value, 0, 2 ** 32 - 1, false, false), whole: true }
 }
 
 /** A search interval on a logarithmic scale. */
@@ -88,11 +90,11 @@ export function oneOf(...values: readonly number[]): SearchRange {
 
 /** What is valid, in words: `a number from 0 to below 1`. */
 export function describeRange(range: Hyperparameter): string {
-  const { minimum, maximum, aboveMinimum, belowMaximum } = range
+  const { minimum, maximum, aboveMinimum, belowMaximum, whole = false } = range
   const low = minimum === Number.NEGATIVE_INFINITY ? '' : aboveMinimum ? ` above ${minimum}` : ` from ${minimum}`
   const high = maximum === Number.POSITIVE_INFINITY ? '' : belowMaximum ? ` to below ${maximum}` : ` to ${maximum}`
   if (!low && !high) return 'any number'
-  return `a number${low}${high || (aboveMinimum ? '' : ' up')}`
+  return `a ${whole ? 'whole ' : ''}number${low}${high || (aboveMinimum ? '' : ' up')}`
 }
 
 /**
@@ -100,9 +102,9 @@ export function describeRange(range: Hyperparameter): string {
  * @throws Error that names the optimizer, the hyperparameter, the value and what would be valid.
  */
 export function validateHyperparameter(owner: string, name: string, value: number, range: Hyperparameter): void {
-  const { minimum, maximum, aboveMinimum, belowMaximum } = range
+  const { minimum, maximum, aboveMinimum, belowMaximum, whole = false } = range
   const fits =
-    Number.isFinite(value) &&
+    (whole ? Number.isSafeInteger(value) : Number.isFinite(value)) &&
     (aboveMinimum ? value > minimum : value >= minimum) &&
     (belowMaximum ? value < maximum : value <= maximum)
   if (!fits) throw new Error(`${owner}: ${name} must be ${describeRange(range)}, not ${String(value)}`)
