@@ -1,3 +1,4 @@
+import type { ChooseResult } from './sections/choose.ts'
 import type { ColdResult } from './sections/cold.ts'
 import type { JaxResult } from './sections/jax.ts'
 import type { LibraryResult } from './sections/library.ts'
@@ -16,6 +17,7 @@ export interface Results {
   tensorflow?: TensorflowResult[]
   jax?: JaxResult[]
   library?: LibraryResult[]
+  choose?: ChooseResult
 }
 
 /** A promise of the product with what was measured. */
@@ -57,7 +59,7 @@ export function verdict({ met, margin, reason }: Aim): string {
 const largeSize = '16 M'
 
 /** The promises about speed and size, held against what was measured. */
-export function aims({ steps, cold, sizes, peers, tensorflow }: Results): Aim[] {
+export function aims({ steps, cold, sizes, peers, tensorflow, choose }: Results): Aim[] {
   const adamW = steps?.find(({ optimizer, size }) => optimizer === 'adamW' && size === largeSize)
   const list: Aim[] = [
     judge(
@@ -117,6 +119,22 @@ export function aims({ steps, cold, sizes, peers, tensorflow }: Results): Aim[] 
       sizes?.[0] && { median: sizes[0].gzip / 1000 },
     ),
   )
+  // Only where it was asked for: these are no figures of speed.
+  if (choose) {
+    const shipped = (runs: number) => choose.shipped.find((each) => each.runs === runs && each.prior === 'other tasks')
+    for (const [runs, bound] of [
+      [23, 0.6],
+      [46, 0.45],
+    ] as const) {
+      const figures = shipped(runs)
+      const title = `regret of choosing with ${runs} full runs`
+      const aim = { title, direction: 'at most', bound, unit: 'of the distance of AdamW' } as const
+      list.push(judge(aim, figures && { median: figures.regret }))
+    }
+    const { share } = choose.falseConfirmations
+    const aim = { title: 'false confirmations', direction: 'at most', bound: 0.05, unit: 'of the picks' } as const
+    list.push(judge(aim, { median: share }))
+  }
   // Only where it was asked for: it measures the adapter.
   for (const { backend, ratio, error } of tensorflow ?? []) {
     const bound = { wasm: 8, cpu: 5, 'webgl in a page': 3 }[backend]

@@ -7,6 +7,7 @@ import { aims, type Results } from './aims.ts'
 import { describeMachine, machineLines } from './machine.ts'
 import { messageOf } from './measure.ts'
 import { report } from './report.ts'
+import { measureChoose } from './sections/choose.ts'
 import { measureCold } from './sections/cold.ts'
 import { measureJax } from './sections/jax.ts'
 import { measureLibrary } from './sections/library.ts'
@@ -17,7 +18,7 @@ import { measureTensorflow } from './sections/tensorflow.ts'
 import { sizes } from './sizes.ts'
 import { principal } from './subjects.ts'
 
-const sectionNames = ['steps', 'cold', 'size', 'library'] as const
+const sectionNames = ['steps', 'cold', 'size', 'library', 'choose'] as const
 
 interface Options {
   only?: OptimizerFactory[]
@@ -122,6 +123,7 @@ async function bench(given: Options, command: Command): Promise<void> {
   if (options.sections.includes('library')) {
     results.library = await measureLibrary(options.only ?? registry, progress)
   }
+  if (options.sections.includes('choose')) results.choose = measureChoose(progress)
   if (options.jax) results.jax = await measureJax(progress)
   if (options.peers) results.peers = await measurePeers(factories, options.python, progress)
   if (options.tfjs) results.tensorflow = await measureTensorflow(progress)

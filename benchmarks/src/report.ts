@@ -1,6 +1,8 @@
 import Table from 'cli-table3'
 import colors from 'picocolors'
+import type { PolicyFigures } from '../../packages/race/recording/figures.ts'
 import { aims, type Results, verdict } from './aims.ts'
+import type { ChooseResult } from './sections/choose.ts'
 import type { ColdResult } from './sections/cold.ts'
 import type { JaxResult } from './sections/jax.ts'
 import { type LibraryResult, share } from './sections/library.ts'
@@ -231,6 +233,44 @@ function tensorflowSection(results: readonly TensorflowResult[]): string {
   return `${heading(title)}${table(head, rows, [0, 1, 5, 6])}\n${colors.dim(note)}`
 }
 
+/** Policies that choose an optimizer, replayed on the recorded table. */
+export function chooseSection({
+  tasks,
+  configurations,
+  repetitions,
+  references,
+  shipped,
+  ...rest
+}: ChooseResult): string {
+  const row = ({ policy, prior, runs, cost, regret, standardError, better, tasks: each }: PolicyFigures) => [
+    policy,
+    prior,
+    String(runs),
+    number(cost),
+    regret.toFixed(3),
+    standardError.toFixed(3),
+    `${(better * 100).toFixed(1)}%`,
+    ...each.map((one) => one.regret.toFixed(2)),
+  ]
+  const names = tasks.map(({ name, complete }) => (complete ? name : `${name} *`))
+  const head = ['', 'prior', 'runs', 'cost', 'regret', '+-', 'better', ...names]
+  const { level, confirmed, tested, share: found, low, high } = rest.falseConfirmations
+  const barely = Math.max(...[...references, ...shipped].map(({ barelyJudged }) => barelyJudged))
+  const legend = [
+    `${configurations} configurations a task, ${repetitions} repetitions. cost: full runs' worth of gradients. regret: 0 the best of all, 1 the best of eight settings of AdamW, on seeds that the policy has not seen; +-: standard error over repetitions.`,
+    'better: share of the configurations that are better than the pick. prior: none, of the other tasks, of tasks on other data, or that of the other tasks reversed.',
+    `At most ${percent(barely)} of the picks of a row were judged by fewer than three unseen seeds.`,
+    ...(tasks.some(({ complete }) => !complete)
+      ? ['* not all seeds of the better configurations have been recorded.']
+      : []),
+  ]
+  const question = `Of ${tested} picks among optimizers that are all alike, ${confirmed} were confirmed at ${level * 100} %: ${percent(found)} (95 % interval ${percent(low)} to ${percent(high)}).`
+  const rows = [...references, ...shipped].map(row)
+  return `${heading('Choosing an optimizer, replayed on recorded runs')}${table(head, rows, [0, 1])}
+${legend.map((line) => colors.dim(line)).join('\n')}
+${question}`
+}
+
 function aimSection(results: Results): string {
   const rows = aims(results).map((aim) => {
     const { title, direction, bound, unit, measured, met } = aim
@@ -249,16 +289,17 @@ function aimSection(results: Results): string {
 
 /** The whole report as text. */
 export function report(results: Results): string {
-  const { steps, cold, sizes, peers, jax, tensorflow, library } = results
+  const { steps, cold, sizes, peers, jax, tensorflow, library, choose } = results
   const sections = [
     steps && steps.length > 0 && stepSection(steps),
     library && library.length > 0 && librarySection(library),
     cold && cold.length > 0 && coldSection(cold),
     sizes && sizeSection(sizes),
+    choose && chooseSection(choose),
     peers && peerSection(peers),
     jax && jaxSection(jax),
     tensorflow && tensorflowSection(tensorflow),
-    (steps ?? cold ?? sizes ?? peers) && aimSection(results),
+    (steps ?? cold ?? sizes ?? peers ?? choose) && aimSection(results),
   ]
   return sections.filter((section) => typeof section === 'string').join('\n')
 }

@@ -1,6 +1,6 @@
 import { type CompiledOptimizer, compile, type OptimizerFactory, reference } from 'fallline'
-import { enter } from '../src/training/contenders.ts'
 import { valueAt } from '../src/search/space.ts'
+import { enter } from '../src/training/contenders.ts'
 
 /** A function of two numbers to go down. */
 export interface Surface {

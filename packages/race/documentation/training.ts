@@ -1,9 +1,10 @@
 import { compile, type OptimizerFactory } from 'fallline'
-import { enter } from '../src/training/contenders.ts'
-import { tuningSequence } from '../src/search/sequence.ts'
+import { loadTask } from '../src/load-task.ts'
+import { shiftedSobol } from '../src/search/sequence.ts'
 import { type Setting, settingAt } from '../src/search/space.ts'
-import { train } from '../src/training/training.ts'
-import { loadTask, type Task } from '../src/task.ts'
+import type { Task } from '../src/task.ts'
+import { enter } from '../src/training/contenders.ts'
+import { advance, beginning } from '../src/training/training.ts'
 
 /** Validation loss of an optimizer on the task of the pictures. */
 export interface LossCurve {
@@ -22,17 +23,21 @@ export async function learn(factory: OptimizerFactory): Promise<LossCurve | unde
   loaded ??= loadTask(lesson.task)
   const task = await loaded
   const [entry] = enter([{ name: factory.definition.name, optimizer: factory }])
-  const sequence = tuningSequence(0, Object.keys(entry!.search))
+  const sequence = shiftedSobol(Object.keys(entry!.search), 0, 'pictures')
   let best: { curve: LossCurve; final: number } | undefined
   for (let trial = 0; trial < lesson.trials; trial++) {
     const setting = settingAt(entry!.search, sequence, trial)
     const { steps, evaluateEvery } = lesson
     const optimizer = await compile(entry!.create(setting, steps), task.parameters)
-    const result = await train({ task, optimizer, seed: 1, steps, evaluateEvery, targets: [], test: false })
-    if (result.outcome === 'failed') throw new Error(`${entry!.title} on ${lesson.task}: ${result.message}`)
-    if (result.validation === null || result.validation >= (best?.final ?? Number.POSITIVE_INFINITY)) continue
-    const { step, validation } = result.curve
-    best = { curve: { setting, steps: step, values: validation }, final: result.validation }
+    const state = beginning()
+    await advance({ task, optimizer, seed: 1, steps, evaluateEvery, nonFinite: 'stop' }, state)
+    optimizer.dispose()
+    if (state.outcome === 'failed') throw new Error(`${entry!.title} on ${lesson.task}: ${state.message}`)
+    const { step, validation } = state.curve
+    const final = validation.at(-1)
+    if (state.outcome !== 'finished' || final === undefined || final >= (best?.final ?? Number.POSITIVE_INFINITY))
+      continue
+    best = { curve: { setting, steps: step, values: validation }, final }
   }
   return best?.curve
 }

@@ -1,8 +1,7 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { compile, registry } from 'fallline'
-import { settingAt } from '../src/search/space.ts'
-import { shiftedSobol } from '../src/search/sequence.ts'
+import { candidateSetting, settingsPerContender } from '../src/choose/candidates.ts'
 import type { Task } from '../src/task.ts'
 import { enter } from '../src/training/contenders.ts'
 import { gradientsPerStep } from '../src/training/cost-of-a-step.ts'
@@ -20,8 +19,6 @@ export interface RecordedRun {
   validation: number[]
 }
 
-export const settings = 8
-
 /** Passes over the configurations: more seeds for the better ones, because only these are candidates for the best. */
 const passes = [
   { share: 1, seeds: [1] },
@@ -30,74 +27,117 @@ const passes = [
   { share: 1 / 8, seeds: [5, 6, 7, 8] },
 ]
 
+/** Recorded seeds. */
+export const seeds = passes.flatMap((pass) => pass.seeds)
+
+/** The contender whose every setting is recorded on every seed. */
+export const recordedBaseline = 'adamW'
+
+type Configuration = Pick<RecordedRun, 'optimizer' | 'setting'>
+
+const keyOf = ({ optimizer, setting, seed }: Configuration & { seed: number }) => `${optimizer} ${setting} ${seed}`
+
+/** Reads the recorded runs of a task; none when there is no file. A last line that was cut off is left out. */
+export function readRuns(directory: string, task: string): RecordedRun[] {
+  const path = join(directory, `${task}.jsonl`)
+  if (!existsSync(path)) return []
+  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1)
+  return lines.map((line) => JSON.parse(line) as RecordedRun)
+}
+
+/** Evaluations of a full run; a recorded run with fewer has diverged. */
+export function evaluationsOf({ steps, evaluateEvery }: Task['budget']): number {
+  return Math.ceil(steps / evaluateEvery)
+}
+
+/**
+ * Runs of a task that have yet to be recorded, in the order of the passes. Those of a pass are known when the passes before have been
+ * recorded; so once this is empty, the task is complete.
+ *
+ * @param optimizers those that the task can feed
+ */
+export function missingRuns(
+  task: Pick<Task, 'direction' | 'budget'>,
+  optimizers: readonly string[],
+  runs: readonly RecordedRun[],
+): (Configuration & { seed: number })[] {
+  const done = new Set(runs.map(keyOf))
+  for (const pass of passes) {
+    const before = runs.filter(({ seed }) => seed < pass.seeds[0]!)
+    const wanted = bestShare(pass.share, optimizers, before, task)
+    const missing = pass.seeds.flatMap((seed) =>
+      wanted.map((configuration) => ({ ...configuration, seed })).filter((run) => !done.has(keyOf(run))),
+    )
+    if (missing.length > 0) return missing
+  }
+  return []
+}
+
+/** The best share of the configurations by their mean metric so far, and all of the baseline. */
+function bestShare(
+  share: number,
+  optimizers: readonly string[],
+  runs: readonly RecordedRun[],
+  { direction, budget }: Pick<Task, 'direction' | 'budget'>,
+): Configuration[] {
+  const numbers = Array.from({ length: settingsPerContender }, (_, setting) => setting)
+  const all = numbers.flatMap((setting) => optimizers.map((optimizer) => ({ optimizer, setting })))
+  if (share === 1) return all
+  const sign = direction === 'minimize' ? 1 : -1
+  const ends = new Map<string, number[]>()
+  for (const { optimizer, setting, validation } of runs) {
+    const key = `${optimizer} ${setting}`
+    const end = validation.length < evaluationsOf(budget) ? Infinity : sign * validation.at(-1)!
+    ends.set(key, [...(ends.get(key) ?? []), end])
+  }
+  const scored = all.map((configuration) => {
+    const mine = ends.get(`${configuration.optimizer} ${configuration.setting}`) ?? [Infinity]
+    return { configuration, score: mine.reduce((sum, end) => sum + end, 0) / mine.length }
+  })
+  scored.sort((a, b) => (a.score === b.score ? 0 : a.score - b.score))
+  return scored
+    .filter(({ configuration }, rank) => rank < share * all.length || configuration.optimizer === recordedBaseline)
+    .map(({ configuration }) => configuration)
+}
+
 /** Records the whole registry on a task into DIRECTORY/TASK.jsonl; goes on where an earlier call ended. */
 export async function record(task: Task, directory: string, say: (text: string) => void): Promise<void> {
   mkdirSync(directory, { recursive: true })
   const path = join(directory, `${task.name}.jsonl`)
-  const runs: RecordedRun[] = existsSync(path)
-    ? readFileSync(path, 'utf8')
-        .trim()
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line))
-    : []
-  const keyOf = ({ optimizer, setting, seed }: Pick<RecordedRun, 'optimizer' | 'setting' | 'seed'>) =>
-    `${optimizer} ${setting} ${seed}`
-  const done = new Set(runs.map(keyOf))
+  if (existsSync(path)) truncateSync(path, readFileSync(path).lastIndexOf(10) + 1)
+  const runs = readRuns(directory, task.name)
   const entries = enter(registry.map(({ definition }) => definition.name))
   const costs = new Map<string, number>()
   for (const { name, search, create } of entries) {
-    const middle = settingAt(search, shiftedSobol(Object.keys(search), 1, 'recording'), 0)
     try {
-      costs.set(name, await gradientsPerStep(create(middle, 100), task))
+      costs.set(name, await gradientsPerStep(create(candidateSetting(search, 0), 100), task))
     } catch (error) {
       if (!(error instanceof MissingInputError)) throw error
     }
   }
-  const fed = entries.filter(({ name }) => costs.has(name))
   const { steps: budget, evaluateEvery } = task.budget
-  for (const { share, seeds } of passes) {
-    const wanted = chosen(share, fed.map(({ name }) => name), runs, task)
-    for (const seed of seeds) {
-      const missing = wanted.filter((config) => !done.has(keyOf({ ...config, seed })))
-      say(`${task.name}, seed ${seed}: ${missing.length} of ${wanted.length} runs`)
-      for (const { optimizer, setting } of missing) {
-        const { search, create } = fed.find(({ name }) => name === optimizer)!
-        const cost = costs.get(optimizer)!
-        const steps = Math.max(1, Math.round(budget / cost))
-        const values = settingAt(search, shiftedSobol(Object.keys(search), 1, 'recording'), setting)
-        const state = beginning()
-        try {
-          const compiled = await compile(create(values, steps), task.parameters, { nonFinite: 'skip' })
-          await advance({ task, optimizer: compiled, seed, steps, evaluateEvery, nonFinite: 'stop' }, state)
-          compiled.dispose()
-        } catch (error) {
-          say(`${optimizer} ${JSON.stringify(values)}: ${(error as Error).message}`)
-        }
-        if (state.outcome === 'failed') say(`${optimizer} ${JSON.stringify(values)}: ${state.message}`)
-        const validation = state.curve.validation.map((value) => Number(value.toPrecision(5)))
-        const run: RecordedRun = { optimizer, setting, seed, gradientsPerStep: cost, validation }
-        runs.push(run)
-        done.add(keyOf(run))
-        appendFileSync(path, `${JSON.stringify(run)}\n`)
+  while (true) {
+    const missing = missingRuns(task, [...costs.keys()], runs)
+    if (missing.length === 0) return
+    say(`${task.name}, seeds from ${missing[0]!.seed}: ${missing.length} runs`)
+    for (const { optimizer, setting, seed } of missing) {
+      const { search, create } = entries.find(({ name }) => name === optimizer)!
+      const cost = costs.get(optimizer)!
+      const steps = Math.max(1, Math.round(budget / cost))
+      const values = candidateSetting(search, setting)
+      const state = beginning()
+      try {
+        const compiled = await compile(create(values, steps), task.parameters, { nonFinite: 'skip' })
+        await advance({ task, optimizer: compiled, seed, steps, evaluateEvery, nonFinite: 'stop' }, state)
+        compiled.dispose()
+      } catch (error) {
+        say(`${optimizer} ${JSON.stringify(values)}: ${(error as Error).message}`)
       }
+      if (state.outcome === 'failed') say(`${optimizer} ${JSON.stringify(values)}: ${state.message}`)
+      const validation = state.curve.validation.map((value) => Number(value.toPrecision(5)))
+      const run: RecordedRun = { optimizer, setting, seed, gradientsPerStep: cost, validation }
+      runs.push(run)
+      appendFileSync(path, `${JSON.stringify(run)}\n`)
     }
   }
-}
-
-/** The best share of the configurations by their mean metric so far, and all of the baseline. */
-function chosen(share: number, names: readonly string[], runs: readonly RecordedRun[], task: Task) {
-  const all = Array.from({ length: settings }, (_, setting) => names.map((optimizer) => ({ optimizer, setting }))).flat()
-  if (share === 1) return all
-  const length = Math.ceil(task.budget.steps / task.budget.evaluateEvery)
-  const sign = task.direction === 'minimize' ? 1 : -1
-  const score = ({ optimizer, setting }: (typeof all)[number]) => {
-    const mine = runs.filter((run) => run.optimizer === optimizer && run.setting === setting)
-    const ends = mine.map(({ validation }) => (validation.length < length ? Infinity : sign * validation.at(-1)!))
-    return ends.reduce((sum, end) => sum + end, 0) / ends.length
-  }
-  const scored = all.map((config) => ({ config, score: score(config) })).sort((a, b) => a.score - b.score)
-  return scored
-    .filter(({ config }, rank) => rank < share * all.length || config.optimizer === 'adamW')
-    .map(({ config }) => config)
 }

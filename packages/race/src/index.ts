@@ -4,28 +4,51 @@
  * @packageDocumentation
  */
 
-export { analyse, type Selection, selectTrial } from './analysis.ts'
+export { analyse, codeOf } from './analysis.ts'
+export {
+  ChooseInterrupted,
+  type ChooseOptions,
+  choose,
+  chooseDefaults,
+} from './choose/choose.ts'
+export { type CodeTarget, codeFor } from './choose/code.ts'
+export { renderChooseReport } from './choose/report.ts'
+export type { ChooseResults } from './choose/results.ts'
+export type { ChooseProgress } from './choose/study.ts'
 export { defineJaxTask, type HostArray, type Jax, type JaxArray, type JaxArrays, type JaxTask } from './jax.ts'
-export { type Contender, raceSchedule, warmupShare } from './training/contenders.ts'
-export type { EdgeAlarm, SearchSpace, Setting } from './search/space.ts'
-export { RaceInterrupted, type RaceOptions, type RaceProgress, race, raceDefaults, TaskLoadError } from './race.ts'
+export { loadTask, loadTaskModule, type TaskModule } from './load-task.ts'
+export {
+  matchedHorizons,
+  RaceInterrupted,
+  type RaceOptions,
+  type RaceProgress,
+  race,
+  raceDefaults,
+  TaskLoadError,
+} from './race.ts'
 export { renderReport } from './report/report.ts'
 export type {
   Analysis,
   BreakEvenRecord,
+  Claim,
   Clock,
   ClockAnalysis,
   ContenderRecord,
   CostRecord,
+  EdgeRecord,
   MachineRecord,
-  Outcome,
   PairRecord,
+  ProtocolRecord,
   RaceResults,
   RunRecord,
   SensitivityRecord,
   SummaryRecord,
 } from './results.ts'
-export { compareField, type FieldEntry, type FieldOptions } from './statistics/field.ts'
+export type { SearchSpace, Setting } from './search/space.ts'
 export { type ProfilePoint, profileCurve, profileScore, ratiosToBest } from './statistics/score.ts'
 export { fileNames, StorageError } from './store.ts'
-export { type BatchPosition, builtinTasks, defineTask, loadTask, type Split, type Task } from './task.ts'
+export { type BatchPosition, defineTask, type Split, type Task } from './task.ts'
+export { builtinTasks } from './tasks/index.ts'
+export { BrokenTaskError } from './training/check-task.ts'
+export { type Contender, type ContenderLike, raceSchedule, warmupShare } from './training/contenders.ts'
+export type { Curve, NonFinite, Outcome } from './training/training.ts'

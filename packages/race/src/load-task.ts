@@ -2,10 +2,50 @@ import { existsSync, statSync } from 'node:fs'
 import { extname, isAbsolute, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createJiti } from 'jiti'
+import type { SearchSpace } from './search/space.ts'
 import { defineTask, type Task } from './task.ts'
 import { builtinTasks } from './tasks/index.ts'
+import type { Contender } from './training/contenders.ts'
 
 const moduleExtensions = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']
+
+/** A task with what its module says about racing on it. */
+export interface TaskModule {
+  readonly task: Task
+  /** Contenders of the module's own, from its export `contenders`. */
+  readonly contenders: readonly Contender[]
+  /** Ranges by contender and hyperparameter, from its export `ranges`. */
+  readonly ranges: Readonly<Record<string, SearchSpace>>
+}
+
+/**
+ * Finds a task with what its module exports besides: `contenders`, an array of contenders, and `ranges`, by contender and hyperparameter.
+ *
+ * @throws Error as `loadTask`, and for exports of other kinds
+ */
+export async function loadTaskModule(nameOrPath: string, directory: string = process.cwd()): Promise<TaskModule> {
+  const builtin = builtinTasks.find(({ name }) => name.toLowerCase() === nameOrPath.toLowerCase())
+  if (builtin) return { task: await builtin.load(), contenders: [], ranges: {} }
+  const module = await importModule(nameOrPath, pathOf(nameOrPath, directory))
+  const { contenders = [], ranges = {} } = exportsOf(module)
+  if (!Array.isArray(contenders)) {
+    throw new Error(`the export 'contenders' of task module '${nameOrPath}' must be an array of contenders`)
+  }
+  if (typeof ranges !== 'object' || ranges === null) {
+    throw new Error(
+      `the export 'ranges' of task module '${nameOrPath}' must be an object, { adamW: { learningRate: logUniform(1e-4, 1) } }`,
+    )
+  }
+  return { task: await taskFrom(module, nameOrPath), contenders, ranges: ranges as TaskModule['ranges'] }
+}
+
+/** CommonJS modules have their exports as the default export. */
+function exportsOf(module: Record<string, unknown>): Record<string, unknown> {
+  const { default: exported } = module
+  return typeof exported === 'object' && exported !== null && 'default' in exported
+    ? (exported as Record<string, unknown>)
+    : module
+}
 
 /**
  * Finds a task: a built-in by its name (upper and lower case alike), otherwise a TypeScript or JavaScript module by its
@@ -17,8 +57,10 @@ const moduleExtensions = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']
  * @throws Error that names the module and what is wrong with it, with the original error as its `cause`.
  */
 export async function loadTask(nameOrPath: string, directory: string = process.cwd()): Promise<Task> {
-  const builtin = builtinTasks.find(({ name }) => name.toLowerCase() === nameOrPath.toLowerCase())
-  if (builtin) return builtin.load()
+  return (await loadTaskModule(nameOrPath, directory)).task
+}
+
+function pathOf(nameOrPath: string, directory: string): string {
   const isPath = /[\\/]/.test(nameOrPath) || moduleExtensions.includes(extname(nameOrPath).toLowerCase())
   if (!isPath) {
     const names = builtinTasks.map(({ name }) => name).join(', ')
@@ -34,7 +76,7 @@ export async function loadTask(nameOrPath: string, directory: string = process.c
   if (!moduleExtensions.includes(extname(path).toLowerCase())) {
     throw new Error(`task module '${nameOrPath}' must end in one of ${moduleExtensions.join(', ')}`)
   }
-  return taskFrom(await importModule(nameOrPath, path), nameOrPath)
+  return path
 }
 
 async function importModule(shown: string, path: string): Promise<Record<string, unknown>> {

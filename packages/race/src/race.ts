@@ -2,35 +2,67 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
 import { type Backend, type CompiledOptimizer, compile, wasm } from 'fallline'
-import { analyse, selectTrial } from './analysis.ts'
-import { type Contender, type Entry, enter, recordOf } from './training/contenders.ts'
-import { costBlocks, measureCosts } from './training/cost.ts'
-import { random, studySeeds } from './search/random.ts'
-import { type TuningSequence, tuningSequence } from './search/sequence.ts'
-import { type Setting, settingAt } from './search/space.ts'
-import { train } from './training/training.ts'
-import { type MachineRecord, type RaceResults, type RunRecord, resultsVersion } from './results.ts'
+import { analyse, runsInPlay } from './analysis.ts'
+import { loadTaskModule, type TaskModule } from './load-task.ts'
+import { arrivalsOf } from './protocol/arrivals.ts'
+import {
+  nextRun,
+  type PlannedRun,
+  runsOf,
+  type StudyPlan,
+  type StudyRun,
+  seedsOfStudy,
+  selectTrial,
+} from './protocol/study.ts'
+import { type Claim, type MachineRecord, type RaceResults, type RunRecord, resultsVersion } from './results.ts'
+import { random } from './search/random.ts'
+import { shiftedSobol } from './search/sequence.ts'
+import { checkSpace, type SearchSpace, type Setting } from './search/space.ts'
 import { fingerprintOf, Store } from './store.ts'
-import { defineTask, loadTask, type Task } from './task.ts'
+import { defineTask, type Task } from './task.ts'
+import { checkTask } from './training/check-task.ts'
+import { type ContenderLike, type Entry, enter, recordOf } from './training/contenders.ts'
+import { costBlocks, measureCosts } from './training/cost.ts'
+import { gradientsPerStep } from './training/cost-of-a-step.ts'
+import { MissingInputError } from './training/evaluate.ts'
+import { advance, beginning, gradientsToTargets, type NonFinite, testMetric } from './training/training.ts'
 
 /** How a race is run. */
 export interface RaceOptions {
   /** A task, which is left for the caller to dispose, or the name of a built-in one, or the path of a task module. */
   task: Task | string
-  /** Names of registered optimizers, or contenders of your own. */
-  optimizers: readonly (string | Contender)[]
-  /** Tuning trials per contender. Default 8. */
+  /** Names of registered optimizers or of contenders that the task module exports, factories, definitions, or contenders of your own. */
+  optimizers: readonly ContenderLike[]
+  /**
+   * What the verdict is about. `optimizers` (default): several independent studies per contender, each with a tuning of its own and a
+   * fresh run, so that the luck of the tuning is in the intervals. `settings`: one tuning with more trials, the best three rerun on
+   * two more seeds, and fresh runs of the one setting that is selected.
+   */
+  claim?: Claim
+  /** Independent studies per contender. Default 8 for the claim `optimizers`, at least 3 to claim a difference; 1 for `settings`. */
+  studies?: number
+  /** Tuning trials in every study. Default 4 for the claim `optimizers`, 16 for `settings`. */
   trials?: number
-  /** Report seeds: fresh runs of the selected setting. Default 8; at least 3 are needed to claim a difference. */
+  /** Fresh seeds in every study. Default 1 for the claim `optimizers`; 8 for `settings`, at least 3 to claim a difference. */
   seeds?: number
-  /** Tuning seeds: runs per trial. Default 1. */
-  tuningSeeds?: number
-  /** Seed of the study: decides the tuning points, all training seeds and the resampling. Default 1. */
+  /**
+   * Where the schedules of fresh runs end. `full` (default): at the end of the budget. `matched`: at nine horizons from the whole budget to a
+   * quarter of it, and every target counts with the horizon that reaches it first, because one long schedule makes a fast optimizer wait
+   * for its end. Costs 5.3 times as much per fresh run.
+   */
+  horizons?: 'full' | 'matched'
+  /** What a number that is not finite does: `stop` (default) ends the run as diverged, `skip` leaves the step out and counts it. */
+  nonFinite?: NonFinite
+  /** Seed of the study: decides the tuning points, all training seeds and the order of the runs. Default 1. */
   seed?: number
-  /** Steps of every run. Default: the budget of the task. */
+  /** Gradients of every run. Default: the budget of the task. */
   steps?: number
   /** Targets, easiest first. Default: those the task declares. */
   targets?: readonly number[]
+  /** Ranges instead of those that contenders and the task module declare, by contender and hyperparameter. */
+  ranges?: Readonly<Record<string, SearchSpace>>
+  /** Leave optimizers out that the task cannot feed, instead of refusing the race. Default false. */
+  leaveOut?: boolean
   /** Where the optimizers run. Default `wasm()`, one thread. */
   backend?: Backend
   /** Directory for `results.json` and `report.html`. Default: nothing is written. */
@@ -45,10 +77,13 @@ export interface RaceOptions {
 
 /** Where a race is. */
 export interface RaceProgress {
-  phase: 'tuning' | 'report' | 'cost'
+  phase: 'tuning' | 'final' | 'report' | 'cost'
   contender: string
   title: string
-  /** Number of the current run or block in this phase, from 1, and how many there are. */
+  /** Number of the study, from 1, and how many there are. */
+  study: number
+  studies: number
+  /** Number of the current run, or block of the cost measurement, from 1, and how many there are. */
   index: number
   count: number
   setting: Setting
@@ -68,10 +103,13 @@ export class RaceInterrupted extends Error {
   override readonly name = 'RaceInterrupted'
   /** The results so far. */
   readonly results: RaceResults
+  /** How many runs the race would have taken. */
+  readonly planned: number
 
-  constructor(results: RaceResults) {
-    super(`the race was interrupted after ${results.runs.length} runs`)
+  constructor(results: RaceResults, planned: number) {
+    super(`the race was interrupted after ${results.runs.length} of ${planned} runs`)
     this.results = results
+    this.planned = planned
   }
 }
 
@@ -80,125 +118,212 @@ export class TaskLoadError extends Error {
   override readonly name = 'TaskLoadError'
 }
 
-/** Defaults of `race`. */
-export const raceDefaults = { trials: 8, seeds: 8, tuningSeeds: 1, seed: 1 } as const
+/** Defaults of `race` by claim. */
+export const raceDefaults = {
+  optimizers: { studies: 8, trials: 4, finalists: 0, finalSeeds: 0, seeds: 1 },
+  settings: { studies: 1, trials: 16, finalists: 3, finalSeeds: 2, seeds: 8 },
+  seed: 1,
+} as const
+
+/** Shares of the budget at which schedules end where horizons are matched: down to a quarter, in steps of 2^(1/4). */
+export const matchedHorizons: readonly number[] = Array.from({ length: 9 }, (_, index) => 2 ** (-index / 4))
+
+/** Errors of one contender after which it is not run any more: the first may be the fault of one setting. */
+const mostErrors = 2
 
 /** Largest numbers of runs that are taken for intended. */
-const most = { trials: 10_000, seeds: 10_000, tuningSeeds: 1000, seed: 0xffff_ffff, steps: 1_000_000_000 } as const
+const most = { trials: 10_000, seeds: 10_000, studies: 10_000, seed: 0xffff_ffff, steps: 1_000_000_000 } as const
 
 /**
- * Races optimizers on a task by one protocol for all: equally many tuning trials per contender from one shared quasi-random sequence
- * over its declared ranges, the best trial chosen by the validation metric, the chosen setting run anew on fresh seeds, several
- * targets, the clocks of steps and of time, and intervals for every comparison. A run that diverges or fails counts as missing its
- * targets and stops nobody else.
+ * Races optimizers on a task by one protocol for all: equally many tuning trials per contender over ranges that grow where the best
+ * value lies at their edge, selection by the quantity that is judged, fresh runs on seeds that all share, several targets, the clocks of
+ * gradients and of time, and a claim only where it survives everything that was compared and every look. A run that diverges or fails
+ * misses all targets and stops nobody else.
+ *
+ * With `out`, more studies, seeds or contenders continue what the directory holds; every new comparison is a further look, which is
+ * paid for with a stricter level.
  *
  * ```ts
  * import { race } from '@fallline/race'
  *
- * const results = await race({ task: 'digits-mlp', optimizers: ['adamW', 'lion'], trials: 4, seeds: 3 })
- * console.log(results.analysis?.steps.verdict)
+ * const results = await race({ task: 'digits-softmax', optimizers: ['adamW', 'lion'], studies: 3, trials: 2, steps: 40 })
+ * console.log(results.analysis?.gradients.verdict)
  * ```
  *
- * @throws Error for unknown optimizers, RangeError for other options that make no sense
+ * @throws RangeError for unknown optimizers, those that need what the task does not give, and other options that make no sense
+ * @throws TypeError for what is no contender
+ * @throws BrokenTaskError when the task gives different results for the same arguments, or throws
  * @throws TaskLoadError when the task is unknown or its module cannot be loaded
  * @throws StorageError when the output directory cannot be used
  * @throws RaceInterrupted when `signal` is aborted; the same call resumes the race from `out`
  */
 export async function race(options: RaceOptions): Promise<RaceResults> {
-  const trials = whole('trials', options.trials ?? raceDefaults.trials, 1)
-  const seeds = whole('seeds', options.seeds ?? raceDefaults.seeds, 1)
-  const tuningSeeds = whole('tuningSeeds', options.tuningSeeds ?? raceDefaults.tuningSeeds, 1)
-  const seed = whole('seed', options.seed ?? raceDefaults.seed, 0)
-  const entries = enter(options.optimizers)
-  const declared = typeof options.task === 'string' ? await load(options.task) : defineTask(options.task)
-  const task = adjusted(declared, options)
-  const sequence = tuningSequence(
-    seed,
-    entries.flatMap(({ search }) => Object.keys(search)),
-  )
-  const backend = options.backend ?? wasm()
-  const trainingSeeds = studySeeds(seed, tuningSeeds, seeds)
-
-  const parameters = Object.fromEntries(Object.entries(task.parameters).map(([name, shape]) => [name, [...shape]]))
-  const size = (shape: readonly number[]) => shape.reduce((product, length) => product * length, 1)
-  const results: RaceResults = {
-    format: 'fallline race results',
-    version: resultsVersion,
-    complete: false,
-    fingerprint: '',
-    backend: backend.name,
-    versions: { fallline: packageVersion('fallline/package.json'), race: packageVersion('../package.json') },
-    startedAt: new Date().toISOString(),
-    finishedAt: null,
-    machine: machine(),
-    task: {
-      name: task.name,
-      title: task.title,
-      description: task.description,
-      metricName: task.metricName,
-      direction: task.direction,
-      targets: [...task.targets],
-      targetsFrom: options.targets ? 'options' : 'task',
-      steps: task.budget.steps,
-      evaluateEvery: task.budget.evaluateEvery,
-      parameters,
-      parameterCount: Object.values(parameters).reduce((sum, shape) => sum + size(shape), 0),
-    },
-    protocol: {
-      seed,
-      trials,
-      tuningSeeds: [...trainingSeeds.tuning],
-      reportSeeds: [...trainingSeeds.report],
-      sequence: {
-        kind: 'Sobol points with a Cranley-Patterson shift',
-        dimensions: [...sequence.dimensions],
-        shift: { ...sequence.shift },
-      },
-    },
-    contenders: entries.map((entry) => recordOf(entry, task.budget.steps)),
-    runs: [],
-    costs: null,
-    costFailure: null,
-    analysis: null,
+  const claim = options.claim ?? 'optimizers'
+  if (claim !== 'optimizers' && claim !== 'settings') {
+    throw new RangeError(`claim is '${String(claim)}'; it must be 'optimizers' or 'settings'`)
   }
-  results.fingerprint = fingerprintOf({
-    version: resultsVersion,
-    versions: results.versions,
-    backend: backend.name,
-    task: results.task,
-    code: sourceOf(options.task, task),
-    protocol: results.protocol,
-    contenders: entries.map(({ name, search, schedule, definition, create }) => {
-      const { hyper, options: choices, decay, rule } = definition ?? {}
-      return { name, search, schedule, hyper, choices, decay, rule: String(rule ?? create) }
-    }),
-  })
-
-  const store = options.out === undefined ? null : new Store(options.out)
-  if (store && options.fresh) store.moveAside()
-  const earlier = store?.resume(results.fingerprint) ?? null
-  const state = earlier ?? results
-  const marshal = new Marshal({
-    state,
-    entries,
-    task,
-    backend,
-    sequence,
-    store,
-    signal: options.signal,
-    onProgress: options.onProgress,
-  })
+  const defaults = raceDefaults[claim]
+  const trials = whole('trials', options.trials ?? defaults.trials, 1)
+  const studies = whole('studies', options.studies ?? defaults.studies, 1)
+  if (claim === 'settings' && studies !== 1) {
+    throw new RangeError(
+      `studies is ${studies}; the claim 'settings' is about one tuning (more seeds make its verdict sharper)`,
+    )
+  }
+  const seeds = whole('seeds', options.seeds ?? defaults.seeds, 1)
+  const seed = whole('seed', options.seed ?? raceDefaults.seed, 0)
+  const horizons = options.horizons ?? 'full'
+  if (horizons !== 'full' && horizons !== 'matched') {
+    throw new RangeError(`horizons is '${String(horizons)}'; it must be 'full' or 'matched'`)
+  }
+  const nonFinite = options.nonFinite ?? 'stop'
+  if (nonFinite !== 'stop' && nonFinite !== 'skip') {
+    throw new RangeError(`nonFinite is '${String(nonFinite)}'; it must be 'stop' or 'skip'`)
+  }
+  const { task: declared, ...own } =
+    typeof options.task === 'string'
+      ? await load(options.task)
+      : { task: defineTask(options.task), contenders: [], ranges: {} }
   try {
-    if (!state.complete) await marshal.run()
-    if (store) {
-      // The charting library is slow to load and not needed before.
-      const { renderReport } = await import('./report/report.ts')
-      store.write('report', renderReport(state))
+    const resolved = options.optimizers.map((given) => own.contenders.find(({ name }) => name === given) ?? given)
+    const entered = withRanges(enter(resolved), present(own.ranges, resolved), options.ranges ?? {})
+    const task = adjusted(declared, options)
+    await checkTask(task, seed)
+    const { entries, costs, leftOut } = await feedable(entered, task, options.leaveOut ?? false)
+    const backend = options.backend ?? wasm()
+    const results = emptyResults({ task, backend, options, entries, costs })
+    results.leftOut = leftOut
+    results.protocol = {
+      claim,
+      seed,
+      studies,
+      trials,
+      finalists: Math.min(defaults.finalists, trials),
+      finalSeeds: trials > 1 ? defaults.finalSeeds : 0,
+      seeds,
+      horizons: horizons === 'matched' ? [...matchedHorizons] : [1],
+      nonFinite,
     }
-    return state
+    const { studies: _, seeds: __, ...kept } = results.protocol
+    results.fingerprint = fingerprintOf({
+      version: resultsVersion,
+      versions: results.versions,
+      backend: backend.name,
+      task: results.task,
+      code: sourceOf(options.task, task),
+      protocol: kept,
+    })
+    results.contenderFingerprints = Object.fromEntries(
+      entries.map(({ name, search, schedule, definition, create, code }) => {
+        const { hyper, options: choices, decay, rule } = definition ?? {}
+        return [
+          name,
+          fingerprintOf({ name, search, schedule, hyper, choices, decay, code, rule: String(rule ?? create) }),
+        ]
+      }),
+    )
+    const store = options.out === undefined ? null : new Store(options.out)
+    if (store && options.fresh) store.moveAside()
+    const earlier = store?.resume(results.fingerprint) ?? null
+    const state = earlier === null ? results : continued(earlier, results)
+    const marshal = new Marshal({
+      state,
+      entries,
+      task,
+      backend,
+      store,
+      signal: options.signal,
+      onProgress: options.onProgress,
+    })
+    try {
+      if (!state.complete) await marshal.run()
+      if (store) {
+        // The charting library is slow to load and not needed before.
+        const { renderReport } = await import('./report/report.ts')
+        store.write('report', renderReport(state))
+      }
+      return state
+    } finally {
+      marshal.dispose()
+    }
   } finally {
-    marshal.dispose()
     if (typeof options.task === 'string') declared.dispose?.()
+  }
+}
+
+/** Ranges of a task module, of which those of absent contenders mean nothing here. */
+function present(ranges: Readonly<Record<string, SearchSpace>>, contenders: readonly ContenderLike[]) {
+  const names = enter(contenders).map(({ name }) => name.toLowerCase())
+  return Object.fromEntries(Object.entries(ranges).filter(([name]) => names.includes(name.toLowerCase())))
+}
+
+/** Contenders with the given ranges instead of their own; later ones win. */
+function withRanges(entries: readonly Entry[], ...given: readonly Readonly<Record<string, SearchSpace>>[]): Entry[] {
+  for (const name of given.flatMap((ranges) => Object.keys(ranges))) {
+    if (!entries.some((entry) => entry.name.toLowerCase() === name.toLowerCase())) {
+      throw new RangeError(
+        `ranges are given for '${name}', which is not in the race: ${entries.map((entry) => entry.name).join(', ')}`,
+      )
+    }
+  }
+  return entries.map((entry) => {
+    const own = given.flatMap((ranges) =>
+      Object.entries(ranges).flatMap(([name, space]) =>
+        name.toLowerCase() === entry.name.toLowerCase() ? [space] : [],
+      ),
+    )
+    const search: SearchSpace = Object.assign({ ...entry.search }, ...own)
+    const valid = Object.keys(entry.limits)
+    const wrong = Object.keys(search).find((name) => valid.length > 0 && !valid.includes(name))
+    if (wrong !== undefined) {
+      throw new RangeError(`${entry.name} has no hyperparameter '${wrong}'; it has ${valid.join(', ')}`)
+    }
+    checkSpace(entry.name, search)
+    return { ...entry, search }
+  })
+}
+
+/** Which contenders the task can feed, with the gradients that a step of each computes. */
+async function feedable(entered: readonly Entry[], task: Task, leaveOut: boolean) {
+  const costs = new Map<string, number>()
+  const leftOut: { name: string; reason: string }[] = []
+  for (const { name, search, create } of entered) {
+    const setting = Object.fromEntries(
+      Object.entries(search).map(([key, range]) => [key, range.scale === 'choice' ? range.values[0]! : range.minimum]),
+    )
+    try {
+      costs.set(name, await gradientsPerStep(create(setting, Math.max(1, task.budget.steps)), task))
+    } catch (error) {
+      if (error instanceof MissingInputError) leftOut.push({ name, reason: error.message })
+      // Other errors come back in the first trial, which says why.
+      else costs.set(name, 1)
+    }
+  }
+  if (leftOut.length > 0 && (!leaveOut || costs.size === 0)) {
+    throw new RangeError(
+      `${leftOut.map(({ name, reason }) => `${name} cannot be raced on '${task.name}': ${reason}`).join('; ')}`,
+    )
+  }
+  return { entries: entered.filter(({ name }) => costs.has(name)), costs, leftOut }
+}
+
+/** Earlier results with the contenders, studies and seeds of a new call; runs of contenders that have changed are dropped. */
+function continued(earlier: RaceResults, wanted: RaceResults): RaceResults {
+  const unchanged = (name: string) => earlier.contenderFingerprints[name] === wanted.contenderFingerprints[name]
+  const known = (name: string) => name in wanted.contenderFingerprints
+  const sameField =
+    wanted.contenders.every(
+      ({ name }) => earlier.contenders.some((record) => record.name === name) && unchanged(name),
+    ) && earlier.contenders.length === wanted.contenders.length
+  const { studies, seeds } = earlier.protocol
+  if (sameField && studies === wanted.protocol.studies && seeds === wanted.protocol.seeds) return earlier
+  return {
+    ...wanted,
+    startedAt: earlier.startedAt,
+    // Who does not race now may come back.
+    contenderFingerprints: { ...earlier.contenderFingerprints, ...wanted.contenderFingerprints },
+    runs: earlier.runs.filter(({ contender }) => !known(contender) || unchanged(contender)),
+    looks: earlier.looks,
   }
 }
 
@@ -207,113 +332,112 @@ interface MarshalOptions {
   entries: readonly Entry[]
   task: Task
   backend: Backend
-  sequence: TuningSequence
   store: Store | null
   signal: AbortSignal | undefined
   onProgress: ((progress: RaceProgress) => void) | undefined
 }
 
-interface Ready {
-  optimizer: CompiledOptimizer
-  /** The state before the first step, to which every run returns. */
-  initial: Uint8Array
-}
-
 /** Runs what is missing of a race, in an order that depends on nothing but the settings. */
 class Marshal {
   readonly #options: MarshalOptions
-  readonly #selected = new Map<string, Ready>()
+  readonly #measured = new Map<string, CompiledOptimizer>()
   readonly #start = performance.now()
-  #stepsDone = 0
-  #stepsDoneBefore = 0
+  readonly #planned: number
+  #doneBefore = 0
+  #done = 0
+  #lastWrite = 0
 
   constructor(options: MarshalOptions) {
     this.#options = options
+    const { state, entries } = options
+    this.#planned = entries.reduce((sum, entry) => sum + state.protocol.studies * runsOf(planOf(state, entry, 0)), 0)
   }
 
   async run(): Promise<void> {
-    const { state, store, signal } = this.#options
+    const { state, store, signal, entries } = this.#options
     try {
-      this.#stepsDoneBefore = this.#stepsDone = state.runs.length * state.task.steps
-      await this.#tune()
-      await this.#report()
+      this.#doneBefore = this.#done = runsInPlay(state).length
+      const order = random(state.protocol.seed, 'order of the runs')
+      for (let study = 0; study < state.protocol.studies; study++) {
+        let open = [...entries]
+        while (open.length > 0) {
+          const still: Entry[] = []
+          for (const entry of order.shuffle(open)) {
+            const next = this.#withdrawn(entry)
+              ? null
+              : nextRun(planOf(state, entry, study), studyRuns(state, entry.name, study))
+            if (next === null) continue
+            await this.#train(entry, study, next)
+            still.push(entry)
+          }
+          // In the order of the field, so that resuming shuffles the same list.
+          open = entries.filter((entry) => still.includes(entry))
+        }
+      }
       await this.#measure()
-      state.analysis = analyse(state)
-      state.finishedAt = new Date().toISOString()
+      // The order in which they ran depends on interruptions.
+      const place = new Map(entries.map(({ name }, index) => [name, index]))
+      const phases = ['tuning', 'final', 'report']
+      state.runs.sort(
+        (a, b) =>
+          a.study - b.study ||
+          (place.get(a.contender) ?? -1) - (place.get(b.contender) ?? -1) ||
+          phases.indexOf(a.phase) - phases.indexOf(b.phase),
+      )
+      const { studies, seeds } = state.protocol
+      const contenders = entries.map(({ name }) => name)
+      const look = { contenders, studies, seeds, at: new Date().toISOString() }
+      const same = state.looks.findIndex(
+        (other) => other.studies === studies && other.seeds === seeds && other.contenders.join() === contenders.join(),
+      )
+      if (same < 0) state.looks.push(look)
+      state.analysis = analyse(state, same < 0 ? state.looks.length : same + 1)
+      state.finishedAt = look.at
       state.complete = true
       store?.write('results', JSON.stringify(state))
     } catch (error) {
       if (!signal?.aborted) throw error
       store?.write('results', JSON.stringify(state))
-      throw new RaceInterrupted(state)
+      throw new RaceInterrupted(state, this.#planned)
     }
   }
 
   dispose(): void {
-    for (const { optimizer } of this.#selected.values()) optimizer.dispose()
+    for (const optimizer of this.#measured.values()) optimizer.dispose()
   }
 
-  async #tune(): Promise<void> {
-    const { state, entries, sequence } = this.#options
-    const { trials, tuningSeeds, seed } = state.protocol
-    const order = random(seed, 'order of the tuning runs')
-    const count = trials * tuningSeeds.length * entries.length
-    let index = 0
-    for (let trial = 0; trial < trials; trial++) {
-      for (const entry of order.shuffle(entries)) {
-        const setting = settingAt(entry.search, sequence, trial)
-        let ready: Ready | Error | null = null
-        for (const trainingSeed of tuningSeeds) {
-          index++
-          if (this.#has('tuning', entry.name, trial, trainingSeed)) continue
-          ready ??= await this.#compile(entry, setting)
-          await this.#train(ready, { phase: 'tuning', entry, trial, seed: trainingSeed, setting, index, count })
-        }
-        if (ready !== null && !(ready instanceof Error)) ready.optimizer.dispose()
-      }
-    }
-  }
-
-  async #report(): Promise<void> {
-    const { state, entries, task } = this.#options
-    const { reportSeeds, seed } = state.protocol
-    const order = random(seed, 'order of the report runs')
-    const count = reportSeeds.length * entries.length
-    let index = 0
-    for (const trainingSeed of reportSeeds) {
-      for (const entry of order.shuffle(entries)) {
-        index++
-        const selection = selectTrial(state.runs, entry.name, task.direction)
-        // A contender without a finished trial has no setting to run; it counts as missing every target.
-        if (selection === null || this.#has('report', entry.name, selection.trial, trainingSeed)) continue
-        const { trial, setting } = selection
-        const ready = await this.#readySelected(entry, setting)
-        await this.#train(ready, { phase: 'report', entry, trial, seed: trainingSeed, setting, index, count })
-      }
-    }
+  #withdrawn({ name }: Entry): boolean {
+    const failed = this.#options.state.runs.filter(
+      ({ contender, outcome }) => contender === name && outcome === 'failed',
+    )
+    return failed.length >= mostErrors
   }
 
   async #measure(): Promise<void> {
-    const { state, entries, task, signal } = this.#options
+    const { state, entries, task, signal, backend } = this.#options
     if (state.costs !== null) return
-    const optimizers = new Map<string, CompiledOptimizer>()
     for (const entry of entries) {
-      const selection = selectTrial(state.runs, entry.name, task.direction)
-      const ready = selection === null ? null : await this.#readySelected(entry, selection.setting)
-      if (ready === null || ready instanceof Error) continue
-      ready.optimizer.load(ready.initial)
-      optimizers.set(entry.name, ready.optimizer)
+      const setting = firstSelected(state, entry)
+      if (setting === null || this.#withdrawn(entry)) continue
+      try {
+        const optimizer = await compile(entry.create(setting, stepsOf(state, entry.name, 1)), task.parameters, {
+          nonFinite: 'skip',
+          backend,
+        })
+        this.#measured.set(entry.name, optimizer)
+      } catch {
+        // It has run before; without a cost it has no comparison by time, which a remark says.
+      }
     }
-    if (optimizers.size === 0) return
-    const progress = (index: number, count: number) =>
-      this.#progressOf(entries[0]!, {}, { phase: 'cost', index, count }, 0)
-    progress(0, optimizers.size * costBlocks)
+    if (this.#measured.size === 0) return
+    const progress = (index: number, count: number) => this.#tell(entries[0]!, 0, {}, 'cost', 0, 0, { index, count })
+    progress(0, this.#measured.size * costBlocks)
     try {
-      const { tuningSeeds, seed } = state.protocol
+      const { seed } = state.protocol
       state.costs = await measureCosts({
         task,
-        optimizers,
-        trainingSeed: tuningSeeds[0]!,
+        optimizers: this.#measured,
+        trainingSeed: seedsOfStudy(seed, 0, 0, 0).tuning,
         seed,
         signal,
         onBlock: progress,
@@ -321,135 +445,167 @@ class Marshal {
       state.costFailure = null
     } catch (error) {
       signal?.throwIfAborted()
-      // The comparison by steps stands without step costs.
+      // The comparison by gradients stands without step costs.
       state.costFailure = error instanceof Error ? error.message : String(error)
     }
   }
 
-  #has(phase: RunRecord['phase'], contender: string, trial: number, seed: number): boolean {
-    return this.#options.state.runs.some(
-      (run) => run.phase === phase && run.contender === contender && run.trial === trial && run.seed === seed,
-    )
-  }
-
-  async #readySelected(entry: Entry, setting: Setting): Promise<Ready | Error> {
-    const known = this.#selected.get(entry.name)
-    if (known) return known
-    const ready = await this.#compile(entry, setting)
-    if (!(ready instanceof Error)) this.#selected.set(entry.name, ready)
-    return ready
-  }
-
-  /** Compiles a contender with a setting; an error is a result, because the other contenders go on. */
-  async #compile(entry: Entry, setting: Setting): Promise<Ready | Error> {
-    const { state, task, backend } = this.#options
+  async #train(entry: Entry, study: number, planned: PlannedRun): Promise<void> {
+    const { state, task, store, signal, backend } = this.#options
+    const { phase, trial, seed, horizon, setting } = planned
     const start = performance.now()
+    const steps = stepsOf(state, entry.name, horizon)
+    const before = this.#done
+    this.#tell(entry, study, setting, phase, 0, steps)
+    const training = beginning()
+    let test: number | null = null
+    let optimizer: CompiledOptimizer | null = null
     try {
-      // The check for non-finite gradients belongs to what a step costs by default.
-      const optimizer = await compile(entry.create(setting, task.budget.steps), task.parameters, {
-        nonFinite: 'skip',
-        backend,
-      })
-      const record = state.contenders.find(({ name }) => name === entry.name)!
-      record.compileMilliseconds.push(performance.now() - start)
-      return { optimizer, initial: optimizer.save() }
-    } catch (error) {
-      return error instanceof Error ? error : new Error(String(error))
-    }
-  }
-
-  async #train(
-    ready: Ready | Error,
-    run: {
-      phase: 'tuning' | 'report'
-      entry: Entry
-      trial: number
-      seed: number
-      setting: Setting
-      index: number
-      count: number
-    },
-  ): Promise<void> {
-    const { state, task, store, signal } = this.#options
-    const { phase, entry, trial, seed, setting } = run
-    const { steps, evaluateEvery } = task.budget
-    const start = performance.now()
-    const before = this.#stepsDone
-    this.#progressOf(entry, setting, run, 0)
-    const about = { phase, contender: entry.name, trial, seed, setting }
-    let record: RunRecord
-    if (ready instanceof Error) {
-      record = { ...about, outcome: 'failed', message: ready.message, ...nothingReached(task), milliseconds: 0 }
-      signal?.throwIfAborted()
-    } else {
-      ready.optimizer.load(ready.initial)
-      const result = await train({
+      // The check for numbers that are not finite belongs to what a step costs by default.
+      optimizer = await compile(entry.create(setting, steps), task.parameters, { nonFinite: 'skip', backend })
+      state.contenders.find(({ name }) => name === entry.name)!.compileMilliseconds.push(performance.now() - start)
+      const plan = {
         task,
-        optimizer: ready.optimizer,
+        optimizer,
         seed,
         steps,
-        evaluateEvery,
-        targets: task.targets,
-        test: phase === 'report',
+        evaluateEvery: task.budget.evaluateEvery,
+        nonFinite: state.protocol.nonFinite,
+      }
+      await advance(plan, training, Infinity, {
         signal,
         onStep: (step) => {
-          this.#stepsDone = before + step
-          this.#progressOf(entry, setting, run, step)
+          this.#done = before + step / steps
+          this.#tell(entry, study, setting, phase, step, steps)
         },
       })
-      record = { ...about, ...result, milliseconds: performance.now() - start }
+      if (phase === 'report' && training.outcome === 'finished') test = await testMetric(plan)
+    } catch (error) {
+      // An error is a result, because the other contenders go on.
+      signal?.throwIfAborted()
+      training.outcome = 'failed'
+      training.message = error instanceof Error ? error.message : String(error)
+      if (error instanceof Error && error.stack) training.stack = error.stack
+    } finally {
+      optimizer?.dispose()
     }
-    this.#stepsDone = before + steps
+    signal?.throwIfAborted()
+    const { outcome, message, stack, step, gradients, skipped, curve } = training
+    const record: RunRecord = {
+      contender: entry.name,
+      study,
+      ...planned,
+      trial,
+      outcome: outcome!,
+      ...(message === undefined ? {} : { message }),
+      ...(stack === undefined ? {} : { stack }),
+      steps: step,
+      gradients: Math.round(gradients * 1000) / 1000,
+      skipped,
+      curve,
+      validation: outcome === 'finished' ? curve.validation.at(-1)! : null,
+      test,
+      gradientsToTarget: gradientsToTargets(training, task.targets, task.direction),
+      milliseconds: performance.now() - start,
+    }
+    this.#done = before + 1
     state.runs.push(record)
-    store?.write('results', JSON.stringify(state))
-    this.#progressOf(entry, setting, run, steps, record)
+    if (store) {
+      // The whole file is written each time; large races write less often and lose a second at most.
+      const now = performance.now()
+      if (state.runs.length < 200 || now - this.#lastWrite > 1000) {
+        store.write('results', JSON.stringify(state))
+        this.#lastWrite = now
+      }
+    }
+    this.#tell(entry, study, setting, phase, steps, steps, undefined, record)
   }
 
-  #progressOf(
+  #tell(
     entry: Entry,
+    study: number,
     setting: Setting,
-    { phase, index, count }: Pick<RaceProgress, 'phase' | 'index' | 'count'>,
+    phase: RaceProgress['phase'],
     step: number,
+    steps: number,
+    block?: { index: number; count: number },
     finished?: RunRecord,
   ): void {
-    const { state, entries, onProgress } = this.#options
+    const { state, onProgress } = this.#options
     if (onProgress === undefined) return
-    const { protocol, task } = state
-    const runs = entries.length * (protocol.trials * protocol.tuningSeeds.length + protocol.reportSeeds.length)
     // The micro-race is short; it is counted as one more run.
-    const blocks = phase === 'cost' ? index / count : 0
-    const total = (runs + 1) * task.steps
-    const doneSteps = phase === 'cost' ? total - (1 - blocks) * task.steps : this.#stepsDone
-    const inThisSession = doneSteps - this.#stepsDoneBefore
+    const total = this.#planned + 1
+    const done = block ? this.#planned + block.index / block.count : this.#done
+    const inThisSession = done - this.#doneBefore
     const elapsed = performance.now() - this.#start
-    const left = inThisSession > 0 ? (elapsed / inThisSession) * (total - doneSteps) : null
     onProgress({
       phase,
       contender: entry.name,
       title: entry.title,
-      index,
-      count,
+      study: study + 1,
+      studies: state.protocol.studies,
+      index: block?.index ?? Math.min(this.#planned, Math.floor(this.#done) + (finished ? 0 : 1)),
+      count: block?.count ?? this.#planned,
       setting,
       step,
-      steps: task.steps,
-      done: doneSteps / total,
-      millisecondsLeft: left,
+      steps,
+      done: Math.min(1, done / total),
+      millisecondsLeft: inThisSession > 0 ? (elapsed / inThisSession) * (total - done) : null,
       ...(finished ? { finished } : {}),
     })
   }
 }
 
-async function load(task: string): Promise<Task> {
-  try {
-    return await loadTask(task)
-  } catch (error) {
-    throw new TaskLoadError(error instanceof Error ? error.message : String(error), { cause: error })
+/** The plan of a contender's study. */
+function planOf(
+  { protocol, task }: Pick<RaceResults, 'protocol' | 'task'>,
+  { name, search, limits }: Pick<Entry, 'name' | 'search' | 'limits'>,
+  study: number,
+): StudyPlan {
+  const { seed, trials, finalists, finalSeeds, seeds, horizons } = protocol
+  const drawn = seedsOfStudy(seed, study, finalSeeds, seeds)
+  return {
+    space: search,
+    limits,
+    sequence: shiftedSobol(Object.keys(search), seed, `study ${study} of ${name}`),
+    trials,
+    finalists,
+    finalSeeds: drawn.finals,
+    tuningSeed: drawn.tuning,
+    reportSeeds: drawn.reports,
+    horizons,
+    direction: task.direction,
   }
 }
 
-function nothingReached(task: Task): Pick<RunRecord, 'stepsTaken' | 'curve' | 'validation' | 'test' | 'stepsToTarget'> {
-  const curve = { step: [], loss: [], validation: [] }
-  return { stepsTaken: 0, curve, validation: null, test: null, stepsToTarget: task.targets.map(() => null) }
+function studyRuns(results: RaceResults, contender: string, study: number): StudyRun[] {
+  return results.runs
+    .filter((run) => run.contender === contender && run.study === study)
+    .map((run) => ({ ...run, arrivals: arrivalsOf(run) }))
+}
+
+function firstSelected(results: RaceResults, entry: Entry): Setting | null {
+  for (let study = 0; study < results.protocol.studies; study++) {
+    const runs = studyRuns(results, entry.name, study)
+    const trial = runs.length === 0 ? null : selectTrial(planOf(results, entry, study), runs)
+    const run = runs.find((candidate) => candidate.trial === trial && candidate.phase === 'tuning')
+    if (run) return run.setting
+  }
+  return null
+}
+
+/** Optimizer steps of a run: as many as its share of the budget pays for. */
+function stepsOf({ contenders, task }: RaceResults, name: string, horizon: number): number {
+  const cost = contenders.find((record) => record.name === name)!.gradientsPerStep
+  return Math.max(1, Math.round((horizon * task.steps) / cost))
+}
+
+async function load(task: string): Promise<TaskModule> {
+  try {
+    return await loadTaskModule(task)
+  } catch (error) {
+    throw new TaskLoadError(error instanceof Error ? error.message : String(error), { cause: error })
+  }
 }
 
 /** The task with the steps and targets of the options. */
@@ -471,9 +627,64 @@ function adjusted(task: Task, { steps, targets }: RaceOptions): Task {
     // Called on the task itself, which may be an instance of a class.
     initialize: (parameters, seed) => task.initialize(parameters, seed),
     gradient: (parameters, gradients, batch) => task.gradient(parameters, gradients, batch),
+    ...(task.loss ? { loss: (parameters, batch) => task.loss!(parameters, batch) } : {}),
     metric: (parameters, split) => task.metric(parameters, split),
   }
   return defineTask(changed)
+}
+
+function emptyResults({
+  task,
+  backend,
+  options,
+  entries,
+  costs,
+}: {
+  task: Task
+  backend: Backend
+  options: RaceOptions
+  entries: readonly Entry[]
+  costs: ReadonlyMap<string, number>
+}): RaceResults {
+  const parameters = Object.fromEntries(Object.entries(task.parameters).map(([name, shape]) => [name, [...shape]]))
+  const size = (shape: readonly number[]) => shape.reduce((product, length) => product * length, 1)
+  return {
+    format: 'fallline race results',
+    version: resultsVersion,
+    complete: false,
+    fingerprint: '',
+    contenderFingerprints: {},
+    backend: backend.name,
+    versions: { fallline: packageVersion('fallline/package.json'), race: packageVersion('../package.json') },
+    startedAt: new Date().toISOString(),
+    finishedAt: null,
+    machine: machine(),
+    task: {
+      name: task.name,
+      title: task.title,
+      description: task.description,
+      metricName: task.metricName,
+      direction: task.direction,
+      targets: [...task.targets],
+      targetsFrom: options.targets ? 'options' : 'task',
+      steps: task.budget.steps,
+      evaluateEvery: task.budget.evaluateEvery,
+      parameters,
+      parameterCount: Object.values(parameters).reduce((sum, shape) => sum + size(shape), 0),
+    },
+    protocol: undefined as never,
+    contenders: entries.map((entry) => {
+      const gradientsPerStep = costs.get(entry.name)!
+      const steps = Math.max(1, Math.round(task.budget.steps / gradientsPerStep))
+      return { ...recordOf(entry, steps), gradientsPerStep }
+    }),
+    leftOut: [],
+    runs: [],
+    costs: null,
+    costFailure: null,
+    looks: [],
+    analysis: null,
+  }
 }
 
 function whole(name: keyof typeof most, value: number, least: number): number {
@@ -485,7 +696,9 @@ function whole(name: keyof typeof most, value: number, least: number): number {
 
 /** What tells one version of a task's code from another: its module, and the text of its functions. */
 function sourceOf(given: Task | string, task: Task): string[] {
-  if (typeof given !== 'string') return [String(given.initialize), String(given.gradient), String(given.metric)]
+  if (typeof given !== 'string') {
+    return [String(given.initialize), String(given.gradient), String(given.loss), String(given.metric)]
+  }
   try {
     return [readFileSync(given, 'utf8')]
   } catch {

@@ -1,35 +1,46 @@
 import type { SearchRange } from 'fallline'
-import type { EdgeAlarm, Setting } from './search/space.ts'
+import type { Phase } from './protocol/study.ts'
+import type { Setting } from './search/space.ts'
 import type { ProfilePoint } from './statistics/score.ts'
+import type { Curve, NonFinite, Outcome } from './training/training.ts'
 
 /** Version of the format of `results.json`; a file of another version is never resumed. */
-export const resultsVersion = 1
+export const resultsVersion = 2
 
-/** How one training run ended. */
-export type Outcome = 'finished' | 'diverged' | 'failed'
+/**
+ * What a verdict is about. `optimizers`: optimizers with their ranges, tuned anew in every one of several independent studies, so that the
+ * luck of the tuning is in the intervals. `settings`: the settings that one tuning found, on fresh seeds.
+ */
+export type Claim = 'optimizers' | 'settings'
 
 /** One training run. */
 export interface RunRecord {
-  phase: 'tuning' | 'report'
   contender: string
-  /** Number of the point of the tuning sequence that gave the setting, from 0. */
+  /** Number of the study, from 0. */
+  study: number
+  phase: Phase
+  /** Number of the tuning trial that the setting comes from, from 0. */
   trial: number
   /** Training seed: initial values and order of the data. */
   seed: number
+  /** Share of the budget at which the schedule of the learning rate ends: 1, unless horizons are matched. */
+  horizon: number
   setting: Setting
-  /** `diverged`: loss, gradient or metric was no longer finite; `failed`: the task or the optimizer threw an error. */
   outcome: Outcome
-  /** What happened, unless the run finished. */
+  /** What happened, unless the run finished; `stack` where an error was thrown. */
   message?: string
-  stepsTaken: number
-  /** Evaluations: step, mean training loss since the evaluation before, validation metric. */
-  curve: { step: number[]; loss: number[]; validation: number[] }
+  stack?: string
+  /** Optimizer steps taken, gradients computed (a loss alone counts as a third) and steps left out because of numbers that were not finite. */
+  steps: number
+  gradients: number
+  skipped: number
+  curve: Curve
   /** Validation metric after the last step; `null` unless the run finished. */
   validation: number | null
-  /** Test metric after the last step; `null` for tuning runs and unless the run finished. */
+  /** Test metric after the last step; `null` for runs of the tuning and unless the run finished. */
   test: number | null
-  /** First evaluated step at which the validation metric met each target; `null` for a miss, which counts as infinite. */
-  stepsToTarget: (number | null)[]
+  /** Gradients until the validation metric met each target, as first seen; `null` for a miss, and for all where the run did not finish. */
+  gradientsToTarget: (number | null)[]
   milliseconds: number
 }
 
@@ -42,10 +53,14 @@ export interface ContenderRecord {
   kind?: string
   stateBytesPerParameter?: number
   bytesPerParameter?: number
-  /** The declared ranges that were tuned over. */
+  /** The ranges that were tuned over. */
   search: Readonly<Record<string, SearchRange>>
   /** The learning-rate schedule in words. */
   schedule: string
+  /** The contender as code, with `SETTING` where the hyperparameters go. */
+  code: string
+  /** Gradients that a step computes; a loss alone counts as a third where the task can give it. */
+  gradientsPerStep: number
   /** In words: the optimizer of the parameters that this one does not take, which is not tuned. */
   fallback?: string
   /** Milliseconds from the rule to a kernel, for every setting that was compiled. */
@@ -58,100 +73,124 @@ export interface CostRecord {
   stepsPerBlock: number
   /** Milliseconds of one gradient, block by block, all contenders together. */
   gradient: number[]
-  /** Milliseconds of one optimizer step, block by block, by contender. */
+  /** Milliseconds of one optimizer step with its further evaluations, block by block, by contender. */
   step: Record<string, number[]>
 }
 
-/** Which contender is compared by what: steps, or steps times the median cost of a step. */
-export type Clock = 'steps' | 'time'
+/** Which contenders are compared by what: gradients computed, or the time that they and the steps take on this machine. */
+export type Clock = 'gradients' | 'time'
 
 /** The comparison of two contenders by one clock. */
 export interface PairRecord {
   first: string
   second: string
-  /** How many times the steps (time) of `first` does `second` need: geometric mean over seeds and targets, each limited to 1/4 ... 4. */
+  /** How many times the gradients (time) of `first` does `second` need: geometric mean, each limited to four times the best of the two. */
   ratio: number
-  /** Interval of the ratio, 95 % for both clocks together; `null` for no bound. */
+  /** Interval of the ratio at the level at which Holm's procedure tested it; `null` for no bound. */
   low: number
   high: number | null
-  /** The contender in front, where the interval excludes 1. */
+  /** Two-sided p-value of a ratio of 1, before Holm's procedure, and the level it was compared with. */
+  p: number
+  level: number
+  /** The contender in front, where Holm's procedure claims one. */
   ahead: string | null
-  /** About how many report seeds would show a ratio of 1.3 four times out of five. */
-  seedsNeeded: number
+  /** How many of the targets tell the two apart. */
+  targets: number
+  /** Replicates that would show a ratio of 1.3 four times out of five; `null` where the spacing of the evaluations hides it. */
+  needed: number | null
 }
 
 /** The comparison of the whole field by one clock. */
 export interface ClockAnalysis {
   clock: Clock
-  /** `medians[contender][target]`: median over seeds of the steps (milliseconds) to the target, `null` for infinite. */
+  /** `medians[contender][target]`: median over fresh runs of the gradients (milliseconds) to the target, `null` for infinite. */
   medians: Record<string, (number | null)[]>
-  /** Mean over targets of max(0, (4 - r) / 3), r the ratio to the best of the field. */
-  scores: Record<string, number>
+  /** Mean over targets of max(0, (4 - r) / 3), r the ratio of the medians to the best of the field; `null` for those that never ran. */
+  scores: Record<string, number | null>
   profiles: Record<string, ProfilePoint[]>
   pairs: PairRecord[]
   /** The contender that is ahead of every other one, if there is one. */
   winner: string | null
   /** Those in front between whom there is no evidence of a difference; only the winner, where there is one. */
   leaders: string[]
+  /** `difference`: somebody is ahead, and no edge puts it into doubt; `edge`: a range that is too narrow does; `none`. */
+  finding: 'difference' | 'edge' | 'none'
   /** In words. */
   verdict: string
 }
 
 /** How the final metric of the tuning trials depends on the learning rate. */
 export interface SensitivityRecord {
-  /** One entry per trial; `metric` is `null` where the trial diverged or failed. */
-  trials: { trial: number; learningRate: number; metric: number | null }[]
+  /** One entry per trial of every study; `metric` is `null` where the trial diverged or failed. */
+  trials: { study: number; trial: number; learningRate: number; metric: number | null }[]
   /** Share of all trials whose metric is within 5 % of the contender's best. */
   withinFivePercent: number
 }
 
-/** What one contender was measured to be with its selected setting. */
+/** A hyperparameter whose best value was the outermost that was tried, although the range had been extended. */
+export interface EdgeRecord {
+  contender: string
+  hyperparameter: string
+  side: 'minimum' | 'maximum'
+  /** Median over the studies concerned of the selected value. */
+  value: number
+  /** In how many studies, of how many. */
+  studies: number
+  of: number
+}
+
+/** What one contender was measured to be with its selected settings. */
 export interface SummaryRecord {
-  /** The selected trial, or `null` when no trial finished. */
-  trial: number | null
+  /** The selected trial and setting of every study; `null` where no trial finished. */
+  selected: ({ trial: number; setting: Setting } | null)[]
+  /** The setting to use: the selected one of the study whose fresh runs reached the most, `null` when there is none. */
   setting: Setting | null
-  /** Validation metric of the selected trial in the tuning, which is better than fresh seeds will show. */
+  /** Median over the studies of the selected trial's validation metric in the tuning, which is better than fresh seeds will show. */
   tuningValidation: number | null
-  /** Median over report seeds; a run that did not finish counts as the worst there is, `null` when that is the median. */
+  /** Median over fresh runs; a run that did not finish counts as the worst there is, `null` when that is the median. */
   validation: number | null
   test: number | null
-  /** Lowest and highest over the report seeds that finished. */
+  /** Lowest and highest over the fresh runs that finished. */
   validationRange: [number, number] | null
   testRange: [number, number] | null
-  /** Number of runs that diverged or failed, of all runs of this contender. */
+  /** Number of runs that diverged or failed, of all runs of this contender, and of steps that were skipped. */
   diverged: number
   failed: number
+  skipped: number
   /** Milliseconds: median gradient plus median optimizer step, and the optimizer step alone. */
   wholeStep: number | null
   optimizerStep: number | null
   sensitivity: SensitivityRecord
-  /** Why the contender took no part in the report runs. */
+  /** Why the contender took no part in the comparison. */
   failure: string | null
 }
 
-/** Whether fewer steps pay for a dearer step. */
+/** Whether fewer gradients pay for a dearer step. */
 export interface BreakEvenRecord {
-  /** The contender that needs fewer steps. */
-  fewerSteps: string
+  /** The contender that needs fewer gradients. */
+  fewer: string
   other: string
-  /** Steps of `other` / steps of `fewerSteps`. */
-  stepsRatio: number
-  /** Cost of a whole step of `fewerSteps` / that of `other`. */
+  /** Gradients of `other` / gradients of `fewer`. */
+  ratio: number
+  /** Cost per gradient of `fewer` / that of `other`. */
   costRatio: number
-  /** `stepsRatio / costRatio`: how many times dearer the step of `fewerSteps` could become before the advantage is gone; below 1 it is gone. */
+  /** `ratio / costRatio`: how many times dearer the step of `fewer` could become before the advantage is gone; below 1 it is gone. */
   overhead: number
-  /** Milliseconds of gradient from which fewer steps pay, at these step costs; 0 when they always do. */
+  /** Milliseconds of gradient from which fewer gradients pay, at these step costs; 0 when they always do. */
   gradientMilliseconds: number
 }
 
 /** Everything that follows from the runs. */
 export interface Analysis {
-  steps: ClockAnalysis
+  gradients: ClockAnalysis
   /** Absent when no step cost could be measured. */
   time: ClockAnalysis | null
+  /** Number of the look at these data, from 1, and what it may spend of the probability of a false claim. */
+  look: number
+  level: number
   summaries: Record<string, SummaryRecord>
   breakEven: BreakEvenRecord[]
-  edgeAlarms: EdgeAlarm[]
+  edges: EdgeRecord[]
   /** Remarks on the fairness and the validity of this race, in words. */
   remarks: string[]
 }
@@ -167,14 +206,34 @@ export interface MachineRecord {
   loadAverage: number
 }
 
+/** What decides the runs of a race. */
+export interface ProtocolRecord {
+  claim: Claim
+  /** Seed of the study. */
+  seed: number
+  studies: number
+  /** Tuning trials of every study. */
+  trials: number
+  /** How many of the best trials are rerun on how many more seeds before one is selected. */
+  finalists: number
+  finalSeeds: number
+  /** Fresh seeds of every study. */
+  seeds: number
+  /** Shares of the budget at which the schedules of fresh runs end. */
+  horizons: number[]
+  nonFinite: NonFinite
+}
+
 /** Everything about a race, as in `results.json`. Plain JSON; `null` stands for infinite or absent. */
 export interface RaceResults {
   format: 'fallline race results'
   version: typeof resultsVersion
   /** False as long as runs are missing; the same settings resume such a race. */
   complete: boolean
-  /** Hash of everything that decides the results. */
+  /** Hash of everything that decides the runs, but for the contenders and the numbers of studies and seeds, which may grow. */
   fingerprint: string
+  /** The same for every contender. */
+  contenderFingerprints: Record<string, string>
   versions: { fallline: string; race: string }
   /** Name of the backend that ran the optimizers. */
   backend: string
@@ -191,23 +250,21 @@ export interface RaceResults {
     targets: number[]
     /** Whether the targets are those that the task declares, or were given by the user. */
     targetsFrom: 'task' | 'options'
+    /** Gradients of a run, and between two evaluations. */
     steps: number
     evaluateEvery: number
     parameters: Record<string, readonly number[]>
     parameterCount: number
   }
-  protocol: {
-    /** Seed of the study. */
-    seed: number
-    trials: number
-    tuningSeeds: number[]
-    reportSeeds: number[]
-    sequence: { kind: string; dimensions: string[]; shift: Record<string, number> }
-  }
+  protocol: ProtocolRecord
   contenders: ContenderRecord[]
+  /** Optimizers that were asked for and not raced. */
+  leftOut: { name: string; reason: string }[]
   runs: RunRecord[]
   costs: CostRecord | null
   /** Why the step costs could not be measured. */
   costFailure: string | null
+  /** What was compared at every look so far. */
+  looks: { contenders: string[]; studies: number; seeds: number; at: string }[]
   analysis: Analysis | null
 }

@@ -82,7 +82,12 @@ export function defineTask(task: Task): Task {
   checkTargets(task, of)
   checkBudget(task.budget, of)
   if (task.loss !== undefined && typeof task.loss !== 'function') {
-    fail('loss', of, task.loss, 'a function, loss(parameters, { seed, step }), that returns the loss of a batch, or absent')
+    fail(
+      'loss',
+      of,
+      task.loss,
+      'a function, loss(parameters, { seed, step }), that returns the loss of a batch, or absent',
+    )
   }
   if (task.dispose !== undefined && typeof task.dispose !== 'function') {
     fail('dispose', of, task.dispose, 'a function without arguments, or absent')

@@ -22,6 +22,7 @@ import {
 } from '../support/compare.ts'
 import { smallModel } from '../support/models.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
+import { sample } from '../support/sample.ts'
 import { readsGradient, takeStep } from '../support/step.ts'
 import { tiesTensors } from '../support/variants.ts'
 
@@ -117,35 +118,38 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
 
   const endured = Object.keys(courses).filter((course) => ![beyondFloat32[name] ?? []].flat().includes(course))
 
-  it.each(endured)('stays finite and equal on both backends with %s', async (course) => {
-    for (const start of ['ordinary', 'zero'] as const) {
-      const { exact, fast } = await both(factory)
-      // There and back again parameters are rounded even where the step leaves them.
-      const allowed = exact.moves ? { ...tolerance, absolute: 1e-7 } : tolerance
-      if (start === 'ordinary') fillAll(exact.parameters, randomNumbers(1))
-      copyAll(exact.parameters, fast.parameters)
-      for (let step = 1; step <= 10; step++) {
-        exact.load(fast.save())
-        const before = snapshot(exact)
-        const write = courses[course]![step] ?? ordinary
-        write(exact.gradients, step)
-        copyAll(exact.gradients, fast.gradients)
-        copyAll(fast.gradients, exact.gradients)
-        await takeStep(exact)
-        await takeStep(fast)
-        const [expected, actual] = [snapshot(exact), snapshot(fast)].map(withinFloat32) as [Snapshot, Snapshot]
-        expect({ step, start, notFinite: notFinite(snapshot(fast)) }).toEqual({ step, start, notFinite: [] })
-        expect({ step, start, found: differences(actual, expected, before, allowed) }).toEqual({
-          step,
-          start,
-          found: [],
-        })
+  it.each(sample(name, endured, (course) => course))(
+    'stays finite and equal on both backends with %s',
+    async (course) => {
+      for (const start of ['ordinary', 'zero'] as const) {
+        const { exact, fast } = await both(factory)
+        // There and back again parameters are rounded even where the step leaves them.
+        const allowed = exact.moves ? { ...tolerance, absolute: 1e-7 } : tolerance
+        if (start === 'ordinary') fillAll(exact.parameters, randomNumbers(1))
+        copyAll(exact.parameters, fast.parameters)
+        for (let step = 1; step <= 10; step++) {
+          exact.load(fast.save())
+          const before = snapshot(exact)
+          const write = courses[course]![step] ?? ordinary
+          write(exact.gradients, step)
+          copyAll(exact.gradients, fast.gradients)
+          copyAll(fast.gradients, exact.gradients)
+          await takeStep(exact)
+          await takeStep(fast)
+          const [expected, actual] = [snapshot(exact), snapshot(fast)].map(withinFloat32) as [Snapshot, Snapshot]
+          expect({ step, start, notFinite: notFinite(snapshot(fast)) }).toEqual({ step, start, notFinite: [] })
+          expect({ step, start, found: differences(actual, expected, before, allowed) }).toEqual({
+            step,
+            start,
+            found: [],
+          })
+        }
+        expect(changedBits(snapshot(fast), snapshot(await compile(factory(), smallModel)))).toContain(
+          (firstMove[name] ?? 1) > 10 ? 'weight state g1' : 'weight',
+        )
       }
-      expect(changedBits(snapshot(fast), snapshot(await compile(factory(), smallModel)))).toContain(
-        (firstMove[name] ?? 1) > 10 ? 'weight state g1' : 'weight',
-      )
-    }
-  })
+    },
+  )
 
   it('trains on after one gradient of 1e20, which freezes no more than the rule says', async () => {
     const { fast } = await both(factory)

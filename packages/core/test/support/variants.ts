@@ -19,7 +19,6 @@ import {
   polynomialAverage,
   proximalWeightDecay,
   reduceVariance,
-  registry,
   scheduleFree,
   stabilizeGradients,
   trac,
@@ -28,6 +27,7 @@ import {
 import { traceModel } from '../../src/compile.ts'
 import { leavesOf, programsOf } from '../../src/program/program.ts'
 import { pointsOf } from '../../src/program/trace.ts'
+import { sample } from './sample.ts'
 
 const styles = ['decoupled', 'independent', 'corrected', 'proximal', 'coupled'] as const
 
@@ -143,17 +143,16 @@ export function tiesTensors(factory: OptimizerFactory): boolean {
   return [...programsOf(traced!.variants), ...pointsOf(traced!)].some((program) => leavesOf(program).collective)
 }
 
-/** One optimizer of each kind: by element, by matrix, by sums over all tensors, and with several sequences. */
-export const metByAll = ['adamW', 'muon', 'prodigy', 'scheduleFreeAdamW']
-
-/**
- * The wrappers to try around an optimizer: all around one optimizer of each kind, a quarter around the others, so that each
- * wrapper meets a quarter of them. What a wrapper does seldom depends on what it wraps.
- */
+/** The wrappers to try around an optimizer. What a wrapper does seldom depends on what it wraps. */
 export function wrappersAround(factory: OptimizerFactory): string[] {
-  const place = registry.indexOf(factory)
-  return Object.keys(wrappers).filter(
-    (wrapper, index) =>
-      (metByAll.includes(factory.definition.name) || (index + place) % 4 === 0) && !refuses(factory, wrapper),
-  )
+  const sampleOf = (names: readonly string[]) => sample(factory.definition.name, names, (name) => name)
+  const fitting = (names: readonly string[]) => names.filter((name) => !refuses(factory, name))
+  const chosen = fitting(sampleOf(Object.keys(wrappers)))
+  // Gradient-free methods refuse most of them. All are tried only then: each is traced for that.
+  return chosen.length > 0 ? chosen : sampleOf(fitting(Object.keys(wrappers)))
+}
+
+/** What to change from the defaults of an optimizer, one thing at a time. */
+export function changesOf(factory: OptimizerFactory): Variant[] {
+  return sample(factory.definition.name, variantsOf(factory).slice(1), ({ title }) => title)
 }

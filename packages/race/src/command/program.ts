@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import pc from 'picocolors'
+import { chooseCommand } from './choose.ts'
 import { exitCodes, exitCodesHelp } from './exit.ts'
 import { explainCommand, listCommand } from './list.ts'
 import { describeError, raceCommand } from './race.ts'
@@ -15,6 +16,9 @@ const { version } = createRequire(import.meta.url)('../../package.json') as { ve
 export async function runCommand(parameters: readonly string[]): Promise<number> {
   let code: number = exitCodes.success
   const commands = [
+    chooseCommand((chooseCode) => {
+      code = chooseCode
+    }),
     raceCommand((raceCode) => {
       code = raceCode
     }),

@@ -15,7 +15,12 @@ export function progressDisplay(stream: NodeJS.WriteStream): ProgressDisplay {
   return stream.isTTY ? bar(stream as WriteStream) : lines(stream)
 }
 
-const phases = { tuning: 'tuning', report: 'report run', cost: 'cost of a step, block' } as const
+const phases = {
+  tuning: 'tuning',
+  final: 'rerun of the best',
+  report: 'fresh run',
+  cost: 'cost of a step, block',
+} as const
 
 function left(milliseconds: number | null): string {
   return milliseconds === null ? '' : `about ${formatDuration(milliseconds)} left`
@@ -42,9 +47,10 @@ function bar(stream: WriteStream): ProgressDisplay {
       const now = performance.now()
       if (started && now - last < 100) return
       last = now
-      const { phase, title, index, count, step, steps, done, millisecondsLeft } = progress
-      const who = phase === 'cost' ? '' : ` ${title}, step ${step}/${steps}`
-      const payload = { what: `${phases[phase]} ${index}/${count}${who}`, left: left(millisecondsLeft) }
+      const { phase, title, study, studies, index, count, step, steps, done, millisecondsLeft } = progress
+      const where = phase === 'cost' || studies === 1 ? '' : `, study ${study}/${studies}`
+      const who = phase === 'cost' ? '' : `: ${title}, step ${step}/${steps}`
+      const payload = { what: `${phases[phase]} ${index}/${count}${where}${who}`, left: left(millisecondsLeft) }
       if (started) single.update(done * 100, payload)
       else single.start(100, done * 100, payload)
       started = true
@@ -58,7 +64,7 @@ function bar(stream: WriteStream): ProgressDisplay {
 function lines(stream: NodeJS.WriteStream): ProgressDisplay {
   let costSaid = false
   return {
-    update({ phase, title, index, count, finished, millisecondsLeft }) {
+    update({ phase, title, study, studies, index, count, finished, millisecondsLeft }) {
       if (phase === 'cost' && !costSaid) {
         costSaid = true
         stream.write('measuring the cost of a step\n')
@@ -72,7 +78,7 @@ function lines(stream: NodeJS.WriteStream): ProgressDisplay {
         .filter((part) => part !== '')
         .join(', ')
       stream.write(
-        `${phases[phase]} ${index}/${count}: ${title}, ${formatSetting(finished.setting)}: ${result} (${time})\n`,
+        `${phases[phase]} ${index}/${count}${studies === 1 ? '' : `, study ${study}`}: ${title}, ${formatSetting(finished.setting)}: ${result} (${time})\n`,
       )
     },
     stop() {},

@@ -1,22 +1,30 @@
 import { join, parse } from 'node:path'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import pc from 'picocolors'
+import { loadTaskModule } from '../load-task.ts'
 import { RaceInterrupted, race, raceDefaults, TaskLoadError } from '../race.ts'
-import type { RaceResults } from '../results.ts'
+import type { Claim, RaceResults } from '../results.ts'
 import { fileNames, StorageError } from '../store.ts'
-import { builtinTasks } from '../task.ts'
+import { builtinTasks } from '../tasks/index.ts'
+import { BrokenTaskError } from '../training/check-task.ts'
+import type { NonFinite } from '../training/training.ts'
 import { exitCodes, exitCodesHelp, UsageError } from './exit.ts'
-import { checkTaskName, contendersOf, isTaskFile } from './names.ts'
+import { checkTaskName, contenderList, isTaskFile, rangesOf } from './names.ts'
 import { progressDisplay } from './progress.ts'
 import { summaryOf } from './summary.ts'
 
-/** What `fallline race` runs when nothing is said: done in less than two minutes on two cores. */
+/** What `fallline race` runs when nothing is said: done in about a minute on two cores. */
 export const quickRace = { task: 'digits-mlp', optimizers: 'sgd,adamW,adan,lion' } as const
 
 interface Flags {
   optimizers: string
-  trials: number
-  seeds: number
+  claim: Claim
+  studies?: number
+  trials?: number
+  seeds?: number
+  horizons: 'full' | 'matched'
+  nonFinite: NonFinite
+  range: string[]
   targets?: number[]
   out?: string
   seed: number
@@ -44,34 +52,79 @@ function numbers(text: string): number[] {
 /** The command `fallline race`. `finish` receives the exit code. */
 export function raceCommand(finish: (code: number) => void): Command {
   const tasks = builtinTasks.map(({ name, description }) => `  ${name.padEnd(22)} ${description}`)
+  const { optimizers, settings } = raceDefaults
   return new Command('race')
-    .description('race optimizers on a task, with equal tuning for all, and say who wins or that nobody does')
+    .description('race optimizers on a task, with equal tuning for all, and say who is ahead or that nobody is')
     .argument('[task]', 'a built-in task, or the path of a task module (.ts or .js)', quickRace.task)
-    .option('-o, --optimizers <names>', 'contenders, with commas between', quickRace.optimizers)
-    .option('-t, --trials <number>', 'tuning trials per contender', wholeNumber(1), raceDefaults.trials)
+    .option(
+      '-o, --optimizers <names>',
+      'contenders, with commas between: names, wrappers such as "cautious(adamW)", families such as sign, all, or names that the task module exports',
+      quickRace.optimizers,
+    )
+    .addOption(
+      new Option('-c, --claim <what>', 'what the verdict is about: optimizers, tuned anew in every study, or settings')
+        .choices(['optimizers', 'settings'])
+        .default('optimizers'),
+    )
+    .option(
+      '--studies <number>',
+      `independent studies per contender; 3 or more to claim a difference (default: ${optimizers.studies}, ${settings.studies} for settings)`,
+      wholeNumber(1),
+    )
+    .option(
+      '-t, --trials <number>',
+      `tuning trials in every study (default: ${optimizers.trials}, ${settings.trials} for settings)`,
+      wholeNumber(1),
+    )
     .option(
       '-s, --seeds <number>',
-      'fresh runs of every selected setting; 3 or more to claim a difference',
+      `fresh runs in every study (default: ${optimizers.seeds}, ${settings.seeds} for settings, where 3 or more are needed to claim a difference)`,
       wholeNumber(1),
-      raceDefaults.seeds,
+    )
+    .option(
+      '-r, --range <range>',
+      'a range to tune over, such as adamW.learningRate=1e-5..1e-2 or adamW.weightDecay=0|0.1; again for more',
+      (text: string, before: string[]) => [...before, text],
+      [],
+    )
+    .addOption(
+      new Option('--horizons <how>', 'where schedules of fresh runs end: at the full budget, or matched to each target')
+        .choices(['full', 'matched'])
+        .default('full'),
+    )
+    .addOption(
+      new Option('--non-finite <how>', 'a number that is not finite stops the run, or its step is skipped and counted')
+        .choices(['stop', 'skip'])
+        .default('stop'),
     )
     .option(
       '--targets <numbers>',
       'targets of the validation metric, easiest first, instead of those of the task',
       numbers,
     )
-    .option('--steps <number>', 'steps per run, instead of those of the task', wholeNumber(1))
+    .option('--steps <number>', 'gradients per run, instead of those of the task', wholeNumber(1))
     .option('--seed <number>', 'seed of the study', wholeNumber(0), raceDefaults.seed)
     .option('--out <directory>', `where ${fileNames.results} and ${fileNames.report} go (default: .fallline/<task>)`)
-    .option('--fresh', 'start over instead of resuming an interrupted or showing a finished race of the same settings')
-    .addHelpText('after', `\nBuilt-in tasks:\n${tasks.join('\n')}\n\n${exitCodesHelp}`)
+    .option('--fresh', 'start over instead of continuing what the directory holds')
+    .addHelpText(
+      'after',
+      `
+Built-in tasks:
+${tasks.join('\n')}
+
+Results are kept after every run: the same command resumes an interrupted race, and more studies, seeds or contenders continue a
+finished one.
+
+${exitCodesHelp}`,
+    )
     .action(async (task: string, flags: Flags) => finish(await runRace(task, flags)))
 }
 
 async function runRace(task: string, flags: Flags): Promise<number> {
   checkTaskName(task)
-  const optimizers = contendersOf(flags.optimizers)
-  const out = flags.out ?? join('.fallline', isTaskFile(task) ? parse(task).name : task.toLowerCase())
+  const { contenders: optimizers, expands } = contenderList(flags.optimizers, isTaskFile(task))
+  const ranges = rangesOf(flags.range)
+  const out = flags.out ?? join('.fallline', isTaskFile(task) ? await nameOfTask(task) : task.toLowerCase())
   const controller = new AbortController()
   let code: number = exitCodes.success
   const interrupt = (reason: number) => () => {
@@ -87,12 +140,18 @@ async function runRace(task: string, flags: Flags): Promise<number> {
   const display = progressDisplay(process.stderr)
   const earlier = { runs: false }
   try {
-    const { trials, seeds, seed, steps, targets, fresh } = flags
+    const { claim, studies, trials, seeds, horizons, nonFinite, seed, steps, targets, fresh } = flags
     const results = await race({
       task,
       optimizers,
-      trials,
-      seeds,
+      claim,
+      ...(studies === undefined ? {} : { studies }),
+      ...(trials === undefined ? {} : { trials }),
+      ...(seeds === undefined ? {} : { seeds }),
+      horizons,
+      nonFinite,
+      ranges,
+      leaveOut: expands,
       seed,
       ...(steps === undefined ? {} : { steps }),
       ...(targets === undefined ? {} : { targets }),
@@ -115,15 +174,24 @@ async function runRace(task: string, flags: Flags): Promise<number> {
   } catch (error) {
     display.stop()
     if (!(error instanceof RaceInterrupted)) throw error
-    const { runs, contenders, protocol } = error.results
-    const all = contenders.length * (protocol.trials * protocol.tuningSeeds.length + protocol.reportSeeds.length)
     process.stderr.write(
-      `Interrupted: ${runs.length} of ${all} runs are kept in ${join(out, fileNames.results)}; the same command resumes the race.\n`,
+      `Interrupted: ${error.results.runs.length} of ${error.planned} runs are kept in ${join(out, fileNames.results)}; the same command resumes the race.\n`,
     )
     return code
   } finally {
     process.off('SIGINT', onInterrupt)
     process.off('SIGTERM', onTerminate)
+  }
+}
+
+/** Results lie under the name that the task gives itself; under that of its file, as long as it cannot be loaded. */
+async function nameOfTask(path: string): Promise<string> {
+  try {
+    const { task } = await loadTaskModule(path)
+    task.dispose?.()
+    return task.name
+  } catch {
+    return parse(path).name
   }
 }
 
@@ -133,11 +201,19 @@ function codeOf({ analysis, contenders }: RaceResults): number {
   return failures > 0 ? exitCodes.contenderFailed : exitCodes.success
 }
 
+/** The stack of what a task threw, without what this program adds. */
+function causeOf(error: Error): string {
+  const cause = error.cause
+  return cause instanceof Error && cause.stack ? `\n${pc.dim(cause.stack)}` : ''
+}
+
 /** The exit code of an error that ended the command, and what to print about it. */
 export function describeError(error: unknown): { code: number; text: string } {
   const message = error instanceof Error ? error.message : String(error)
   if (error instanceof TaskLoadError || error instanceof StorageError) return { code: exitCodes.file, text: message }
-  if (error instanceof UsageError || error instanceof RangeError) return { code: exitCodes.usage, text: message }
+  if (error instanceof BrokenTaskError) return { code: exitCodes.file, text: `${message}${causeOf(error)}` }
+  if (error instanceof UsageError || error instanceof RangeError || error instanceof TypeError)
+    return { code: exitCodes.usage, text: message }
   const stack = error instanceof Error ? error.stack : undefined
   return { code: exitCodes.internal, text: `unexpected error, please report it: ${stack ?? pc.red(message)}` }
 }

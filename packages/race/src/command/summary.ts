@@ -1,53 +1,45 @@
 import Table from 'cli-table3'
 import pc from 'picocolors'
 import { formatMilliseconds, formatNumber, formatOrInfinite } from '../report/format.ts'
+import { hardestReached, ranked } from '../report/order.ts'
 import type { RaceResults, SummaryRecord } from '../results.ts'
 
-/** The result of a race for the terminal: table, verdict, alarms and remarks. */
+/** Contenders beyond this many are in the report, not in the terminal. */
+const mostRows = 25
+
+/** The result of a race for the terminal: verdict, table, edges and remarks. */
 export function summaryOf(results: RaceResults, columns = 100): string {
-  const { contenders, task } = results
-  const analysis = results.analysis!
-  const { steps, time, summaries, edgeAlarms, remarks } = analysis
+  const { contenders, task, protocol } = results
+  const { gradients, time, summaries, edges, remarks } = results.analysis!
   const narrow = columns < 100
-  // The hardest target that somebody reaches separates the contenders best.
-  const reached = task.targets.map((_, index) => contenders.some(({ name }) => steps.medians[name]![index] !== null))
-  const hardest = Math.max(0, reached.lastIndexOf(true))
+  const hardest = hardestReached(results)
+  const head = [
+    'contender',
+    'score',
+    ...(narrow ? [] : ['score by time']),
+    `gradients to ${formatNumber(task.targets[hardest]!)}`,
+    'validation',
+    ...(narrow ? [] : ['test']),
+    'step',
+    ...(narrow ? [] : ['learning rate']),
+    'notes',
+  ]
   const table = new Table({
-    head: [
-      'contender',
-      'score steps',
-      'score time',
-      `steps to ${formatNumber(task.targets[hardest]!)}`,
-      'validation',
-      ...(narrow ? [] : ['test']),
-      'step',
-      ...(narrow ? [] : ['learning rate']),
-      'notes',
-    ],
-    colAligns: [
-      'left',
-      'right',
-      'right',
-      'right',
-      'right',
-      ...(narrow ? [] : ['right' as const]),
-      'right',
-      ...(narrow ? [] : ['right' as const]),
-      'left',
-    ],
+    head,
+    colAligns: head.map((title) => (title === 'contender' || title === 'notes' ? 'left' : 'right')),
     style: { head: [], border: [], compact: true },
   })
-  const leaders = new Set(steps.winner ? [steps.winner] : [])
-  const ranked = [...contenders].sort((a, b) => steps.scores[b.name]! - steps.scores[a.name]!)
-  for (const { name, title } of ranked) {
+  const order = ranked(results)
+  for (const { name, title } of order.slice(0, mostRows)) {
     const summary = summaries[name]!
     const { validation, test, optimizerStep, setting } = summary
-    const edge = edgeAlarms.some((alarm) => alarm.contender === name) ? 'edge of range' : ''
+    const edge = edges.some(({ contender }) => contender === name) ? 'edge of range' : ''
+    const score = (value: number | null | undefined) => (value === null || value === undefined ? '-' : value.toFixed(3))
     table.push([
-      leaders.has(name) ? pc.bold(title) : title,
-      steps.scores[name]!.toFixed(3),
-      time ? time.scores[name]!.toFixed(3) : '-',
-      formatOrInfinite(steps.medians[name]![hardest] ?? null),
+      gradients.winner === name ? pc.bold(title) : title,
+      score(gradients.scores[name]),
+      ...(narrow ? [] : [score(time?.scores[name])]),
+      summary.failure === null ? formatOrInfinite(gradients.medians[name]![hardest] ?? null) : '-',
       validation === null ? '-' : formatNumber(validation),
       ...(narrow ? [] : [test === null ? '-' : formatNumber(test)]),
       optimizerStep === null ? '-' : formatMilliseconds(optimizerStep),
@@ -56,16 +48,20 @@ export function summaryOf(results: RaceResults, columns = 100): string {
     ])
   }
   const title = (name: string) => contenders.find((contender) => contender.name === name)?.title ?? name
-  const alarms = edgeAlarms.map(
-    ({ contender, hyperparameter, value, bound, limit }) =>
-      `${title(contender)}: the best ${hyperparameter}, ${formatNumber(value)}, lies at the ${bound} of its range (${formatNumber(limit)}); better values may lie beyond`,
+  const alarms = edges.map(
+    ({ contender, hyperparameter, value, side, studies, of }) =>
+      `${title(contender)}: the best ${hyperparameter}, ${formatNumber(value)}, is the ${side === 'minimum' ? 'smallest' : 'largest'} that was tried${of > 1 ? `, in ${studies} of ${of} studies` : ''}; better values may lie beyond (--range)`,
   )
+  const fresh =
+    protocol.claim === 'settings' ? `${protocol.seeds} fresh seeds` : `fresh runs of ${protocol.studies} studies`
+  const finding = { difference: pc.green, edge: pc.yellow, none: (text: string) => text }
   return [
-    `${pc.bold(task.title)}: validation and test are ${task.metricName}, median over ${results.protocol.reportSeeds.length} fresh seeds`,
-    table.toString(),
+    `${finding[gradients.finding](pc.bold(gradients.verdict))}`,
+    ...(time ? [time.verdict] : []),
     '',
-    `${pc.bold('By steps:')} ${steps.verdict}`,
-    ...(time ? [`${pc.bold('By time:')}  ${time.verdict}`] : []),
+    `${pc.bold(task.title)}: validation and test are ${task.metricName}, median over ${fresh}`,
+    table.toString(),
+    ...(order.length > mostRows ? [`and ${order.length - mostRows} more, see the report`] : []),
     ...(alarms.length > 0 ? ['', ...alarms.map((alarm) => `${pc.yellow('edge of range')} ${alarm}`)] : []),
     ...(remarks.length > 0 ? ['', ...remarks.map((remark) => `${pc.dim('note')} ${remark}`)] : []),
   ].join('\n')
@@ -77,6 +73,7 @@ function stateInWords(summary: SummaryRecord): string {
   const parts = [
     ...(summary.diverged > 0 ? [`${summary.diverged} diverged`] : []),
     ...(summary.failed > 0 ? [`${summary.failed} failed`] : []),
+    ...(summary.skipped > 0 ? [`${summary.skipped} steps skipped`] : []),
   ]
   return parts.join(', ')
 }

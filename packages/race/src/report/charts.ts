@@ -2,18 +2,30 @@ import * as Plot from '@observablehq/plot'
 import { parseHTML } from 'linkedom'
 import type { ClockAnalysis, RaceResults, RunRecord } from '../results.ts'
 import { median } from '../statistics/describe.ts'
-import { worstRatio } from '../statistics/score.ts'
+import { worstRatio } from '../statistics/ratios.ts'
 import { formatNumber } from './format.ts'
 import { Html, html } from './html.ts'
+import { ranked } from './order.ts'
 
 /** Line patterns, so that contenders differ by more than colour. */
-const dashes = ['none', '7 3', '2 3', '9 3 2 3'] as const
+const dashes = ['none', '7 3', '2 3', '9 3 2 3', '12 4', '5 2 1 2', '1 2', '10 2 4 2'] as const
 
 /** How many colours the style sheet defines. */
 export const seriesColours = 8
 
-const colourOf = (index: number) => `var(--series-${index % seriesColours})`
-const dashOf = (index: number) => dashes[index % dashes.length]!
+/** Lines of a chart; more cannot be told apart, whatever they look like. */
+export const mostLines = 12
+
+/** Colour of the contender of that index. Colour and pattern together are different for every index. */
+export const colourOf = (index: number) => `var(--series-${index % seriesColours})`
+
+/** Line pattern of the contender of that index: where colours come round again, the pattern has moved on or grown. */
+export function dashOf(index: number): string {
+  const round = Math.floor(index / seriesColours)
+  const dash = dashes[(index + round) % dashes.length]!
+  const dots = Math.floor(round / dashes.length)
+  return dots === 0 ? dash : `${dash === 'none' ? '20 3' : dash}${' 1 3'.repeat(dots)}`
+}
 
 /** Widths in pixels: one drawing for wide pages and print, one for phones, so that text stays readable on both. */
 const widths = { wide: 700, narrow: 330 } as const
@@ -64,6 +76,20 @@ function legend(names: readonly string[]): Html {
   return html`<ul class="legend">${items}</ul>`
 }
 
+/** Those that are drawn: the best by score, with the place that gives each its colour. */
+function drawn(results: RaceResults) {
+  const taking = ranked(results).filter(({ name }) => results.analysis!.summaries[name]!.failure === null)
+  return taking.slice(0, mostLines)
+}
+
+/** What a caption says where not all are drawn. */
+function omitted(results: RaceResults): string {
+  const count = results.contenders.length - drawn(results).length
+  return count > 0 && results.contenders.length > mostLines
+    ? ` The best ${mostLines} of ${results.contenders.length} are drawn.`
+    : ''
+}
+
 interface CurvePoint {
   step: number
   low: number
@@ -71,15 +97,15 @@ interface CurvePoint {
   high: number
 }
 
-/** Quartiles over seeds at every evaluation; a run that has ended counts as the worst there is. */
+/** Quartiles over fresh runs at every evaluation; a run that has ended counts as the worst there is. */
 export function curveOf(
   runs: readonly RunRecord[],
   what: 'loss' | 'validation',
   largerIsBetter: boolean,
 ): CurvePoint[] {
   const worst = largerIsBetter ? -Infinity : Infinity
-  const steps = [...new Set(runs.flatMap((run) => run.curve.step))].sort((a, b) => a - b)
-  const lookups = runs.map((run) => new Map(run.curve.step.map((step, index) => [step, run.curve[what][index]!])))
+  const steps = [...new Set(runs.flatMap((run) => run.curve.gradients))].sort((a, b) => a - b)
+  const lookups = runs.map((run) => new Map(run.curve.gradients.map((at, index) => [at, run.curve[what][index]!])))
   return steps.flatMap((step) => {
     const values = lookups.map((lookup) => lookup.get(step) ?? worst).sort((a, b) => a - b)
     // Nearest ranks, because interpolation has no meaning between a number and an infinity.
@@ -128,10 +154,11 @@ function valueAxis(values: readonly number[], label: string): Plot.ScaleOptions 
 
 /** Median and middle half over seeds of a curve of every contender, against steps. */
 export function curvesChart(results: RaceResults, what: 'loss' | 'validation'): Html {
-  const { contenders, task, runs } = results
+  const { task, runs } = results
+  const contenders = drawn(results)
   const largerIsBetter = what === 'validation' && task.direction === 'maximize'
   const curves = contenders.map(({ name }) => {
-    const mine = runs.filter((run) => run.phase === 'report' && run.contender === name)
+    const mine = runs.filter((run) => run.phase === 'report' && run.horizon === 1 && run.contender === name)
     return curveOf(mine, what, largerIsBetter)
   })
   const all = curves.flat()
@@ -143,17 +170,18 @@ export function curvesChart(results: RaceResults, what: 'loss' | 'validation'): 
   )
   const [least, greatest] = axis.domain as [number, number]
   const inside = (value: number) => Math.min(greatest, Math.max(least, value))
-  const label = what === 'loss' ? 'Training loss by step' : `Validation ${task.metricName} by step`
+  const label = what === 'loss' ? 'Training loss by gradients' : `Validation ${task.metricName} by gradients`
   const caption =
     what === 'loss'
-      ? 'Training loss, averaged between evaluations. Lines: median over the report seeds; bands: middle half of them.'
-      : `Validation ${task.metricName} (${largerIsBetter ? 'higher' : 'lower'} is better). Lines: median over the report seeds; bands: middle half of them; dotted: targets.`
+      ? 'Training loss, averaged between evaluations. Lines: median over the fresh runs; bands: middle half of them.' +
+        omitted(results)
+      : `Validation ${task.metricName} (${largerIsBetter ? 'higher' : 'lower'} is better). Lines: median over the fresh runs; bands: middle half of them; dotted: targets.${omitted(results)}`
   return figure(
     label,
     contenders.map(({ title }) => title),
     caption,
     ({ narrow }) => ({
-      x: { label: 'step', labelArrow: 'none', domain: [0, task.steps], ticks: narrow ? 4 : 8, tickFormat },
+      x: { label: 'gradients', labelArrow: 'none', domain: [0, task.steps], ticks: narrow ? 4 : 8, tickFormat },
       y: axis,
       marks: [
         ...curves.map((curve, index) =>
@@ -182,15 +210,16 @@ export function curvesChart(results: RaceResults, what: 'loss' | 'validation'): 
 
 /** Share of the targets that each contender reaches within a ratio of the best of the field. */
 export function profileChart(results: RaceResults, analysis: ClockAnalysis): Html {
-  const unit = analysis.clock === 'steps' ? 'steps' : 'time'
-  const curves = results.contenders.map(({ name }) => {
+  const unit = analysis.clock
+  const contenders = drawn(results)
+  const curves = contenders.map(({ name }) => {
     const points = analysis.profiles[name]!.filter(({ ratio }) => ratio <= worstRatio)
     return [...points, { ratio: worstRatio, share: points.at(-1)?.share ?? 0 }]
   })
   return figure(
     `Performance profile by ${unit}`,
-    results.contenders.map(({ title }) => title),
-    `Share of the targets that a contender reaches within a given ratio of the best of the field, by ${unit}. Higher and further left is better; the area under a line is the score.`,
+    contenders.map(({ title }) => title),
+    `Share of the targets that a contender reaches within a given ratio of the best of the field, by ${unit}. Higher and further left is better; the area under a line is the score.${omitted(results)}`,
     ({ narrow }) => ({
       height: narrow ? 220 : 260,
       x: {
@@ -221,9 +250,15 @@ export function profileChart(results: RaceResults, analysis: ClockAnalysis): Htm
   )
 }
 
+const symbols = ['circle', 'square', 'triangle', 'diamond', 'star', 'cross', 'wye'] as const
+
+/** Colour comes round after eight, the symbol after seven: both together after 56. */
+const symbolOf = (index: number) => symbols[index % symbols.length]!
+
 /** Final validation metric of every tuning trial against its learning rate. */
 export function sensitivityChart(results: RaceResults): Html {
-  const { contenders, task, analysis } = results
+  const { task, analysis } = results
+  const contenders = drawn(results)
   const series = contenders.map(({ name }) => analysis!.summaries[name]!.sensitivity.trials)
   const finished = series.flat().flatMap(({ metric }) => (metric === null ? [] : [metric]))
   const rates = series.flat().map(({ learningRate }) => learningRate)
@@ -235,7 +270,7 @@ export function sensitivityChart(results: RaceResults): Html {
   return figure(
     `Validation ${task.metricName} by learning rate`,
     contenders.map(({ title }) => title),
-    `Validation ${task.metricName} after the last step of every tuning trial, by its learning rate; other tuned hyperparameters vary along. Circles: the selected trials. Crosses at the edge: diverged or failed. A wide valley is easy to tune.`,
+    `Validation ${task.metricName} after the last step of every tuning trial, by its learning rate; other tuned hyperparameters vary along. Circles: the selected trials. Crosses at the edge: diverged or failed. A wide valley is easy to tune.${omitted(results)}`,
     ({ narrow }) => ({
       x: {
         type: 'log',
@@ -250,12 +285,12 @@ export function sensitivityChart(results: RaceResults): Html {
         const sorted = [...trials].sort((a, b) => a.learningRate - b.learningRate)
         const done = sorted.filter(({ metric }) => metric !== null)
         const lost = sorted.filter(({ metric }) => metric === null)
-        const selected = done.filter(({ trial }) => trial === analysis!.summaries[contenders[index]!.name]!.trial)
+        const chosen = analysis!.summaries[contenders[index]!.name]!.selected
+        const selected = done.filter(({ study, trial }) => trial === chosen[study]?.trial)
         const stroke = colourOf(index)
         const position = { x: 'learningRate', y: 'metric' } as const
         return [
-          Plot.line(done, { ...position, stroke, strokeWidth: 1.5, strokeDasharray: dashOf(index) }),
-          Plot.dot(done, { ...position, fill: stroke, r: 3 }),
+          Plot.dot(done, { ...position, stroke, fill: stroke, r: 3.5, symbol: symbolOf(index) }),
           Plot.dot(selected, { ...position, stroke, strokeWidth: 2, r: 7 }),
           Plot.dot(lost, { x: 'learningRate', y: () => edge, symbol: 'times', stroke, strokeWidth: 2, r: 4 }),
         ]

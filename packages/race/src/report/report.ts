@@ -1,10 +1,11 @@
 import type { SearchRange } from 'fallline'
-import { costBlocks, interruptedShare } from '../training/cost.ts'
+import { codeOf } from '../analysis.ts'
 import type { ClockAnalysis, RaceResults, RunRecord } from '../results.ts'
-import { clockTrust } from '../statistics/bootstrap.ts'
+import { falseClaims } from '../statistics/comparison.ts'
 import { median } from '../statistics/describe.ts'
-import { pairFrom } from '../statistics/pairs.ts'
+import { clockTrust, PairLookup } from '../statistics/field.ts'
 import { intervalInWords, ratioInWords } from '../statistics/verdict.ts'
+import { costBlocks, interruptedShare } from '../training/cost.ts'
 import { curvesChart, profileChart, sensitivityChart } from './charts.ts'
 import {
   formatDuration,
@@ -15,6 +16,7 @@ import {
   formatSetting,
 } from './format.ts'
 import { Html, type HtmlValue, html } from './html.ts'
+import { hardestReached, ranked } from './order.ts'
 import { style } from './style.ts'
 
 /** A column of a table: heading, and whether it holds words rather than numbers. */
@@ -41,8 +43,14 @@ function definitions(entries: readonly (readonly [string, HtmlValue])[]): Html {
   return html`<dl>${entries.map(([term, value]) => html`<dt>${term}</dt><dd>${value}</dd>`)}</dl>`
 }
 
+/** More runs than this are listed in `results.json` only. */
+const mostRunRows = 400
+
+/** More contenders than this are compared with the first in the table of pairs, not all with all. */
+const mostForAllPairs = 8
+
 /**
- * The report of a finished race: one HTML file that needs no network and no script.
+ * The report of a finished race: one HTML file that needs no network and no script. The verdict comes first.
  *
  * @throws Error when the race is not complete
  */
@@ -50,12 +58,13 @@ export function renderReport(results: RaceResults): string {
   const { analysis, task } = results
   if (analysis === null)
     throw new Error('the race is not complete, so there is nothing to report yet: run it to the end first')
+  const clocks = [analysis.gradients, ...(analysis.time ? [analysis.time] : [])]
   const sections = [
     html`<h2 id="standings">Standings</h2>${standings(results)}`,
     html`<h2 id="curves">Loss curves</h2>${curvesChart(results, 'validation')}${curvesChart(results, 'loss')}`,
-    html`<h2 id="targets">Steps to the targets</h2>${stepsToTargets(results)}`,
-    html`<h2 id="comparison">Every pair</h2>${pairs(results)}`,
-    html`<h2 id="profile">Performance profile</h2>${[analysis.steps, ...(analysis.time ? [analysis.time] : [])].map((clock) => profileChart(results, clock))}`,
+    html`<h2 id="targets">Gradients to the targets</h2>${toTargets(results)}`,
+    html`<h2 id="comparison">Pairs</h2>${pairs(results)}`,
+    html`<h2 id="profile">Performance profile</h2>${clocks.map((clock) => profileChart(results, clock))}`,
     html`<h2 id="sensitivity">Learning-rate sensitivity</h2>${sensitivityChart(results)}${sensitivityTable(results)}`,
     html`<h2 id="cost">Cost of a step</h2>${costs(results)}`,
     html`<h2 id="protocol">Protocol</h2>${protocol(results)}`,
@@ -93,34 +102,44 @@ function titles({ contenders }: RaceResults): (name: string) => string {
 }
 
 function verdict(results: RaceResults): Html {
-  const { steps, time } = results.analysis!
-  return html`<section class="verdict" id="verdict" aria-label="Verdict">
-<p><strong>By steps.</strong> ${steps.verdict}</p>
-${time ? html`<p><strong>By time on this machine.</strong> ${time.verdict}</p>` : null}
-</section>`
+  const { gradients, time } = results.analysis!
+  const about =
+    results.protocol.claim === 'settings'
+      ? 'The verdict is about the settings that one tuning found, not about the optimizers.'
+      : 'The verdict is about optimizers with the ranges below: every study tuned them anew.'
+  const part = ({ finding, verdict }: ClockAnalysis) =>
+    html`<section class="${finding === 'edge' ? 'alarm' : finding === 'difference' ? 'verdict' : 'verdict even'}"><p>${verdict}</p></section>`
+  return html`<div id="verdict">${part(gradients)}${time ? part(time) : null}
+<p class="soft">${about} In a race of equals, somebody is called ahead in at most ${formatPercent(falseClaims)} of cases, by either clock, in any pair, at any look.</p></div>`
 }
 
 function alarms(results: RaceResults): Html {
-  const { edgeAlarms, remarks } = results.analysis!
+  const { edges, remarks } = results.analysis!
   const title = titles(results)
-  const edges = edgeAlarms.map(
-    ({ contender, hyperparameter, value, bound, limit }) =>
-      html`<li>${title(contender)}: the best ${hyperparameter}, ${formatNumber(value)}, lies at the ${bound} of its range (${formatNumber(limit)}). Better values may lie beyond; widen the range before trusting this result.</li>`,
+  const items = edges.map(
+    ({ contender, hyperparameter, value, side, studies, of }) =>
+      html`<li>${title(contender)}: the best ${hyperparameter}, ${formatNumber(value)}, is the ${side === 'minimum' ? 'smallest' : 'largest'} that was tried${of > 1 ? ` (${studies} of ${of} studies)` : null}, although the range was extended. Give a wider range before trusting this result.</li>`,
   )
   return html`${
-    edges.length > 0
-      ? html`<section class="alarm" id="alarms"><h2>Edge of the search range</h2><ul>${edges}</ul></section>`
-      : html`<p class="soft" id="alarms">No selected setting lies at the edge of its search range.</p>`
+    items.length > 0
+      ? html`<section class="alarm" id="alarms"><h2>Edge of the search range</h2><ul>${items}</ul></section>`
+      : html`<p class="soft" id="alarms">No selected setting lies at the edge of what was tried.</p>`
   }${
     remarks.length > 0
       ? html`<section id="remarks"><h3>Remarks</h3><ul class="remarks">${remarks.map((remark) => html`<li>${remark}</li>`)}</ul></section>`
       : null
-  }`
+  }${stacks(results)}`
 }
 
-/** Contenders in the order of their score by steps. */
-function ranked({ contenders, analysis }: RaceResults) {
-  return [...contenders].sort((a, b) => analysis!.steps.scores[b.name]! - analysis!.steps.scores[a.name]!)
+/** Where errors were thrown, once per contender. */
+function stacks({ contenders, runs }: RaceResults): Html | null {
+  const found = contenders.flatMap(({ name, title }) => {
+    const run = runs.find((each) => each.contender === name && each.stack !== undefined)
+    return run
+      ? [html`<details><summary>${title}: ${run.message ?? ''}</summary><pre>${run.stack ?? ''}</pre></details>`]
+      : []
+  })
+  return found.length === 0 ? null : html`<section id="errors"><h3>Errors</h3>${found}</section>`
 }
 
 function valueWithRange(value: number | null, range: [number, number] | null): string {
@@ -129,68 +148,81 @@ function valueWithRange(value: number | null, range: [number, number] | null): s
   return `${middle} (${formatNumber(range[0])} to ${formatNumber(range[1])})`
 }
 
+const scoreInWords = (score: number | null | undefined) =>
+  score === null || score === undefined ? 'none' : score.toFixed(3)
+
 function standings(results: RaceResults): Html {
   const analysis = results.analysis!
   const { metricName, direction } = results.task
-  const rows = ranked(results).map(({ name, title }) => {
-    const summary = analysis.summaries[name]!
-    return [
-      title,
-      analysis.steps.scores[name]!.toFixed(3),
-      analysis.time ? analysis.time.scores[name]!.toFixed(3) : 'none',
-      summary.failure ? 'failed' : valueWithRange(summary.validation, summary.validationRange),
-      summary.failure ? 'failed' : valueWithRange(summary.test, summary.testRange),
-      summary.setting ? formatSetting(summary.setting) : 'none',
-    ]
+  const order = ranked(results)
+  const rows = order
+    .filter(({ name }) => analysis.summaries[name]!.failure === null)
+    .map((contender) => {
+      const { name, title } = contender
+      const summary = analysis.summaries[name]!
+      return [
+        title,
+        scoreInWords(analysis.gradients.scores[name]),
+        scoreInWords(analysis.time?.scores[name]),
+        valueWithRange(summary.validation, summary.validationRange),
+        valueWithRange(summary.test, summary.testRange),
+        summary.setting ? html`<code>${codeOf(contender, summary.setting)}</code>` : 'none',
+      ]
+    })
+  const failed = order.flatMap(({ name, title }) => {
+    const { failure } = analysis.summaries[name]!
+    return failure === null ? [] : [[title, failure]]
   })
+  const absent = [...failed, ...results.leftOut.map(({ name, reason }) => [name, reason])]
   const columns: Column[] = [
     'Contender',
-    'Score, steps',
+    'Score, gradients',
     'Score, time',
     `Validation ${metricName}`,
     `Test ${metricName}`,
-    { heading: 'Selected setting', words: true },
+    { heading: 'Best setting', words: true },
   ]
   return html`${table(columns, rows)}
-<p class="soft">Score: mean over targets of max(0, (4 − r) / 3), r the ratio of the median to the best of the field; 1 is best on every target, 0 is at least four times behind. ${metricName}: median over the report seeds with lowest and highest; ${direction === 'minimize' ? 'lower' : 'higher'} is better. ${optimism(results)}</p>`
+<p class="soft">Score: mean over targets of max(0, (4 − r) / 3), r the ratio of the median to the best of the field; 1 is best on every target, 0 is at least four times behind. ${metricName}: median over the fresh runs with lowest and highest; ${direction === 'minimize' ? 'lower' : 'higher'} is better. ${optimism(results)}</p>
+${absent.length > 0 ? html`<h3 id="absent">Took no part</h3>${table(['Contender', { heading: 'Reason', words: true }], absent)}` : null}`
 }
 
-/** How much better the selected trial looked while tuning than on fresh seeds. */
+/** How much better the selected trials looked while tuning than on fresh seeds. */
 function optimism(results: RaceResults): string {
   const { summaries } = results.analysis!
-  const parts = results.contenders.flatMap(({ name, title }) => {
-    const { tuningValidation, validation } = summaries[name]!
-    return tuningValidation === null || validation === null
-      ? []
-      : [`${title} ${formatNumber(tuningValidation)} against ${formatNumber(validation)}`]
-  })
-  return parts.length === 0 ? '' : `Best trial of the tuning against the median of the fresh runs: ${parts.join('; ')}.`
+  const parts = ranked(results)
+    .slice(0, 5)
+    .flatMap(({ name, title }) => {
+      const { tuningValidation, validation } = summaries[name]!
+      return tuningValidation === null || validation === null
+        ? []
+        : [`${title} ${formatNumber(tuningValidation)} against ${formatNumber(validation)}`]
+    })
+  return parts.length === 0 ? '' : `Selected trials in the tuning against fresh runs, medians: ${parts.join('; ')}.`
 }
 
-function stepsToTargets(results: RaceResults): Html {
-  const { task, protocol, analysis } = results
-  const seeds = protocol.reportSeeds.length
-  const title = titles(results)
-  const missed = (name: string, target: number) =>
-    seeds -
-    results.runs.filter(
-      (run) => run.phase === 'report' && run.contender === name && (run.stepsToTarget[target] ?? null) !== null,
-    ).length
-  const cell = (clock: ClockAnalysis, name: string, target: number): Html => {
-    const value = clock.medians[name]![target]!
-    const misses = missed(name, target)
-    const shown = formatOrInfinite(value, clock.clock === 'steps' ? formatNumber : formatMilliseconds)
-    return html`${shown}${misses > 0 && clock.clock === 'steps' ? ` (${misses} of ${seeds} missed)` : null}`
+function toTargets(results: RaceResults): Html {
+  const { task, analysis, runs } = results
+  const missed = (name: string, target: number) => {
+    const mine = runs.filter((run) => run.phase === 'report' && run.horizon === 1 && run.contender === name)
+    return { misses: mine.filter((run) => run.gradientsToTarget[target] === null).length, of: mine.length }
   }
-  const tables = [analysis!.steps, ...(analysis!.time ? [analysis!.time] : [])].map((clock) =>
+  const cell = (clock: ClockAnalysis, name: string, target: number): Html => {
+    const { misses, of } = missed(name, target)
+    const format = clock.clock === 'gradients' ? formatNumber : formatMilliseconds
+    const shown = formatOrInfinite(clock.medians[name]![target] ?? null, format)
+    return html`${shown}${misses > 0 && clock.clock === 'gradients' ? ` (${misses} of ${of} missed)` : null}`
+  }
+  const order = ranked(results).filter(({ name }) => analysis!.summaries[name]!.failure === null)
+  const tables = [analysis!.gradients, ...(analysis!.time ? [analysis!.time] : [])].map((clock) =>
     table(
       [
         'Contender',
         ...task.targets.map((target) => `${task.direction === 'minimize' ? '≤' : '≥'}\u00a0${formatNumber(target)}`),
       ],
-      ranked(results).map(({ name }) => [title(name), ...task.targets.map((_, target) => cell(clock, name, target))]),
-      clock.clock === 'steps'
-        ? `Median steps until the validation ${task.metricName} meets a target; ∞ is never`
+      order.map(({ name, title }) => [title, ...task.targets.map((_, target) => cell(clock, name, target))]),
+      clock.clock === 'gradients'
+        ? `Median gradients until the validation ${task.metricName} meets a target; ∞ is never`
         : 'The same as time: steps times the median cost of a whole step',
     ),
   )
@@ -198,47 +230,52 @@ function stepsToTargets(results: RaceResults): Html {
 }
 
 function pairs(results: RaceResults): Html {
-  const { steps, time } = results.analysis!
+  const { gradients, time, level } = results.analysis!
   const title = titles(results)
-  if (steps.pairs.length === 0) return html`<p>There is only one contender.</p>`
-  const names = ranked(results).map(({ name }) => name)
-  const rankedPairs = names.flatMap((first, index) => names.slice(index + 1).map((second) => [first, second] as const))
-  const cell = (clock: ClockAnalysis, first: string, second: string) => {
-    const pair = pairFrom(clock.pairs, first, second)!
-    const evidence = pair.ahead === null ? 'no evidence of a difference' : `${title(pair.ahead)} is ahead`
+  const names = ranked(results)
+    .map(({ name }) => name)
+    .filter((name) => gradients.scores[name] !== null)
+  if (names.length < 2) return html`<p>There is only one contender.</p>`
+  const few = names.length <= mostForAllPairs
+  const first = gradients.leaders[0] ?? names[0]!
+  const shown = few
+    ? names.flatMap((a, index) => names.slice(index + 1).map((b) => [a, b] as const))
+    : names.filter((name) => name !== first).map((name) => [first, name] as const)
+  const lookups = new Map([gradients, ...(time ? [time] : [])].map((clock) => [clock, new PairLookup(clock.pairs)]))
+  const cell = (clock: ClockAnalysis, a: string, b: string) => {
+    const pair = lookups.get(clock)!.of(a, b)
+    if (pair === undefined) return 'not measured'
+    const evidence = pair.ahead === null ? 'no larger than chance allows' : `${title(pair.ahead)} is ahead`
     return html`${ratioInWords(pair.ratio)} (${intervalInWords(pair)}): ${evidence}`
   }
   return html`${table(
     [
       'Pair',
-      { heading: 'Ratio of steps', words: true },
+      { heading: 'Ratio of gradients', words: true },
       ...(time ? [{ heading: 'Ratio of time', words: true } as const] : []),
     ],
-    rankedPairs.map(([first, second]) => [
-      `${title(second)} / ${title(first)}`,
-      cell(steps, first, second),
-      ...(time ? [cell(time, first, second)] : []),
-    ]),
+    shown.map(([a, b]) => [`${title(b)} / ${title(a)}`, cell(gradients, a, b), ...(time ? [cell(time, a, b)] : [])]),
   )}
-<p class="soft">Above 1, the first named needs more. Geometric mean over seeds and targets, each ratio limited to ¼ … 4, so that a miss counts as 4 and two misses as 1; interval from a paired bootstrap over seeds and targets.</p>`
+<p class="soft">Above 1, the first named needs more. Geometric mean over fresh runs and targets, each limited to four times the best of the two; a miss counts as the limit. Every pair by every clock is one hypothesis of Holm's procedure at ${(100 * level).toPrecision(3)}%; an interval is at the level at which its hypothesis was tested.${few ? null : ' All pairs are in results.json.'}</p>`
 }
 
 function sensitivityTable(results: RaceResults): Html {
-  const { contenders, analysis, task } = results
-  const rows = contenders.map(({ name, title }) => {
-    const { sensitivity, setting, tuningValidation } = analysis!.summaries[name]!
+  const { analysis } = results
+  const rows = ranked(results).map(({ name, title }) => {
+    const { sensitivity, selected } = analysis!.summaries[name]!
+    const rates = selected.flatMap((each) => (each ? [each.setting.learningRate!] : []))
     return [
       title,
-      setting ? formatNumber(setting.learningRate!) : 'none',
-      tuningValidation === null ? 'none' : formatNumber(tuningValidation),
+      rates.length === 0
+        ? 'none'
+        : rates.length === 1
+          ? formatNumber(rates[0]!)
+          : `${formatNumber(median(rates))} (${formatNumber(Math.min(...rates))} to ${formatNumber(Math.max(...rates))})`,
       formatPercent(sensitivity.withinFivePercent),
       String(sensitivity.trials.filter(({ metric }) => metric === null).length),
     ]
   })
-  return table(
-    ['Contender', 'Selected learning rate', `Best ${task.metricName}`, 'Trials within 5% of it', 'Trials lost'],
-    rows,
-  )
+  return table(['Contender', 'Selected learning rate', 'Trials within 5% of the best', 'Trials lost'], rows)
 }
 
 function costs(results: RaceResults): Html {
@@ -246,34 +283,38 @@ function costs(results: RaceResults): Html {
   if (measured === null) return html`<p>No step costs: ${costFailure ?? 'no contender finished a trial'}.</p>`
   const gradient = median(measured.gradient)
   const title = titles(results)
-  const rows = contenders.map(({ name, title, compileMilliseconds, stateBytesPerParameter, bytesPerParameter }) => {
-    const { optimizerStep, wholeStep } = analysis!.summaries[name]!
-    const blocks = measured.step[name]
-    return [
-      title,
-      optimizerStep === null ? 'none' : formatMilliseconds(optimizerStep),
-      blocks ? `${formatMilliseconds(Math.min(...blocks))} to ${formatMilliseconds(Math.max(...blocks))}` : 'none',
-      wholeStep === null ? 'none' : formatMilliseconds(wholeStep),
-      compileMilliseconds.length > 0 ? formatMilliseconds(median(compileMilliseconds)) : 'none',
-      stateBytesPerParameter === undefined ? 'unknown' : formatNumber(stateBytesPerParameter),
-      bytesPerParameter === undefined ? 'unknown' : formatNumber(bytesPerParameter),
-    ]
-  })
-  const evens = analysis!.breakEven.map(
-    ({ fewerSteps, other, stepsRatio, costRatio, overhead, gradientMilliseconds }) => [
-      `${title(fewerSteps)} against ${title(other)}`,
-      formatNumber(stepsRatio, 3),
+  const rows = contenders.map(
+    ({ name, title, gradientsPerStep, compileMilliseconds, stateBytesPerParameter, bytesPerParameter }) => {
+      const { optimizerStep, wholeStep } = analysis!.summaries[name]!
+      const blocks = measured.step[name]
+      return [
+        title,
+        optimizerStep === null ? 'none' : formatMilliseconds(optimizerStep),
+        blocks ? `${formatMilliseconds(Math.min(...blocks))} to ${formatMilliseconds(Math.max(...blocks))}` : 'none',
+        wholeStep === null ? 'none' : formatMilliseconds(wholeStep),
+        formatNumber(gradientsPerStep, 3),
+        compileMilliseconds.length > 0 ? formatMilliseconds(median(compileMilliseconds)) : 'none',
+        stateBytesPerParameter === undefined ? 'unknown' : formatNumber(stateBytesPerParameter),
+        bytesPerParameter === undefined ? 'unknown' : formatNumber(bytesPerParameter),
+      ]
+    },
+  )
+  const evens = analysis!.breakEven
+    .slice(0, 28)
+    .map(({ fewer, other, ratio, costRatio, overhead, gradientMilliseconds }) => [
+      `${title(fewer)} against ${title(other)}`,
+      formatNumber(ratio, 3),
       formatNumber(costRatio, 3),
       formatNumber(overhead, 3),
       gradientMilliseconds === 0 ? 'any' : formatMilliseconds(gradientMilliseconds),
-    ],
-  )
+    ])
   return html`${table(
     [
       'Contender',
       'Optimizer step',
       'Range over blocks',
       'Whole step',
+      'Gradients a step',
       'Compile',
       'State bytes per parameter',
       'Bytes moved per parameter',
@@ -284,10 +325,16 @@ function costs(results: RaceResults): Html {
 <p class="soft">A gradient takes ${formatMilliseconds(gradient)}; a whole step is gradient plus optimizer step. Compiling happens once per setting and is in no other figure.</p>
 ${
   evens.length > 0
-    ? html`<h3>Do fewer steps pay?</h3>${table(
-        ['Fewer steps', 'Steps ratio', 'Cost ratio', 'Break-even overhead', 'Pays when a gradient takes at least'],
+    ? html`<h3>Do fewer gradients pay?</h3>${table(
+        [
+          'Fewer gradients',
+          'Ratio of gradients',
+          'Cost ratio',
+          'Break-even overhead',
+          'Pays when a gradient takes at least',
+        ],
         evens,
-      )}<p class="soft">Break-even overhead = steps ratio / cost ratio: above 1 the one with fewer steps is also faster, and its step may become that many times dearer before it no longer is. A larger model changes the costs; the last column says from which cost of a gradient on fewer steps pay, at these optimizer step costs. Whether the ratio of steps is more than chance says the table of pairs.</p>`
+      )}<p class="soft">Break-even overhead = ratio of gradients / cost ratio: above 1 the one with fewer gradients is also faster, and its step may become that many times dearer before it no longer is. A larger model changes the costs; the last column says from which cost of a gradient on fewer gradients pay, at these optimizer step costs. Whether a ratio is more than chance says the table of pairs.</p>`
     : null
 }`
 }
@@ -298,55 +345,75 @@ function rangeInWords(range: SearchRange): string {
 }
 
 function protocol(results: RaceResults): Html {
-  const { task, protocol: study, contenders, machine, versions } = results
+  const { task, protocol: study, contenders, machine, versions, analysis } = results
   const shapes = Object.entries(task.parameters).map(([name, shape]) => `${name} [${shape.join(', ')}]`)
-  const shift = study.sequence.dimensions.map((name) => `${name} ${study.sequence.shift[name]!.toFixed(4)}`)
-  const papers = contenders.map(({ title, paper, search, schedule, fallback }) => {
+  const entered = contenders.map(({ title, paper, search, schedule, fallback, code }) => {
     const link = paper?.arxiv ? `https://arxiv.org/abs/${paper.arxiv}` : paper?.url
     const cited = paper ? `${paper.authors} (${paper.year}), ${paper.title}` : 'own contender'
-    return html`<h3>${title}</h3>${definitions([
+    return html`<details><summary>${title}</summary>${definitions([
       ...Object.entries(search).map(([name, range]) => [name, rangeInWords(range)] as const),
       ['learning rate over a run', schedule],
+      ['code', html`<code>${code.replace('SETTING', '{ ... }')}</code>`],
       ...(fallback ? [['parameters it does not take', fallback] as const] : []),
       ['published in', link ? html`<a href="${link}">${cited}</a>` : cited],
-    ])}`
+    ])}</details>`
   })
+  const many = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
+  const budget =
+    study.claim === 'settings'
+      ? `one study of ${many(study.trials, 'tuning trial')} on one seed, the best ${study.finalists} rerun on ${many(study.finalSeeds, 'more seed')}, then fresh runs on ${many(study.seeds, 'seed')}`
+      : `${study.studies} independent studies, each of ${many(study.trials, 'tuning trial')} and ${many(study.seeds, 'fresh run')}`
   return html`${definitions([
     ['task', `${task.title} (${task.name}), ${formatNumber(task.parameterCount)} parameters`],
     ['parameters', shapes.join('; ')],
     [
       'metric',
-      `${task.metricName}, ${task.direction === 'minimize' ? 'lower' : 'higher'} is better, evaluated every ${task.evaluateEvery} steps`,
+      `${task.metricName}, ${task.direction === 'minimize' ? 'lower' : 'higher'} is better, evaluated every ${task.evaluateEvery} gradients`,
     ],
     [
       'targets',
-      `${task.targets.map((target) => formatNumber(target)).join(', ')} (${task.targetsFrom === 'task' ? 'registered by the task before the race' : 'given for this race'})`,
+      `${task.targets.map((target) => formatNumber(target)).join(', ')} (${task.targetsFrom === 'task' ? 'registered by the task before the race' : 'given for this race'}); those that all reach at once, or nobody, are left out of a comparison`,
     ],
+    ['claim', study.claim === 'settings' ? 'about settings' : 'about optimizers with their ranges and this tuning'],
+    ['budget per contender', `${budget}; ${formatNumber(task.steps)} gradients per run`],
     [
-      'budget per contender',
-      `${study.trials} tuning trials on ${study.tuningSeeds.length} seed${study.tuningSeeds.length === 1 ? '' : 's'}, then ${study.reportSeeds.length} report runs; ${formatNumber(task.steps)} steps per run`,
+      'ranges',
+      'three quarters of the trials are Sobol points with a random shift of their own; where the best value is the outermost tried and near a bound, the others go beyond it, as far as values are valid',
     ],
-    ['seed of the study', String(study.seed)],
-    ['tuning seeds', study.tuningSeeds.join(', ')],
-    ['report seeds', study.reportSeeds.join(', ')],
-    [
-      'tuning sequence',
-      `${study.sequence.kind}; trial k of every contender uses point k, and hyperparameters of one name share its coordinate`,
-    ],
-    ['dimensions and shifts', shift.join(', ')],
     [
       'selection',
-      `best validation ${task.metricName} after the last step; the chosen setting then runs anew on the report seeds, where validation decides targets and test is only reported`,
+      'by the quantity that is judged: gradients to the targets, limited ratios to the other trials; of equals the better validation metric',
     ],
-    ['misses', 'a run that never meets a target, diverges or fails counts as infinitely many steps'],
-    ['steps clock', 'one gradient and one optimizer step count as one step; evaluation counts nothing'],
     [
-      'time clock',
+      'seeds',
+      `all drawn from ${study.seed}; within a study all contenders share the seed of the tuning and the fresh seeds, which have nothing in common`,
+    ],
+    [
+      'horizons',
+      study.horizons.length > 1
+        ? `matched: fresh runs with schedules that end at ${study.horizons.map((share) => formatPercent(share)).join(', ')} of the budget, each target at the one that reaches it first`
+        : 'every schedule ends at the end of the budget; one long schedule makes a fast optimizer wait for its end, so true ratios are rather larger',
+    ],
+    ['misses', 'a run that never meets a target, and for all targets a run that diverges or fails'],
+    [
+      'numbers that are not finite',
+      study.nonFinite === 'skip' ? 'the step is left out and counted' : 'the run ends as diverged',
+    ],
+    [
+      'clock of gradients',
+      'gradients computed, whatever a step needs; a loss alone counts as a third where the task can give it; evaluation counts nothing',
+    ],
+    [
+      'clock of time',
       `steps times the median cost of a whole step, from a micro-race of ${costBlocks} blocks per contender in random order, after three rounds of warm-up; the slowest ${formatPercent(interruptedShare)} of the steps of a block are left out as interrupted`,
     ],
     [
       'intervals',
-      `95% for the two clocks together (97.5% each), paired bootstrap over seeds and targets (and cost blocks), stretched for few seeds; resolution of the evaluations and ${formatPercent(clockTrust)} for the time clock added. They cover the luck of the seeds and the choice of targets, not the luck of the tuning`,
+      `${study.claim === 'settings' ? "Student's t over the fresh seeds, paired" : "Welch's t over independent studies, so the luck of tuning and seeds is in them"}; the spacing of the evaluations${analysis!.time ? `, and for time the cost measurement and ${formatPercent(clockTrust)},` : ''} may turn all of them by as much as it can, in the same direction`,
+    ],
+    [
+      'looks',
+      `${results.looks.length} so far (${results.looks.map((look) => `${look.contenders.length} contenders, ${look.studies} studies, ${look.seeds} seeds`).join('; ')}); look k may spend three quarters of what those before it left of ${formatPercent(falseClaims)}`,
     ],
     [
       'machine',
@@ -361,36 +428,34 @@ function protocol(results: RaceResults): Html {
       `${results.startedAt} to ${results.finishedAt ?? 'now'}; ${formatDuration(results.runs.reduce((sum, run) => sum + run.milliseconds, 0))} in ${results.runs.length} runs`,
     ],
     ['fingerprint of the settings', html`<code>${results.fingerprint}</code>`],
-  ])}${papers}`
+  ])}<h3>Contenders</h3>${entered}`
 }
 
 function runs(results: RaceResults): Html {
   const title = titles(results)
   const { task } = results
-  const rowsOf = (phase: RunRecord['phase']) =>
-    results.runs
-      .filter((run) => run.phase === phase)
-      .map((run) => [
-        title(run.contender),
-        String(run.trial + 1),
-        String(run.seed),
-        formatSetting(run.setting),
-        run.validation === null ? `${run.outcome}: ${run.message ?? 'no reason given'}` : formatNumber(run.validation),
-        ...(phase === 'report' ? [run.test === null ? 'none' : formatNumber(run.test)] : []),
-        run.stepsToTarget.map((steps) => formatOrInfinite(steps)).join(', '),
-      ])
-  const columns = (phase: RunRecord['phase']): Column[] => [
+  const target = hardestReached(results)
+  if (results.runs.length > mostRunRows) {
+    return html`<p>${formatNumber(results.runs.length)} runs, all in results.json.</p>`
+  }
+  const phases = { tuning: 'tuning', final: 'rerun', report: 'fresh' } as const
+  const rows = results.runs.map((run: RunRecord) => [
+    title(run.contender),
+    `${run.study + 1}.${run.trial + 1} ${phases[run.phase]}`,
+    String(run.seed),
+    formatSetting(run.setting),
+    run.validation === null ? `${run.outcome}: ${run.message ?? 'no reason given'}` : formatNumber(run.validation),
+    run.test === null ? '' : formatNumber(run.test),
+    formatOrInfinite(run.gradientsToTarget[target] ?? null),
+  ])
+  const columns: Column[] = [
     'Contender',
-    'Trial',
+    'Study and trial',
     'Seed',
     { heading: 'Setting', words: true },
     `Validation ${task.metricName}`,
-    ...(phase === 'report' ? [`Test ${task.metricName}`] : []),
-    'Steps to targets',
+    `Test ${task.metricName}`,
+    `Gradients to ${formatNumber(task.targets[target]!)}`,
   ]
-  const part = (phase: RunRecord['phase'], name: string) => {
-    const rows = rowsOf(phase)
-    return html`<details><summary>${rows.length} ${name} runs</summary>${table(columns(phase), rows)}</details>`
-  }
-  return html`${part('tuning', 'tuning')}${part('report', 'report')}`
+  return html`<details><summary>${results.runs.length} runs</summary>${table(columns, rows)}</details>`
 }

@@ -18,7 +18,9 @@ p, ul, dl { margin: 0.5rem 0; }
 a { color: inherit; }
 .soft, figcaption, caption { color: var(--soft); font-size: 0.875rem; }
 .verdict { background: var(--panel); border-left: 4px solid var(--good); padding: 0.6rem 1rem; margin: 1rem 0; }
-.verdict p { font-size: 1.05rem; }
+.verdict.even { border-left-color: var(--soft); }
+.verdict p, .alarm p { font-size: 1.05rem; margin: 0.2rem 0; }
+pre { font-size: 0.8rem; overflow-x: auto; }
 .alarm { background: var(--alarm-ground); border-left: 4px solid var(--alarm); padding: 0.6rem 1rem; margin: 1rem 0; }
 .alarm h2 { border: 0; margin: 0; padding: 0; font-size: 1rem; color: var(--alarm); }
 .alarm ul, .remarks { padding-left: 1.2rem; }

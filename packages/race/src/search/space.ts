@@ -7,18 +7,6 @@ export type Setting = Readonly<Record<string, number>>
 /** The hyperparameters a contender is tuned over, each with its range. */
 export type SearchSpace = Readonly<Record<string, SearchRange>>
 
-/** A selected value that lies so close to a bound of its range that the range may have cut off better ones. */
-export interface EdgeAlarm {
-  contender: string
-  hyperparameter: string
-  /** The selected value. */
-  value: number
-  /** The bound it is near to. */
-  bound: 'minimum' | 'maximum'
-  /** The value of that bound. */
-  limit: number
-}
-
 /** Share of a range, in its scaled coordinate, that counts as its edge. */
 export const edgeShare = 0.05
 
@@ -62,9 +50,14 @@ export function checkSpace(contender: string, space: SearchSpace): void {
 export function valueAt(range: SearchRange, u: number): number {
   if (range.scale === 'choice')
     return range.values[Math.min(range.values.length - 1, Math.floor(u * range.values.length))]!
+  return Math.min(range.maximum, Math.max(range.minimum, valueAtPosition(range, u)))
+}
+
+/** The value at any position of a range, also outside of it: the inverse of `positionOf`, rounded to four digits. */
+export function valueAtPosition(range: Exclude<SearchRange, { scale: 'choice' }>, u: number): number {
   const { minimum, maximum } = range
   const value = range.scale === 'log' ? minimum * (maximum / minimum) ** u : minimum + (maximum - minimum) * u
-  return Math.min(maximum, Math.max(minimum, Number(value.toPrecision(4))))
+  return Number(value.toPrecision(4))
 }
 
 /** Where a value lies in its range: 0 at the minimum, 1 at the maximum, in the scale of the range. `undefined` for a choice. */
@@ -80,16 +73,4 @@ export function settingAt(space: SearchSpace, sequence: PointSequence, index: nu
   const setting: Record<string, number> = {}
   for (const [name, range] of Object.entries(space)) setting[name] = valueAt(range, sequence.coordinate(name, index))
   return setting
-}
-
-/** The values of a selected setting that lie within 5 % of a bound of their range, in its scaled coordinate. */
-export function edgeAlarms(contender: string, space: SearchSpace, setting: Setting): EdgeAlarm[] {
-  return Object.entries(space).flatMap(([hyperparameter, range]): EdgeAlarm[] => {
-    const value = setting[hyperparameter]
-    if (value === undefined || range.scale === 'choice') return []
-    const position = positionOf(range, value)!
-    if (position <= edgeShare) return [{ contender, hyperparameter, value, bound: 'minimum', limit: range.minimum }]
-    if (position >= 1 - edgeShare) return [{ contender, hyperparameter, value, bound: 'maximum', limit: range.maximum }]
-    return []
-  })
 }

@@ -1,5 +1,4 @@
-/** Ratio to the best of the field from which on a contender scores nothing on a target. */
-export const worstRatio = 4
+import { worstRatio } from './ratios.ts'
 
 /** One step of a performance profile: from `ratio` on, the contender reaches `share` of the targets within that ratio of the best. */
 export interface ProfilePoint {

@@ -63,8 +63,8 @@ export function createNoisyQuadratic(): Task {
     metric: (parameters) => height(parameters.x!),
     metricName: 'height',
     direction: 'minimize',
-    // Percentiles 50 to 5, rounded, of the best metric of 48 baseline runs, as for the tasks of `builtinTasks`.
-    targets: [6.5, 4.2, 3.2, 2.6, 2.1, 1.8],
+    // Percentiles 30 to 5, rounded, of the best metric of 48 baseline runs as for `builtinTasks`: half of them diverge here.
+    targets: [8.7, 5.7, 0.46, 0.14, 0.087, 0.064],
     budget: { steps: 200, evaluateEvery: 5 },
   })
 }
@@ -155,7 +155,7 @@ export function createLogisticRegression(): Task {
     metricName: 'cross-entropy',
     direction: 'minimize',
     // Percentiles 50 to 5, rounded, of the best metric of 48 baseline runs, as for the tasks of `builtinTasks`.
-    targets: [0.46, 0.45, 0.44, 0.43, 0.42, 0.415],
+    targets: [0.554, 0.537, 0.51, 0.5, 0.491, 0.48],
     budget: { steps: 200, evaluateEvery: 5 },
   })
 }

@@ -1,15 +1,18 @@
 import {
   cosine,
+  defineOptimizer,
   describe,
   findOptimizer,
   type HyperValue,
   type Optimizer,
+  type OptimizerDefinition,
   type OptimizerFactory,
   type Schedule,
   warmup,
 } from 'fallline'
 import type { ContenderRecord } from '../results.ts'
 import { checkSpace, type SearchSpace, type Setting } from '../search/space.ts'
+import type { Limits } from '../search/trials.ts'
 
 /** A contender of your own: an optimizer with a name and the ranges it is tuned over. */
 export interface Contender {
@@ -26,7 +29,14 @@ export interface Contender {
   search?: SearchSpace
   /** Learning rate after the warm-up. Default: `cosine` to zero, or `constant` where the definition of the optimizer says so. */
   schedule?: 'cosine' | 'constant'
+  /** Valid values of the hyperparameters, which growing ranges never leave. Default: those of the factory. */
+  limits?: Limits
+  /** The contender as code, for a setting that is written in braces: `cautious(adamW(SETTING))`. Default: the name called with it. */
+  code?: string
 }
+
+/** What `race` takes for a contender: the name of a registered optimizer, a factory, a definition, or a contender of your own. */
+export type ContenderLike = string | Contender | OptimizerFactory | OptimizerDefinition
 
 /** Share of the steps that every contender warms its learning rate up for. */
 export const warmupShare = 0.05
@@ -38,6 +48,9 @@ export interface Entry {
   readonly search: SearchSpace
   readonly schedule: 'cosine' | 'constant'
   readonly definition: OptimizerFactory['definition'] | undefined
+  readonly limits: Limits
+  /** See `Contender.code`. */
+  readonly code: string
   /** The optimizer with a setting, its learning rate scheduled over `steps`. */
   create(setting: Setting, steps: number): Optimizer
 }
@@ -53,14 +66,12 @@ export function raceSchedule(peak: number, steps: number, then: 'cosine' | 'cons
 }
 
 /**
- * Makes contenders ready to race; a name stands for the registered optimizer.
+ * Makes contenders ready to race.
  *
- * @throws Error for an unknown optimizer, a name that occurs twice, or a search range that makes no sense
+ * @throws Error for an unknown optimizer, a name that occurs twice, something that is no contender, or a search range that makes no sense
  */
-export function enter(contenders: readonly (string | Contender)[]): Entry[] {
-  const entries = contenders.map((contender) =>
-    entryOf(typeof contender === 'string' ? registered(contender) : contender),
-  )
+export function enter(contenders: readonly ContenderLike[]): Entry[] {
+  const entries = contenders.map((contender) => entryOf(contenderOf(contender)))
   if (entries.length === 0) throw new Error('a race needs at least one optimizer')
   for (const [index, { name }] of entries.entries()) {
     const before = entries.findIndex((other) => other.name === name)
@@ -69,8 +80,44 @@ export function enter(contenders: readonly (string | Contender)[]): Entry[] {
   return entries
 }
 
-function registered(name: string): Contender {
-  const factory = findOptimizer(name)
+const example =
+  "{ name: 'mine', optimizer: (hyper) => adamW({ ...hyper, amsgrad: true }), search: { learningRate: logUniform(1e-4, 1e-2) } }"
+
+function contenderOf(given: ContenderLike): Contender {
+  if (typeof given === 'string') {
+    try {
+      return registered(findOptimizer(given))
+    } catch (error) {
+      throw new RangeError((error as Error).message, { cause: error })
+    }
+  }
+  if (typeof given === 'function') {
+    if ('definition' in given && 'search' in given.definition) return registered(given)
+    const what =
+      'definition' in given
+        ? 'a transform without an optimizer'
+        : `the function ${(given as { name: string }).name || 'without a name'}`
+    throw new TypeError(`${what} is no contender: give a factory such as adamW, or ${example}`)
+  }
+  if (typeof given !== 'object' || given === null) {
+    throw new TypeError(`${String(given)} is no contender: give the name of an optimizer, its factory, or ${example}`)
+  }
+  if ('rule' in given && 'hyper' in given) return registered(defineOptimizer(given as OptimizerDefinition))
+  if ('kind' in given) {
+    throw new TypeError(
+      'a configured optimizer is no contender, because its learning rate is tuned: give its factory (adamW rather than adamW()), ' +
+        `or ${example}`,
+    )
+  }
+  if (typeof given.name !== 'string' || given.name.trim() === '' || typeof given.optimizer !== 'function') {
+    throw new TypeError(
+      `a contender needs a name and an optimizer, which is a factory or a function from hyperparameters, such as ${example}`,
+    )
+  }
+  return given
+}
+
+function registered(factory: OptimizerFactory): Contender {
   return { name: factory.definition.name, optimizer: factory }
 }
 
@@ -89,6 +136,8 @@ function entryOf(contender: Contender): Entry {
     search,
     schedule,
     definition,
+    limits: contender.limits ?? definition?.hyper ?? {},
+    code: contender.code ?? `${definition?.name ?? name}(SETTING)`,
     create(setting, steps) {
       const hyper: Record<string, HyperValue> = { ...setting }
       hyper.learningRate = raceSchedule(setting.learningRate!, steps, schedule)
@@ -124,6 +173,8 @@ export function recordOf(entry: Entry, steps: number): ContenderRecord {
     title,
     search,
     schedule: scheduleInWords(schedule, steps),
+    code: entry.code,
+    gradientsPerStep: 1,
     compileMilliseconds: [],
   }
   if (definition === undefined) return record

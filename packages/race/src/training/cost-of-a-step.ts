@@ -28,12 +28,23 @@ export async function gradientsPerStep(optimizer: Optimizer, task: Task): Promis
   })
   const compiled = await compile(optimizer, task.parameters, { nonFinite: 'skip' })
   try {
-    for (const values of Object.values(compiled.parameters as Arrays)) values.forEach((_, i) => {
-      values[i] = Math.sin(i + 1)
-    })
+    for (const values of Object.values(compiled.parameters as Arrays))
+      values.forEach((_, i) => {
+        values[i] = Math.sin(i + 1)
+      })
     let gradients = 0
     for (let step = 1; step <= steps; step++) {
-      await compiled.minimize(evaluationOf(bowl, { seed: 1, step }, { onCost: (cost) => { gradients += cost } }))
+      await compiled.minimize(
+        evaluationOf(
+          bowl,
+          { seed: 1, step },
+          {
+            onCost: (cost) => {
+              gradients += cost
+            },
+          },
+        ),
+      )
     }
     return gradients / steps
   } finally {

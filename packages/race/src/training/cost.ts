@@ -1,9 +1,9 @@
 import type { CompiledOptimizer } from 'fallline'
 import type { CostRecord } from '../results.ts'
+import { random } from '../search/random.ts'
 import type { Task } from '../task.ts'
 import { type Arrays, evaluationOf } from './evaluate.ts'
-import { random } from '../search/random.ts'
-import { Breather } from './train.ts'
+import { Breather } from './training.ts'
 
 /** Blocks per contender of the micro-race. */
 export const costBlocks = 9
@@ -62,9 +62,15 @@ export async function measureCosts(options: CostOptions): Promise<CostRecord> {
       taken.set(name, step)
       const start = performance.now()
       let middle = start
-      const evaluate = evaluationOf(task, { seed: trainingSeed, step }, (_, evaluation) => {
-        if (evaluation === 0) middle = performance.now()
-      })
+      const evaluate = evaluationOf(
+        task,
+        { seed: trainingSeed, step },
+        {
+          onLoss(_, evaluation) {
+            if (evaluation === 0) middle = performance.now()
+          },
+        },
+      )
       await optimizer.minimize(evaluate)
       // What follows the first gradient, further evaluations among it, is what this optimizer costs.
       stepTimes.push(performance.now() - middle)

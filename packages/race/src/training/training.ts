@@ -98,15 +98,20 @@ export async function advance(
       const step = state.step + 1
       let loss = 0
       let cost = 0
-      const point = evaluationOf(task, { seed, step }, {
-        onLoss(found, evaluation) {
-          if (!Number.isFinite(found) && nonFinite === 'stop') throw new Diverged(`the loss was ${found} at step ${step}`)
-          if (evaluation === 0) loss = found
+      const point = evaluationOf(
+        task,
+        { seed, step },
+        {
+          onLoss(found, evaluation) {
+            if (!Number.isFinite(found) && nonFinite === 'stop')
+              throw new Diverged(`the loss was ${found} at step ${step}`)
+            if (evaluation === 0) loss = found
+          },
+          onCost(gradients) {
+            cost += gradients
+          },
         },
-        onCost(gradients) {
-          cost += gradients
-        },
-      })
+      )
       const { skipped, nonFinite: names } = await optimizer.minimize(point)
       if (skipped && nonFinite === 'stop') {
         throw new Diverged(`the gradient of ${names.join(', ')} was not finite at step ${step}`)
@@ -148,7 +153,10 @@ async function evaluate({ task, optimizer }: TrainingPlan, state: TrainingState)
 }
 
 /** The test metric where a run ended; `null` when it is not finite. @internal */
-export async function testMetric({ task, optimizer }: Pick<TrainingPlan, 'task' | 'optimizer'>): Promise<number | null> {
+export async function testMetric({
+  task,
+  optimizer,
+}: Pick<TrainingPlan, 'task' | 'optimizer'>): Promise<number | null> {
   const metric = await task.metric(optimizer.evaluationParameters() as Arrays, 'test')
   return Number.isFinite(metric) ? metric : null
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { builtinTasks, type Task } from '../../src/task.ts'
+import type { Task } from '../../src/task.ts'
+import { builtinTasks } from '../../src/tasks/index.ts'
 import { generator } from '../../src/tasks/random.ts'
 import { initial, zeros } from './arrays.ts'
 

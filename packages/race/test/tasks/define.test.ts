@@ -68,6 +68,11 @@ describe('defineTask', () => {
       'is 11; it must be a whole number from 1 to budget.steps (10)',
     ],
     [
+      'loss',
+      { loss: 0.5 },
+      "field 'loss' of task 'parabola' is 0.5; it must be a function, loss(parameters, { seed, step })",
+    ],
+    [
       'dispose',
       { dispose: true },
       "field 'dispose' of task 'parabola' is true; it must be a function without arguments, or absent",

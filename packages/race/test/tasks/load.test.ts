@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import { builtinTasks, loadTask } from '../../src/task.ts'
+import { loadTask, loadTaskModule } from '../../src/load-task.ts'
+import { builtinTasks } from '../../src/tasks/index.ts'
 import { initial, zeros } from './arrays.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'fallline-tasks-'))
@@ -135,6 +136,33 @@ describe('loadTask', () => {
     )
     expect(error).toContain(message)
     expect(error).toContain(name)
+  })
+
+  it('gives the contenders and ranges that a module exports beside its task', async () => {
+    const exported = (name: string, rest: string) => file(name, `${rest}\nexport default { name: 'rich', ${typed} }`)
+    const path = exported(
+      'rich.ts',
+      `import { adamW, logUniform } from 'fallline'
+       export const contenders = [{ name: 'mine', optimizer: adamW }]
+       export const ranges = { lion: { learningRate: logUniform(1e-4, 1e-2) } }`,
+    )
+    const { task, contenders, ranges } = await loadTaskModule(path)
+    expect(task.name).toBe('rich')
+    expect(contenders).toMatchObject([{ name: 'mine', optimizer: expect.any(Function) }])
+    expect(ranges).toEqual({ lion: { learningRate: { scale: 'log', minimum: 1e-4, maximum: 1e-2 } } })
+    const common = file(
+      'rich.cjs',
+      `exports.default = { name: 'common', ${body} }
+       exports.contenders = [{ name: 'other' }]`,
+    )
+    expect((await loadTaskModule(common)).contenders).toEqual([{ name: 'other' }])
+    expect(await loadTaskModule('digits-softmax')).toMatchObject({ contenders: [], ranges: {} })
+    await expect(loadTaskModule(exported('odd.ts', 'export const contenders = 3'))).rejects.toThrow(
+      /the export 'contenders' of task module '.*odd\.ts' must be an array of contenders/,
+    )
+    await expect(loadTaskModule(exported('flat.ts', `export const ranges = 'wide'`))).rejects.toThrow(
+      /the export 'ranges' of task module '.*flat\.ts' must be an object, \{ adamW:/,
+    )
   })
 
   it('explains a directory, and keeps the original error as the cause', async () => {

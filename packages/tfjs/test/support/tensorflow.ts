@@ -49,7 +49,8 @@ function inputsOf(optimizer: Optimizer, wanted: 'array' | 'number'): string[] {
   if (optimizer.kind === 'grouped') return []
   const { inputs = {} } = optimizer.definition
   const declared = typeof inputs === 'function' ? inputs(optimizer.options) : inputs
-  return Object.entries(declared).flatMap(([name, { kind }]) => (kind === wanted ? [name] : []))
+  const own = Object.entries(declared).flatMap(([name, { kind }]) => (kind === wanted ? [name] : []))
+  return optimizer.kind === 'wrapped' ? [...own, ...inputsOf(optimizer.inner, wanted)] : own
 }
 
 /** The backends that run in Node without anything native. */

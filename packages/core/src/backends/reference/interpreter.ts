@@ -1,4 +1,4 @@
-import { applyScalar, type Distribution, type Node, sizeOf } from '../../program/graph.ts'
+import { applyScalar, type Distribution, type Node, sameDimensions, sizeOf } from '../../program/graph.ts'
 import { findTotal, type TelemetryName } from '../../program/program.ts'
 import {
   arrayInputs,
@@ -225,7 +225,7 @@ class Interpreter {
 
   private reduce(node: Node): Computed {
     const { kind, axis } = node.attributes
-    const factors = node.inputs.map((input) => this.value(input) as Float64Array)
+    const [values, others] = node.inputs.map((input) => this.value(input) as Float64Array)
     const [batch, rows, columns] = node.inputs[0]!.dimensions
     const sums = new Float64Array(sizeOf(node.dimensions)).fill(kind === 'maximum' ? Number.NEGATIVE_INFINITY : 0)
     for (let index = 0; index < batch * rows * columns; index++) {
@@ -235,7 +235,7 @@ class Interpreter {
           : axis === 'rows'
             ? Math.floor(index / (rows * columns)) * columns + (index % columns)
             : 0
-      const value = factors.reduce((product, factor) => product * factor[index]!, 1)
+      const value = others ? values![index]! * others[index]! : values![index]!
       sums[target] = kind === 'maximum' ? Math.max(sums[target]!, value) : sums[target]! + value
     }
     return node.space === 'array' ? sums : sums[0]!
@@ -275,16 +275,21 @@ class Interpreter {
   }
 
   private element(node: Node): Computed {
-    const inputs = node.inputs.map((input) => ({ value: this.value(input), dimensions: input.dimensions }))
-    const at = (operand: (typeof inputs)[number] | undefined, index: number): number => {
+    const [first, second, third] = node.inputs.map((input) => {
+      const value = this.value(input)
+      return { value, dimensions: input.dimensions, repeats: !sameDimensions(input.dimensions, node.dimensions) }
+    })
+    const at = (operand: typeof first, index: number): number => {
       if (operand === undefined) return 0
       if (typeof operand.value === 'number') return operand.value
-      return operand.value[broadcastIndex(index, node.dimensions, operand.dimensions)]!
+      return operand.value[operand.repeats ? broadcastIndex(index, node.dimensions, operand.dimensions) : index]!
     }
     const compute = (index: number) =>
-      applyScalar(node.operation, at(inputs[0], index), at(inputs[1], index), at(inputs[2], index))
+      applyScalar(node.operation, at(first, index), at(second, index), at(third, index))
     if (node.space !== 'array') return compute(0)
-    return Float64Array.from({ length: sizeOf(node.dimensions) }, (_, index) => compute(index))
+    const result = new Float64Array(sizeOf(node.dimensions))
+    for (let index = 0; index < result.length; index++) result[index] = compute(index)
+    return result
   }
 }
 

@@ -1,0 +1,62 @@
+import { registry } from 'fallline'
+import { describe, expect, it } from 'vitest'
+import { metByAll, sample, sampleSize } from './support/sample.ts'
+import { changesOf, refuses, variantsOf, wrappers, wrappersAround } from './support/variants.ts'
+
+const cases = Array.from({ length: 26 }, (_, index) => `case ${index}`)
+const chosenOf = (optimizer: string, all?: boolean) => sample(optimizer, cases, (one) => one, all)
+
+describe('the sample', () => {
+  it('is the same everywhere, in the order of the cases', () => {
+    expect(chosenOf('adan', false)).toMatchInlineSnapshot(`
+      [
+        "case 4",
+        "case 6",
+        "case 8",
+        "case 12",
+        "case 14",
+        "case 18",
+        "case 24",
+      ]
+    `)
+    expect(sample('adan', cases.toReversed(), (one) => one, false)).toEqual(chosenOf('adan', false).toReversed())
+  })
+
+  it('is a quarter, rounded up, and everything where everything is asked for', () => {
+    expect([0, 1, 4, 5, 26].map((count) => sampleSize(count, false))).toEqual([0, 1, 1, 2, 7])
+    for (const count of [0, 1, 2, 9, 26]) {
+      expect(sample('adan', cases.slice(0, count), (one) => one, false)).toHaveLength(sampleSize(count, false))
+    }
+    expect(sampleSize(26, true)).toBe(26)
+    expect(chosenOf('adan', true)).toEqual(cases)
+  })
+
+  it('takes each case for about a quarter of the optimizers, and another quarter for another case', () => {
+    const chosen = registry.map(({ definition }) => new Set(chosenOf(definition.name, false)))
+    for (const one of cases) {
+      // 115 draws of 7 in 26: 31 +- 5.
+      const share = chosen.filter((set) => set.has(one)).length / registry.length
+      expect(share).toBeGreaterThan(0.12)
+      expect(share).toBeLessThan(0.42)
+    }
+  })
+
+  it('holds every case for one optimizer of each kind', () => {
+    expect(registry.map(({ definition }) => definition.name)).toEqual(expect.arrayContaining(metByAll))
+    for (const factory of registry.filter(({ definition }) => metByAll.includes(definition.name))) {
+      expect(wrappersAround(factory)).toEqual(Object.keys(wrappers).filter((name) => !refuses(factory, name)))
+      expect(changesOf(factory)).toEqual(variantsOf(factory).slice(1))
+    }
+  })
+
+  it('leaves no optimizer without a wrapper and a change from its defaults, and no wrapper without optimizers', () => {
+    const around = registry.map((factory) => wrappersAround(factory))
+    expect(registry.filter((_, index) => around[index]!.length === 0).map(({ definition }) => definition.name)).toEqual(
+      [],
+    )
+    expect(registry.filter((factory) => changesOf(factory).length === 0)).toEqual([])
+    for (const name of Object.keys(wrappers)) {
+      expect(around.filter((names) => names.includes(name)).length, name).toBeGreaterThan(10)
+    }
+  })
+})

@@ -1,0 +1,47 @@
+/**
+ * The large tables of tests (optimizers times wrappers, options, courses of gradients, runs of a law) are too long for every
+ * day. `npm test` takes a fixed sample of them and `npm run test:all` everything. Tests that stand alone are always all run.
+ *
+ * - Every optimizer meets every kind of test, with a quarter of the cases, rounded up: those whose names, beside its own,
+ *   have the smallest hashes. So the sample is the same everywhere, and a new case moves few of the others.
+ * - The optimizers of `metByAll` meet every case.
+ */
+
+/** True where everything is asked for. */
+export const everything = process.env.FALLLINE_TEST_ALL === '1'
+
+/** The share of the cases that the sample takes. */
+const share = 1 / 4
+
+/** One optimizer of each kind: by element, by matrix, by sums over all tensors, and with several sequences. */
+export const metByAll = ['adamW', 'muon', 'prodigy', 'scheduleFreeAdamW']
+
+/** How many of so many the sample takes: at least one, where there are any. */
+export function sampleSize(count: number, all = everything): number {
+  return all ? count : Math.ceil(share * count)
+}
+
+/** The cases to try with an optimizer, in their order. */
+export function sample<Case>(
+  optimizer: string,
+  cases: readonly Case[],
+  nameOf: (one: Case) => string,
+  all = everything || metByAll.includes(optimizer),
+): Case[] {
+  if (all) return [...cases]
+  const hashes = new Map(cases.map((one) => [one, hash(`${optimizer} ${nameOf(one)}`)]))
+  const chosen = new Set(
+    [...cases].sort((a, b) => hashes.get(a)! - hashes.get(b)!).slice(0, sampleSize(cases.length, false)),
+  )
+  return cases.filter((one) => chosen.has(one))
+}
+
+/** FNV-1a of the UTF-16 units, mixed once more so that its last letters move all bits. */
+function hash(text: string): number {
+  let result = 0x811c9dc5
+  for (let index = 0; index < text.length; index++) {
+    result = Math.imul(result ^ text.charCodeAt(index), 0x01000193)
+  }
+  result = Math.imul(result ^ (result >>> 16), 0x7feb352d)
+  return (result ^ (result >>> 15)) >>> 0
+}
