@@ -252,12 +252,13 @@ export function judge(outcomes: readonly Outcome[], { claim, trials }: Protocol)
 
 /** Exact binomial interval (Clopper and Pearson 1934) at 95 %, by bisection of the tails. */
 export function binomialInterval(successes: number, trials: number): [number, number] {
+  const logFactorial = [0]
+  for (let n = 1; n <= trials; n++) logFactorial.push(logFactorial[n - 1]! + Math.log(n))
   const atMost = (p: number, k: number) => {
-    let term = (1 - p) ** trials
-    let sum = term
-    for (let i = 0; i < k; i++) {
-      term *= ((trials - i) / (i + 1)) * (p / (1 - p))
-      sum += term
+    let sum = 0
+    for (let i = 0; i <= k; i++) {
+      const ways = logFactorial[trials]! - logFactorial[i]! - logFactorial[trials - i]!
+      sum += Math.exp(ways + i * Math.log(p) + (trials - i) * Math.log1p(-p))
     }
     return sum
   }
