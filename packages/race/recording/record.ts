@@ -65,7 +65,7 @@ export function evaluationsOf({ steps, evaluateEvery }: Task['budget']): number 
  * @param optimizers those that the task can feed
  */
 export function missingRuns(
-  task: Pick<Task, 'direction' | 'budget'>,
+  task: Pick<Task, 'name' | 'direction' | 'budget'>,
   optimizers: readonly string[],
   runs: readonly RecordedRun[],
 ): (Configuration & { seed: number })[] {

@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
 import { type Backend, type CompiledOptimizer, compile, wasm } from 'fallline'
 import { analyse, runsInPlay } from './analysis.ts'
+import { machineRecord, packageVersions, sourceOf, wholeNumber } from './environment.ts'
 import { loadTaskModule, type TaskModule } from './load-task.ts'
 import { arrivalsOf } from './protocol/arrivals.ts'
 import {
@@ -14,7 +12,7 @@ import {
   seedsOfStudy,
   selectTrial,
 } from './protocol/study.ts'
-import { type Claim, type MachineRecord, type RaceResults, type RunRecord, resultsVersion } from './results.ts'
+import { type Claim, type RaceResults, type RunRecord, resultsVersion } from './results.ts'
 import { random } from './search/random.ts'
 import { shiftedSobol } from './search/sequence.ts'
 import { checkSpace, type SearchSpace, type Setting } from './search/space.ts'
@@ -655,10 +653,10 @@ function emptyResults({
     fingerprint: '',
     contenderFingerprints: {},
     backend: backend.name,
-    versions: { fallline: packageVersion('fallline/package.json'), race: packageVersion('../package.json') },
+    versions: packageVersions(),
     startedAt: new Date().toISOString(),
     finishedAt: null,
-    machine: machine(),
+    machine: machineRecord(),
     task: {
       name: task.name,
       title: task.title,
@@ -688,38 +686,5 @@ function emptyResults({
 }
 
 function whole(name: keyof typeof most, value: number, least: number): number {
-  if (!Number.isInteger(value) || value < least || value > most[name]) {
-    throw new RangeError(`${name} is ${value}; it must be a whole number from ${least} to ${most[name]}`)
-  }
-  return value
-}
-
-/** What tells one version of a task's code from another: its module, and the text of its functions. */
-function sourceOf(given: Task | string, task: Task): string[] {
-  if (typeof given !== 'string') {
-    return [String(given.initialize), String(given.gradient), String(given.loss), String(given.metric)]
-  }
-  try {
-    return [readFileSync(given, 'utf8')]
-  } catch {
-    return [task.name]
-  }
-}
-
-const require = createRequire(import.meta.url)
-
-function packageVersion(manifest: 'fallline/package.json' | '../package.json'): string {
-  return (require(manifest) as { version: string }).version
-}
-
-function machine(): MachineRecord {
-  return {
-    node: process.version,
-    platform: process.platform,
-    architecture: process.arch,
-    processor: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: availableParallelism(),
-    memoryGigabytes: Math.round(totalmem() / 2 ** 30),
-    loadAverage: loadavg()[0] ?? 0,
-  }
+  return wholeNumber(name, value, least, most[name])
 }

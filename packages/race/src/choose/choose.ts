@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { findOptimizer, registry } from 'fallline'
+import { machineRecord, packageVersions, sourceOf, wholeNumber } from '../environment.ts'
 import { loadTaskModule, type TaskModule } from '../load-task.ts'
 import { TaskLoadError } from '../race.ts'
 import { formatDuration, formatNumber } from '../report/format.ts'
-import type { MachineRecord } from '../results.ts'
 import { defaultPolicy, guaranteedRuns } from '../search/policies/index.ts'
 import type { Candidate, Policy } from '../search/policy.ts'
 import type { SearchSpace } from '../search/space.ts'
@@ -276,11 +274,11 @@ function plan({ declared, options, parts, field, seed, seeds, nonFinite, asked, 
     version: chooseVersion,
     complete: false,
     fingerprint: '',
-    versions: { fallline: packageVersion('fallline/package.json'), race: packageVersion('../../package.json') },
+    versions: packageVersions(),
     startedAt: new Date().toISOString(),
     finishedAt: null,
     milliseconds: 0,
-    machine: machine(),
+    machine: machineRecord(),
     task: {
       name,
       title,
@@ -577,36 +575,5 @@ async function load(task: string): Promise<TaskModule> {
 }
 
 function whole(name: keyof typeof most, value: number, least: number): number {
-  if (!Number.isInteger(value) || value < least || value > most[name]) {
-    throw new RangeError(`${name} is ${value}; it must be a whole number from ${least} to ${most[name]}`)
-  }
-  return value
-}
-
-/** What tells one version of a task's code from another: its module, and the text of its functions. */
-function sourceOf(given: Task | string, task: Task): string[] {
-  if (typeof given !== 'string') return [given.initialize, given.gradient, given.metric, given.loss].map(String)
-  try {
-    return [readFileSync(given, 'utf8')]
-  } catch {
-    return [task.name]
-  }
-}
-
-const require = createRequire(import.meta.url)
-
-function packageVersion(manifest: 'fallline/package.json' | '../../package.json'): string {
-  return (require(manifest) as { version: string }).version
-}
-
-function machine(): MachineRecord {
-  return {
-    node: process.version,
-    platform: process.platform,
-    architecture: process.arch,
-    processor: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: availableParallelism(),
-    memoryGigabytes: Math.round(totalmem() / 2 ** 30),
-    loadAverage: loadavg()[0] ?? 0,
-  }
+  return wholeNumber(name, value, least, most[name])
 }

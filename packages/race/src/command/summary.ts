@@ -4,8 +4,15 @@ import { formatMilliseconds, formatNumber, formatOrInfinite } from '../report/fo
 import { hardestReached, ranked } from '../report/order.ts'
 import type { RaceResults, SummaryRecord } from '../results.ts'
 
-/** Contenders beyond this many are in the report, not in the terminal. */
+/** Contenders, and lines of remarks, beyond this many are in the report, not in the terminal. */
 const mostRows = 25
+const mostLines = 8
+
+/** The first lines, and how many more there are. */
+function first(lines: readonly string[]): string[] {
+  if (lines.length <= mostLines) return [...lines]
+  return [...lines.slice(0, mostLines), `and ${lines.length - mostLines} more like these, see the report`]
+}
 
 /** The result of a race for the terminal: verdict, table, edges and remarks. */
 export function summaryOf(results: RaceResults, columns = 100): string {
@@ -62,8 +69,8 @@ export function summaryOf(results: RaceResults, columns = 100): string {
     `${pc.bold(task.title)}: validation and test are ${task.metricName}, median over ${fresh}`,
     table.toString(),
     ...(order.length > mostRows ? [`and ${order.length - mostRows} more, see the report`] : []),
-    ...(alarms.length > 0 ? ['', ...alarms.map((alarm) => `${pc.yellow('edge of range')} ${alarm}`)] : []),
-    ...(remarks.length > 0 ? ['', ...remarks.map((remark) => `${pc.dim('note')} ${remark}`)] : []),
+    ...(alarms.length > 0 ? ['', ...first(alarms.map((alarm) => `${pc.yellow('edge of range')} ${alarm}`))] : []),
+    ...(remarks.length > 0 ? ['', ...first(remarks.map((remark) => `${pc.dim('note')} ${remark}`))] : []),
   ].join('\n')
 }
 

@@ -55,7 +55,7 @@ export function verdictInWords(
   const replicate = claim === 'settings' ? 'fresh seed' : 'independent study'
   const counted = (count: number) =>
     `${count} ${count === 1 ? replicate : replicate === 'fresh seed' ? 'fresh seeds' : 'independent studies'}`
-  const same = before?.winner === winner && before.leaders.join() === leaders.join()
+  const same = before?.winner === winner && [...before.leaders].sort().join() === [...leaders].sort().join()
   const reached = entries.some(({ gradients }) =>
     gradients.some((runs) => runs.some((run) => run.some(({ by }) => by < Infinity))),
   )
