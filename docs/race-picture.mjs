@@ -23,7 +23,9 @@ function wrap(text, length) {
   return lines
 }
 
-const verdict = wrap(analysis.steps.verdict, 92)
+const verdict = wrap(analysis.gradients.verdict, 92)
+// The report draws the contenders in the order of their score, with a pattern by place.
+const ranked = [...contenders].sort((a, b) => (analysis.gradients.scores[b.name] ?? -1) - (analysis.gradients.scores[a.name] ?? -1))
 const patterns = ['none', '7 3', '2 3', '9 3 2 3']
 const top = 66
 const panel = 22 * verdict.length + 16
@@ -35,7 +37,7 @@ const text = [
   `<rect x="20" y="${top - 16}" width="720" height="${panel}" fill="var(--panel)"/>`,
   `<rect x="20" y="${top - 16}" width="4" height="${panel}" fill="var(--good)"/>`,
   ...verdict.map((line, index) => `<text x="38" y="${top + 9 + 22 * index}" font-size="13.5">${escaped(line)}</text>`),
-  ...contenders.flatMap(({ title }, index) => {
+  ...ranked.flatMap(({ title }, index) => {
     const x = 24 + 110 * index
     const stroke = `stroke="var(--series-${index % 8})" stroke-width="2.5" stroke-dasharray="${patterns[index % 4]}"`
     return [
