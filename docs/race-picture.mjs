@@ -25,7 +25,9 @@ function wrap(text, length) {
 
 const verdict = wrap(analysis.gradients.verdict, 92)
 // The report draws the contenders in the order of their score, with a pattern by place.
-const ranked = [...contenders].sort((a, b) => (analysis.gradients.scores[b.name] ?? -1) - (analysis.gradients.scores[a.name] ?? -1))
+const ranked = [...contenders].sort(
+  (a, b) => (analysis.gradients.scores[b.name] ?? -1) - (analysis.gradients.scores[a.name] ?? -1),
+)
 const patterns = ['none', '7 3', '2 3', '9 3 2 3']
 const top = 66
 const panel = 22 * verdict.length + 16

@@ -61,7 +61,7 @@ function fallline(
   })
 }
 
-const small = ['--trials', '3', '--seeds', '3', '--optimizers', 'sgd,lion']
+const small = ['--studies', '3', '--trials', '1', '--optimizers', 'sgd,lion']
 const out = (name: string) => ['--out', join(directory, name)]
 const stored = (name: string) => JSON.parse(readFileSync(join(directory, name, 'results.json'), 'utf8')) as RaceResults
 
@@ -72,6 +72,16 @@ describe('fallline', () => {
     [['race', '--optimizers', 'sgd,adanW'], 2, "unknown optimizer 'adanW'. Did you mean 'adamW'?"],
     [['race', 'digit-mlp'], 2, "unknown task 'digit-mlp'. Did you mean 'digits-mlp'?"],
     [['race', '--trials', 'many'], 2, "argument 'many' is invalid. It must be a whole number from 1 on."],
+    [['race', '--optimizers', 'cautios(adamw)'], 2, "unknown wrapper 'cautios'. Did you mean 'cautious'?"],
+    [['race', '--claim', 'taste'], 2, 'Allowed choices are optimizers, settings'],
+    [['race', '--range', 'adamW=3'], 2, '--range adamW=3 is no range: write CONTENDER.HYPERPARAMETER=MINIMUM..MAXIMUM'],
+    [
+      ['race', fixture('quadratic'), '--range', 'muon.learningRate=1..2', ...out('none')],
+      2,
+      "ranges are given for 'muon'",
+    ],
+    [['race', fixture('quadratic'), '-o', 'multiadam', ...out('none')], 2, 'multiAdam cannot be raced'],
+    [['race', fixture('quadratic'), '-o', 'nobody', ...out('none')], 2, "unknown optimizer 'nobody'"],
     [['race', '--targets', '0.1,x'], 2, 'numbers with commas between'],
     [['race', fixture('quadratic'), '--targets', '1,2', ...out('none')], 2, "field 'targets' of task 'quadratic'"],
     [['race', './no/such/task.ts', ...out('none')], 3, "task module './no/such/task.ts' is not a file"],
@@ -99,6 +109,11 @@ describe('fallline', () => {
     for (const name of [
       '--optimizers',
       '--trials',
+      '--studies',
+      '--claim',
+      '--range',
+      '--horizons',
+      '--non-finite',
       '--seeds',
       '--targets',
       '--steps',
@@ -143,19 +158,71 @@ describe('fallline', () => {
     }
   })
 
-  it('races, prints table and verdict, writes results and report', async () => {
+  it('races, prints verdict and table, writes results and report', async () => {
     const ended = await inside(['race', fixture('quadratic'), ...small, ...out('plain')])
-    expect(ended.stderr).toMatch(/tuning 6\/6: \S+.*learningRate .*: validation .* left\)/)
-    expect(ended.stderr).toContain('report run 6/6')
-    expect(ended.stdout).toMatch(/contender .* score steps .* score time/)
-    expect(ended.stdout).toMatch(/By steps: (No evidence of a difference|\S+ wins by steps)/)
+    expect(ended.stderr).toMatch(/tuning \d+\/12, study 3: \S+.*learningRate .*: validation .* left\)/)
+    expect(ended.stderr).toContain('fresh run 12/12')
+    expect(ended.stdout).toMatch(/^(Nobody is ahead|\S+ is ahead of \S+) by gradients/)
+    expect(ended.stdout).toMatch(/contender .* score .* score by time .* gradients to/)
     expect(ended.code).toBe(0)
-    expect(stored('plain')).toMatchObject({ complete: true, format: 'fallline race results', version: 1 })
+    expect(stored('plain')).toMatchObject({ complete: true, format: 'fallline race results', version: 2 })
     expect(readFileSync(join(directory, 'plain', 'report.html'), 'utf8')).toMatch(/^<!doctype html>/)
     const again = await inside(['race', fixture('quadratic'), ...small, ...out('plain')])
     expect(again.code).toBe(0)
     expect(again.stdout).toContain('already finished')
-    expect(again.stderr).not.toContain('tuning 1/6')
+    expect(again.stderr).not.toContain('tuning')
+    // One more contender runs alone; the others are there already.
+    const more = ['--studies', '3', '--trials', '1', '--optimizers', 'sgd,lion,adamW']
+    const continued = await inside(['race', fixture('quadratic'), ...more, ...out('plain')])
+    expect(continued.stderr.split('\n').filter((line) => line.includes('validation')).length).toBe(6)
+    expect(continued.stderr).not.toContain('SGD')
+    expect(continued.stdout).toContain('This is look 2 at a growing race')
+  })
+
+  it('races families, wrapped optimizers, ranges, and what a task module exports', async () => {
+    const quick = ['--studies', '1', '--trials', '1', '--steps', '4']
+    const family = await inside(['race', fixture('quadratic'), ...quick, '-o', 'sign,lion', ...out('family')])
+    expect(family.code).toBe(0)
+    const members = registry
+      .filter(({ definition }) => definition.family === 'sign')
+      .map(({ definition }) => definition.name)
+    expect(stored('family').contenders.map(({ name }) => name)).toEqual(members)
+    const wrapped = await inside([
+      'race',
+      fixture('quadratic'),
+      ...quick,
+      '-o',
+      'Cautious(clipByGlobalNorm(adamw)),adamw',
+      '--range',
+      'adamW.learningRate=0.01..0.02',
+      '-r',
+      'cautious(clipByGlobalNorm(adamW)).weightDecay=0|0.5',
+      ...out('wrapped'),
+    ])
+    expect(wrapped.code).toBe(0)
+    const [cautious, plain] = stored('wrapped').contenders
+    expect(cautious).toMatchObject({
+      name: 'cautious(clipByGlobalNorm(adamW))',
+      code: 'cautious(clipByGlobalNorm(adamW(SETTING)))',
+      search: { weightDecay: { scale: 'choice', values: [0, 0.5] } },
+    })
+    expect(plain!.search.learningRate).toEqual({ scale: 'log', minimum: 0.01, maximum: 0.02 })
+    const path = join(directory, 'module.ts')
+    writeFileSync(
+      path,
+      `${readFileSync(fixture('quadratic'), 'utf8').replace("quadratic('quadratic', 4)", "quadratic('bowl-of-mine', 4)")}
+import { adamW, logUniform } from 'fallline'
+export const contenders = [{ name: 'mine', optimizer: (hyper) => adamW({ ...hyper, amsgrad: true }), search: { learningRate: logUniform(0.1, 0.2) } }]
+export const ranges = { sgd: { learningRate: logUniform(0.03, 0.04) } }
+`,
+    )
+    const before = process.cwd()
+    process.chdir(directory)
+    const own = await inside(['race', path, ...quick, '-o', 'mine,sgd']).finally(() => process.chdir(before))
+    expect(own.code).toBe(0)
+    const results = stored('.fallline/bowl-of-mine')
+    expect(results.contenders.map(({ name }) => name)).toEqual(['mine', 'sgd'])
+    expect(results.contenders[1]!.search.learningRate).toEqual({ scale: 'log', minimum: 0.03, maximum: 0.04 })
   })
 
   it('goes on without a contender that diverges, with code 4', async () => {
@@ -164,7 +231,7 @@ describe('fallline', () => {
       fixture('steep'),
       '--trials',
       '2',
-      '--seeds',
+      '--studies',
       '3',
       '--optimizers',
       'sgd,adamW',
@@ -172,33 +239,48 @@ describe('fallline', () => {
     ])
     expect(ended.code).toBe(4)
     expect(ended.stdout).toMatch(/SGD .* diverged/)
-    expect(ended.stdout).toContain('SGD took no part in the report')
+    expect(ended.stdout).toContain('SGD took no part in the comparison: it diverged in every trial')
     expect(stored('steep').analysis!.summaries.adamW!.failure).toBeNull()
-    expect(readFileSync(join(directory, 'steep', 'report.html'), 'utf8')).toContain('SGD took no part in the report')
+    expect(readFileSync(join(directory, 'steep', 'report.html'), 'utf8')).toContain('id="absent"')
   })
 
-  it('says what a task threw when nobody gets through, with code 5', async () => {
-    const ended = await inside(['race', fixture('throwing'), ...small, ...out('throwing')])
+  it('refuses a task that throws, with the place, and one that draws numbers of its own, with code 3', async () => {
+    const thrown = await inside(['race', fixture('throwing'), ...small, ...out('throwing')])
+    expect(thrown.code).toBe(3)
+    expect(thrown.stderr).toContain("gradient of task 'throwing' threw an error: the data file has no row 7")
+    expect(thrown.stderr).toContain('fixtures/throwing.ts')
+    const path = join(directory, 'lottery.ts')
+    writeFileSync(
+      path,
+      readFileSync(fixture('quadratic'), 'utf8').replace('0.05 * noise(seed, step, index)', 'Math.random()'),
+    )
+    const random = await inside(['race', path, ...small, ...out('lottery')])
+    expect(random.code).toBe(3)
+    expect(random.stderr).toContain('for the same arguments; a task must give the same result every time')
+  })
+
+  it('ends with code 5 when nobody gets through', async () => {
+    const ended = await inside([
+      'race',
+      fixture('steep'),
+      '--trials',
+      '2',
+      '--studies',
+      '1',
+      '--optimizers',
+      'sgd',
+      ...out('nobody'),
+    ])
     expect(ended.code).toBe(5)
-    expect(ended.stderr).toContain('failed: the data file has no row 7')
-    expect(ended.stdout).toContain('the data file has no row 7')
+    expect(ended.stdout).toContain('No contender finished a trial')
   })
 
   it('enters a name that occurs twice against itself', async () => {
-    const ended = await inside([
-      'race',
-      fixture('quadratic'),
-      '--trials',
-      '2',
-      '--seeds',
-      '3',
-      '--optimizers',
-      'lion,lion',
-      ...out('twins'),
-    ])
+    const parameters = ['--trials', '2', '--studies', '3', '--optimizers', 'sgd,sgd']
+    const ended = await inside(['race', fixture('quadratic'), ...parameters, ...out('twins')])
     expect(ended.code).toBe(0)
-    expect(ended.stdout).toContain('no evidence of a difference by steps')
-    expect(ended.stdout).toContain('Lion (2)')
+    expect(ended.stdout).toContain('Nobody is ahead by gradients')
+    expect(ended.stdout).toContain('SGD (2)')
   })
 
   it('keeps what was done when interrupted, and the same command resumes it to the same results', async () => {
@@ -206,7 +288,7 @@ describe('fallline', () => {
     const whole = fallline([...parameters, ...out('whole')])
     let sent = false
     const interrupted = await fallline([...parameters, ...out('parts')], (stderr, child) => {
-      if (sent || !stderr.includes('tuning 4/6')) return
+      if (sent || !stderr.includes(' 4/12')) return
       sent = true
       child.kill('SIGINT')
     })
@@ -218,25 +300,25 @@ describe('fallline', () => {
     expect(kept.runs.length).toBeLessThan(12)
     const resumed = await fallline([...parameters, ...out('parts')])
     expect(resumed.code).toBe(0)
-    expect(resumed.stderr).not.toContain('tuning 1/6')
+    expect(resumed.stderr).not.toContain(' 1/12')
     expect((await whole).code).toBe(0)
     const comparable = ({ runs, analysis, fingerprint }: RaceResults) => ({
       fingerprint,
       runs: runs.map(({ milliseconds, ...run }) => run),
-      steps: analysis!.steps,
+      medians: analysis!.gradients.medians,
     })
     expect(comparable(stored('parts'))).toEqual(comparable(stored('whole')))
     // What was kept is what is in the end, to the millisecond: it was not run again.
-    expect(stored('parts').runs.slice(0, kept.runs.length)).toEqual(kept.runs)
+    for (const run of kept.runs) expect(stored('parts').runs).toContainEqual(run)
   })
 
   it('notices when the module of a task has changed', async () => {
     const path = join(directory, 'own.ts')
     const text = readFileSync(fixture('quadratic'), 'utf8')
     writeFileSync(path, text)
-    const parameters = ['race', path, '--trials', '1', '--seeds', '1', '--optimizers', 'sgd', ...out('own')]
-    expect((await inside(parameters)).stderr).toContain('tuning 1/1')
+    const parameters = ['race', path, '--studies', '1', '--trials', '1', '--optimizers', 'sgd', ...out('own')]
+    expect((await inside(parameters)).stderr).toContain('tuning 1/2')
     writeFileSync(path, text.replace('0.05 * noise', '0.06 * noise'))
-    expect((await inside(parameters)).stderr).toContain('tuning 1/1')
+    expect((await inside(parameters)).stderr).toContain('tuning 1/2')
   })
 })

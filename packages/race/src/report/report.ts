@@ -378,7 +378,7 @@ function protocol(results: RaceResults): Html {
     ['budget per contender', `${budget}; ${formatNumber(task.steps)} gradients per run`],
     [
       'ranges',
-      'three quarters of the trials are Sobol points with a random shift of their own; where the best value is the outermost tried and near a bound, the others go beyond it, as far as values are valid',
+      'three quarters of the trials are Sobol points with a random shift of their own; where the best value is the outermost tried, the others go further out, beyond the bound if need be, as far as values are valid',
     ],
     [
       'selection',

@@ -24,8 +24,8 @@ export function insideTrials(trials: number): number {
 
 /**
  * The setting of a trial. The first three quarters are points of the sequence. After that, where the best value so far is the outermost
- * that was tried and nearer to a bound than half the distance of neighbouring trials, the next trial lies one such distance further out
- * and keeps the other values of the best; otherwise it is the next point of the sequence. So the number of trials is the same for all.
+ * that was tried, the next trial lies one distance of neighbouring trials further out, beyond the bound if need be, and keeps the other
+ * values of the best; otherwise it is the next point of the sequence. So the number of trials is the same for all.
  *
  * @param index number of the trial, from 0
  * @param trials how many there will be
@@ -50,8 +50,6 @@ export function proposeTrial(
     const range = space[name]!
     if (range.scale === 'choice') continue
     const position = positionOf(range, best[name]!)!
-    const distance = side === 'minimum' ? position : 1 - position
-    if (distance > 1 / (2 * inside)) continue
     const wanted = valueAtPosition(range, position + (side === 'minimum' ? -1 : 1) / inside)
     const limit = limits[name]
     if (limit && !isValid(wanted, limit)) continue

@@ -69,14 +69,15 @@ export function raceSchedule(peak: number, steps: number, then: 'cosine' | 'cons
 /**
  * Makes contenders ready to race.
  *
- * @throws Error for an unknown optimizer, a name that occurs twice, something that is no contender, or a search range that makes no sense
+ * @throws RangeError for an unknown optimizer, a name that occurs twice, or a search range that makes no sense
+ * @throws TypeError for something that is no contender
  */
 export function enter(contenders: readonly ContenderLike[]): Entry[] {
   const entries = contenders.map((contender) => entryOf(contenderOf(contender)))
-  if (entries.length === 0) throw new Error('a race needs at least one optimizer')
+  if (entries.length === 0) throw new RangeError('a race needs at least one optimizer')
   for (const [index, { name }] of entries.entries()) {
     const before = entries.findIndex((other) => other.name === name)
-    if (before < index) throw new Error(`'${name}' is entered twice: give each contender a name of its own`)
+    if (before < index) throw new RangeError(`'${name}' is entered twice: give each contender a name of its own`)
   }
   return entries
 }
@@ -127,7 +128,7 @@ function entryOf(contender: Contender): Entry {
   const definition = 'definition' in optimizer ? optimizer.definition : undefined
   const search = contender.search ?? (definition?.search as SearchSpace | undefined)
   if (search === undefined) {
-    throw new Error(`${name}: search ranges are missing; only factories of optimizers declare their own`)
+    throw new TypeError(`${name}: search ranges are missing; only factories of optimizers declare their own`)
   }
   checkSpace(name, search)
   const schedule = contender.schedule ?? definition?.schedule ?? 'cosine'
