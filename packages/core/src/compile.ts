@@ -13,6 +13,7 @@ import {
 import { validateHyperparameter } from './language/hyperparameters.ts'
 import { type Input, lossInput } from './language/inputs.ts'
 import type { ParameterShape } from './language/slots.ts'
+import { didYouMean } from './language/suggest.ts'
 import {
   type Firing,
   firesAt,
@@ -24,6 +25,7 @@ import {
 } from './program/program.ts'
 import { type ChainElement, HyperFacts, type HyperStore, Resolver } from './program/resolve.ts'
 import {
+  isLoss,
   lossKey,
   pointsOf,
   type TracedEvaluation,
@@ -35,7 +37,7 @@ import { evaluateSchedule, type HyperValue } from './schedules/schedule.ts'
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './state/checkpoint.ts'
 
 /** Names and shapes of a model's parameters, `[]` for a single number. The order is kept. */
-export type Shapes = Readonly<Record<string, readonly number[]>>
+export type Shapes<Name extends string = string> = Readonly<Record<Name, readonly number[]>>
 
 /** What `step` does when a gradient has an element that is infinite or not a number. */
 export type NonFinitePolicy = 'throw' | 'skip' | 'allow'
@@ -64,7 +66,7 @@ export interface TensorTelemetry {
   readonly nonFinite: number
 }
 
-export interface StepResult {
+export interface StepResult<Name extends string = string> {
   /** Steps taken so far, this one included unless it was skipped. */
   readonly step: number
   /** True when `nonFinite: 'skip'` left everything as it was. */
@@ -72,27 +74,27 @@ export interface StepResult {
   /** The tensors whose gradient was not finite, and the inputs that were not (with `skip`). */
   readonly nonFinite: readonly string[]
   /** By parameter name, with `telemetry: true`. */
-  readonly telemetry?: Readonly<Record<string, TensorTelemetry>>
+  readonly telemetry?: Readonly<Record<Name, TensorTelemetry>>
 }
 
-export interface StepOptions {
+export interface StepOptions<Name extends string = string> {
   /**
    * Gradients to copy in before the step. A parameter whose name is absent, or whose gradient is null, has no gradient
    * this step: it keeps its value and its state, and its step count does not advance.
    */
-  readonly gradients?: Readonly<Record<string, ArrayLike<number> | null | undefined>>
+  readonly gradients?: { readonly [name in Name]?: ArrayLike<number> | null | undefined }
   /** Parameters that have no gradient this step. */
-  readonly without?: Iterable<string>
+  readonly without?: Iterable<Name>
   /** What the optimizer needs besides gradients, by name: numbers such as `loss`, or arrays by parameter name. */
-  readonly inputs?: Readonly<Record<string, number | Readonly<Record<string, ArrayLike<number>>>>>
+  readonly inputs?: Readonly<Record<string, number | { readonly [name in Name]?: ArrayLike<number> }>>
 }
 
 /** What `minimize` asks of the model: an evaluation at `parameters`. */
-export interface EvaluationRequest {
+export interface EvaluationRequest<Name extends string = string> {
   /** Where to evaluate. Views of the optimizer's own memory: read them, do not write. */
-  readonly parameters: Readonly<Record<string, FloatArray>>
+  readonly parameters: Readonly<Record<Name, FloatArray>>
   /** Write the gradients here when `wants` has `gradient`. */
-  readonly gradients: Readonly<Record<string, FloatArray>>
+  readonly gradients: Readonly<Record<Name, FloatArray>>
   /** Arrays to write when `wants` has their name, by name and parameter. */
   readonly inputs: Readonly<Record<string, Readonly<Record<string, FloatArray>>>>
   /** `gradient`, `loss`, and names of inputs that the optimizer declares. */
@@ -117,10 +119,12 @@ export type EvaluationResult =
 type Answer = EvaluationResult | void
 
 /** Evaluates the model for `minimize`. */
-export type Evaluate = (request: EvaluationRequest) => Answer | Promise<Answer>
+export type Evaluate<Name extends string = string> = (request: EvaluationRequest<Name>) => Answer | Promise<Answer>
 
 /** Plain arrays by parameter name. */
-export type ArraysByName = Readonly<Record<string, Float32Array | Float64Array | number[]>>
+export type ArraysByName<Name extends string = string> = {
+  readonly [name in Name]?: Float32Array | Float64Array | number[]
+}
 
 interface Tensor {
   readonly index: number
@@ -141,6 +145,13 @@ interface Update {
   readonly work: Work
   readonly counts: Map<string, number> | undefined
   readonly host: readonly number[]
+}
+
+/** Attached arrays, without those that were left undefined. */
+type Given = Readonly<Record<string, Float32Array | Float64Array | number[]>>
+
+function given(arrays: ArraysByName = {}): Given {
+  return Object.fromEntries(Object.entries(arrays).flatMap(([name, array]) => (array ? [[name, array]] : [])))
 }
 
 interface Attached {
@@ -174,11 +185,11 @@ interface Opening {
  * @throws Error for an invalid shape, a group that matches nothing, or a rule that does not fit a parameter; the message
  * names the optimizer and the parameter.
  */
-export async function compile(
+export async function compile<const Name extends string>(
   optimizer: Optimizer,
-  shapes: Shapes,
+  shapes: Shapes<Name>,
   options: CompileOptions = {},
-): Promise<CompiledOptimizer> {
+): Promise<CompiledOptimizer<Name>> {
   checkOptimizer('compile: the first argument', optimizer)
   if (typeof shapes !== 'object' || shapes === null) {
     throw new Error(
@@ -203,7 +214,7 @@ export async function compile(
     points: traced ? pointsOf(traced) : [],
   }))
   const instance = await (options.backend ?? wasm()).create(tensors)
-  return new CompiledOptimizer(program, instance, nonFinite, options.telemetry ?? false)
+  return new CompiledOptimizer<Name>(program, instance, nonFinite, options.telemetry ?? false)
 }
 
 /** @internal a model's parameters with their programs */
@@ -263,7 +274,26 @@ export function traceModel(
     const traced = trace()
     if (tracing.deviceSlots.size > known) continue
     checkGradientReaders(tracing)
+    checkStateNames(traced)
     return { optimizer, hyper: resolver.hyper, facts, parameters: traced }
+  }
+}
+
+/** @throws Error when the state of two parameters would have one name in a checkpoint. */
+function checkStateNames(parameters: TracedModel['parameters']): void {
+  const owners = new Map<string, string>()
+  for (const { shape, traced } of parameters) {
+    for (const slot of traced?.slots ?? []) {
+      if (slot.shared) continue
+      const name = `${shape.name}/${slot.key}`
+      const other = owners.get(name)
+      if (other !== undefined && other !== shape.name) {
+        throw new Error(
+          `compile: the state of '${other}' and of '${shape.name}' would both be named '${name}'; rename a parameter or a group`,
+        )
+      }
+      owners.set(name, shape.name)
+    }
   }
 }
 
@@ -294,39 +324,45 @@ function record<T>(names: readonly string[], value: (index: number) => T): Reado
   names.forEach((name, index) => {
     result[name] = value(index)
   })
-  return result
+  // A replaced array would be ignored: the kernel has only its own.
+  return Object.freeze(result)
 }
 
 /** An optimizer with its parameters, gradients, state and kernels. Made by `compile`. */
-export class CompiledOptimizer {
+export class CompiledOptimizer<Name extends string = string> {
   /** Parameter names in creation order. */
-  readonly names: readonly string[]
+  readonly names: readonly Name[]
   /** The parameters: views of the kernel's own memory. Write initial values here; `step` updates them in place. */
-  readonly parameters: Readonly<Record<string, FloatArray>>
+  readonly parameters: Readonly<Record<Name, FloatArray>>
   /** The gradients: views of the kernel's own memory. Write here before `step`. */
-  readonly gradients: Readonly<Record<string, FloatArray>>
+  readonly gradients: Readonly<Record<Name, FloatArray>>
   /** Arrays besides the gradients that the optimizer declares as inputs, by name and parameter: write here before `step`. */
   readonly inputs: Readonly<Record<string, Readonly<Record<string, FloatArray>>>>
   /** What a step takes besides gradients, by name: `step` is given it, `minimize` asks for it. */
   readonly needs: Readonly<Record<string, Input>>
   /** True when a step evaluates the model elsewhere than where the parameters stand: then only `minimize` takes one. */
   readonly moves: boolean
-  /** How many steps `nonFinite: 'skip'` has skipped. */
-  skipped = 0
   private readonly tensors: readonly Tensor[]
   private readonly indices: ReadonlyMap<string, number>
+  private skippedSteps = 0
   private counts = new Map<string, number>([['', 0]])
   private readonly shared = new Map<string, number>()
   private readonly openings: readonly Opening[]
   private readonly sharedKeys = new Set<string>()
-  /** Attached arrays with the views they are copied to before a step, and from after it. */
-  private attachedIn: readonly Attached[] = []
-  private attachedOut: readonly Attached[] = []
+  /** Attached arrays with the views that follow them. */
+  private attachedParameters: readonly Attached[] = []
+  private attachedGradients: readonly Attached[] = []
+  /** What `minimize` hands to `evaluate`: attached arrays where there are any, else the views. */
+  private shown: Pick<EvaluationRequest, 'parameters' | 'gradients'>
+  /** What is being done, in words, as long as nothing else may be. */
+  private busy: string | undefined
+  private disposed = false
   /** The tensors that are not frozen. */
   private readonly trained: readonly Tensor[]
   /** Evaluations of the model per step. */
   private readonly evaluations: number
   private readonly needsNumbers: boolean
+  private readonly needsArrays: boolean
   /** The numbers that the user supplied for this step. */
   private given: ReadonlyMap<string, number> = new Map()
   private readonly model: TracedModel
@@ -340,11 +376,14 @@ export class CompiledOptimizer {
     this.instance = instance
     this.nonFinite = nonFinite
     this.reportsTelemetry = telemetry
-    this.names = model.parameters.map(({ shape }) => shape.name)
+    this.names = Object.freeze(model.parameters.map(({ shape }) => shape.name as Name))
     this.indices = new Map(this.names.map((name, index) => [name, index]))
     this.parameters = record(this.names, (index) => instance.parameters[index]!)
     this.gradients = record(this.names, (index) => instance.gradients[index]!)
     this.inputs = this.inputViews()
+    // Not a number until it is written: what is missing must not act as zeros.
+    for (const arrays of instance.inputs) for (const array of arrays.values()) array.fill(Number.NaN)
+    this.shown = { parameters: this.parameters, gradients: this.gradients }
     const openings = new Map<string, Opening>()
     this.tensors = model.parameters.map(({ shape, traced }, index) => {
       const host = new Map<string, number>()
@@ -362,15 +401,26 @@ export class CompiledOptimizer {
       const tree = traced?.variants
       const only =
         tree && 'program' in tree && tree.program.hostOutputs.length === 0 && host.size === 0 ? tree.program : undefined
-      return { index, shape, traced, hostUpdates, counts: new Map([['', 0]]), host, only }
+      return { index, shape, traced, hostUpdates, counts: startingCounts(tree), host, only }
     })
     this.openings = [...openings.values()]
+    for (const { opens } of this.openings) this.counts.set(opens, 0)
     this.trained = this.tensors.filter((tensor) => tensor.traced)
     this.evaluations = Math.max(1, ...this.trained.map(({ traced }) => traced!.evaluations.length))
     this.moves = this.trained.some(({ traced }) => traced!.evaluations.some(({ point }) => point))
     this.needs = this.declaredInputs()
     const programs = this.trained.flatMap(({ traced }) => [...programsOf(traced!.variants), ...pointsOf(traced!)])
     this.needsNumbers = programs.some((program) => leavesOf(program).numbers.length > 0)
+    this.needsArrays = instance.inputs.some((arrays) => arrays.size > 0)
+    // Assigning to them would change nothing but what callers see.
+    for (const name of ['names', 'parameters', 'gradients', 'inputs', 'needs', 'moves']) {
+      Object.defineProperty(this, name, { writable: false, configurable: false })
+    }
+  }
+
+  /** How many steps `nonFinite: 'skip'` has skipped. */
+  get skipped(): number {
+    return this.skippedSteps
   }
 
   /** Steps taken. */
@@ -401,15 +451,19 @@ export class CompiledOptimizer {
    * Changes hyperparameters from the next step on. Nothing is compiled.
    * @param values numbers, schedules or functions of the step, by name.
    * @param options.group the name of a group; default: the optimizer of the parameters that no group takes.
-   * @throws Error for an unknown group or name or an invalid value; nothing is changed then.
+   * @throws Error for an unknown group or name or an invalid value, or in the middle of a step; nothing is changed then.
    */
   set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string } = {}): void {
+    this.refuseWhileBusy('set')
     const paths = this.pathsOf(options.group ?? '')
     const changes = Object.entries(values).map(([name, value]) => {
       const path = paths.find((candidate) => Object.hasOwn(this.model.hyper.owner(candidate).definition.hyper, name))
       if (path === undefined) {
         const known = paths.flatMap((candidate) => Object.keys(this.model.hyper.owner(candidate).definition.hyper))
-        throw new Error(`set: unknown hyperparameter '${name}'; valid names are ${known.join(', ')}`)
+        const names = [...new Set(known)]
+        throw new Error(
+          `set: unknown hyperparameter '${name}'; valid names are ${names.join(', ')}${didYouMean(name, names)}`,
+        )
       }
       checkHyperValues(this.model.hyper.owner(path).definition, { [name]: value })
       this.model.facts.check(this.model.hyper, path, name, value)
@@ -419,28 +473,51 @@ export class CompiledOptimizer {
   }
 
   /**
-   * Uses plain arrays: before every step the attached gradients and parameters are copied in, after it the parameters are
-   * copied out. Arrays must have the parameter's number of elements. Replaces what was attached before.
-   * @throws Error for an unknown name or a wrong length.
+   * Uses plain arrays, which from now on are where the attached parameters and gradients are kept: write and read them
+   * instead of the views in `parameters` and `gradients`, which follow. They are copied in before whatever looks at them (a
+   * step, `save`, `evaluationParameters`), and parameters are copied out after whatever changes them (a step, `load`).
+   * `minimize` hands them to `evaluate`. Arrays must have the parameter's number of elements. Replaces what was attached
+   * before.
+   * @throws Error for an unknown name, a wrong length, memory that is attached twice, or in the middle of a step.
    */
-  attach(arrays: { readonly parameters?: ArraysByName; readonly gradients?: ArraysByName }): void {
+  attach(arrays: { readonly parameters?: ArraysByName<Name>; readonly gradients?: ArraysByName<Name> }): void {
+    this.refuseWhileBusy('attach')
     checkNames('attach', arrays, ['parameters', 'gradients'])
-    const { parameters = {}, gradients = {} } = arrays
+    const parameters: Given = given(arrays.parameters)
+    const gradients: Given = given(arrays.gradients)
     for (const [name, array] of [...Object.entries(parameters), ...Object.entries(gradients)]) {
       this.checkLength('attach', name, array)
     }
-    const pairs = (arrays: ArraysByName, views: Readonly<Record<string, FloatArray>>) =>
+    checkSeparateMemory(parameters, gradients)
+    const pairs = (arrays: Given, views: Readonly<Record<string, FloatArray>>) =>
       Object.entries(arrays).map(([name, array]) => ({ view: views[name]!, array }))
-    this.attachedOut = pairs(parameters, this.parameters)
-    this.attachedIn = [...this.attachedOut, ...pairs(gradients, this.gradients)]
+    this.attachedParameters = pairs(parameters, this.parameters)
+    this.attachedGradients = pairs(gradients, this.gradients)
+    this.shown = {
+      parameters: replaced(this.parameters, parameters),
+      gradients: replaced(this.gradients, gradients),
+    }
+    this.readAttached()
+  }
+
+  /** Brings attached arrays to where the kernels read them. */
+  private readAttached(): void {
+    for (const { view, array } of this.attachedParameters) view.set(array)
+    for (const { view, array } of this.attachedGradients) view.set(array)
+  }
+
+  /** Brings parameters to the attached arrays. */
+  private writeAttached(): void {
+    for (const { view, array } of this.attachedParameters) copy(view, array)
   }
 
   /**
    * Takes one step: updates every parameter that has a gradient.
-   * @throws Error when a gradient is not finite (policy `throw`), an array does not fit or a schedule gives an invalid value;
-   * parameters and state are untouched then.
+   * @throws Error when a gradient is not finite (policy `throw`), an array does not fit or a schedule gives an invalid value,
+   * or while `minimize` waits for an evaluation; parameters and state are untouched then.
    */
-  step(options?: StepOptions): StepResult {
+  step(options?: StepOptions<Name>): StepResult<Name> {
+    this.refuseWhileBusy('step')
     if (this.moves) {
       throw new Error(
         `${this.evaluatingTitle()} evaluates the model at points of its own: use await optimizer.minimize(evaluate) instead of step`,
@@ -448,8 +525,9 @@ export class CompiledOptimizer {
     }
     const tensors = options ? this.present(options) : this.trained
     const numbers = this.readInputs(options?.inputs)
-    for (const { view, array } of this.attachedIn) view.set(array)
-    for (const [name, array] of Object.entries(options?.gradients ?? {})) if (array) this.gradients[name]!.set(array)
+    this.readAttached()
+    for (const [name, array] of Object.entries(options?.gradients ?? {}))
+      if (array) this.gradients[name as Name].set(array as ArrayLike<number>)
     return this.update(tensors, numbers, [])
   }
 
@@ -471,10 +549,13 @@ export class CompiledOptimizer {
    * })
    * ```
    *
+   * Until it has taken its step nothing else may be done with the optimizer: `step`, another `minimize`, `set`, `attach`,
+   * `save`, `load`, `evaluationParameters` and `dispose` throw, also inside `evaluate`. Await one step before the next.
+   *
    * @throws Error when `evaluate` throws, does not return a loss that is wanted, or gives one (or a gradient) that is not
    * finite; parameters and state are untouched then, up to rounding where an optimizer finds its way back from the point.
    */
-  async minimize(evaluate: Evaluate): Promise<StepResult> {
+  async minimize(evaluate: Evaluate<Name>): Promise<StepResult<Name>> {
     if (typeof evaluate !== 'function')
       throw new Error(`minimize: evaluate must be a function, not ${String(evaluate)}`)
     const step = this.evaluating(evaluate, [])
@@ -501,21 +582,25 @@ export class CompiledOptimizer {
     evaluate: Evaluate,
     absent: Iterable<string>,
   ): Generator<Answer | Promise<Answer>, StepResult, Answer> {
+    this.refuseWhileBusy('minimize')
     const without = new Set(absent)
     let present = this.present({ without })
-    for (const { view, array } of this.attachedIn) view.set(array)
+    this.readAttached()
     const counts = this.advanceCounts()
     const numbers = new Map<string, number>()
     /** Those that stand at a point of the step. */
     let moved: readonly Tensor[] = []
     let evaluation = 0
+    this.busy = 'minimize is waiting for an evaluation of the model'
     try {
       for (; evaluation < this.evaluations; evaluation++) {
         this.given = numbers
         if (this.moveTo(evaluation, counts, present, moved.length > 0)) moved = present
         const wants = this.wantsOf(evaluation, counts, present)
-        const { parameters, gradients, inputs, evaluations } = this
+        const { inputs, evaluations } = this
+        const { parameters, gradients } = this.shown
         const result = yield evaluate({ parameters, gradients, inputs, wants, evaluation, evaluations })
+        if (wants.has('gradient')) for (const { view, array } of this.attachedGradients) view.set(array)
         const given: Exclude<EvaluationResult, number | undefined> =
           typeof result === 'object' ? result : typeof result === 'number' ? { loss: result } : {}
         if (given.loss !== undefined) {
@@ -523,6 +608,7 @@ export class CompiledOptimizer {
           numbers.set('loss', given.loss)
         } else if (wants.has('loss')) throw new Error('minimize: evaluate must return the loss, or { loss }')
         for (const [name, value] of Object.entries(given.inputs ?? {})) numbers.set(name, value)
+        checkList('minimize', given.without)
         for (const name of given.without ?? []) without.add(name)
         // What has no gradient before anything moved stays where it is.
         if (moved.length === 0) present = this.present({ without })
@@ -537,7 +623,31 @@ export class CompiledOptimizer {
         this.goBack(counts, moved)
       }
       throw error
+    } finally {
+      this.busy = undefined
     }
+  }
+
+  /** @internal lets nothing else be done with the optimizer until `action` is done */
+  async exclusively<T>(what: string, action: () => Promise<T>): Promise<T> {
+    this.refuseWhileBusy(what)
+    this.busy = `${what} is waiting for evaluations of the model`
+    try {
+      return await action()
+    } finally {
+      this.busy = undefined
+    }
+  }
+
+  private refuseAfterDispose(caller: string): void {
+    if (this.disposed) throw new Error(`${caller}: this optimizer has been disposed; compile a new one`)
+  }
+
+  /** @throws Error in the middle of a step, and after `dispose`. */
+  private refuseWhileBusy(caller: string): void {
+    this.refuseAfterDispose(caller)
+    if (this.busy === undefined) return
+    throw new Error(`${caller}: ${this.busy}; await the step that is being taken first`)
   }
 
   /** The update itself, from gradients and inputs that are in place; `moved`: the tensors that stand elsewhere. */
@@ -558,7 +668,7 @@ export class CompiledOptimizer {
         )
       }
       this.goBack(this.advanceCounts(), moved)
-      this.skipped++
+      this.skippedSteps++
       return { step: this.steps, skipped: true, nonFinite }
     }
     const counts = this.advanceCounts()
@@ -566,6 +676,7 @@ export class CompiledOptimizer {
     const ages = new Map<number, HostEnvironment>()
     const updates = tensors.map((tensor) => this.planUpdate(tensor, counts, values, ages))
     if (this.needsNumbers) for (const { work } of updates) this.checkNumbers(work.program)
+    if (this.needsArrays) for (const { work } of updates) this.checkArrays(work)
     if (moved.length > 0)
       this.goBack(
         counts,
@@ -574,7 +685,7 @@ export class CompiledOptimizer {
     else for (const { tensor, counts: own } of updates) this.startCopies(tensor, own)
     this.instance.run(updates.map(({ work }) => work))
     this.commit(updates, counts)
-    for (const { view, array } of this.attachedOut) copy(view, array)
+    this.writeAttached()
     const result = { step: this.steps, skipped: false, nonFinite }
     return this.reportsTelemetry ? { ...result, telemetry: this.collectTelemetry(tensors) } : result
   }
@@ -582,8 +693,11 @@ export class CompiledOptimizer {
   /**
    * What to evaluate the model with: the averaged sequence of schedule-free methods and of parameter averaging, else the
    * parameters themselves. Copies; training goes on from `parameters`.
+   * @throws Error in the middle of a step.
    */
-  evaluationParameters(): Record<string, FloatArray> {
+  evaluationParameters(): Record<Name, FloatArray> {
+    this.refuseWhileBusy('evaluationParameters')
+    this.readAttached()
     const work = this.evaluationWork()
     const computed = new Map(this.instance.evaluate(work).map((array, index) => [work[index]!.tensor, array]))
     const result: Record<string, FloatArray> = Object.create(null)
@@ -611,8 +725,10 @@ export class CompiledOptimizer {
   /**
    * The state of one parameter by slot name: arrays are live views, numbers are copies. Wrapped optimizers prefix names
    * that occur twice with their path.
+   * @throws Error for an unknown name, and after `dispose`.
    */
-  state(name: string): Readonly<Record<string, FloatArray | number>> {
+  state(name: Name): Readonly<Record<string, FloatArray | number>> {
+    this.refuseAfterDispose('state')
     const tensor = this.tensors[this.indexOf('state', name)]!
     const slots = tensor.traced?.slots ?? []
     const result: Record<string, FloatArray | number> = {}
@@ -623,20 +739,28 @@ export class CompiledOptimizer {
     return result
   }
 
-  /** Parameters, state and step counts as the bytes of a safetensors file. Hyperparameters are not part of it. */
+  /**
+   * Parameters, state and step counts as the bytes of a safetensors file. Hyperparameters are not part of it.
+   * @throws Error in the middle of a step, when the parameters may stand elsewhere.
+   */
   save(): Uint8Array {
+    this.refuseWhileBusy('save')
+    this.readAttached()
     return encodeCheckpoint(this.checkpoint())
   }
 
   /**
    * Continues from what `save` gave, to the bit on the same backend.
-   * @throws Error when the bytes are of another model, optimizer or version, or damaged; nothing is changed then.
+   * @throws Error when the bytes are of another model, optimizer or version, or damaged, or in the middle of a step; nothing
+   * is changed then.
    */
   load(bytes: Uint8Array): void {
+    this.refuseWhileBusy('load')
     const loaded = decodeCheckpoint(bytes, this.checkpoint())
     for (const { index, shape } of this.tensors)
       this.instance.parameters[index]!.set(loaded.arrays.get(`parameters/${shape.name}`)!.data)
     this.restore(loaded)
+    this.writeAttached()
   }
 
   /** @internal takes over the state, the numbers and the counts that a checkpoint has; others stay as they are */
@@ -654,11 +778,17 @@ export class CompiledOptimizer {
       if (own) tensor.counts = new Map(own)
     }
     this.counts = new Map(counts.get('')!)
-    this.skipped = skipped
+    this.skippedSteps = skipped
   }
 
-  /** Ends worker threads and frees memory; the optimizer cannot be used afterwards. */
+  /**
+   * Ends worker threads and frees memory; the optimizer cannot be used afterwards. A second call does nothing.
+   * @throws Error in the middle of a step.
+   */
   dispose(): void {
+    if (this.disposed) return
+    this.refuseWhileBusy('dispose')
+    this.disposed = true
     this.instance.dispose()
   }
 
@@ -724,7 +854,9 @@ export class CompiledOptimizer {
   private indexOf(caller: string, name: string): number {
     const index = this.indices.get(name)
     if (index === undefined)
-      throw new Error(`${caller}: unknown parameter '${name}'; there are ${this.names.join(', ')}`)
+      throw new Error(
+        `${caller}: unknown parameter '${name}'; there are ${this.names.join(', ')}${didYouMean(name, this.names)}`,
+      )
     return index
   }
 
@@ -742,6 +874,7 @@ export class CompiledOptimizer {
     checkNames('step', options, ['gradients', 'without', 'inputs'])
     const { gradients, without } = options
     const missing = new Set<number>()
+    checkList('step', without)
     for (const name of without ?? []) missing.add(this.indexOf('step', name))
     if (gradients) {
       for (const [name, array] of Object.entries(gradients)) {
@@ -836,13 +969,15 @@ export class CompiledOptimizer {
     const { hyper } = this.model
     const [path, name] = hyper.placeOf(key)
     const given = hyper.get(path, name)
+    const { definition } = hyper.owner(path)
+    const { floor = Number.NEGATIVE_INFINITY } = definition.hyper[name]!
     // Numbers were checked when they were given.
-    if (typeof given === 'number') return given
+    if (typeof given === 'number') return Math.max(given, floor)
     const known = values.get(key)
     if (known !== undefined) return known
-    const value = evaluateSchedule(given, Math.max(counts.get(clock) ?? 0, 1))
-    const { definition } = hyper.owner(path)
-    validateHyperparameter(definition.title, name, value, definition.hyper[name]!)
+    const scheduled = evaluateSchedule(given, Math.max(counts.get(clock) ?? 0, 1))
+    validateHyperparameter(definition.title, name, scheduled, definition.hyper[name]!)
+    const value = Math.max(scheduled, floor)
     values.set(key, value)
     return value
   }
@@ -869,7 +1004,8 @@ export class CompiledOptimizer {
         result[name][this.names[index]!] = array
       }
     })
-    return result
+    for (const arrays of Object.values(result)) Object.freeze(arrays)
+    return Object.freeze(result)
   }
 
   /** @internal @throws Error for a name that is no input */
@@ -877,7 +1013,7 @@ export class CompiledOptimizer {
     if (Object.hasOwn(this.needs, name)) return this.needs[name]!
     const declared = Object.keys(this.needs)
     const known = declared.length > 0 ? `it takes ${declared.join(', ')}` : 'it takes none'
-    throw new Error(`step: unknown input '${name}' of this optimizer; ${known}`)
+    throw new Error(`step: unknown input '${name}' of this optimizer; ${known}${didYouMean(name, declared)}`)
   }
 
   /** Copies arrays in and returns the numbers. */
@@ -892,12 +1028,12 @@ export class CompiledOptimizer {
       } else {
         if (typeof value !== 'object' || value === null)
           throw new Error(`step: input '${name}' must be arrays by parameter name, not ${String(value)}`)
-        for (const [parameter, array] of Object.entries(value)) this.checkLength('step', parameter, array)
+        for (const [parameter, array] of Object.entries(value)) this.checkLength('step', parameter, array!)
       }
     }
     for (const [name, value] of Object.entries(inputs)) {
       if (typeof value === 'number') continue
-      for (const [parameter, array] of Object.entries(value)) this.inputs[name]?.[parameter]?.set(array)
+      for (const [parameter, array] of Object.entries(value)) this.inputs[name]?.[parameter]?.set(array!)
     }
     return numbers
   }
@@ -921,10 +1057,29 @@ export class CompiledOptimizer {
     }
   }
 
+  /** @throws Error when an array that a program reads was never written, or has an element that is not finite. */
+  private checkArrays({ tensor, program }: Work): void {
+    const name = this.names[tensor]!
+    for (const input of leavesOf(program).arrays) {
+      const array = this.instance.inputs[tensor]!.get(input)!
+      if (array.length > 0 && array.every(Number.isNaN)) {
+        throw new Error(
+          `step ${this.steps + 1}: ${this.titleOf(input)} needs ${this.needs[input]!.description}, for '${name}' too: pass ` +
+            `step({ inputs: { ${input}: { '${name}': ... } } }), or write inputs.${input} in minimize(evaluate)`,
+        )
+      }
+      if (this.nonFinite !== 'allow' && !array.every(Number.isFinite)) {
+        throw new Error(
+          `step ${this.steps + 1}: the input '${input}' of '${name}' is not finite; parameters and state are unchanged`,
+        )
+      }
+    }
+  }
+
   private findNonFiniteNumbers(numbers: ReadonlyMap<string, number>): string[] {
     if (this.nonFinite === 'allow' || numbers.size === 0) return []
     const wrong = [...numbers].filter(([, value]) => !Number.isFinite(value))
-    return [...new Set(wrong.map(([name]) => (name.startsWith('loss') ? 'loss' : name)))]
+    return [...new Set(wrong.map(([name]) => (isLoss(name) ? 'loss' : name)))]
   }
 
   private get owners() {
@@ -957,7 +1112,7 @@ export class CompiledOptimizer {
         : this.ownEvaluation(tensor, evaluation + 1)?.point
       if (next === undefined) continue
       const { gradient, numbers, arrays } = leavesOf(next)
-      const named = numbers.filter((name) => name !== lossKey(0) && !name.startsWith('loss '))
+      const named = numbers.filter((name) => name === 'loss' || !isLoss(name))
       for (const name of [...(gradient ? ['gradient'] : []), ...named, ...arrays]) wants.add(name)
     }
     return wants
@@ -981,7 +1136,7 @@ export class CompiledOptimizer {
       this.startCopies(tensor, this.choose(tensor, counts, new Map()).own)
     }
     this.runPrograms(moves, counts)
-    for (const { view, array } of this.attachedOut) copy(view, array)
+    this.writeAttached()
     return true
   }
 
@@ -1001,7 +1156,7 @@ export class CompiledOptimizer {
     })
     if (moves.length === 0) return
     this.runPrograms(moves, counts)
-    for (const { view, array } of this.attachedOut) copy(view, array)
+    this.writeAttached()
   }
 
   private runPrograms(programs: readonly { tensor: Tensor; program: Program }[], counts: Map<string, number>): void {
@@ -1010,6 +1165,7 @@ export class CompiledOptimizer {
       const { own } = this.choose(tensor, counts, values)
       return { tensor: tensor.index, program, environment: this.environment(tensor, own, counts, values) }
     })
+    if (this.needsArrays) for (const item of work) this.checkArrays(item)
     this.instance.run(work)
   }
 
@@ -1055,6 +1211,43 @@ export class CompiledOptimizer {
   }
 }
 
+/** The views, with the attached arrays in place of those that follow them. */
+function replaced(views: Readonly<Record<string, FloatArray>>, arrays: Given): Readonly<Record<string, FloatArray>> {
+  return Object.freeze(Object.assign(Object.create(null), views, arrays))
+}
+
+/** @throws Error when two of the arrays share memory: what is written for one would be lost. */
+function checkSeparateMemory(parameters: Given, gradients: Given): void {
+  const all = [
+    ...Object.entries(parameters).map(([name, array]) => ({ what: `the parameter '${name}'`, array })),
+    ...Object.entries(gradients).map(([name, array]) => ({ what: `the gradient of '${name}'`, array })),
+  ]
+  const seen = new Map<object, (typeof all)[number][]>()
+  for (const entry of all) {
+    const key = Array.isArray(entry.array) ? entry.array : entry.array.buffer
+    const others = seen.get(key) ?? []
+    const other = others.find((candidate) => overlap(candidate.array, entry.array))
+    if (other) {
+      throw new Error(
+        `attach: ${other.what} and ${entry.what} are given the same memory; each needs an array of its own`,
+      )
+    }
+    seen.set(key, [...others, entry])
+  }
+}
+
+function overlap(a: Given[string], b: Given[string]): boolean {
+  if (Array.isArray(a) || Array.isArray(b)) return a === b
+  return a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
+}
+
+/** @throws Error for a text, whose letters would be taken for names. */
+function checkList(caller: string, without: unknown): void {
+  if (without === undefined || (typeof without === 'object' && without !== null && Symbol.iterator in without)) return
+  const given = typeof without === 'string' ? `the text '${without}'` : String(without)
+  throw new Error(`${caller}: without must be a list of names such as ['bias'], not ${given}`)
+}
+
 function copy(from: FloatArray, to: Float32Array | Float64Array | number[]): void {
   if (Array.isArray(to)) for (let index = 0; index < from.length; index++) to[index] = from[index]!
   else to.set(from)
@@ -1068,6 +1261,13 @@ function collectOpenings(tree: VariantTree, found: Map<string, Opening>): void {
   }
   collectOpenings(tree.held, found)
   collectOpenings(tree.fired, found)
+}
+
+/** All clocks of a tensor, before its first step. */
+function startingCounts(tree: VariantTree | undefined): Map<string, number> {
+  const openings = new Map<string, Opening>()
+  if (tree) collectOpenings(tree, openings)
+  return new Map([['', 0], ...[...openings.keys()].map((clock) => [clock, 0] as const)])
 }
 
 /** What an optimizer is made of, without its hyperparameters: checkpoints of equal signature fit each other. */

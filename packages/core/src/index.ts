@@ -55,11 +55,13 @@ export {
   real,
   type SearchRange,
   seed,
+  smallDivisor,
   stepCount,
   uniform,
 } from './language/hyperparameters.ts'
 export { type Input, inputArray, inputNumber, lossInput } from './language/inputs.ts'
 export { type LayerwiseDecayArguments, layerwiseDecay } from './language/layerwise-decay.ts'
+export { type RelativeRate, relativeRate } from './language/relative-rate.ts'
 export {
   columns,
   copyOfParameter,
@@ -75,6 +77,8 @@ export {
 export { switchAfter } from './language/switch-after.ts'
 export { biasCorrection, ema, type Operand, Value, where } from './language/value.ts'
 export * from './optimizers/index.ts'
+export { emaOfSquare } from './optimizers/shared/ema-of-square.ts'
+export { asMatrix, newtonSchulz } from './optimizers/shared/newton-schulz.ts'
 export { OptEx, type OptExOptions, type OptExRequest, type OptExResult, optEx } from './parallel/opt-ex.ts'
 export * from './schedules/index.ts'
 export * from './transforms/index.ts'

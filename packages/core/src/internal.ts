@@ -26,6 +26,8 @@ export {
   type OptionSpecification,
   type WrappedOptimizer,
 } from './language/definition.ts'
+export { isRelativeRate, relativeTo } from './language/relative-rate.ts'
+export { didYouMean } from './language/suggest.ts'
 export * from './program/graph.ts'
 export {
   findTotal,
@@ -39,6 +41,6 @@ export {
   type TelemetryName,
   type VariantTree,
 } from './program/program.ts'
-export { pointsOf } from './program/trace.ts'
+export { isLoss, pointsOf } from './program/trace.ts'
 export { evaluateSchedule, type HyperValue, isSchedule } from './schedules/schedule.ts'
 export type { Checkpoint } from './state/checkpoint.ts'

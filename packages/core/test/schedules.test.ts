@@ -301,13 +301,13 @@ describe('warmup', () => {
 
 describe('warmupCosine', () => {
   it('is a warm-up and a cosine in one', () => {
-    const short = warmupCosine({ peak: 0.4, warmup: 10, total: 50, final: 0.1 })
+    const short = warmupCosine({ peak: 0.4, warmup: 10, steps: 50, final: 0.1 })
     const long = warmup({ steps: 10 }, cosine({ from: 0.4, to: 0.1, steps: 40 }))
     expect(valuesOf(short, 60)).toEqual(valuesOf(long, 60))
     expect(short.kind).toBe('warmupCosine')
     expect(short.start).toBe(0)
-    expect(warmupCosine({ peak: 1, warmup: 0, total: 10 }).at(10)).toBe(0)
-    expect(warmupCosine({ peak: 1, warmup: 0, total: 10 }).start).toBe(1)
+    expect(warmupCosine({ peak: 1, warmup: 0, steps: 10 }).at(10)).toBe(0)
+    expect(warmupCosine({ peak: 1, warmup: 0, steps: 10 }).start).toBe(1)
   })
 })
 
@@ -925,13 +925,13 @@ describe('a wrong argument gives an error that names schedule, argument, value a
     [() => warmup({ steps: 1 }, Number.NaN), 'warmup: then is NaN; expected'],
     [() => warmup(wrong(10), 1), 'warmup: got 10; expected an object of named arguments.'],
     [
-      () => warmupCosine({ peak: 1, warmup: 10, total: 10 }),
-      'warmupCosine: total is 10; expected a whole number of steps above warmup (10).',
+      () => warmupCosine({ peak: 1, warmup: 10, steps: 10 }),
+      'warmupCosine: steps is 10; expected a whole number of steps above warmup (10).',
     ],
-    [() => warmupCosine({ peak: 1, warmup: -1, total: 10 }), 'warmupCosine: warmup is -1; expected'],
+    [() => warmupCosine({ peak: 1, warmup: -1, steps: 10 }), 'warmupCosine: warmup is -1; expected'],
     [
-      () => warmupCosine(wrong({ peak: 1, warmup: 1, total: 10, end: 0 })),
-      'unknown argument "end"; it takes peak, warmup, total, final.',
+      () => warmupCosine(wrong({ peak: 1, warmup: 1, steps: 10, end: 0 })),
+      'unknown argument "end"; it takes peak, warmup, steps, final.',
     ],
     [
       () => warmupStableDecay({ peak: 1, warmup: 0.5, stable: 0, decay: 1 }),
@@ -1061,7 +1061,7 @@ describe('the examples of the doc comments', () => {
   it('exist for every schedule', () => {
     const text = examples.map(({ code }) => code).join()
     const makers = Object.keys(schedules).filter((name) => name !== 'evaluateSchedule' && name !== 'isSchedule')
-    expect(makers.length).toBe(22)
+    expect(makers.length).toBe(23)
     for (const name of makers) expect(text).toContain(`${name}(`)
   })
 

@@ -4,6 +4,7 @@ import {
   CompiledOptimizer,
   type FloatArray,
   HostEvaluator,
+  isLoss,
   leavesOf,
   type Node,
   nodesOf,
@@ -297,10 +298,6 @@ function findObstacle({ optimizer, parameters }: TracedModel): string | undefine
     }
   }
   return undefined
-}
-
-function isLoss(input: string): boolean {
-  return input === 'loss' || input.startsWith('loss ')
 }
 
 function titleOf(optimizer: Optimizer): string {

@@ -115,6 +115,9 @@ function choosePath(options: TrainerOptions): TrainerPath {
 export class Trainer<Params extends Tree, Batch extends Tree[]> {
   private readonly engine: Engine
   private readonly structure: tree.JsTreeDef
+  /** What is being done, in words, as long as nothing else may be. */
+  private busy: string | undefined
+  private disposed = false
 
   /** @internal use `createTrainer` */
   constructor(engine: Engine, structure: tree.JsTreeDef) {
@@ -144,26 +147,37 @@ export class Trainer<Params extends Tree, Batch extends Tree[]> {
 
   /** Changes hyperparameters from the next step on; nothing is traced or compiled again. See `CompiledOptimizer.set`. */
   set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string } = {}): void {
+    this.refuseWhileBusy('set')
     this.engine.compiled.set(values, options)
   }
 
   /**
-   * Takes one step on a batch, which is consumed.
+   * Takes one step on a batch, which is consumed. Until it is taken everything else but reading hyperparameters throws: await
+   * one step before the next.
    * @returns the loss where the parameters stood (of the first evaluation, for optimizers that evaluate several times): an
    * array that belongs to the caller.
-   * @throws Error when a gradient is not finite (fused path, policy `throw`); parameters and state are unchanged then.
+   * @throws Error when a gradient is not finite (fused path, policy `throw`), or while another step or a `save` is not done;
+   * parameters and state are unchanged then.
    */
-  step(...batch: Batch): Promise<np.Array> {
-    return this.engine.step(batch)
+  async step(...batch: Batch): Promise<np.Array> {
+    try {
+      this.refuseWhileBusy('step')
+    } catch (error) {
+      release(batch)
+      throw error
+    }
+    return this.exclusively('a step is being taken', () => this.engine.step(batch))
   }
 
   /** The parameters now: arrays that belong to the caller. */
   parameters(): Params {
+    this.refuseWhileBusy('parameters')
     return tree.unflatten(this.structure, this.engine.parameters()) as Params
   }
 
   /** What to evaluate with (averages, schedule-free methods); else the parameters. The arrays belong to the caller. */
   evaluationParameters(): Params {
+    this.refuseWhileBusy('evaluationParameters')
     return tree.unflatten(this.structure, this.engine.evaluationParameters()) as Params
   }
 
@@ -171,21 +185,45 @@ export class Trainer<Params extends Tree, Batch extends Tree[]> {
    * Parameters, state and step counts as the bytes of a safetensors file, the same as of `CompiledOptimizer.save`: a
    * checkpoint of one path can be continued on the other.
    */
-  save(): Promise<Uint8Array> {
-    return this.engine.save()
+  async save(): Promise<Uint8Array> {
+    this.refuseWhileBusy('save')
+    return this.exclusively('save is reading the state', () => this.engine.save())
   }
 
   /**
    * Continues from what `save` gave.
-   * @throws Error when the bytes are of another model, optimizer or version, or damaged; nothing is changed then.
+   * @throws Error when the bytes are of another model, optimizer or version, or damaged, or in the middle of a step; nothing
+   * is changed then.
    */
   load(bytes: Uint8Array): void {
+    this.refuseWhileBusy('load')
     this.engine.load(bytes)
   }
 
-  /** Frees everything; the trainer cannot be used afterwards. */
+  /**
+   * Frees everything; the trainer cannot be used afterwards. A second call does nothing.
+   * @throws Error in the middle of a step.
+   */
   dispose(): void {
+    if (this.disposed) return
+    this.refuseWhileBusy('dispose')
+    this.disposed = true
     this.engine.dispose()
+  }
+
+  private async exclusively<T>(busy: string, action: () => Promise<T>): Promise<T> {
+    this.busy = busy
+    try {
+      return await action()
+    } finally {
+      this.busy = undefined
+    }
+  }
+
+  /** @throws Error while something is being done that others would disturb, and after `dispose`. */
+  private refuseWhileBusy(caller: string): void {
+    if (this.disposed) throw new Error(`${caller}: this trainer has been disposed; create a new one`)
+    if (this.busy !== undefined) throw new Error(`${caller}: ${this.busy}; await that first`)
   }
 }
 

@@ -49,7 +49,7 @@ export interface FalllineTransformation extends GradientTransformation {
  * await init('wasm')
  * type Params = { slope: np.Array; offset: np.Array }
  * const loss = ({ slope, offset }: Params, x: np.Array, y: np.Array) => np.mean(np.square(x.mul(slope).add(offset).sub(y)))
- * const optimizer = gradientTransformation(adamW({ learningRate: warmupCosine({ peak: 0.1, warmup: 5, total: 100 }) }))
+ * const optimizer = gradientTransformation(adamW({ learningRate: warmupCosine({ peak: 0.1, warmup: 5, steps: 100 }) }))
  * const step = jit((params: Params, state: State, scalars: Scalars, x: np.Array, y: np.Array) => {
  *   const [value, gradients] = valueAndGrad(loss)(tree.ref(params), x, y)
  *   const [updates, next] = optimizer.update(gradients, state, tree.ref(params), scalars)

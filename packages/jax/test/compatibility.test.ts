@@ -8,7 +8,7 @@ import {
   type Tree,
 } from '@fallline/jax'
 import { init, jit, numpy as np, tree } from '@jax-js/jax'
-import { adamW, clipByGlobalNorm as clip, compile } from 'fallline'
+import { adamW, type CompiledOptimizer, clipByGlobalNorm as clip, compile } from 'fallline'
 import { beforeAll, describe, expect, it } from 'vitest'
 
 beforeAll(async () => {
@@ -181,7 +181,7 @@ describe('chain', () => {
   it('puts clipping before an optimizer of Fallline like its own wrapper', async () => {
     const solver = chain(clipByGlobalNorm(1), gradientTransformation(adamW({ learningRate: 0.1 })))
     const shapes = { w: [2, 2], 'b/0': [3] }
-    const compiled = await compile(clip(adamW({ learningRate: 0.1 }), { maximumNorm: 1 }), shapes)
+    const compiled: CompiledOptimizer = await compile(clip(adamW({ learningRate: 0.1 }), { maximumNorm: 1 }), shapes)
     let params = parameters()
     const flat = (tree: Params) => ({
       w: tree.w.ref.dataSync() as Float32Array,

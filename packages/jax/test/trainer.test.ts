@@ -3,6 +3,7 @@ import { defaultDevice, init, nn, numpy as np, tree } from '@jax-js/jax'
 import {
   accumulateGradients,
   adamW,
+  type CompiledOptimizer,
   clipByGlobalNorm,
   compile,
   cosine,
@@ -141,7 +142,7 @@ describe('a trainer', () => {
   it('computes what the compiled optimizer computes, to the bit, on the fused path', async () => {
     const rule = adamW({ learningRate: 0.05 })
     const shapes = { 'hidden/w': [4, 6], 'hidden/b': [6], 'out/w': [6, 3] }
-    const compiled = await compile(rule, shapes)
+    const compiled: CompiledOptimizer = await compile(rule, shapes)
     const start = parameters()
     const leaves = { 'hidden/w': start.hidden.w, 'hidden/b': start.hidden.b, 'out/w': start.out.w }
     for (const [name, array] of Object.entries(leaves)) compiled.parameters[name]!.set(array.dataSync())
@@ -300,4 +301,32 @@ describe('a trainer', () => {
       trainer.dispose()
     },
   )
+})
+
+describe.each(paths)('while a step is being taken on the %s path', (path) => {
+  it('a second one is refused and everything else too, until it is taken', async () => {
+    const trainer: Model = await create(sgd({ learningRate: 0.1 }), { path })
+    const twin: Model = await create(sgd({ learningRate: 0.1 }), { path })
+    const bytes = await trainer.save()
+    const message = (name: string) => `${name}: a step is being taken; await that first`
+    const pending = trainer.step(...batch(1))
+    expect(() => trainer.set({ learningRate: 1 })).toThrow(message('set'))
+    expect(() => trainer.load(bytes)).toThrow(message('load'))
+    expect(() => trainer.parameters()).toThrow(message('parameters'))
+    expect(() => trainer.evaluationParameters()).toThrow(message('evaluationParameters'))
+    expect(() => trainer.dispose()).toThrow(message('dispose'))
+    await expect(Promise.all([trainer.step(...batch(2)), pending])).rejects.toThrow(message('step'))
+    ;(await pending).dispose()
+    const saving = trainer.save()
+    await expect(Promise.all([trainer.step(...batch(2)), saving])).rejects.toThrow('step: save is reading the state')
+    await saving
+    ;(await trainer.step(...batch(2))).dispose()
+    for (const step of [1, 2]) (await twin.step(...batch(step))).dispose()
+    expect(await trainer.save()).toEqual(await twin.save())
+    trainer.dispose()
+    trainer.dispose()
+    twin.dispose()
+    expect(() => trainer.parameters()).toThrow('parameters: this trainer has been disposed; create a new one')
+    await expect(trainer.step(...batch(1))).rejects.toThrow('step: this trainer has been disposed')
+  })
 })

@@ -3,6 +3,7 @@ import { grad, init, jit, numpy as np, tree } from '@jax-js/jax'
 import {
   accumulateGradients,
   adamW,
+  type CompiledOptimizer,
   compile,
   groups,
   linear,
@@ -271,7 +272,7 @@ describe('a step of the jitted pair', () => {
 
   it('agrees with the compiled kernel to float32', async () => {
     const numbers = numbersFor(shapes, 5)
-    const compiled = await compile(adamW({ learningRate: 0.01 }), shapes)
+    const compiled: CompiledOptimizer = await compile(adamW({ learningRate: 0.01 }), shapes)
     for (const name of compiled.names) compiled.parameters[name]!.set(numbers.parameters[name]!)
     const optimizer = gradientTransformation(adamW({ learningRate: 0.01 }))
     const { step } = jittedStep(optimizer)

@@ -51,7 +51,7 @@ export interface ContenderRecord {
   code: string
   /** Gradients that a step computes; a loss alone counts as a third where the task can give it. */
   gradientsPerStep: number
-  /** In words: the optimizer of the parameters that this one does not take, which is not tuned. */
+  /** In words: the optimizer of the parameters that this one does not take, and what its learning rate is. */
   fallback?: string
   /** Milliseconds from the rule to a kernel, for every setting that was compiled. */
   compileMilliseconds: number[]

@@ -38,7 +38,7 @@ export async function train(
     layers: [dense(64, 1, { inputShape: [64], activation: 'relu' }), dense(10, 2, { activation: 'softmax' })],
   })
   const steps = epochs * Math.ceil((x.shape[0] * 0.8) / 64)
-  const learningRate = warmupCosine({ peak: 0.01, warmup: Math.ceil(steps / 20), total: steps })
+  const learningRate = warmupCosine({ peak: 0.01, warmup: Math.ceil(steps / 20), steps })
   const adapted = adan({ learningRate, weightDecay: 0.02 }, { telemetry: true })
   const optimizer = clipByGlobalNorm(adapted, { maximumNorm: 1 })
   model.compile({ optimizer, loss: 'categoricalCrossentropy', metrics: ['accuracy'] })

@@ -32,7 +32,12 @@ export interface TensorFlowTransform<H extends string, O extends OptionSpecifica
 
 /** What an optimizer is made of. An `instanceof` would not do: TensorFlow.js answers it by looking for methods. */
 export function ruleOf(optimizer: AnyOptimizer): Optimizer {
-  return 'rule' in optimizer ? optimizer.rule : optimizer
+  return isAdapted(optimizer) ? optimizer.rule : optimizer
+}
+
+/** False also for what is no optimizer at all, which is an error later. */
+function isAdapted(optimizer: AnyOptimizer): optimizer is TensorFlowOptimizer {
+  return typeof optimizer === 'object' && optimizer !== null && 'rule' in optimizer
 }
 
 /**
@@ -57,7 +62,7 @@ export function ruleOf(optimizer: AnyOptimizer): Optimizer {
  * ```
  */
 export function toTensorFlow(optimizer: AnyOptimizer, options?: TensorFlowOptions): TensorFlowOptimizer {
-  const inherited = 'rule' in optimizer ? optimizer.options : {}
+  const inherited = isAdapted(optimizer) ? optimizer.options : {}
   return new TensorFlowOptimizer(ruleOf(optimizer), { ...inherited, ...options })
 }
 
@@ -82,7 +87,7 @@ export function adaptTransform<H extends string, O extends OptionSpecification>(
   const { definition } = factory
   const adapted = (inner: AnyOptimizer, settings?: TransformSettings<H, O>) => {
     remember(factory)
-    return toTensorFlow(factory(ruleOf(inner), settings), 'rule' in inner ? inner.options : {})
+    return toTensorFlow(factory(ruleOf(inner), settings), isAdapted(inner) ? inner.options : {})
   }
   return Object.assign(adapted, { definition, core: factory })
 }
@@ -107,7 +112,7 @@ export type TensorFlowGroup = Omit<ParameterGroup, 'optimizer'> & { readonly opt
  */
 export function groups(base: AnyOptimizer, list: readonly TensorFlowGroup[]): TensorFlowOptimizer {
   const inner = list.map(({ optimizer, ...group }) => (optimizer ? { ...group, optimizer: ruleOf(optimizer) } : group))
-  return toTensorFlow(makeGroups(ruleOf(base), inner), 'rule' in base ? base.options : {})
+  return toTensorFlow(makeGroups(ruleOf(base), inner), isAdapted(base) ? base.options : {})
 }
 
 /**

@@ -5,11 +5,14 @@ import {
   type OptimizerFactory,
   type ParameterGroup,
   type ParameterMatch,
+  relativeRate,
   switchAfter,
   type TransformFactory,
 } from 'fallline'
 import { isSchedule } from 'fallline/internal'
-import { schedules } from './schedules.ts'
+import { schedules as lists } from './schedules.ts'
+
+const schedules = { ...lists, relativeRate }
 
 /** Makes optimizers or wraps them, and says which. */
 export type NamedFactory = Pick<OptimizerFactory, 'definition'> | Pick<TransformFactory<string>, 'definition'>

@@ -9,6 +9,7 @@ export {
   convexOptimal,
   cosine,
   cosineRestarts,
+  countFromZero,
   cyclic,
   exponential,
   gradientNormWarmup,

@@ -1,3 +1,4 @@
+export { relativeRate } from 'fallline'
 export {
   type AnyOptimizer,
   groups,

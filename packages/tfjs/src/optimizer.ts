@@ -125,6 +125,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   /** What a function to minimize has kept in evaluations after the first of the last step. */
   private kept: tf.Tensor[] = []
   private disposed = false
+  /** What is being done, in words, as long as nothing else may be. */
+  private busy: string | undefined
 
   /** Use a factory such as `adan` or `toTensorFlow`. */
   constructor(rule: Optimizer, options: TensorFlowOptions = {}) {
@@ -203,9 +205,10 @@ export class TensorFlowOptimizer extends tf.Optimizer {
 
   /**
    * Changes hyperparameters from the next step on, to numbers or schedules. Nothing is compiled again.
-   * @throws Error for an unknown group or name or an invalid value; nothing is changed then.
+   * @throws Error for an unknown group or name or an invalid value, or in the middle of a step; nothing is changed then.
    */
   set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string } = {}): void {
+    this.refuseWhileBusy('set')
     checkNames('set', options, ['group'])
     const { group = '' } = options
     const changed = withHyper(this.current, values, group)
@@ -235,7 +238,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
    * are, but only gradients tell: an optimizer that reads the loss alone (`mezo`) changes all that are listed.
    * @param inputs what the optimizer needs besides gradients and the loss: see `applyGradients`.
    * @throws Error when `f` throws, or gives no scalar, or a loss or gradient that is not finite (policy `throw`); variables and
-   * state are untouched then, up to rounding where an optimizer finds its way back from the point.
+   * state are untouched then, up to rounding where an optimizer finds its way back from the point. Also when `f` itself uses
+   * the optimizer, whose variables may stand elsewhere.
    */
   override minimize(
     f: () => tf.Scalar,
@@ -243,8 +247,9 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     variables?: tf.Variable[],
     inputs: StepInputs = {},
   ): tf.Scalar | null {
-    this.begin()
+    this.begin('minimize')
     const evaluations = new Evaluations(f)
+    this.busy = 'minimize is evaluating the model'
     try {
       const here = beginsHere(this.current)
       if (here) evaluations.differentiate(variables)
@@ -253,6 +258,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
       evaluations.first?.dispose()
       throw error
     } finally {
+      this.busy = undefined
       evaluations.free()
       this.kept = evaluations.kept
     }
@@ -305,7 +311,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
    * untouched then.
    */
   override applyGradients(gradients: tf.NamedTensorMap | NamedTensor[], inputs: StepInputs = {}): void {
-    this.begin()
+    this.begin('applyGradients')
     if (this.moving !== undefined) {
       throw new Error(
         `applyGradients: ${this.moving} evaluates the model at points of its own: use minimize(f), or compile and fit of a model`,
@@ -329,10 +335,16 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   }
 
   /** What comes before every step. */
-  private begin(): void {
-    if (this.disposed) throw new Error('this optimizer has been disposed; make a new one')
+  private begin(caller: string): void {
+    this.refuseWhileBusy(caller)
     this.disposeExported()
     this.disposeKept()
+  }
+
+  /** @throws Error while something is being done that others would disturb, and after `dispose`. */
+  private refuseWhileBusy(caller: string): void {
+    if (this.disposed) throw new Error(`${caller}: this optimizer has been disposed; make a new one`)
+    if (this.busy !== undefined) throw new Error(`${caller}: ${this.busy}; wait until that is done`)
   }
 
   private bind(
@@ -378,9 +390,15 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   /**
    * Runs `action` with the values that the optimizer says to evaluate with (the average of schedule-free methods and of
    * `parameterAverage`) in the variables, and puts the trained values back afterwards, also after an error. Without such a
-   * rule the variables stay as they are. No step may be taken meanwhile.
+   * rule the variables stay as they are.
+   *
+   * Meanwhile the optimizer refuses steps, changes, and `getWeights`: `model.save` inside stores what to evaluate with, which
+   * training cannot go on from, so it must be without `includeOptimizer`.
+   *
+   * @throws Error in the middle of a step, or of another call of this.
    */
   async withEvaluationParameters<T>(action: () => T | Promise<T>): Promise<T> {
+    this.refuseWhileBusy('withEvaluationParameters')
     const work = this.compiled?.steps.evaluationWork() ?? []
     const variables = [...this.variables.values()]
     const values = this.compiled?.instance.evaluateTensors(work, variables) ?? []
@@ -391,9 +409,11 @@ export class TensorFlowOptimizer extends tf.Optimizer {
       values[position]!.dispose()
       return { variable, trained }
     })
+    this.busy = 'withEvaluationParameters has other values in the variables'
     try {
       return await action()
     } finally {
+      this.busy = undefined
       for (const { variable, trained } of swapped) {
         variable.assign(trained)
         trained.dispose()
@@ -404,9 +424,14 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   /**
    * The state as tensors for `model.save`, which does not dispose them. They belong to the optimizer and live until its next
    * step, the next call of this, or `dispose`.
+   * @throws Error in the middle of a step and inside `withEvaluationParameters`.
    */
   override async getWeights(): Promise<NamedTensor[]> {
-    const saved = await this.save()
+    this.refuseWhileBusy('getWeights')
+    this.busy = 'getWeights is reading the state'
+    const saved = await this.save().finally(() => {
+      this.busy = undefined
+    })
     this.disposeExported()
     this.exported = toWeights(saved)
     for (const { tensor } of this.exported) tf.keep(tensor)
@@ -416,10 +441,11 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   /**
    * Continues from what `getWeights` gave. Variables take over the state saved under their name, or, where a loaded model has
    * given them other names, the state in order.
-   * @throws Error for the weights of another optimizer; nothing is changed then.
+   * @throws Error for the weights of another optimizer, or in the middle of a step; nothing is changed then.
    */
   override async setWeights(weights: NamedTensor[]): Promise<void> {
     const saved = await fromWeights(weights)
+    this.refuseWhileBusy('setWeights')
     if (this.compiled) {
       const { taken, left } = match(saved, [...this.variables.keys()], this.variables)
       checkState(saved, taken, this.compiled)
@@ -436,8 +462,13 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     } else this.pending = saved
   }
 
-  /** Frees the state. The optimizer cannot be used afterwards. */
+  /**
+   * Frees the state. The optimizer cannot be used afterwards. A second call does nothing.
+   * @throws Error in the middle of a step.
+   */
   override dispose(): void {
+    if (this.disposed) return
+    this.refuseWhileBusy('dispose')
     this.compiled?.instance.dispose()
     this.slots.dispose()
     this.disposeExported()

@@ -1,30 +1,43 @@
 import type { Optimizer } from 'fallline'
-import { checkHyperValues, evaluateSchedule, type HyperValue } from 'fallline/internal'
+import {
+  checkHyperValues,
+  didYouMean,
+  evaluateSchedule,
+  type HyperValue,
+  isRelativeRate,
+  relativeTo,
+} from 'fallline/internal'
 
 type Values = Readonly<Record<string, HyperValue>>
 
 /** The optimizers and wrappers inside a group, outermost first, each with the hyperparameters that it has there. */
 function ownersOf(optimizer: Optimizer, group: readonly string[]) {
   const found: { definition: { title: string; hyper: object }; values: Values }[] = []
-  const visit = (current: Optimizer, path: readonly string[], overlay: Values): void => {
+  /** `main`: the learning rate that a fallback may follow. */
+  const visit = (current: Optimizer, path: readonly string[], overlay: Values, main: HyperValue | undefined): void => {
     const own = path.length === 0
     const earlier = earlierOf(current, path)
-    if (earlier) visit(earlier, path.slice(1), overlay)
+    if (earlier) visit(earlier, path.slice(1), overlay, main)
     else if (current.kind === 'wrapped') {
       if (own) found.push({ definition: current.definition, values: { ...current.hyper, ...overlay } })
-      visit(current.inner, path, overlay)
+      visit(current.inner, path, overlay, main)
     } else if (current.kind === 'base') {
-      if (own) found.push({ definition: current.definition, values: { ...current.hyper, ...overlay } })
-      else visit(fallbackOf(current, path), path.slice(1), overlay)
-    } else if (own) visit(current.base, [], overlay)
+      const values = { ...current.hyper, ...overlay }
+      const { learningRate } = values
+      if (learningRate !== undefined && main !== undefined && isRelativeRate(learningRate)) {
+        values.learningRate = relativeTo(main, learningRate)
+      }
+      if (own) found.push({ definition: current.definition, values })
+      else visit(fallbackOf(current, path), path.slice(1), overlay, values.learningRate)
+    } else if (own) visit(current.base, [], overlay, main)
     else {
       const member = current.groups.find(({ name }) => name === path[0])
-      if (!member) visit(current.base, path, overlay)
-      else if (member.optimizer) visit(member.optimizer, path.slice(1), overlay)
-      else visit(current.base, path.slice(1), { ...overlay, ...member.hyper })
+      if (!member) visit(current.base, path, overlay, main)
+      else if (member.optimizer) visit(member.optimizer, path.slice(1), overlay, main)
+      else visit(current.base, path.slice(1), { ...overlay, ...member.hyper }, main)
     }
   }
-  visit(optimizer, group, {})
+  visit(optimizer, group, {}, undefined)
   return found
 }
 
@@ -34,7 +47,10 @@ function earlierOf(optimizer: Optimizer, [name]: readonly string[]): Optimizer |
 }
 
 function fallbackOf(optimizer: Extract<Optimizer, { kind: 'base' }>, path: readonly string[]): Optimizer {
-  const fallback = path[0] === 'fallback' ? (optimizer.fallback ?? optimizer.definition.fallback?.()) : undefined
+  const fallback =
+    path[0] === 'fallback'
+      ? (optimizer.fallback ?? optimizer.definition.fallback?.(optimizer.options as never))
+      : undefined
   if (fallback) return fallback
   throw new Error(`unknown group '${path.join('/')}' of ${optimizer.definition.title}`)
 }
@@ -60,8 +76,10 @@ export function withHyper(optimizer: Optimizer, values: Values, group: string): 
   const remaining = new Map(Object.entries(values))
   for (const name of remaining.keys()) {
     if (owners.some(({ hyper }) => Object.hasOwn(hyper, name))) continue
-    const known = owners.flatMap(({ hyper }) => Object.keys(hyper))
-    throw new Error(`set: unknown hyperparameter '${name}'; valid names are ${known.join(', ')}`)
+    const known = [...new Set(owners.flatMap(({ hyper }) => Object.keys(hyper)))]
+    throw new Error(
+      `set: unknown hyperparameter '${name}'; valid names are ${known.join(', ')}${didYouMean(name, known)}`,
+    )
   }
   const take = (definition: { readonly title: string; readonly hyper: object }): Record<string, HyperValue> => {
     const own = [...remaining].filter(([name]) => Object.hasOwn(definition.hyper, name))

@@ -1,5 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { adamW, adan, compile, cosine, groups, lamb, lion, type Optimizer, sgdSaI } from 'fallline'
+import {
+  adamW,
+  adan,
+  type CompiledOptimizer,
+  compile,
+  cosine,
+  groups,
+  lamb,
+  lion,
+  type Optimizer,
+  sgdSaI,
+} from 'fallline'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { everything, metByAll, sample } from '../../core/test/support/sample.ts'
 import { lossOf } from '../../core/test/support/step.ts'
@@ -61,7 +72,7 @@ function trainVariables(variables: Variables, optimizer: Optimizer, fused: boole
 async function trainOutside(optimizer: Optimizer): Promise<Map<string, tf.Tensor>> {
   const variables = makeVariables(shapes)
   const inputs = arrayInputs(optimizer)
-  const compiled = await compile(optimizer, shapes, { nonFinite: 'allow' })
+  const compiled: CompiledOptimizer = await compile(optimizer, shapes, { nonFinite: 'allow' })
   for (const [name, variable] of variables) compiled.parameters[name]!.set(variable.dataSync())
   for (let step = 1; step <= steps; step++) {
     const gradients = makeGradients(variables, step)

@@ -17,6 +17,7 @@ import {
   muon,
   prodigy,
   registerOptimizers,
+  relativeRate,
   scheduleFreeAdamW,
   sharpnessAware,
   type TensorFlowOptimizer,
@@ -105,7 +106,7 @@ describe.each(backends)('a Layers model on the backend %s', (backend) => {
     'prodigy, whose tensors share numbers': () => prodigy(),
     'groups, fallbacks and wrappers': () =>
       clipByGlobalNorm(
-        groups(muon({ learningRate: 0.02, fallback: adamW({ learningRate: 0.01 }) }), [
+        groups(muon({ learningRate: 0.02, fallback: adamW({ learningRate: relativeRate(0.5) }) }), [
           { name: 'all_biases', match: /bias/, optimizer: lookahead(adan({ learningRate: 0.01 }), { period: 4 }) },
         ]),
         { maximumNorm: join([{ schedule: linear({ from: 1, to: 0.5, steps: 5 }), steps: 5 }, 0.5]) },

@@ -466,3 +466,13 @@ describe('mistakes', () => {
     expect(values(x)[0]).toBeCloseTo(0.9, 5)
   })
 })
+
+it('a wrapper without an optimizer says what it wants', () => {
+  const wrap = clipByGlobalNorm as unknown as (given: unknown) => unknown
+  expect(() => wrap(1)).toThrow(
+    'Clipping by global norm: the first argument must be an optimizer such as adamW(), not 1',
+  )
+  expect(() => toTensorFlow(undefined as never)).toThrow(
+    'TensorFlowOptimizer must be an optimizer such as adamW(), not undefined',
+  )
+})

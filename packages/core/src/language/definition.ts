@@ -3,6 +3,7 @@ import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
 import { type Hyperparameter, type SearchRange, validateHyperparameter } from './hyperparameters.ts'
 import type { Input } from './inputs.ts'
 import type { ParameterShape, Slot, SlotFacts } from './slots.ts'
+import { didYouMean } from './suggest.ts'
 import type { Value } from './value.ts'
 
 /** Where a method was published. */
@@ -203,8 +204,11 @@ export interface OptimizerDefinition<
   ) => boolean
   /** In words, what `accepts` asks for: `a matrix`. */
   readonly needs?: string
-  /** The optimizer for parameters that are not accepted, unless the user gives another. */
-  readonly fallback?: () => Optimizer
+  /**
+   * The optimizer for parameters that are not accepted, unless the user gives another. Its learning rate is best a
+   * `relativeRate`, which follows the rate of this one; `options` is absent where the defaults are meant.
+   */
+  readonly fallback?: (options?: { readonly [K in keyof NoInfer<O>]: OptionValue<O[K]> }) => Optimizer
   /** Where the model is evaluated in a step, in order; default once, where the parameter stands, for the gradient. */
   readonly evaluations?: Evaluations<NoInfer<H>, NoInfer<O>, NoInfer<S>, NoInfer<I>>
   /** The parameter again, from the last point of `evaluations`: what the rule gets as `p`. */
@@ -284,7 +288,7 @@ export interface GroupedOptimizer {
 }
 
 function suggest(name: string, known: readonly string[]): string {
-  return known.length > 0 ? `valid names are ${known.join(', ')} (got '${name}')` : `it takes none (got '${name}')`
+  return known.length > 0 ? `valid names are ${known.join(', ')}${didYouMean(name, known)}` : 'it takes none'
 }
 
 function checkHyper(owner: string, name: string, value: unknown, specification: Hyperparameter): void {
@@ -585,6 +589,11 @@ export function groups(base: Optimizer, list: readonly ParameterGroup[]): Optimi
   const names = new Set<string>()
   const named = list.map((group, index) => {
     const name = group.name ?? `group ${index + 1}`
+    if (name === '' || /[/@]/.test(name)) {
+      throw new Error(
+        `groups: the name '${name}' of a group must not be empty nor contain '/' or '@', which separate the names of groups`,
+      )
+    }
     if (names.has(name)) throw new Error(`groups: two groups are named '${name}'; names must differ`)
     names.add(name)
     const { match, optimizer } = group
@@ -607,7 +616,11 @@ export function groups(base: Optimizer, list: readonly ParameterGroup[]): Optimi
 export function checkOptimizer(what: string, value: unknown): asserts value is Optimizer {
   if (isOptimizer(value)) return
   const definition = typeof value === 'function' ? (value as { definition?: { name: string } }).definition : undefined
-  const given = definition ? `the function ${definition.name}; call it: ${definition.name}()` : String(value)
+  const given = definition
+    ? `the function ${definition.name}; call it: ${definition.name}()`
+    : typeof value === 'object' && value !== null
+      ? `an object with ${Object.keys(value).join(', ') || 'nothing'}`
+      : String(value)
   throw new Error(`${what} must be an optimizer such as adamW(), not ${given}`)
 }
 
@@ -617,7 +630,9 @@ export function checkNames(caller: string, given: object, known: readonly string
     throw new Error(`${caller}: the options must be an object, not ${String(given)}`)
   const unknown = Object.keys(given).find((name) => !known.includes(name))
   if (unknown !== undefined) {
-    throw new Error(`${caller}: unknown option '${unknown}'; valid names are ${known.join(', ')}`)
+    throw new Error(
+      `${caller}: unknown option '${unknown}'; valid names are ${known.join(', ')}${didYouMean(unknown, known)}`,
+    )
   }
 }
 

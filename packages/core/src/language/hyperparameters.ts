@@ -9,6 +9,10 @@ export interface Hyperparameter {
   readonly aboveMinimum: boolean
   /** True when `maximum` itself is not valid. */
   readonly belowMaximum: boolean
+  /** True when only whole numbers are valid. */
+  readonly whole?: boolean
+  /** Rules are given at least this, whatever was set: what keeps a divisor from being 0. */
+  readonly floor?: number
 }
 
 /** Where a tuner looks for a hyperparameter: an interval, on a logarithmic or linear scale, or a list of values. */
@@ -26,9 +30,17 @@ function hyperparameter(
   return { default: value, minimum, maximum, aboveMinimum: above, belowMaximum: below }
 }
 
-/** Any finite number above zero: epsilons, clipping thresholds. */
+/** Any finite number above zero: clipping thresholds, scales. */
 export function positive(value: number): Hyperparameter {
   return hyperparameter(value, 0, Number.POSITIVE_INFINITY, true, false)
+}
+
+/**
+ * What is added to a divisor: zero or any number above. Zero counts as 1e-30, which changes no quotient of numbers above
+ * 1e-22 and makes 0 / 0 zero instead of NaN.
+ */
+export function smallDivisor(value: number): Hyperparameter {
+  return { ...nonNegative(value), floor: 1e-30 }
 }
 
 /** Zero or any number above: learning rates (zero stands still), weight decay. */
@@ -51,14 +63,14 @@ export function real(value: number): Hyperparameter {
   return hyperparameter(value, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, false, false)
 }
 
-/** A number of steps: 1 or more. */
+/** A number of steps: a whole number from 1 up. */
 export function stepCount(value: number): Hyperparameter {
-  return hyperparameter(value, 1, Number.POSITIVE_INFINITY, false, false)
+  return { ...hyperparameter(value, 1, Number.POSITIVE_INFINITY, false, false), whole: true }
 }
 
 /** Where random numbers start: a whole number from 0 up, below 2³². */
 export function seed(value = 0): Hyperparameter {
-  return hyperparameter(value, 0, 2 ** 32 - 1, false, false)
+  return { ...hyperparameter(value, 0, 2 ** 32 - 1, false, false), whole: true }
 }
 
 /** A search interval on a logarithmic scale. */
@@ -78,11 +90,11 @@ export function oneOf(...values: readonly number[]): SearchRange {
 
 /** What is valid, in words: `a number from 0 to below 1`. */
 export function describeRange(range: Hyperparameter): string {
-  const { minimum, maximum, aboveMinimum, belowMaximum } = range
+  const { minimum, maximum, aboveMinimum, belowMaximum, whole = false } = range
   const low = minimum === Number.NEGATIVE_INFINITY ? '' : aboveMinimum ? ` above ${minimum}` : ` from ${minimum}`
   const high = maximum === Number.POSITIVE_INFINITY ? '' : belowMaximum ? ` to below ${maximum}` : ` to ${maximum}`
   if (!low && !high) return 'any number'
-  return `a number${low}${high || (aboveMinimum ? '' : ' up')}`
+  return `a ${whole ? 'whole ' : ''}number${low}${high || (aboveMinimum ? '' : ' up')}`
 }
 
 /**
@@ -90,9 +102,9 @@ export function describeRange(range: Hyperparameter): string {
  * @throws Error that names the optimizer, the hyperparameter, the value and what would be valid.
  */
 export function validateHyperparameter(owner: string, name: string, value: number, range: Hyperparameter): void {
-  const { minimum, maximum, aboveMinimum, belowMaximum } = range
+  const { minimum, maximum, aboveMinimum, belowMaximum, whole = false } = range
   const fits =
-    Number.isFinite(value) &&
+    (whole ? Number.isSafeInteger(value) : Number.isFinite(value)) &&
     (aboveMinimum ? value > minimum : value >= minimum) &&
     (belowMaximum ? value < maximum : value <= maximum)
   if (!fits) throw new Error(`${owner}: ${name} must be ${describeRange(range)}, not ${String(value)}`)

@@ -33,7 +33,7 @@ export interface LayerwiseDecayArguments {
  * ```ts
  * import { adamW, clipByGlobalNorm, layerwiseDecay, warmupCosine } from 'fallline'
  *
- * const learningRate = warmupCosine({ peak: 1e-3, warmup: 100, total: 1000 })
+ * const learningRate = warmupCosine({ peak: 1e-3, warmup: 100, steps: 1000 })
  * export const optimizer = clipByGlobalNorm(
  *   layerwiseDecay(adamW({ learningRate }), {
  *     first: /^embedding/,

@@ -135,6 +135,34 @@ export class Value {
     return this.wrap(this.graph.element('cosine', [this.node]))
   }
 
+  /** Arc tangent in radians, from -π/2 to π/2. */
+  atan(): Value {
+    const size = this.abs()
+    const steep = size.isGreaterThan(1)
+    // Half the angle twice: then |x| is at most tan(π/16), where the series is short.
+    const half = (x: Value) => x.over(x.square().plus(1).sqrt().plus(1))
+    const x = half(half(where(steep, this.lifted(1).over(size.maximum(1)), size)))
+    const square = x.square()
+    let series = square.times(0).plus(1 / 23)
+    for (let power = 21; power >= 1; power -= 2)
+      series = series
+        .times(square)
+        .negated()
+        .plus(1 / power)
+    const angle = series.times(x).times(4)
+    return where(steep, angle.negated().plus(Math.PI / 2), angle).times(this.sign())
+  }
+
+  /** The angle in radians, from -π to π, of the point whose coordinates are `x` and this: `y.atan2(x)`. 0 where both are 0. */
+  atan2(x: Operand): Value {
+    const across = typeof x === 'number' ? this.lifted(x) : x
+    const upright = across.equals(0)
+    const angle = this.over(where(upright, 1, across)).atan()
+    const turn = where(this.isLessThan(0), -Math.PI, Math.PI)
+    const turned = where(across.isLessThan(0), angle.plus(turn), angle)
+    return where(upright, this.sign().times(Math.PI / 2), turned)
+  }
+
   /** Hyperbolic tangent. */
   tanh(): Value {
     return this.wrap(this.graph.element('tanh', [this.node]))
@@ -173,6 +201,11 @@ export class Value {
   /** True where both truth values hold. */
   and(other: Value): Value {
     return this.wrap(this.graph.element('and', [this.node, other.node]))
+  }
+
+  /** True where at least one of both truth values holds. */
+  or(other: Value): Value {
+    return this.not().and(other.not()).not()
   }
 
   /** True where this truth value does not hold. */
@@ -239,6 +272,17 @@ export class Value {
   /** A truth value like this one in shape: true at every `period`-th element, counted row by row from the first. */
   everyElement(period: number): Value {
     return this.wrap(this.graph.stride(period, this.node.dimensions))
+  }
+
+  /**
+   * JavaScript asks for this where a number or a text is wanted, as in `x > 0`.
+   * @internal
+   */
+  [Symbol.toPrimitive](): never {
+    throw new Error(
+      'a value is not known while the rule runs, so it has no number to compare or add: use methods such as ' +
+        'x.isGreaterThan(0) and x.plus(1), where(condition, a, b) to choose, and if only for options, shapes and disabled()',
+    )
   }
 
   /** @internal a number as a value of the same graph */

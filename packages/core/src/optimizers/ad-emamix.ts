@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -44,7 +44,7 @@ export const adEMAMix = defineOptimizer({
     alpha: nonNegative(2),
     alphaWarmup: nonNegative(0),
     betaWarmup: nonNegative(0),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   state: { m1: zeros({ when: ({ disabled }) => !disabled('beta1') }), m2: zeros(), v: zeros() },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, fraction, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, fraction, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { inputArray } from '../language/inputs.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
@@ -40,7 +40,7 @@ export const adaHessian = defineOptimizer({
     learningRate: nonNegative(0.15),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-4),
+    epsilon: smallDivisor(1e-4),
     hessianPower: fraction(1),
     weightDecay: nonNegative(0),
   },

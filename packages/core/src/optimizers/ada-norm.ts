@@ -1,8 +1,8 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { emaOfSquare, largestFinite } from './shared/ema-of-square.ts'
 
 /**
  * AdaNorm on Adam (AdamNorm): gradients that are shorter than usual are stretched to the usual length before they enter
@@ -41,7 +41,7 @@ export const adaNorm = defineOptimizer({
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
     normDecay: decayRate(0.95),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   options: { amsgrad: false },
@@ -57,7 +57,7 @@ export const adaNorm = defineOptimizer({
     const { beta1, beta2, epsilon, normDecay } = hyper
     const norm = g.norm()
     const gradientNorm = ema(state.gradientNorm, norm, normDecay)
-    const stretch = where(norm.isGreaterThan(0), gradientNorm.over(norm).maximum(1), 1)
+    const stretch = where(norm.isGreaterThan(0), gradientNorm.over(norm).maximum(1).minimum(largestFinite), 1)
     const m = ema(state.m, g.times(stretch), beta1)
     const average = emaOfSquare(state.v, g, beta2)
     const v = options.amsgrad ? average : average.plus(epsilon)

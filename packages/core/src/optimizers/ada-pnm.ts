@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -36,7 +36,7 @@ export const adaPNM = defineOptimizer({
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
     beta0: nonNegative(1),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   options: { amsgrad: true },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, scalar, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 import { largestFinite } from './shared/ema-of-square.ts'
@@ -37,7 +37,7 @@ export const adaSmooth = defineOptimizer({
     rho1: decayRate(0.5),
     rho2: decayRate(0.99),
     window: nonNegative(0),
-    epsilon: positive(1e-6),
+    epsilon: smallDivisor(1e-6),
     weightDecay: nonNegative(0),
   },
   state: {

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
 import { torque } from './shared/torque.ts'
@@ -37,7 +37,7 @@ export const adaTAM = defineOptimizer({
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
     gamma: decayRate(0.9),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   state: { m: zeros(), v: zeros(), correlation: scalar(0) },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
 
@@ -32,7 +32,7 @@ export const adadelta = defineOptimizer({
   hyper: {
     learningRate: nonNegative(1),
     rho: decayRate(0.9),
-    epsilon: nonNegative(1e-6),
+    epsilon: smallDivisor(1e-6),
     weightDecay: nonNegative(0),
   },
   state: { v: zeros(), u: zeros() },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { columns, rows, type SlotFacts, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
 
@@ -45,8 +45,8 @@ export const adafactor = defineOptimizer({
     beta1: decayRate(0),
     beta2: decayRate(0.999),
     decayExponent: positive(0.8),
-    epsilon1: nonNegative(1e-30),
-    epsilon2: nonNegative(1e-3),
+    epsilon1: smallDivisor(1e-30),
+    epsilon2: smallDivisor(1e-3),
     clippingThreshold: nonNegative(1),
     weightDecay: nonNegative(0),
   },

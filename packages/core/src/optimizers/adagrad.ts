@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 import { sumOfSquares } from './shared/sum-of-squares.ts'
@@ -34,7 +34,7 @@ export const adagrad = defineOptimizer({
     learningRate: nonNegative(0.01),
     learningRateDecay: nonNegative(0),
     initialSum: nonNegative(0),
-    epsilon: nonNegative(1e-10),
+    epsilon: smallDivisor(1e-10),
     weightDecay: nonNegative(0),
   },
   state: { s: zeros() },

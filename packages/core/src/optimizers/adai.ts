@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, where } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -41,7 +41,7 @@ export const adai = defineOptimizer({
     learningRate: nonNegative(0.1),
     beta0: nonNegative(0.1),
     beta2: decayRate(0.99),
-    epsilon: positive(1e-3),
+    epsilon: smallDivisor(1e-3),
     weightDecay: nonNegative(0),
   },
   state: { m: zeros(), v: zeros(), weight: zeros() },

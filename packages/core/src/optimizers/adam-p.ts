@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, fraction, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { decayRate, fraction, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -41,7 +41,7 @@ export const adamP = defineOptimizer({
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: positive(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
     delta: nonNegative(0.1),
     decayRatio: fraction(0.1),

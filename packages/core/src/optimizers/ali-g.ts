@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, real } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, real, smallDivisor } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
 import { zeros } from '../language/slots.ts'
 import { withoutRate } from './shared/distance.ts'
@@ -38,7 +38,7 @@ export const aliG = defineOptimizer({
     learningRate: nonNegative(0.1),
     momentum: decayRate(0.9),
     lossMinimum: real(0),
-    epsilon: nonNegative(1e-5),
+    epsilon: smallDivisor(1e-5),
   },
   options: { adjustedMomentum: false },
   inputs: { loss: lossInput },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
 import { largestFinite } from './shared/ema-of-square.ts'
@@ -37,7 +37,7 @@ export const ano = defineOptimizer({
     learningRate: nonNegative(1e-4),
     beta1: decayRate(0.92),
     beta2: decayRate(0.99),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   options: { logarithmic: false },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection } from '../language/value.ts'
 import { largestFinite } from './shared/ema-of-square.ts'
@@ -40,7 +40,7 @@ export const apollo = defineOptimizer({
     learningRate: nonNegative(1),
     beta: decayRate(0.9),
     minimumCurvature: positive(1),
-    epsilon: positive(1e-4),
+    epsilon: smallDivisor(1e-4),
     weightDecay: nonNegative(0),
   },
   state: { m: zeros(), hessian: zeros(), update: zeros() },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -39,7 +39,7 @@ export const avaGrad = defineOptimizer({
     learningRate: nonNegative(0.1),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: positive(0.1),
+    epsilon: smallDivisor(0.1),
     weightDecay: nonNegative(0),
   },
   state: { m: zeros(), v: zeros(), gamma: sharedScalar(0) },

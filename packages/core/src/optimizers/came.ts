@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { columns, rows, type SlotFacts, zeros } from '../language/slots.ts'
 import { ema, type Value } from '../language/value.ts'
 
@@ -42,8 +42,8 @@ export const came = defineOptimizer({
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
     beta3: decayRate(0.9999),
-    epsilon1: nonNegative(1e-30),
-    epsilon2: nonNegative(1e-16),
+    epsilon1: smallDivisor(1e-30),
+    epsilon2: smallDivisor(1e-16),
     clippingThreshold: positive(1),
     weightDecay: nonNegative(0),
   },

@@ -6,6 +6,7 @@ import {
   nonNegative,
   oneOf,
   positive,
+  smallDivisor,
   stepCount,
 } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
@@ -65,7 +66,7 @@ export const coRe = defineOptimizer({
     beta1Final: decayRate(0.8125),
     beta1Steps: positive(250),
     beta2: decayRate(0.99),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0.1),
     frozen: fraction(0),
     scoreHistory: stepCount(250),

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
 import { currentDistance, grownDistance, withoutRate } from './shared/distance.ts'
 import { sumOfSquares } from './shared/sum-of-squares.ts'
@@ -41,7 +41,7 @@ export const dAdaptAdaGrad = defineOptimizer({
   hyper: {
     learningRate: nonNegative(1),
     momentum: decayRate(0),
-    epsilon: nonNegative(1e-6),
+    epsilon: smallDivisor(1e-6),
     weightDecay: nonNegative(0),
     d0: positive(1e-6),
     growthRate: nonNegative(0),

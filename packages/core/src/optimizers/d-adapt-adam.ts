@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
 import { currentDistance, grownDistance, withoutRate } from './shared/distance.ts'
@@ -44,7 +44,7 @@ export const dAdaptAdam = defineOptimizer({
     learningRate: nonNegative(1),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
     d0: positive(1e-6),
     growthRate: nonNegative(0),

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
 import { currentDistance, grownDistance, withoutRate } from './shared/distance.ts'
@@ -48,7 +48,7 @@ export const dAdaptAdan = defineOptimizer({
     beta1: decayRate(0.98),
     beta2: decayRate(0.92),
     beta3: decayRate(0.99),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0.02),
     d0: positive(1e-6),
     growthRate: nonNegative(0),

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { logUniform, nonNegative } from '../language/hyperparameters.ts'
+import { logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, scalar, sharedScalar } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 
@@ -39,7 +39,7 @@ export const dog = defineOptimizer({
     learningRate: nonNegative(1),
     relativeDistance: nonNegative(1e-6),
     initialStepSize: nonNegative(0),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   options: { layerwise: false },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { logUniform, nonNegative, positive } from '../language/hyperparameters.ts'
+import { logUniform, nonNegative, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, sharedScalar } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 
@@ -34,7 +34,7 @@ export const dowg = defineOptimizer({
   hyper: {
     learningRate: nonNegative(1),
     initialSquaredDistance: positive(1e-4),
-    epsilon: nonNegative(1e-4),
+    epsilon: smallDivisor(1e-4),
     weightDecay: nonNegative(0),
   },
   state: { start: copyOfParameter(), squaredDistance: sharedScalar(0), weightedGradients: sharedScalar(0) },

@@ -1,8 +1,8 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { emaOfSquare, largestFinite } from './shared/ema-of-square.ts'
 
 /**
  * FAdam: Adam read as natural gradient descent: the momentum is over natural gradients, and weight decay is natural too.
@@ -38,7 +38,7 @@ export const fAdam = defineOptimizer({
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
     exponent: positive(0.5),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     clipping: positive(1),
     weightDecay: nonNegative(0.1),
   },
@@ -51,7 +51,8 @@ export const fAdam = defineOptimizer({
     const b = beta2.times(biasCorrection(beta2, t.minus(1))).over(biasCorrection(beta2, t))
     const f = emaOfSquare(state.f, g, b)
     const divisor = f.power(exponent).plus(rootMeanSquare(g).minimum(1).times(epsilon))
-    const natural = (x: Value) => where(divisor.isGreaterThan(0), x.over(divisor), 0)
+    const natural = (x: Value) =>
+      where(divisor.isGreaterThan(0), x.over(divisor).minimum(largestFinite).maximum(-largestFinite), 0)
     const clipped = (x: Value) => x.times(clipping.over(rootMeanSquare(x).maximum(1)))
     const m = ema(state.m, clipped(natural(g)), beta1)
     return { direction: m.plus(clipped(natural(p)).times(ownWeightDecay)), state: { m, f } }

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { largestFinite } from './shared/ema-of-square.ts'
 
@@ -35,7 +35,7 @@ export const kate = defineOptimizer({
   hyper: {
     learningRate: nonNegative(1e-3),
     delta: nonNegative(0),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   state: { b: zeros(), n: zeros() },

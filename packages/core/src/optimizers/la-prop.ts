@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, stepCount } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor, stepCount } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -38,7 +38,7 @@ export const laProp = defineOptimizer({
     learningRate: nonNegative(4e-4),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-15),
+    epsilon: smallDivisor(1e-15),
     weightDecay: nonNegative(0),
     stepsBeforeCentering: stepCount(10),
   },
@@ -55,12 +55,12 @@ export const laProp = defineOptimizer({
   rule({ g, t, state, hyper, options, decay }) {
     const { beta1, beta2, epsilon, learningRate } = hyper
     const v = emaOfSquare(state.v, g, beta2)
-    const early = t.isAtMost(hyper.stepsBeforeCentering)
+    const early = () => t.isAtMost(hyper.stepsBeforeCentering)
     const mean = options.centered ? ema(state.mean, g, beta2) : undefined
-    const variance = mean ? where(early, v, v.minus(mean.square()).maximum(0)) : v
+    const variance = mean ? where(early(), v, v.minus(mean.square()).maximum(0)) : v
     const largest = options.amsgrad ? state.vMaximum.maximum(variance) : undefined
-    const vMaximum = largest && mean ? where(early, state.vMaximum, largest) : largest
-    const used = vMaximum && mean ? where(early, v, vMaximum) : (vMaximum ?? variance)
+    const vMaximum = largest && mean ? where(early(), state.vMaximum, largest) : largest
+    const used = vMaximum && mean ? where(early(), v, vMaximum) : (vMaximum ?? variance)
     const root = used.sqrt().over(biasCorrection(beta2, t).sqrt())
     const m = ema(state.m, g.times(learningRate).over(root.plus(epsilon)), beta1)
     const r = ema(state.r, learningRate, beta1)

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -45,7 +45,7 @@ export const lamb = defineOptimizer({
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-6),
+    epsilon: smallDivisor(1e-6),
     weightDecay: nonNegative(0.01),
     maximumParameterNorm: positive(10),
     maximumGradientNorm: nonNegative(1),

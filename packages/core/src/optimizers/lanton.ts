@@ -1,7 +1,9 @@
 import { defineOptimizer, type Optimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { relativeRate } from '../language/relative-rate.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
+import { largestFinite } from './shared/ema-of-square.ts'
 import { asMatrix, newtonSchulz } from './shared/newton-schulz.ts'
 
 /**
@@ -21,7 +23,7 @@ import { asMatrix, newtonSchulz } from './shared/newton-schulz.ts'
  * ```
  *
  * `geometry: 'spectral'` (default) is for hidden matrices; what has fewer than two dimensions goes to `fallback`, by default
- * the `rms` form with the same defaults. The paper gives embeddings and the output layer to the `sign` form: do so by `groups`.
+ * the `rms` form with the same defaults, whose rate follows η. The paper gives embeddings and the output layer to the `sign` form: do so by `groups`.
  * The rates are compared among the tensors of one optimizer, as in the paper within a group that shares a norm.
  *
  * Defaults, all ours: η 0.02, β1 0.95, β2 0.9, α 1, λ 0. α is of the size of the noise norms: far above them all layers step
@@ -59,7 +61,7 @@ export const lanton = defineOptimizer({
   search: { learningRate: logUniform(1e-3, 1e-1), alpha: oneOf(0.01, 0.1, 1) },
   accepts: ({ rank }, { geometry }) => geometry !== 'spectral' || rank >= 2,
   needs: 'a matrix',
-  fallback: (): Optimizer => lanton({ geometry: 'rms' }),
+  fallback: (): Optimizer => lanton({ geometry: 'rms', learningRate: relativeRate(1) }),
   rule({ g, t, state, hyper, options, shape }) {
     const { geometry, newtonSchulzSteps } = options
     const orthogonal = (value: Value) => {
@@ -69,7 +71,9 @@ export const lanton = defineOptimizer({
     }
     const unit = (value: Value) => {
       const norm = value.norm()
-      return value.times(where(norm.isGreaterThan(0), norm.power(-1).times(Math.sqrt(shape.size)), 0))
+      return value.times(
+        where(norm.isGreaterThan(0), norm.power(-1).times(Math.sqrt(shape.size)).minimum(largestFinite), 0),
+      )
     }
     const direct = { spectral: orthogonal, sign: (value: Value) => value.sign(), rms: unit }[geometry]
     const b = ema(state.b, g, hyper.beta1)

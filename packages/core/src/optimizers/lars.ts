@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive, real } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, positive, real, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 
@@ -37,7 +37,7 @@ export const lars = defineOptimizer({
     momentum: decayRate(0.9),
     dampening: real(0),
     trustCoefficient: positive(1e-3),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(5e-4),
   },
   options: { nesterov: false, trustClip: false, alwaysAdapt: true },

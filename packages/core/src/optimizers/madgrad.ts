@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 import { largestFinite } from './shared/ema-of-square.ts'
@@ -39,7 +39,7 @@ export const madgrad = defineOptimizer({
   hyper: {
     learningRate: nonNegative(0.01),
     momentum: decayRate(0.9),
-    epsilon: nonNegative(1e-6),
+    epsilon: smallDivisor(1e-6),
     weightDecay: nonNegative(0),
   },
   state: { s: zeros(), v: zeros(), start: copyOfParameter({ when: ({ disabled }) => !disabled('momentum') }) },

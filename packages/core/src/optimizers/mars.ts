@@ -1,5 +1,6 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
+import { relativeRate } from '../language/relative-rate.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
 import { adamW } from './adam-w.ts'
@@ -49,7 +50,7 @@ export const mars = defineOptimizer({
     beta1: decayRate(0.95),
     beta2: decayRate(0.99),
     gamma: nonNegative(0.025),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   options: { form: 'adamW' as 'adamW' | 'lion' | 'shampoo', matricesOnly: true, amsgrad: false, exact: false },
@@ -65,7 +66,7 @@ export const mars = defineOptimizer({
   search: { learningRate: logUniform(1e-4, 3e-2), gamma: oneOf(0.01, 0.025, 0.05) },
   accepts: ({ rank }, { matricesOnly }) => rank === 2 || !matricesOnly,
   needs: 'a tensor of two dimensions',
-  fallback: () => adamW({ learningRate: 3e-3, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 }),
+  fallback: () => adamW({ learningRate: relativeRate(1), beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 }),
   // Between the evaluations the two parameters change places.
   evaluations: ({ exact }) =>
     exact

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { logUniform, nonNegative, oneOf, positive, seed } from '../language/hyperparameters.ts'
+import { logUniform, nonNegative, oneOf, seed, smallDivisor } from '../language/hyperparameters.ts'
 import { perturbation } from './shared/perturbation.ts'
 
 /**
@@ -29,7 +29,7 @@ export const mezo = defineOptimizer({
     year: 2023,
     arxiv: '2305.17333',
   },
-  hyper: { learningRate: nonNegative(1e-6), epsilon: positive(1e-3), weightDecay: nonNegative(0), seed: seed() },
+  hyper: { learningRate: nonNegative(1e-6), epsilon: smallDivisor(1e-3), weightDecay: nonNegative(0), seed: seed() },
   state: {},
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-7, 1e-1), epsilon: oneOf(1e-3, 1e-2) },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
 import { checkLosses, numbers, slotsPerLoss } from '../language/loss-gradients.ts'
 import { type Slot, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
@@ -38,7 +38,7 @@ export const momentumConflictFree = defineOptimizer({
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   options: { losses: 2 },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, real } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, real, smallDivisor } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
@@ -46,7 +46,7 @@ export const momoAdam = defineOptimizer({
     learningRate: nonNegative(0.01),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
     lossMinimum: real(0),
   },

@@ -65,11 +65,11 @@ export const momo = defineOptimizer({
   rule({ p, g, t, state, hyper, inputs, options, decay }) {
     const { beta, learningRate, lossMinimum } = hyper
     const updates = state.updates.plus(1)
-    const first = updates.equals(1)
+    const first = () => updates.equals(1)
     const product = g.times(p).sum('all')
     const d = ema(options.biasCorrection ? state.d : where(t.equals(1), g, state.d), g, beta)
     const start = (average: typeof product, value: typeof product) =>
-      options.biasCorrection ? average : where(first, value, average)
+      options.biasCorrection ? average : where(first(), value, average)
     const lossAverage = ema(start(state.lossAverage, inputs.loss), inputs.loss, beta)
     const productAverage = ema(start(state.productAverage, product), product, beta)
     const { stepSize, estimate } = momentumModelStep({
@@ -81,7 +81,7 @@ export const momo = defineOptimizer({
       learningRate,
       decay: decay === 'coupled' ? beta.lifted(1) : learningRate.times(hyper.weightDecay).plus(1),
       lossMinimum,
-      estimate: options.estimateMinimum ? where(first, lossMinimum, state.minimum) : undefined,
+      estimate: options.estimateMinimum ? where(first(), lossMinimum, state.minimum) : undefined,
     })
     return {
       direction: d.times(where(learningRate.isGreaterThan(0), stepSize.over(learningRate), 0)),

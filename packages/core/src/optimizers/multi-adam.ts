@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
 import { checkLosses, listLossGradients, lossGradients, slotsPerLoss } from '../language/loss-gradients.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -34,7 +34,7 @@ export const multiAdam = defineOptimizer({
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.99),
     beta2: decayRate(0.99),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   options: { losses: 2 },

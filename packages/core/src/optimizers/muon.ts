@@ -1,5 +1,6 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { relativeRate } from '../language/relative-rate.ts'
 import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
 import { adamW } from './adam-w.ts'
@@ -21,7 +22,9 @@ import { whereAgreeing } from './shared/where-agreeing.ts'
  * parameter.
  *
  * For hidden matrices only. What has fewer than two dimensions goes to `fallback`, by default AdamW with the official
- * auxiliary settings η 3e-4, β (0.9, 0.95), ε 1e-10, λ 0; give embeddings and output layers to AdamW by `groups`.
+ * auxiliary settings β (0.9, 0.95), ε 1e-10, λ 0 and a rate of 0.015 η, 3e-4 by default, which follows η (with
+ * `form: 'moonlight'`, whose steps are those of AdamW, it is η itself). A fallback of your own has a rate of its own, unless
+ * that is a `relativeRate`. Give embeddings and output layers to AdamW by `groups`.
  * Convolution kernels of four dimensions are seen as `[out, rest]`; other ranks as a batch of matrices in their last two.
  *
  * `form: 'moonlight'` is Liu et al. 2025 (Muon is Scalable for LLM Training, arXiv 2502.16982): b ← μ b + g, u ← g + μ b,
@@ -55,7 +58,10 @@ export const muon = defineOptimizer({
   search: { learningRate: logUniform(1e-3, 1e-1), momentum: oneOf(0.9, 0.95) },
   accepts: ({ rank }, { form }) => (form === 'moonlight' ? rank === 2 : rank >= 2),
   needs: 'a matrix',
-  fallback: () => adamW({ learningRate: 3e-4, beta1: 0.9, beta2: 0.95, epsilon: 1e-10, weightDecay: 0 }),
+  fallback: (options) => {
+    const learningRate = relativeRate(options?.form === 'moonlight' ? 1 : 0.015)
+    return adamW({ learningRate, beta1: 0.9, beta2: 0.95, epsilon: 1e-10, weightDecay: 0 })
+  },
   rule({ p, g, state, hyper, options, shape }) {
     const { momentum } = hyper
     const moonlight = options.form === 'moonlight'

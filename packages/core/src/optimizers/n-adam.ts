@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -36,7 +36,7 @@ export const nAdam = defineOptimizer({
     learningRate: nonNegative(2e-3),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     momentumDecay: nonNegative(4e-3),
     weightDecay: nonNegative(0),
   },

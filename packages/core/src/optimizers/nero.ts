@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { type ParameterShape, scalar, shaped } from '../language/slots.ts'
 import { biasCorrection, type Value, where } from '../language/value.ts'
 import { largestFinite } from './shared/ema-of-square.ts'
@@ -36,7 +36,7 @@ export const nero = defineOptimizer({
     year: 2021,
     arxiv: '2102.07227',
   },
-  hyper: { learningRate: nonNegative(0.01), beta: decayRate(0.999), epsilon: nonNegative(1e-8) },
+  hyper: { learningRate: nonNegative(0.01), beta: decayRate(0.999), epsilon: smallDivisor(1e-8) },
   options: { constraints: true },
   state: { v: shaped((shape) => [1, neurons(shape), 1]), scale: scalar(0) },
   decay: 'decoupled',

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 
@@ -34,7 +34,7 @@ export const novoGrad = defineOptimizer({
     learningRate: nonNegative(0.02),
     beta1: decayRate(0.95),
     beta2: decayRate(0.98),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   options: { gradientAveraging: false, amsgrad: false },

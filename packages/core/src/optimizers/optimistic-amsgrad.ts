@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
 import { solveForOnes } from '../transforms/conflict-free.ts'
@@ -59,7 +59,7 @@ export const optimisticAMSGrad = defineOptimizer({
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
     ridge: positive(1e-8),
   },

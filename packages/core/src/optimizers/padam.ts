@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -37,7 +37,7 @@ export const padam = defineOptimizer({
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
     partial: positive(0.25),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   options: { amsgrad: true },

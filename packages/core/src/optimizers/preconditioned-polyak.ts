@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, positive, real } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, real, smallDivisor } from '../language/hyperparameters.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 import { diagonalInputs, diagonalPreconditioner } from './shared/diagonal-preconditioner.ts'
@@ -48,7 +48,7 @@ export const preconditionedPolyak = defineOptimizer({
     learningRate: nonNegative(1),
     lossMinimum: real(0),
     beta2: decayRate(0.999),
-    epsilon: positive(1e-4),
+    epsilon: smallDivisor(1e-4),
     slackPenalty: nonNegative(0.01),
   },
   options: { preconditioner: 'adam' as 'adam' | 'adaGrad' | 'hutchinson', slack: 'none' as 'none' | 'L1' | 'L2' },

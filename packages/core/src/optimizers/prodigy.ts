@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, positive } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -45,7 +45,7 @@ export const prodigy = defineOptimizer({
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
     beta3: decayRate(0),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
     d0: positive(1e-6),
     dCoefficient: positive(1),

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, fraction, logUniform, nonNegative, oneOf, real } from '../language/hyperparameters.ts'
+import { decayRate, fraction, logUniform, nonNegative, oneOf, real, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -35,7 +35,7 @@ export const qhAdam = defineOptimizer({
     beta2: decayRate(0.999),
     nu1: real(0.7),
     nu2: fraction(1),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   state: { m: zeros(), v: zeros() },

@@ -1,5 +1,13 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, fraction, logUniform, nonNegative, oneOf, stepCount } from '../language/hyperparameters.ts'
+import {
+  decayRate,
+  fraction,
+  logUniform,
+  nonNegative,
+  oneOf,
+  smallDivisor,
+  stepCount,
+} from '../language/hyperparameters.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
 import { centralized } from './shared/centralized.ts'
@@ -41,7 +49,7 @@ export const ranger = defineOptimizer({
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.95),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-5),
+    epsilon: smallDivisor(1e-5),
     weightDecay: nonNegative(0),
     lookaheadPeriod: stepCount(6),
     lookaheadAlpha: fraction(0.5),

@@ -5,7 +5,7 @@ import {
   logUniform,
   nonNegative,
   oneOf,
-  positive,
+  smallDivisor,
   stepCount,
 } from '../language/hyperparameters.ts'
 import type { ParameterShape } from '../language/slots.ts'
@@ -66,10 +66,10 @@ export const ranger21 = defineOptimizer({
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: positive(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(1e-4),
     clipping: nonNegative(0.01),
-    clippingEpsilon: nonNegative(1e-3),
+    clippingEpsilon: smallDivisor(1e-3),
     softplus: nonNegative(50),
     normLoss: nonNegative(1e-4),
     lookaheadPeriod: stepCount(5),

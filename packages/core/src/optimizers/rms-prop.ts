@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -41,7 +41,7 @@ export const rmsProp = defineOptimizer({
     learningRate: nonNegative(0.01),
     beta: decayRate(0.99),
     momentum: nonNegative(0),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     initialAverage: nonNegative(0),
     weightDecay: nonNegative(0),
   },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, positive, real } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, real, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 import { diagonalInputs, diagonalPreconditioner } from './shared/diagonal-preconditioner.ts'
@@ -42,7 +42,7 @@ export const sania = defineOptimizer({
     learningRate: nonNegative(1),
     lossMinimum: real(0),
     beta2: decayRate(0.999),
-    epsilon: positive(0.1),
+    epsilon: smallDivisor(0.1),
   },
   options: { preconditioner: 'adaGrad' as 'adam' | 'adaGrad' | 'hutchinson', squareRoot: false },
   choices: { preconditioner: ['adam', 'adaGrad', 'hutchinson'] },

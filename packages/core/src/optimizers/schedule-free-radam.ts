@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, real } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, real, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, where } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -50,7 +50,7 @@ export const scheduleFreeRAdam = defineOptimizer({
     learningRate: nonNegative(0.0025),
     beta1: { ...decayRate(0.9), aboveMinimum: true },
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
     weightStepPower: real(0),
     weightLearningRatePower: real(2),

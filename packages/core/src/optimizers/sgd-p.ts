@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, fraction, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { decayRate, fraction, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { projected } from './shared/projection.ts'
 
@@ -38,7 +38,7 @@ export const sgdP = defineOptimizer({
     learningRate: nonNegative(0.1),
     momentum: decayRate(0),
     dampening: fraction(0),
-    epsilon: positive(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
     delta: nonNegative(0.1),
     decayRatio: fraction(0.1),

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
 
@@ -35,7 +35,7 @@ export const sgdSaI = defineOptimizer({
   hyper: {
     learningRate: nonNegative(0.01),
     momentum: decayRate(0.9),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0.01),
   },
   state: { m: zeros({ when: ({ disabled }) => !disabled('momentum') }), ratio: scalar(0) },

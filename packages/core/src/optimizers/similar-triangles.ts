@@ -1,7 +1,7 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative } from '../language/hyperparameters.ts'
 import { copyOfParameter, scalar } from '../language/slots.ts'
-import { where } from '../language/value.ts'
+import { type Value, where } from '../language/value.ts'
 
 /**
  * The similar triangles method: Nesterov's optimal acceleration for smooth convex losses, in the form with one sequence of
@@ -42,8 +42,11 @@ export const similarTriangles = defineOptimizer({
       direction: g,
       apply(direction) {
         const u = state.u.minus(direction.times(alpha))
-        const x = state.x.times(state.weight).plus(u.times(alpha)).over(weight)
-        const y = x.times(weight).plus(u.times(following)).over(weight.plus(following))
+        // A weight of 0 means that every learning rate so far was 0: nothing has moved.
+        const mean = (sum: Value, total: Value, otherwise: Value) =>
+          where(total.isGreaterThan(0), sum.over(total.maximum(Number.MIN_VALUE)), otherwise)
+        const x = mean(state.x.times(state.weight).plus(u.times(alpha)), weight, state.x)
+        const y = mean(x.times(weight).plus(u.times(following)), weight.plus(following), x)
         return { parameter: y, state: { u, x, weight, alpha: following } }
       },
     }

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -43,7 +43,7 @@ export const simplifiedAdEMAMix = defineOptimizer({
     alpha: nonNegative(0),
     minimumBeta1: decayRate(0.9),
     beta1Warmup: nonNegative(0),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   options: { normalize: false },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { type ParameterShape, shaped, zeros } from '../language/slots.ts'
 import { ema, type Value } from '../language/value.ts'
 import { sumOfSquares } from './shared/sum-of-squares.ts'
@@ -59,7 +59,7 @@ export const sm3 = defineOptimizer({
     year: 2019,
     arxiv: '1901.11150',
   },
-  hyper: { learningRate: nonNegative(0.1), momentum: decayRate(0.9), epsilon: nonNegative(1e-30) },
+  hyper: { learningRate: nonNegative(0.1), momentum: decayRate(0.9), epsilon: smallDivisor(1e-30) },
   state: {
     m: zeros({ when: ({ disabled }) => !disabled('momentum') }),
     s: zeros({ when: ({ shape }) => shape.rank < 2 }),

@@ -1,5 +1,13 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive, stepCount } from '../language/hyperparameters.ts'
+import {
+  decayRate,
+  logUniform,
+  nonNegative,
+  oneOf,
+  positive,
+  smallDivisor,
+  stepCount,
+} from '../language/hyperparameters.ts'
 import { inputArray } from '../language/inputs.ts'
 import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
@@ -37,7 +45,7 @@ export const sophiaH = defineOptimizer({
     beta1: decayRate(0.96),
     beta2: decayRate(0.99),
     gamma: positive(0.01),
-    epsilon: positive(1e-12),
+    epsilon: smallDivisor(1e-12),
     hessianPeriod: stepCount(10),
     weightDecay: nonNegative(0.1),
   },

@@ -1,5 +1,14 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, fraction, logUniform, nonNegative, oneOf, seed, stepCount } from '../language/hyperparameters.ts'
+import {
+  decayRate,
+  fraction,
+  logUniform,
+  nonNegative,
+  oneOf,
+  seed,
+  smallDivisor,
+  stepCount,
+} from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { cosineDecay } from './shared/cosine-decay.ts'
@@ -47,7 +56,7 @@ export const spam = defineOptimizer({
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-6),
+    epsilon: smallDivisor(1e-6),
     weightDecay: nonNegative(0),
     threshold: nonNegative(5000),
     resetPeriod: stepCount(500),
@@ -74,10 +83,12 @@ export const spam = defineOptimizer({
     const gradient = resets
       ? where(random.uniform({ seed: hyper.seed, step: resets }).isLessThan(hyper.sparsity), 0, given)
       : given
-    const limit = state.v.times(kept).times(hyper.threshold).sqrt()
-    const clips = limit.isGreaterThan(0).and(r.isAtLeast(hyper.clippingDelay))
-    const clipped = gradient.minimum(limit).maximum(limit.negated())
-    const g = disabled('threshold') ? gradient : where(clips, clipped, gradient)
+    const clipped = () => {
+      const limit = state.v.times(kept).times(hyper.threshold).sqrt()
+      const clips = limit.isGreaterThan(0).and(r.isAtLeast(hyper.clippingDelay))
+      return where(clips, gradient.minimum(limit).maximum(limit.negated()), gradient)
+    }
+    const g = disabled('threshold') ? gradient : clipped()
     const m = ema(state.m.times(kept), g, beta1)
     const v = emaOfSquare(state.v.times(kept), g, beta2)
     const decaying = r.isLessThan(warmupSteps).and(t.isAtLeast(hyper.resetPeriod))

@@ -1,5 +1,13 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, fraction, logUniform, nonNegative, oneOf, stepCount } from '../language/hyperparameters.ts'
+import {
+  decayRate,
+  fraction,
+  logUniform,
+  nonNegative,
+  oneOf,
+  smallDivisor,
+  stepCount,
+} from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { cosineDecay } from './shared/cosine-decay.ts'
@@ -11,9 +19,9 @@ import { stabilized } from './shared/stabilized.ts'
  * regular intervals.
  *
  * ```text
- * M ← γ3 M + (1 - γ3) max|g|;   M̂ = M / (1 - γ3ᵗ);   g ← g M̂ / max|g|  where |g| > M̂
- * n ← γ1 n + (1 - γ1) ‖g‖;      q ← γ2 q + (1 - γ2) ‖g‖²
  * s ← s + 1
+ * M ← γ3 M + (1 - γ3) max|g|;   M̂ = M / (1 - γ3ˢ);   g ← g M̂ / max|g|  where |g| > M̂
+ * n ← γ1 n + (1 - γ1) ‖g‖;      q ← γ2 q + (1 - γ2) ‖g‖²
  * g ← g / ‖g‖ (n / (1 - γ1ˢ)) / (√(q / (1 - γ2ˢ)) + ε)
  * s ← 1                          when t is a multiple of resetPeriod
  * m ← β1 m + (1 - β1) g
@@ -49,7 +57,7 @@ export const stableSpam = defineOptimizer({
     normDecay: decayRate(0.7),
     squaredNormDecay: decayRate(0.9),
     maximumDecay: decayRate(0.999),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
     resetPeriod: stepCount(1000),
     totalSteps: nonNegative(0),
@@ -76,7 +84,7 @@ export const stableSpam = defineOptimizer({
     const next = state.sinceReset.plus(1)
     const resets = next.isAtLeast(hyper.resetPeriod)
     const s = where(resets, 1, state.s.plus(1))
-    const stable = stabilized(g, state, { ...hyper, normDecay: hyper.normDecay.times(scale) }, t, state.s.plus(1))
+    const stable = stabilized(g, state, { ...hyper, normDecay: hyper.normDecay.times(scale) }, state.s.plus(1))
     const m = ema(state.m, stable.gradient, beta1)
     const v = emaOfSquare(state.v, stable.gradient, beta2)
     const vMaximum = options.amsgrad ? state.vMaximum.maximum(v) : v

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { logUniform, nonNegative, oneOf, positive, real } from '../language/hyperparameters.ts'
+import { logUniform, nonNegative, oneOf, positive, real, smallDivisor } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
 import { sharedScalar } from '../language/slots.ts'
 import { where } from '../language/value.ts'
@@ -39,7 +39,7 @@ export const stochasticPolyak = defineOptimizer({
     learningRate: nonNegative(1),
     lossMinimum: real(0),
     c: positive(0.5),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     growth: nonNegative(0),
   },
   inputs: { loss: lossInput },

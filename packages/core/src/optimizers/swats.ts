@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { emaOfSquare } from './shared/ema-of-square.ts'
@@ -39,7 +39,7 @@ export const swats = defineOptimizer({
     learningRate: nonNegative(1e-3),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-9),
+    epsilon: smallDivisor(1e-9),
     tolerance: nonNegative(1e-6),
     weightDecay: nonNegative(0),
   },

@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { torque } from './shared/torque.ts'
 
@@ -34,7 +34,7 @@ export const tam = defineOptimizer({
     learningRate: nonNegative(0.1),
     momentum: decayRate(0.9),
     gamma: decayRate(0.9),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   state: { m: zeros(), correlation: scalar(0) },

@@ -1,5 +1,5 @@
 import { type CommonContext, defineOptimizer, type OptionSpecification } from '../language/definition.ts'
-import { logUniform, nonNegative } from '../language/hyperparameters.ts'
+import { logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
 import { type Operand, type Value, where } from '../language/value.ts'
 
@@ -44,7 +44,7 @@ export const uDoG = defineOptimizer({
     year: 2024,
     arxiv: '2404.00666',
   },
-  hyper: { learningRate: nonNegative(1), relativeDistance: nonNegative(1e-4), epsilon: nonNegative(1e-8) },
+  hyper: { learningRate: nonNegative(1), relativeDistance: nonNegative(1e-4), epsilon: smallDivisor(1e-8) },
   state: {
     y: copyOfParameter(),
     start: copyOfParameter(),

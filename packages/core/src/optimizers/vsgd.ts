@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { fraction, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
+import { fraction, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 
@@ -44,7 +44,7 @@ export const vsgd = defineOptimizer({
     priorStrength: positive(1e-8),
     tau1: fraction(0.81),
     tau2: fraction(0.9),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
     weightDecay: nonNegative(0),
   },
   state: { mean: zeros(), gradientVariance: zeros(), noiseVariance: zeros() },

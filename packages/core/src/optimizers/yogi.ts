@@ -1,5 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, real } from '../language/hyperparameters.ts'
+import { decayRate, logUniform, nonNegative, oneOf, real, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { largestFinite } from './shared/ema-of-square.ts'
@@ -36,7 +36,7 @@ export const yogi = defineOptimizer({
     learningRate: nonNegative(0.01),
     beta1: decayRate(0.9),
     beta2: decayRate(0.999),
-    epsilon: nonNegative(1e-3),
+    epsilon: smallDivisor(1e-3),
     initialAccumulator: nonNegative(1e-6),
     initialMomentum: real(0),
     weightDecay: nonNegative(0),

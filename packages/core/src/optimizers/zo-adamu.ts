@@ -1,5 +1,5 @@
 import { type CommonContext, defineOptimizer, type OptionSpecification } from '../language/definition.ts'
-import { logUniform, nonNegative, positive, seed, stepCount } from '../language/hyperparameters.ts'
+import { logUniform, nonNegative, seed, smallDivisor, stepCount } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { type Value, where } from '../language/value.ts'
 
@@ -41,7 +41,7 @@ export const zoAdaMU = defineOptimizer({
   },
   hyper: {
     learningRate: nonNegative(1e-6),
-    epsilon: positive(1e-3),
+    epsilon: smallDivisor(1e-3),
     exploration: stepCount(1024),
     steps: stepCount(20000),
     weightDecay: nonNegative(0),

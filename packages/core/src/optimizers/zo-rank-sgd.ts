@@ -1,5 +1,5 @@
 import { type CommonContext, defineOptimizer, type OptionSpecification } from '../language/definition.ts'
-import { logUniform, nonNegative, oneOf, positive, seed } from '../language/hyperparameters.ts'
+import { logUniform, nonNegative, oneOf, seed, smallDivisor } from '../language/hyperparameters.ts'
 import { type Value, where } from '../language/value.ts'
 import { perturbation } from './shared/perturbation.ts'
 
@@ -32,7 +32,7 @@ export const zoRankSGD = defineOptimizer({
     year: 2023,
     arxiv: '2303.03751',
   },
-  hyper: { learningRate: nonNegative(0.1), epsilon: positive(0.1), seed: seed() },
+  hyper: { learningRate: nonNegative(0.1), epsilon: smallDivisor(0.1), seed: seed() },
   options: { points: 8, best: 4 },
   state: {},
   decay: 'decoupled',

@@ -120,11 +120,13 @@ export class OptEx {
         points.push(copies(optimizer.parameters))
       }
       const evaluated = points.map((parameters) => ({ parameters, gradients: zeros(parameters) }))
-      const losses = await Promise.all(
-        evaluated.map(({ parameters, gradients }, point) =>
-          evaluate({ parameters: copies(parameters), gradients, point }),
-        ),
-      )
+      const evaluating = () =>
+        Promise.all(
+          evaluated.map(({ parameters, gradients }, point) =>
+            evaluate({ parameters: copies(parameters), gradients, point }),
+          ),
+        )
+      const losses = await optimizer.exclusively('optEx.step', evaluating)
       const wrong = losses.findIndex((loss) => !Number.isFinite(loss))
       if (wrong >= 0) throw new Error(`optEx: the loss at point ${wrong} must be a finite number, not ${losses[wrong]}`)
       const chosen = options.choose === 'last' ? losses.length - 1 : losses.indexOf(Math.min(...losses))

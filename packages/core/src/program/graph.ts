@@ -196,6 +196,8 @@ export function refuseMask(what: string, node: Node): void {
 /** Builds nodes; equal requests give the same node. */
 export class Graph {
   readonly nodes: Node[] = []
+  /** The truth values that something was computed with, also where it turned out not to depend on them. */
+  readonly conditions = new Set<Node>()
   private readonly byKey = new Map<string, Node>()
 
   constant(value: number): Node {
@@ -267,6 +269,7 @@ export class Graph {
           `${formatDimensions(dimensions)}, which has ${sizeOf(dimensions)}`,
       )
     }
+    if (input.mask) this.conditions.add(input)
     const source = input.operation === 'view' ? input.inputs[0]! : input
     if (sameDimensions(source.dimensions, dimensions)) return source
     return this.intern('view', [source], 'array', dimensions, source.mask, true, {})
@@ -345,6 +348,7 @@ export class Graph {
         )
       }
     })
+    for (const input of inputs) if (input.mask) this.conditions.add(input)
     const simplified = this.simplify(operation, inputs)
     if (simplified) return simplified
     let space: Space = 'host'
@@ -364,7 +368,9 @@ export class Graph {
   private repeatMask(node: Node, dimensions: Dimensions): Node {
     if (!node.mask || node.space !== 'array' || sameDimensions(node.dimensions, dimensions)) return node
     const number = this.element('select', [node, this.constant(1), this.constant(0)])
-    return this.intern('less', [this.constant(0), number], 'array', dimensions, true, true, {})
+    const repeated = this.intern('less', [this.constant(0), number], 'array', dimensions, true, true, {})
+    this.conditions.add(repeated)
+    return repeated
   }
 
   private simplify(operation: Operation, inputs: readonly Node[]): Node | undefined {

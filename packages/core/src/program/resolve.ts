@@ -3,12 +3,13 @@ import {
   checkHyperValues,
   isZero,
   type Optimizer,
-  type OptimizerDefinition,
   type ParameterGroup,
   type ParameterMatch,
   type WrappedOptimizer,
 } from '../language/definition.ts'
+import { isRelativeRate, relativeTo } from '../language/relative-rate.ts'
 import type { ParameterShape } from '../language/slots.ts'
+import { didYouMean } from '../language/suggest.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
 
 /** One optimizer or wrapper as it applies to one parameter. */
@@ -33,6 +34,8 @@ interface HyperEntry {
   readonly owner: BaseOptimizer | WrappedOptimizer
   readonly values: Map<string, HyperValue>
   readonly parent: string | undefined
+  /** For a fallback: the path of the optimizer that it stands in for. */
+  readonly main: string | undefined
 }
 
 /** The hyperparameters of the optimizers in use, by path; an overlay falls back to its parent. */
@@ -43,12 +46,33 @@ export class HyperStore {
   /** The hyperparameter paths of each group, outermost first; `''` is the default group. */
   readonly groups = new Map<string, string[]>([['', []]])
 
-  declare(path: string, owner: BaseOptimizer | WrappedOptimizer, group: string, parent?: string): void {
+  declare(
+    path: string,
+    owner: BaseOptimizer | WrappedOptimizer,
+    group: string,
+    { parent, main }: { readonly parent?: string | undefined; readonly main?: string | undefined } = {},
+  ): void {
     const members = this.groups.get(group) ?? []
     this.groups.set(group, members)
     if (!members.includes(path)) members.push(path)
-    if (this.entries.has(path)) return
-    this.entries.set(path, { owner, values: new Map(parent === undefined ? Object.entries(owner.hyper) : []), parent })
+    const known = this.entries.get(path)
+    if (known) {
+      if (known.owner === owner) return
+      throw new Error(
+        `groups: two optimizers (${known.owner.definition.title} and ${owner.definition.title}) would both be named ` +
+          `'${path}'; give the group another name`,
+      )
+    }
+    const values = new Map(parent === undefined ? Object.entries(owner.hyper) : [])
+    this.entries.set(path, { owner, values, parent, main })
+  }
+
+  /** The path of the optimizer that a fallback stands in for, when its learning rate follows that one's. */
+  followedBy(path: string): string | undefined {
+    const { main, parent, values } = this.entries.get(path)!
+    const rate = values.get('learningRate')
+    if (rate !== undefined) return isRelativeRate(rate) ? main : undefined
+    return parent === undefined || this.followedBy(parent) === undefined ? undefined : main
   }
 
   owner(path: string): BaseOptimizer | WrappedOptimizer {
@@ -56,8 +80,15 @@ export class HyperStore {
   }
 
   get(path: string, name: string): HyperValue {
+    const value = this.given(path, name)
+    if (!isRelativeRate(value)) return value
+    const { main } = this.entries.get(path)!
+    return main === undefined ? value : relativeTo(this.get(main, 'learningRate'), value)
+  }
+
+  private given(path: string, name: string): HyperValue {
     const entry = this.entries.get(path)!
-    return entry.values.get(name) ?? this.get(entry.parent!, name)
+    return entry.values.get(name) ?? this.given(entry.parent!, name)
   }
 
   /** Path and name of the hyperparameter that graphs call `key`. */
@@ -108,7 +139,8 @@ export class Resolver {
   readonly hyper = new HyperStore()
   private readonly used = new Set<ParameterGroup>()
   private readonly seen = new Map<string, ParameterGroup>()
-  private readonly fallbacks = new Map<OptimizerDefinition, Optimizer>()
+  /** One for all parameters, so that they share its hyperparameters. */
+  private readonly fallbacks = new Map<BaseOptimizer, Optimizer>()
 
   /** The chain from the outermost wrapper to the optimizer, or `undefined` for a frozen parameter. */
   resolve(optimizer: Optimizer, shape: ParameterShape): ChainElement[] | undefined {
@@ -126,12 +158,19 @@ export class Resolver {
     }
   }
 
-  private walk(optimizer: Optimizer, shape: ParameterShape, path: string, group: string): ChainElement[] | undefined {
-    if (optimizer.kind === 'grouped') return this.walkGroups(optimizer, shape, path, group)
+  /** @param main the path of the optimizer that this one is the fallback of. */
+  private walk(
+    optimizer: Optimizer,
+    shape: ParameterShape,
+    path: string,
+    group: string,
+    main?: string,
+  ): ChainElement[] | undefined {
+    if (optimizer.kind === 'grouped') return this.walkGroups(optimizer, shape, path, group, main)
     const own = `${path}${optimizer.definition.name}`
     if (optimizer.kind === 'wrapped') {
       this.hyper.declare(own, optimizer, group)
-      const inner = this.walk(optimizer.inner, shape, `${own}/`, group)
+      const inner = this.walk(optimizer.inner, shape, `${own}/`, group, main)
       const element = { optimizer, path: own, hyperPath: own, overridden: new Set<string>() }
       if (!inner || !optimizer.earlier) return inner && [element, ...inner]
       const earlier = this.walk(optimizer.earlier, shape, `${own} first/`, group === '' ? 'first' : `${group}/first`)
@@ -139,22 +178,29 @@ export class Resolver {
     }
     const { definition, options } = optimizer
     if (definition.accepts && !definition.accepts(shape, options as never)) {
-      const fallback = optimizer.fallback ?? this.fallbackOf(definition)
+      const fallback = this.fallbackOf(optimizer)
       if (!fallback) {
         throw new Error(
           `${definition.title} needs ${definition.needs}: parameter '${shape.name}' has shape [${shape.shape.join(', ')}]; ` +
             `give it another optimizer with groups(${definition.name}(), [{ match: '${shape.name}', optimizer: adamW() }])`,
         )
       }
-      return this.walk(
-        optimizer.maximize ? uphill(fallback) : fallback,
-        shape,
-        `${own}/fallback/`,
-        group === '' ? 'fallback' : `${group}/fallback`,
-      )
+      // Its rate may be followed, also where no parameter is its own.
+      this.hyper.declare(own, optimizer, group, { main })
+      return this.walk(fallback, shape, `${own}/fallback/`, group === '' ? 'fallback' : `${group}/fallback`, own)
     }
-    this.hyper.declare(own, optimizer, group)
+    this.hyper.declare(own, optimizer, group, { main })
     return [{ optimizer, path: own, hyperPath: own, overridden: new Set() }]
+  }
+
+  private fallbackOf(optimizer: BaseOptimizer): Optimizer | undefined {
+    const known = this.fallbacks.get(optimizer)
+    if (known) return known
+    const own = optimizer.fallback ?? optimizer.definition.fallback?.(optimizer.options as never)
+    if (!own) return undefined
+    const fallback = optimizer.maximize ? uphill(own) : own
+    this.fallbacks.set(optimizer, fallback)
+    return fallback
   }
 
   private walkGroups(
@@ -162,18 +208,19 @@ export class Resolver {
     shape: ParameterShape,
     path: string,
     group: string,
+    main: string | undefined,
   ): ChainElement[] | undefined {
     for (const candidate of optimizer.groups) {
       const name = group === '' ? candidate.name : `${group}/${candidate.name}`
       this.seen.set(name, candidate)
     }
     const found = optimizer.groups.find((candidate) => matches(candidate.match, shape))
-    if (!found) return this.walk(optimizer.base, shape, path, group)
+    if (!found) return this.walk(optimizer.base, shape, path, group, main)
     this.used.add(found)
     if (found.frozen) return undefined
     const name = group === '' ? found.name : `${group}/${found.name}`
-    if (found.optimizer) return this.walk(found.optimizer, shape, `${path}${found.name}/`, name)
-    return this.overlay(this.walk(optimizer.base, shape, path, group), found, name)
+    if (found.optimizer) return this.walk(found.optimizer, shape, `${path}${found.name}/`, name, main)
+    return this.overlay(this.walk(optimizer.base, shape, path, group, main), found, name)
   }
 
   private overlay(chain: ChainElement[] | undefined, group: ParameterGroup, name: string): ChainElement[] | undefined {
@@ -182,28 +229,27 @@ export class Resolver {
     const result = chain.map((element) => {
       const hyperPath = `${element.hyperPath}@${name}`
       const own = [...remaining.keys()].filter((key) => Object.hasOwn(element.optimizer.definition.hyper, key))
-      this.hyper.declare(hyperPath, element.optimizer, name, element.hyperPath)
+      const followed = this.hyper.followedBy(element.hyperPath)
+      const main = followed === undefined ? undefined : `${followed}@${name}`
+      if (main !== undefined) this.hyper.declare(main, this.hyper.owner(followed!), name, { parent: followed })
+      this.hyper.declare(hyperPath, element.optimizer, name, { parent: element.hyperPath, main })
       for (const key of own) {
         const value = remaining.get(key)!
         checkHyperValues(element.optimizer.definition, { [key]: value })
-        this.hyper.set(hyperPath, key, value)
+        // The rate that a group sets is that of the optimizer which the fallback follows.
+        this.hyper.set(main !== undefined && key === 'learningRate' ? main : hyperPath, key, value)
         remaining.delete(key)
       }
       return { ...element, hyperPath, overridden: new Set([...element.overridden, ...own]) }
     })
     if (remaining.size > 0) {
-      const known = chain.flatMap((element) => Object.keys(element.optimizer.definition.hyper))
+      const known = [...new Set(chain.flatMap((element) => Object.keys(element.optimizer.definition.hyper)))]
+      const unknown = [...remaining.keys()][0]!
       throw new Error(
-        `groups: ${name} sets unknown hyperparameter '${[...remaining.keys()][0]}'; valid names are ${known.join(', ')}`,
+        `groups: ${name} sets unknown hyperparameter '${unknown}'; valid names are ${known.join(', ')}${didYouMean(unknown, known)}`,
       )
     }
     return result
-  }
-
-  private fallbackOf(definition: OptimizerDefinition): Optimizer | undefined {
-    const known = this.fallbacks.get(definition) ?? definition.fallback?.()
-    if (known) this.fallbacks.set(definition, known)
-    return known
   }
 }
 

@@ -25,6 +25,11 @@ const largestFloat32 = 3.4028234663852886e38
 /** The host value that holds the loss of an evaluation within a step, counted from the last one (0) back. */
 export const lossKey = (fromEnd: number) => `loss ${fromEnd} evaluations before the last`
 
+/** True for the loss as an input, and for the losses of evaluations within a step; an input may begin with that word too. */
+export function isLoss(input: string): boolean {
+  return input === 'loss' || /^loss \d+ evaluations before the last$/.test(input)
+}
+
 /** A parameter as a batch of matrices: rows and columns are the last two dimensions. */
 export function matrixDimensions(shape: readonly number[]): Dimensions {
   const columns = shape.at(-1) ?? 1
@@ -341,7 +346,20 @@ class Trace {
     return this.program()
   }
 
+  /** @throws Error when a truth value leads nowhere: it stood where JavaScript takes any object for true. */
+  private checkConditions(): void {
+    const { nodes, conditions } = this.graph
+    const unused = nodes.find((node) => node.mask && !conditions.has(node))
+    if (!unused) return
+    const title = this.chain.at(-1)!.optimizer.definition.title
+    throw new Error(
+      `${title}: a truth value (${unused.operation}) is computed and nothing reads it. It cannot be the condition of if, ` +
+        '?: or &&, which take every value for true: use where(condition, a, b)',
+    )
+  }
+
   private program(): Program {
+    this.checkConditions()
     const arrays = this.slots.filter((slot) => slot.residency === 'array').map((slot) => slot.key)
     const { outputs, hostOutputs } = this
     return { dimensions: this.p.node.dimensions, outputs, arraySlots: new Set(arrays), hostOutputs }
@@ -568,7 +586,7 @@ class Trace {
   /** A number that the user supplies; losses are of what is minimized. */
   private numberInput(name: string): Value {
     const value = this.value(this.graph.input(name, undefined))
-    return name.startsWith('loss') && isUphill(this.chain) ? value.negated() : value
+    return isLoss(name) && isUphill(this.chain) ? value.negated() : value
   }
 
   private randomOf(element: ChainElement): RandomArrays {

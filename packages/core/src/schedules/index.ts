@@ -3,6 +3,7 @@ export { constant } from './constant.ts'
 export { type ConvexOptimalArguments, convexOptimal } from './convex-optimal.ts'
 export { type CosineArguments, cosine } from './cosine.ts'
 export { type CosineRestartsArguments, cosineRestarts } from './cosine-restarts.ts'
+export { countFromZero } from './count-from-zero.ts'
 export { type CycleShape, type CyclicArguments, cyclic } from './cyclic.ts'
 export { type ExponentialArguments, exponential } from './exponential.ts'
 export {

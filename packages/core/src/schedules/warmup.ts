@@ -56,25 +56,25 @@ export interface WarmupCosineArguments {
   /** Length of the linear warm-up in steps; 0 means none. */
   warmup: number
   /** Length of the whole in steps, warm-up included; more than `warmup`. */
-  total: number
-  /** Value at step `total` and ever after. Default: 0. */
+  steps: number
+  /** Value at step `steps` and ever after. Default: 0. */
   final?: number
 }
 
 /**
  * The most common learning rate: linear warm-up from 0, then cosine decay. Short for
- * `warmup({ steps: warmup }, cosine({ from: peak, to: final, steps: total - warmup }))`.
+ * `warmup({ steps: warmup }, cosine({ from: peak, to: final, steps: steps - warmup }))`.
  *
- * at(t) = peak·t/warmup for t ≤ warmup, then final + (peak − final)·(1 + cos(π·(t − warmup)/(total − warmup)))/2 up to
- * t = total, then `final`.
+ * at(t) = peak·t/warmup for t ≤ warmup, then final + (peak − final)·(1 + cos(π·(t − warmup)/(steps − warmup)))/2 up to
+ * t = steps, then `final`.
  *
  * @throws Error that names the argument when `peak` or `final` is not finite, `warmup` is not a whole number from 0, or
- * `total` is not a whole number above `warmup`.
+ * `steps` is not a whole number above `warmup`.
  * @example
  * ```ts
  * import { warmupCosine } from 'fallline'
  *
- * const learningRate = warmupCosine({ peak: 0.01, warmup: 100, total: 5100 })
+ * const learningRate = warmupCosine({ peak: 0.01, warmup: 100, steps: 5100 })
  * learningRate.at(1) // 0.0001
  * learningRate.at(100) // 0.01
  * learningRate.at(2600) // 0.005
@@ -87,8 +87,8 @@ export function warmupCosine(options: WarmupCosineArguments): Schedule {
     expected: `a whole number of steps above warmup (${given.warmup})`,
     accepts: (value: unknown) => Number.isSafeInteger(value) && (value as number) > given.warmup,
   }
-  checkArguments('warmupCosine', given, { peak: finite, warmup: stepsOrNone, total: aboveWarmup, final: finite })
-  const { peak, total, final } = given
-  const decay = cosine({ from: peak, to: final, steps: total - given.warmup })
+  checkArguments('warmupCosine', given, { peak: finite, warmup: stepsOrNone, steps: aboveWarmup, final: finite })
+  const { peak, steps, final } = given
+  const decay = cosine({ from: peak, to: final, steps: steps - given.warmup })
   return { ...warmup({ steps: given.warmup }, decay), kind: 'warmupCosine', arguments: [options] }
 }

@@ -36,7 +36,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
  * @throws Error that says what does not fit.
  */
 export function decodeCheckpoint(bytes: Uint8Array, expected: Checkpoint): Checkpoint {
-  const { tensors, metadata } = decodeSafetensors(bytes)
+  const { tensors, metadata } = decodeSafetensors(bytes, headerLimit(expected))
   if (metadata.format !== 'fallline') {
     throw new Error(
       "load: not a checkpoint of Fallline: its header lacks format 'fallline' (a model's weights alone are not a checkpoint)",
@@ -70,8 +70,25 @@ export function decodeCheckpoint(bytes: Uint8Array, expected: Checkpoint): Check
   const unknown = [...tensors.keys()].filter((key) => !expected.arrays.has(key) && !expected.numbers.has(key))
   if (unknown.length > 0) throw new Error(`load: the checkpoint holds ${list(unknown)}, which this model does not have`)
   const counts = readCounts(metadata.counts, expected)
-  const skipped = Number(metadata.skipped ?? 0)
-  return { optimizer: expected.optimizer, arrays, numbers, counts, skipped: Number.isInteger(skipped) ? skipped : 0 }
+  const skipped = Number(metadata.skipped)
+  if (!isCount(skipped) || metadata.skipped !== String(skipped)) {
+    throw new Error(
+      `load: the count of skipped steps in the header is ${metadata.skipped ?? 'missing'}, not a whole number`,
+    )
+  }
+  return { optimizer: expected.optimizer, arrays, numbers, counts, skipped }
+}
+
+/** Far more than the header of a checkpoint that fits can take: a hostile one must not fill the memory. */
+function headerLimit({ optimizer, arrays, numbers, counts }: Checkpoint): number {
+  // A character takes up to twelve bytes as an escape within an escape.
+  const names = [optimizer, ...arrays.keys(), ...numbers.keys(), ...counts.keys()]
+  const clocks = [...counts.values()].flatMap((own) => [...own.keys()])
+  return 65536 + [...names, ...clocks].reduce((sum, name) => sum + 512 + 12 * name.length, 0)
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
 function floats(key: string, data: unknown): FloatArray {
@@ -84,13 +101,27 @@ function readCounts(text: string | undefined, expected: Checkpoint): Checkpoint[
   try {
     const parsed: [string, [string, number][]][] = JSON.parse(text ?? '')
     counts = new Map(parsed.map(([key, clocks]) => [key, new Map(clocks)]))
+    if (counts.size !== parsed.length || parsed.some(([key, clocks]) => counts.get(key)!.size !== clocks.length)) {
+      throw new Error('a name occurs twice')
+    }
   } catch {
     throw new Error('load: the step counts in the header are damaged')
   }
-  for (const key of expected.counts.keys()) {
+  const unknown = [...counts.keys()].filter((key) => !expected.counts.has(key))
+  if (unknown.length > 0)
+    throw new Error(`load: the step counts in the header are damaged: ${list(unknown)} is unknown here`)
+  const total = counts.get('')
+  for (const [key, own] of expected.counts) {
     const clocks = counts.get(key)
-    if (!clocks?.has('') || ![...clocks.values()].every((count) => Number.isInteger(count) && count >= 0)) {
-      throw new Error(`load: the step counts of '${key || 'the optimizer'}' in the header are missing or damaged`)
+    const names = [...own.keys()].sort()
+    const fits = clocks !== undefined && [...clocks.keys()].sort().join('\n') === names.join('\n')
+    // No clock of a parameter is ahead of the parameter's steps, and those not of the optimizer's.
+    const most = Math.min(Number(clocks?.get('')), Number(total?.get('')))
+    if (!fits || ![...clocks.values()].every((count) => isCount(count) && count <= most)) {
+      throw new Error(
+        `load: the step counts of '${key || 'the optimizer'}' in the header are missing or damaged: there must be whole ` +
+          `numbers of ${names.map((name) => `'${name || 'steps'}'`).join(', ')}, none above the steps`,
+      )
     }
   }
   return counts

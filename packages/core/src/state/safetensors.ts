@@ -106,12 +106,13 @@ export function encodeSafetensors(
  * The whole file is checked before an array is made, so the memory used is bounded by the size of the file. Unknown
  * fields of a tensor are ignored, as the format's reference implementation does.
  *
+ * @param headerLimit the most bytes that a header may have.
  * @throws Error that names the tensor and the defect for any file that is not well formed: too short, a header that does
  * not fit or is not JSON, a name that appears twice, an element type other than F64, F32, I32 and U8, a shape that does
  * not fit its bytes, tensors that overlap, leave gaps or reach beyond the file.
  */
-export function decodeSafetensors(bytes: Uint8Array): DecodedSafetensors {
-  const dataBegin = lengthBytes + readHeaderLength(bytes)
+export function decodeSafetensors(bytes: Uint8Array, headerLimit = maximumHeaderBytes): DecodedSafetensors {
+  const dataBegin = lengthBytes + readHeaderLength(bytes, headerLimit)
   const header = parseHeader(readHeaderText(bytes, dataBegin))
   const metadata = readMetadata(header.get(metadataName))
 
@@ -192,7 +193,7 @@ function elementsOf(shape: readonly number[]): number {
   return shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1)
 }
 
-function readHeaderLength(bytes: Uint8Array): number {
+function readHeaderLength(bytes: Uint8Array, limit: number): number {
   if (!ArrayBuffer.isView(bytes) || bytes[Symbol.toStringTag] !== 'Uint8Array') {
     throw new TypeError(`safetensors: the bytes of a file must be a Uint8Array, got ${typeof bytes}.`)
   }
@@ -200,8 +201,8 @@ function readHeaderLength(bytes: Uint8Array): number {
     throw fail(`the file has ${bytes.length} bytes; even the length of its header needs ${lengthBytes}`)
   }
   const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true)
-  if (length > maximumHeaderBytes) {
-    throw fail(`the header claims ${length} bytes, more than the ${maximumHeaderBytes} allowed; is this such a file?`)
+  if (length > limit) {
+    throw fail(`the header claims ${length} bytes, more than the ${limit} allowed; is this such a file?`)
   }
   const available = bytes.length - lengthBytes
   if (length > available) {

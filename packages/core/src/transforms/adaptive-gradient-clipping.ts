@@ -1,5 +1,5 @@
 import { defineTransform } from '../language/definition.ts'
-import { positive } from '../language/hyperparameters.ts'
+import { positive, smallDivisor } from '../language/hyperparameters.ts'
 import { type Value, where } from '../language/value.ts'
 
 /**
@@ -24,7 +24,7 @@ export const adaptiveGradientClipping = defineTransform({
     year: 2021,
     arxiv: '2102.06171',
   },
-  hyper: { clipping: positive(0.01), epsilon: positive(1e-3) },
+  hyper: { clipping: positive(0.01), epsilon: smallDivisor(1e-3) },
   gradient({ p, g, hyper, shape }) {
     const units = shape.rank < 2 ? 1 : shape.shape[0]!
     const norm = (x: Value) => x.as([1, units, units === 0 ? 0 : shape.size / units]).norm('columns')

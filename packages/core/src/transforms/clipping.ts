@@ -1,5 +1,5 @@
 import { defineTransform } from '../language/definition.ts'
-import { decayRate, nonNegative, positive, stepCount } from '../language/hyperparameters.ts'
+import { decayRate, positive, smallDivisor, stepCount } from '../language/hyperparameters.ts'
 import { sharedScalar } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
 
@@ -82,7 +82,7 @@ export const zClip = defineTransform({
     alpha: decayRate(0.97),
     threshold: positive(2.5),
     warmupSteps: stepCount(25),
-    epsilon: nonNegative(1e-6),
+    epsilon: smallDivisor(1e-6),
   },
   state: { mean: sharedScalar(0), variance: sharedScalar(0), count: sharedScalar(0) },
   gradient({ g, state, hyper }) {

@@ -1,6 +1,7 @@
 import { defineTransform } from '../language/definition.ts'
 import { listLossGradients, lossGradients } from '../language/loss-gradients.ts'
 import { type Value, where } from '../language/value.ts'
+import { largestFinite } from '../optimizers/shared/ema-of-square.ts'
 import { combine, gram } from './pc-grad.ts'
 
 /**
@@ -48,7 +49,9 @@ export function withoutConflict(gradients: readonly Value[]): Value {
   const length = norms.reduce((sum, norm) => sum.plus(norm))
   // ⟨gᵢ, v⟩ = ‖gᵢ‖ / ‖x‖, and v = x / ‖x‖.
   const scale = where(square.isGreaterThan(0), length.over(square), 0)
-  const weights = solution.map((weight, i) => weight.times(inverse[i]!).times(scale))
+  const weights = solution.map((weight, i) =>
+    weight.times(inverse[i]!).times(scale).minimum(largestFinite).maximum(-largestFinite),
+  )
   return combine(gradients, weights)
 }
 

@@ -1,5 +1,5 @@
 import { defineTransform } from '../language/definition.ts'
-import { decayRate, nonNegative } from '../language/hyperparameters.ts'
+import { decayRate, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar } from '../language/slots.ts'
 import { stabilized } from '../optimizers/shared/stabilized.ts'
 
@@ -31,7 +31,7 @@ export const stabilizeGradients = defineTransform({
     normDecay: decayRate(0.7),
     squaredNormDecay: decayRate(0.9),
     maximumDecay: decayRate(0.999),
-    epsilon: nonNegative(1e-8),
+    epsilon: smallDivisor(1e-8),
   },
   state: { largest: scalar(0), norm: scalar(0), squaredNorm: scalar(0) },
   gradient: ({ g, t, state, hyper }) => stabilized(g, state, hyper, t),

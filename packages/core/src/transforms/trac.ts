@@ -1,5 +1,5 @@
 import { defineTransform } from '../language/definition.ts'
-import { positive } from '../language/hyperparameters.ts'
+import { positive, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
 import { type Value, where } from '../language/value.ts'
 
@@ -61,7 +61,7 @@ export const trac = defineTransform({
     year: 2024,
     arxiv: '2405.16642',
   },
-  hyper: { initialScale: positive(1e-8), epsilon: positive(1e-8) },
+  hyper: { initialScale: positive(1e-8), epsilon: smallDivisor(1e-8) },
   state: {
     initial: copyOfParameter(),
     delta: zeros(),

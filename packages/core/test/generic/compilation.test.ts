@@ -18,9 +18,10 @@ import { takeStep } from '../support/step.ts'
 import { make } from '../support/variants.ts'
 
 /** A valid value other than the default, nearer to what is off for small `share`; what is 0 stays 0. */
-function moved({ default: value, minimum, aboveMinimum }: Hyperparameter, share: number): number {
+function moved({ default: value, minimum, aboveMinimum, whole }: Hyperparameter, share: number): number {
   const low = Number.isFinite(minimum) && !aboveMinimum ? minimum : 0
-  return low + (value - low) * share
+  const other = low + (value - low) * share
+  return whole ? Math.ceil(other) : other
 }
 
 function settings<T>(factory: OptimizerFactory, value: (range: Hyperparameter) => T): Record<string, T> {

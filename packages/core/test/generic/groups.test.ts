@@ -4,12 +4,16 @@ import {
   clipByGlobalNorm,
   compile,
   groups,
+  lanton,
+  linear,
   lion,
+  mars,
   muon,
   type Optimizer,
   type ParameterMatch,
   reference,
   registry,
+  relativeRate,
   type Shapes,
   sgd,
 } from 'fallline'
@@ -268,6 +272,60 @@ describe('groups', () => {
     compiled.step({ gradients: { matrix: [1, 0, 0, 1], vector: [1, 1] } })
     expect([...compiled.parameters.vector!]).toEqual([0, 0])
     expect(compiled.parameters.matrix![0]).toBeLessThan(-0.01)
+  })
+
+  it('a fallback follows the learning rate of its optimizer: by schedule, by set, and in groups', async () => {
+    const shapes = { matrix: [2, 2], vector: [2], other: [2] }
+    const learningRate = linear({ from: 0.04, to: 0, steps: 4 })
+    const list = [{ name: 'others', match: 'other', hyper: { learningRate: 0.1 } }]
+    const compiled = await compile(groups(muon({ learningRate }), list), shapes)
+    const rates = () => [compiled.hyperOf(''), compiled.hyperOf('fallback')].map((hyper) => hyper.learningRate)
+    const move = () => {
+      const before = Object.fromEntries(compiled.names.map((name) => [name, compiled.parameters[name]!.slice()]))
+      for (const gradient of Object.values(compiled.gradients)) gradient.fill(1)
+      compiled.step()
+      return compiled.names.map((name) => Math.abs(compiled.parameters[name]![0]! - before[name]![0]!))
+    }
+    const [, first, other] = move()
+    expect(rates()).toEqual([0.03, 0.03 * 0.015])
+    expect(first).toBeCloseTo(0.03 * 0.015, 8)
+    expect(other).toBeCloseTo(0.1 * 0.015, 7)
+    move()
+    expect(rates()).toEqual([0.02, 3e-4])
+    compiled.set({ learningRate: 0 })
+    expect(move().slice(0, 2)).toEqual([0, 0])
+    expect(rates()).toEqual([0, 0])
+    compiled.set({ learningRate: 0 }, { group: 'others' })
+    expect(move()).toEqual([0, 0, 0])
+    // A rate of its own is its own.
+    compiled.set({ learningRate: 0.01 }, { group: 'fallback' })
+    expect(rates()).toEqual([0, 0.01])
+    expect(move()[1]).toBeGreaterThan(0.005)
+  })
+
+  it.each([
+    ['muon', () => muon({ learningRate: 0 })],
+    ['muon, moonlight', () => muon({ learningRate: 0, form: 'moonlight' })],
+    ['lanton', () => lanton({ learningRate: 0 })],
+    ['mars', () => mars({ learningRate: 0 })],
+    [
+      'a fallback within a fallback',
+      () => muon({ learningRate: 0, fallback: mars({ learningRate: relativeRate(2) }) }),
+    ],
+  ])('with a learning rate of 0 nothing moves, whatever takes it: %s', async (_, make) => {
+    const compiled = await compile(make(), { matrix: [2, 2], kernel: [2, 2, 1, 1], vector: [2], scalar: [] })
+    for (let step = 1; step <= 3; step++) {
+      for (const gradient of Object.values(compiled.gradients)) gradient.fill(step)
+      compiled.step()
+    }
+    for (const parameter of Object.values(compiled.parameters))
+      expect(parameter.every((value) => value === 0)).toBe(true)
+  })
+
+  it('a relative rate has a meaning in a fallback only', async () => {
+    const compiled = await compile(sgd({ learningRate: relativeRate(1) }), { a: [1] })
+    expect(() => compiled.step({ gradients: { a: [1] } })).toThrow('relativeRate is the learning rate of a fallback')
+    expect(() => relativeRate(-1)).toThrow('relativeRate: the factor must be a finite number from 0 up, not -1')
   })
 
   it('need exactly one purpose each, and a list', () => {

@@ -1,4 +1,5 @@
 import {
+  type CompiledOptimizer,
   compile,
   type EvaluationRequest,
   evolutionStrategies,
@@ -32,7 +33,7 @@ const optimizers: Readonly<Record<string, Optimizer>> = {
 /** An instance after three steps on ½ ‖θ‖². */
 async function start(optimizer: Optimizer, backend: 'reference' | 'wasm', nonFinite: 'throw' | 'skip' = 'throw') {
   const options = { backend: backend === 'wasm' ? wasm() : reference(), nonFinite }
-  const compiled = await compile(optimizer, { matrix: [3, 2], vector: [4] }, options)
+  const compiled: CompiledOptimizer = await compile(optimizer, { matrix: [3, 2], vector: [4] }, options)
   for (const values of Object.values(compiled.parameters)) values.fill(0.75)
   let evaluations = 0
   const step = (spoil?: (evaluation: number) => number) =>
@@ -98,8 +99,8 @@ describe('evaluations', () => {
 
   it('do not move what has no gradient where the parameters stand, nor count it', async () => {
     const optimizer = sharpnessAware(sgd({ learningRate: 0.1 }), { rho: 0.5 })
-    const both = await compile(optimizer, { a: [3], b: [2] })
-    const alone = await compile(optimizer, { a: [3] })
+    const both: CompiledOptimizer = await compile(optimizer, { a: [3], b: [2] })
+    const alone: CompiledOptimizer = await compile(optimizer, { a: [3] })
     for (const compiled of [both, alone]) {
       for (const values of Object.values(compiled.parameters)) values.fill(0.75)
       // Left over from before; it must not enter the norm.

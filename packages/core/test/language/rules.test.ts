@@ -1,5 +1,6 @@
 import {
   type Backend,
+  type CompiledOptimizer,
   columns,
   compile,
   copyOfParameter,
@@ -244,7 +245,7 @@ describe('state', () => {
   }
 
   it.each(backends)('has its shape and first value on %s', async (_, backend) => {
-    const optimizer = await compile(
+    const optimizer: CompiledOptimizer = await compile(
       optimizerOf(({ p, state }) => ({ direction: p.times(0), state: { d: state.d!.plus(p.sum().times(0)) } }), kinds),
       { w: [2, 3], v: [3], n: [], x: [2, 2, 3] },
       { backend: backend() },

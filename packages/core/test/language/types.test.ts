@@ -1,8 +1,10 @@
 import {
   adamW,
   adan,
+  type CompiledOptimizer,
   type CompileOptions,
   clipByGlobalNorm,
+  compile,
   cosine,
   defineOptimizer,
   defineTransform,
@@ -11,6 +13,7 @@ import {
   muon,
   nonNegative,
   type Optimizer,
+  type Shapes,
   sgd,
   uniform,
   zeros,
@@ -22,7 +25,7 @@ describe('wrong settings are compile errors, and errors that name the right ones
   it('of optimizers', () => {
     // @ts-expect-error the name is misspelt
     expect(() => adan({ lerningRate: 1 })).toThrow(
-      /^Adan: unknown setting 'lerningRate'; valid names are learningRate, beta1, beta2, beta3, epsilon, weightDecay, maximumGradientNorm, decay, maximize \(got 'lerningRate'\)$/,
+      /^Adan: unknown setting 'lerningRate'; valid names are learningRate, beta1, beta2, beta3, epsilon, weightDecay, maximumGradientNorm, decay, maximize; did you mean 'learningRate'\?$/,
     )
     // @ts-expect-error a hyperparameter is a number or a schedule
     expect(() => adamW({ learningRate: '0.1' })).toThrow(/learningRate must be a number, a schedule or a function/)
@@ -148,5 +151,38 @@ describe('definitions infer their names', () => {
     expect(wrap(sgd(), { gain: 2 }).kind).toBe('wrapped')
     // @ts-expect-error the name is misspelt
     expect(() => wrap(sgd(), { gian: 2 })).toThrow(/unknown setting 'gian'/)
+  })
+})
+
+describe('the names of parameters', () => {
+  it('are in the types: they need no assertion, and others are refused', async () => {
+    const optimizer = await compile(sgd({ learningRate: 1 }), { weights: [1], 'dense/bias': [1] })
+    optimizer.parameters.weights[0] = 3
+    optimizer.step({ gradients: { weights: [1] } })
+    expect(optimizer.parameters.weights[0] + optimizer.evaluationParameters()['dense/bias'][0]!).toBe(2)
+    // @ts-expect-error misspelled
+    expect(optimizer.parameters.wieghts).toBeUndefined()
+    // @ts-expect-error misspelled
+    expect(() => optimizer.step({ gradients: { wieghts: [1] } })).toThrow("unknown parameter 'wieghts'")
+    // @ts-expect-error misspelled
+    expect(() => optimizer.step({ without: ['wieghts'] })).toThrow("unknown parameter 'wieghts'")
+    // @ts-expect-error misspelled
+    expect(() => optimizer.attach({ parameters: { wieghts: [1] } })).toThrow("unknown parameter 'wieghts'")
+    // @ts-expect-error misspelled
+    expect(() => optimizer.state('wieghts')).toThrow("unknown parameter 'wieghts'")
+    await optimizer.minimize(({ parameters, gradients }) => {
+      gradients.weights[0] = parameters.weights[0]!
+      // @ts-expect-error misspelled
+      expect(gradients.wieghts).toBeUndefined()
+    })
+    expect(optimizer.parameters.weights[0]).toBe(0)
+  })
+
+  it('may be any where they are known only when the program runs', async () => {
+    const shapes: Shapes = Object.fromEntries(['a', 'b'].map((name) => [name, [1]]))
+    const optimizer: CompiledOptimizer = await compile(sgd({ learningRate: 1 }), shapes)
+    for (const name of optimizer.names) optimizer.gradients[name]!.fill(1)
+    optimizer.step()
+    expect(optimizer.names.map((name) => optimizer.parameters[name]![0])).toEqual([-1, -1])
   })
 })

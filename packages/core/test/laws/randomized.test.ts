@@ -43,7 +43,7 @@ async function run(
   backend: Backend,
   change?: (compiled: CompiledOptimizer) => void,
 ) {
-  const compiled = await compile(optimizer, { vector: [size], matrix: [7, 5] }, { backend })
+  const compiled: CompiledOptimizer = await compile(optimizer, { vector: [size], matrix: [7, 5] }, { backend })
   fillAll(compiled.parameters, randomNumbers(2))
   const before = snapshot(compiled)
   change?.(compiled)

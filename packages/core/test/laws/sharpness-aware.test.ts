@@ -1,6 +1,7 @@
 import {
   accumulateGradients,
   adamW,
+  type CompiledOptimizer,
   cautious,
   centralizeGradients,
   clipByGlobalNorm,
@@ -34,7 +35,7 @@ function gradientAt(parameters: Arrays, step: number): Record<string, Float64Arr
 }
 
 async function start(optimizer: Optimizer) {
-  const compiled = await compile(optimizer, shapes, { backend: reference() })
+  const compiled: CompiledOptimizer = await compile(optimizer, shapes, { backend: reference() })
   names.forEach((name, k) => {
     compiled.parameters[name]!.forEach((_, i, array) => {
       array[i] = Math.sin(1 + i + 2 * k)

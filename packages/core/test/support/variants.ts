@@ -54,7 +54,7 @@ export function variantsOf(factory: OptimizerFactory): Variant[] {
     else if (typeof value === 'number') add({ [name]: value + 1 })
   }
   for (const [name, range] of Object.entries(hyper)) {
-    if (range.default === 0 && name !== 'weightDecay') add({ [name]: 0.5 })
+    if (range.default === 0 && name !== 'weightDecay') add({ [name]: range.whole ? 5 : 0.5 })
   }
   if ('weightDecay' in hyper) {
     for (const decay of styles) if (takesDecay(factory, decay)) add({ decay, weightDecay: 0.1 })

@@ -196,7 +196,7 @@ function asWarmupCosine(kind: string, [options, then]: readonly unknown[]): stri
   const decay = then.arguments?.[0] as { from: number; to: number; steps: number }
   if (from !== 0) return null
   const final = decay.to === 0 ? '' : `, final: ${literal(decay.to)}`
-  return `{ peak: ${literal(decay.from)}, warmup: ${steps}, total: ${steps + decay.steps}${final} }`
+  return `{ peak: ${literal(decay.from)}, warmup: ${steps}, steps: ${steps + decay.steps}${final} }`
 }
 
 /** An object literal, on several lines where one would be long. */

@@ -10,6 +10,7 @@ import {
   type Schedule,
   warmup,
 } from 'fallline'
+import { isRelativeRate } from 'fallline/internal'
 import type { ContenderRecord } from '../results.ts'
 import { checkSpace, type SearchSpace, type Setting } from '../search/space.ts'
 import type { Limits } from '../search/trials.ts'
@@ -142,10 +143,7 @@ function entryOf(contender: Contender): Entry {
     create(setting, steps) {
       const hyper: Record<string, HyperValue> = { ...setting }
       hyper.learningRate = raceSchedule(setting.learningRate!, steps, schedule)
-      const settings: Record<string, unknown> = hyper
-      // The optimizer of the parameters that this one does not take follows the same schedule, from its own default rate.
-      if (definition?.fallback) settings.fallback = scheduled(definition.fallback(), steps)
-      return (optimizer as (hyper: Record<string, unknown>) => Optimizer)(settings)
+      return (optimizer as (hyper: Record<string, HyperValue>) => Optimizer)(hyper)
     },
   }
 }
@@ -196,20 +194,15 @@ export function identityOf({ name, search, schedule, definition, create, code }:
   return { name, search, schedule, hyper, options, decay, code, rule: String(rule ?? create) }
 }
 
-function scheduled(optimizer: Optimizer, steps: number): Optimizer {
-  if (optimizer.kind !== 'base') return optimizer
-  const { definition, hyper, options } = optimizer
-  const learningRate = hyper.learningRate
-  if (typeof learningRate !== 'number') return optimizer
-  const factory = findOptimizer(definition.name) as (settings: Record<string, unknown>) => Optimizer
-  return factory({ ...hyper, ...options, learningRate: raceSchedule(learningRate, steps, 'cosine') })
-}
-
 function fallbackInWords(optimizer: Optimizer): string {
-  if (optimizer.kind !== 'base') return 'an optimizer of its own'
+  if (optimizer.kind !== 'base') return 'an optimizer of its own; not tuned'
   const { definition, hyper } = optimizer
-  const learningRate = typeof hyper.learningRate === 'number' ? ` from learning rate ${hyper.learningRate}` : ''
-  return `${definition.title} with its default setting, the same schedule${learningRate}; not tuned`
+  const rate = hyper.learningRate
+  if (rate !== undefined && isRelativeRate(rate)) {
+    const share = rate.factor === 1 ? 'the same learning rate' : `${rate.factor} times the learning rate`
+    return `${definition.title} at ${share}, schedule included; nothing else of it is tuned`
+  }
+  return `${definition.title}${typeof rate === 'number' ? ` at a constant learning rate of ${rate}` : ''}; not tuned`
 }
 
 /** What the results say about a contender. @internal */

@@ -149,9 +149,10 @@ describe('the code of a choice', () => {
   async function trajectory(contender: string | Contender, setting: Record<string, number>) {
     const optimizer = await compile(enter([contender])[0]!.create(setting, steps), shapes)
     const parameters = optimizer.parameters as Record<string, Float32Array>
+    const gradients = optimizer.gradients as Record<string, Float32Array>
     for (const values of Object.values(parameters)) values.set(values.map((_, i) => Math.sin(i + 1)))
     for (let step = 1; step <= steps; step++) {
-      for (const [name, values] of Object.entries(parameters)) optimizer.gradients[name]!.set(values)
+      for (const [name, values] of Object.entries(parameters)) gradients[name]!.set(values)
       optimizer.step()
     }
     const end = Object.values(parameters).map((values) => [...values])
@@ -163,7 +164,7 @@ describe('the code of a choice', () => {
     expect(codeFor('adan', { learningRate: 0.01, weightDecay: 0.02 }, 600, 'fallline')).toBe(
       `import { adan, compile, warmupCosine } from 'fallline'
 
-const learningRate = warmupCosine({ peak: 0.01, warmup: 30, total: 600 })
+const learningRate = warmupCosine({ peak: 0.01, warmup: 30, steps: 600 })
 const rule = adan({ learningRate, weightDecay: 0.02 })
 // shapes: the shape of every parameter by name
 const optimizer = await compile(rule, shapes)
@@ -173,7 +174,7 @@ const optimizer = await compile(rule, shapes)
     expect(codeFor(contenderNamed('cautious(lion)'), { learningRate: 0.001 }, 100, 'tfjs')).toBe(
       `import { cautious, lion, warmupCosine } from '@fallline/tfjs'
 
-const learningRate = warmupCosine({ peak: 0.001, warmup: 5, total: 100 })
+const learningRate = warmupCosine({ peak: 0.001, warmup: 5, steps: 100 })
 const optimizer = cautious(lion({ learningRate }))
 model.compile({ optimizer, loss })
 `,

@@ -7,7 +7,7 @@ import '@tensorflow/tfjs-backend-webgl'
 import '@tensorflow/tfjs-backend-webgpu'
 import '@tensorflow/tfjs-layers'
 import * as core from 'fallline'
-import { compile, type Optimizer, registry } from 'fallline'
+import { type CompiledOptimizer, compile, type Optimizer, registry } from 'fallline'
 import { adamW, type TensorFlowOptimizer, toTensorFlow } from '../../src/index.ts'
 
 export interface BackendReport {
@@ -45,7 +45,7 @@ const rules: readonly (readonly [string, Optimizer])[] = [
 
 async function compareWithCore(rule: Optimizer): Promise<number> {
   const random = seeded(1)
-  const compiled = await compile(rule, shapes)
+  const compiled: CompiledOptimizer = await compile(rule, shapes)
   const optimizer = toTensorFlow(rule)
   const variables = Object.entries(shapes).map(([name, shape]) => {
     const values = compiled.parameters[name]!.map(random) as Float32Array

@@ -1,4 +1,5 @@
 import { biasCorrection, ema, type Value, where } from '../../language/value.ts'
+import { largestFinite } from './ema-of-square.ts'
 
 /** The numbers per tensor that stabilizing gradients keeps. */
 export interface Averages {
@@ -17,27 +18,21 @@ export interface Rates {
 
 /**
  * The two gradient steps of Stable-SPAM (Huang et al. 2025, arXiv 2502.17055): elements above the average of the largest
- * element are scaled down as if the largest were that average; then the tensor gets the norm that Adam would give it. `s` is
- * the count of steps that corrects the averages of norms, where that is not t.
+ * element are scaled down as if the largest were that average; then the tensor gets the norm that Adam would give it. `t` is
+ * the count of steps that corrects the averages.
  */
-export function stabilized(
-  g: Value,
-  state: Averages,
-  rates: Rates,
-  t: Value,
-  s = t,
-): { gradient: Value; state: Averages } {
+export function stabilized(g: Value, state: Averages, rates: Rates, t: Value): { gradient: Value; state: Averages } {
   const { maximumDecay, normDecay, squaredNormDecay, epsilon } = rates
   const maximum = g.abs().largest().maximum(0)
   const largest = ema(state.largest, maximum, maximumDecay)
   const usual = largest.over(biasCorrection(maximumDecay, t))
-  const shrink = where(maximum.isGreaterThan(0), usual.over(maximum), 1)
+  const shrink = where(maximum.isGreaterThan(0), usual.over(maximum).minimum(largestFinite), 1)
   const clipped = where(g.abs().isGreaterThan(usual), g.times(shrink), g)
   const length = clipped.norm()
   const norm = ema(state.norm, length, normDecay)
   const squaredNorm = ema(state.squaredNorm, length.square(), squaredNormDecay)
-  const root = squaredNorm.over(biasCorrection(squaredNormDecay, s)).sqrt().plus(epsilon)
-  const target = norm.over(biasCorrection(normDecay, s)).over(root)
-  const gradient = clipped.times(where(length.isGreaterThan(0), target.over(length), 0))
+  const root = squaredNorm.over(biasCorrection(squaredNormDecay, t)).sqrt().plus(epsilon)
+  const target = norm.over(biasCorrection(normDecay, t)).over(root)
+  const gradient = clipped.times(where(length.isGreaterThan(0), target.over(length).minimum(largestFinite), 0))
   return { gradient, state: { largest, norm, squaredNorm } }
 }
