@@ -1,4 +1,5 @@
 import { traceModel } from './compile.ts'
+import { type Node, sizeOf } from './graph/graph.ts'
 import {
   type BaseOptimizer,
   checkOptimizer,
@@ -9,7 +10,6 @@ import {
   type WrappedOptimizer,
 } from './language/definition.ts'
 import type { Input } from './language/inputs.ts'
-import { type Node, sizeOf } from './program/graph.ts'
 import { canonicalize, type Loop, type Plan, planTogether } from './program/plan.ts'
 import { type Program, programsOf, type VariantTree } from './program/program.ts'
 import { splitHyperKey } from './program/resolve.ts'

@@ -11,10 +11,11 @@ export {
   type Work,
 } from './backends/backend.ts'
 export { type HostEnvironment, HostEvaluator } from './backends/host.ts'
-export { type RandomStream, randomNumber } from './backends/philox.ts'
 export { createForeignInstance, type ForeignInstance, type ForeignMemory } from './backends/wasm/backend.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export { CompiledOptimizer, type TracedModel, traceModel } from './compile.ts'
+export * from './graph/graph.ts'
+export { type RandomStream, randomNumber } from './graph/philox.ts'
 export {
   type BaseOptimizer,
   checkHyperValues,
@@ -28,7 +29,6 @@ export {
 } from './language/definition.ts'
 export { isRelativeRate, relativeTo } from './language/relative-rate.ts'
 export { didYouMean } from './language/suggest.ts'
-export * from './program/graph.ts'
 export {
   findTotal,
   leavesOf,

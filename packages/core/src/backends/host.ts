@@ -1,4 +1,4 @@
-import { applyScalar, type Node } from '../program/graph.ts'
+import { applyScalar, type Node } from '../graph/graph.ts'
 
 /** What host scalars are made of at one step of one tensor. */
 export interface HostEnvironment {

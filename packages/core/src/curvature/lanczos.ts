@@ -1,4 +1,4 @@
-import { randomNumber } from '../backends/philox.ts'
+import { randomNumber } from '../graph/philox.ts'
 import { checkNames } from '../language/definition.ts'
 
 /** The product of the Hessian, or of any symmetric matrix, with a vector. */

@@ -1,4 +1,4 @@
-import type { Dimensions, Graph, Node, ReductionAxis } from '../program/graph.ts'
+import type { Dimensions, Graph, Node, ReductionAxis } from '../graph/graph.ts'
 
 /** A value or a plain number, which means the same number everywhere. */
 export type Operand = Value | number

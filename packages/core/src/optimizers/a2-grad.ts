@@ -2,8 +2,8 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
 import { copyOfParameter, scalar, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { sumOfSquares } from './shared/sum-of-squares.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
 /**
  * A2Grad: accelerated gradient descent whose steps shrink, element by element, with the noise of the gradients. Train with θ,

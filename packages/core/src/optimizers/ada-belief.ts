@@ -2,8 +2,8 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { rectify } from './shared/rectify.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { rectify } from '../parts/rectify.ts'
 
 /**
  * AdaBelief: Adam that divides by how far gradients stray from their average, so that it steps far where they agree.

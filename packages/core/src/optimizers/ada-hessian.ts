@@ -3,7 +3,7 @@ import { decayRate, fraction, logUniform, nonNegative, oneOf, smallDivisor } fro
 import { inputArray } from '../language/inputs.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
 
 /**
  * AdaHessian: Adam with an estimate of the diagonal of the Hessian where Adam has the gradient.

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare, largestFinite } from './shared/ema-of-square.ts'
+import { emaOfSquare, largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * AdaNorm on Adam (AdamNorm): gradients that are shorter than usual are stretched to the usual length before they enter

@@ -2,8 +2,8 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { positiveNegative } from './shared/positive-negative.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { positiveNegative } from '../parts/positive-negative.ts'
 
 /**
  * AdaPNM: AMSGrad with positive-negative momentum in place of momentum. See {@link pnm}.

@@ -2,8 +2,8 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { queueOfGradients } from './shared/queue.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { queueOfGradients } from '../parts/queue.ts'
 
 /** The longest delay. */
 const longest = 32

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, scalar, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { largestFinite } from './shared/ema-of-square.ts'
+import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * AdaSmooth: RMSProp whose average is short for elements that move straight ahead and long for those that go to and fro.

@@ -1,8 +1,8 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { torque } from './shared/torque.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { torque } from '../parts/torque.ts'
 
 /**
  * AdaTAM: torque-aware momentum divided by the root of an average of squares, as Adam's. See {@link tam}.

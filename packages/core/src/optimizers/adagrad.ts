@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { sumOfSquares } from './shared/sum-of-squares.ts'
+import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
 /**
  * Adagrad: every element has its own learning rate, which falls with the sum of its squared gradients.

@@ -2,8 +2,8 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, fraction, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { projected } from './shared/projection.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { projected } from '../parts/projection.ts'
 
 /**
  * AdamP: Adam that leaves out the part of the step along the weights where a normalization makes their scale irrelevant,

@@ -1,7 +1,7 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
-import { adamRule } from './shared/adam-rule.ts'
+import { adamRule } from '../parts/adam-rule.ts'
 
 /**
  * Adam: momentum divided by the root of an average of squared gradients, both corrected for their start at zero.

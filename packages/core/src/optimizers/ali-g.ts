@@ -2,8 +2,8 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, real, smallDivisor } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
 import { zeros } from '../language/slots.ts'
-import { withoutRate } from './shared/distance.ts'
-import { lossGap, polyakStep } from './shared/polyak.ts'
+import { withoutRate } from '../parts/distance.ts'
+import { lossGap, polyakStep } from '../parts/polyak.ts'
 
 /**
  * ALI-G: SGD with Nesterov momentum whose step size is the Polyak step of a model that can interpolate its data, bounded by

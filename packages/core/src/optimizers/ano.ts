@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { largestFinite } from './shared/ema-of-square.ts'
+import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * Ano: the sign of the momentum says where to go, the size of the gradient how far.

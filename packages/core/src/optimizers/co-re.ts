@@ -11,8 +11,8 @@ import {
 } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { nthLargest } from './shared/nth-largest.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { nthLargest } from '../parts/nth-largest.ts'
 
 /**
  * CoRe: Adam whose step size is each element's own, grown while its momentum keeps its sign and shrunk when it turns, as in

@@ -1,8 +1,8 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
-import { currentDistance, grownDistance, withoutRate } from './shared/distance.ts'
-import { sumOfSquares } from './shared/sum-of-squares.ts'
+import { currentDistance, grownDistance, withoutRate } from '../parts/distance.ts'
+import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
 /**
  * D-Adapt AdaGrad: dual averaging with AdaGrad's scaling, whose learning rate is a growing lower bound d of the distance

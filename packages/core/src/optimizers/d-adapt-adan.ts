@@ -2,8 +2,8 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
-import { currentDistance, grownDistance, withoutRate } from './shared/distance.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { currentDistance, grownDistance, withoutRate } from '../parts/distance.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
 
 /**
  * D-Adapt Adan: Adan whose learning rate is a growing lower bound d of the distance to the solution.

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
-import { currentDistance, grownDistance } from './shared/distance.ts'
+import { currentDistance, grownDistance } from '../parts/distance.ts'
 
 /**
  * D-Adapt Lion: Lion whose learning rate is a growing lower bound d of the distance to the solution.

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, positive } from '../language/hyperparameters.ts'
 import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { currentDistance, grownDistance, withoutRate } from './shared/distance.ts'
+import { currentDistance, grownDistance, withoutRate } from '../parts/distance.ts'
 
 /**
  * D-Adapt SGD: SGD whose learning rate is a growing lower bound d of the distance to the solution, divided by the norm of

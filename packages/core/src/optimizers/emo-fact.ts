@@ -1,11 +1,11 @@
+import type { Dimensions } from '../graph/graph.ts'
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
 import { type ParameterShape, shaped, zeros } from '../language/slots.ts'
 import { ema, type Value } from '../language/value.ts'
-import type { Dimensions } from '../program/graph.ts'
-import { largestFinite } from './shared/ema-of-square.ts'
-import { emoNaviPaper, lossResponse, lossState, withShadow } from './shared/loss-response.ts'
+import { largestFinite } from '../parts/ema-of-square.ts'
+import { emoNaviPaper, lossResponse, lossState, withShadow } from '../parts/loss-response.ts'
 
 /** Index of the first dimension by all others. */
 function unfolded({ shape, size }: ParameterShape): Dimensions {

@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperpara
 import { lossInput } from '../language/inputs.ts'
 import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
-import { emoNaviPaper, lossResponse, lossState, withShadow } from './shared/loss-response.ts'
+import { emoNaviPaper, lossResponse, lossState, withShadow } from '../parts/loss-response.ts'
 
 /**
  * EmoLynx: Lion whose steps follow the course of the loss as in `emoNavi`. It needs the loss:

@@ -3,8 +3,8 @@ import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../lang
 import { lossInput } from '../language/inputs.ts'
 import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { emoNaviPaper, lossResponse, lossState, withShadow } from './shared/loss-response.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emoNaviPaper, lossResponse, lossState, withShadow } from '../parts/loss-response.ts'
 
 /**
  * EmoNavi: Adam without bias correction whose steps follow the course of the loss. It needs the loss:

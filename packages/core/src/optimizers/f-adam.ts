@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { emaOfSquare, largestFinite } from './shared/ema-of-square.ts'
+import { emaOfSquare, largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * FAdam: Adam read as natural gradient descent: the momentum is over natural gradients, and weight decay is natural too.

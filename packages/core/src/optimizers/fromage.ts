@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative } from '../language/hyperparameters.ts'
 import { scalar } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { largestFinite } from './shared/ema-of-square.ts'
+import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * Fromage: every tensor moves by the same share η of its length, then shrinks by what the step has lengthened it.

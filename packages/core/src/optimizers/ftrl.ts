@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { sumOfSquares } from './shared/sum-of-squares.ts'
+import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
 /**
  * FTRL-Proximal: follows the regularized leader; the parameter is a function of all gradients so far, and exactly 0 where they

@@ -1,7 +1,7 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
-import { largestFinite } from './shared/ema-of-square.ts'
+import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * KATE: AdaGrad without the root, and with a numerator that makes up for it, so that the steps do not depend on the scale of

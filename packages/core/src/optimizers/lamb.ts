@@ -2,8 +2,8 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { whereAgreeing } from './shared/where-agreeing.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { whereAgreeing } from '../parts/where-agreeing.ts'
 
 /**
  * LAMB: Adam whose step in every tensor is as long as the tensor itself, for very large batches.

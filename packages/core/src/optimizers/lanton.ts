@@ -3,8 +3,8 @@ import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language
 import { relativeRate } from '../language/relative-rate.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
-import { largestFinite } from './shared/ema-of-square.ts'
-import { asMatrix, newtonSchulz } from './shared/newton-schulz.ts'
+import { largestFinite } from '../parts/ema-of-square.ts'
+import { asMatrix, newtonSchulz } from '../parts/newton-schulz.ts'
 
 /**
  * LANTON: Muon with a learning rate for each layer that falls with the noise of its gradient, measured in the norm that belongs

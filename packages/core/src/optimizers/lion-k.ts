@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, fraction, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
-import { nthLargest } from './shared/nth-largest.ts'
+import { nthLargest } from '../parts/nth-largest.ts'
 
 /**
  * Lion-K: Lion with the gradient of any convex function K in the place of the sign, which is that of ‖x‖₁.

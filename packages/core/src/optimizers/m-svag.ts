@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
 
 /**
  * M-SVAG: momentum, not its sign as in Adam, damped where gradients are noisy.

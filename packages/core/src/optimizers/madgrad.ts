@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { largestFinite } from './shared/ema-of-square.ts'
+import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * MADGRAD: dual averaging with a cube root in the place of AdaGrad's square root, and momentum by averaging iterates.

@@ -3,10 +3,10 @@ import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../lang
 import { relativeRate } from '../language/relative-rate.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
+import { adamRule } from '../parts/adam-rule.ts'
+import { newtonSchulz } from '../parts/newton-schulz.ts'
+import { varianceReduced } from '../parts/variance-reduced.ts'
 import { adamW } from './adam-w.ts'
-import { adamRule } from './shared/adam-rule.ts'
-import { newtonSchulz } from './shared/newton-schulz.ts'
-import { varianceReduced } from './shared/variance-reduced.ts'
 
 /**
  * MARS: variance reduction in the manner of STORM in front of AdamW, Lion or a matrix step.

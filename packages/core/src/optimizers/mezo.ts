@@ -1,6 +1,6 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative, oneOf, seed, smallDivisor } from '../language/hyperparameters.ts'
-import { perturbation } from './shared/perturbation.ts'
+import { perturbation } from '../parts/perturbation.ts'
 
 /**
  * MeZO: stochastic gradient descent along one random direction, whose slope two losses tell. No gradients, no state;

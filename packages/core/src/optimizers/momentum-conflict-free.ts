@@ -3,8 +3,8 @@ import { decayRate, logUniform, nonNegative, smallDivisor } from '../language/hy
 import { checkLosses, numbers, slotsPerLoss } from '../language/loss-gradients.ts'
 import { type Slot, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { withoutConflict } from '../transforms/conflict-free.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { withoutConflict } from '../parts/without-conflict.ts'
 
 /**
  * M-ConFIG: ConFIG of momenta, which needs the gradient of one loss per step only, of each in turn; made a step per element

@@ -2,8 +2,8 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive, real } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
-import { withoutRate } from './shared/distance.ts'
-import { lossGap, polyakStep } from './shared/polyak.ts'
+import { withoutRate } from '../parts/distance.ts'
+import { lossGap, polyakStep } from '../parts/polyak.ts'
 
 /**
  * The Polyak step size generalized to momentum: what the step size must be so that the step with momentum, not the gradient

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { largestFinite } from './shared/ema-of-square.ts'
+import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * MSAM: sharpness-aware minimization at the cost of one gradient, because the momentum says where to look. Needs `minimize`.

@@ -3,8 +3,8 @@ import { decayRate, logUniform, nonNegative, real, smallDivisor } from '../langu
 import { lossInput } from '../language/inputs.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { momentumModelStep } from './shared/momentum-model.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { momentumModelStep } from '../parts/momentum-model.ts'
 
 /**
  * MoMo-Adam: Adam whose step size follows from a model of the loss, made of the averages of losses and gradients and cut

@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, real } from '../language/hyperparam
 import { lossInput } from '../language/inputs.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { momentumModelStep } from './shared/momentum-model.ts'
+import { momentumModelStep } from '../parts/momentum-model.ts'
 
 /**
  * MoMo: SGD with momentum whose step size follows from a model of the loss, made of the averages of losses and gradients

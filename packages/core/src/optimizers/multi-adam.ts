@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
 import { checkLosses, listLossGradients, lossGradients, slotsPerLoss } from '../language/loss-gradients.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
 
 /**
  * MultiAdam: an Adam for each of several losses, whose updates are averaged, so that no loss outweighs another by its scale.

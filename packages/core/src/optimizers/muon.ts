@@ -3,9 +3,9 @@ import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperpara
 import { relativeRate } from '../language/relative-rate.ts'
 import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
+import { asMatrix, newtonSchulz } from '../parts/newton-schulz.ts'
+import { whereAgreeing } from '../parts/where-agreeing.ts'
 import { adamW } from './adam-w.ts'
-import { asMatrix, newtonSchulz } from './shared/newton-schulz.ts'
-import { whereAgreeing } from './shared/where-agreeing.ts'
 
 /**
  * Muon: momentum made orthogonal, so that all singular values of the step are about 1.

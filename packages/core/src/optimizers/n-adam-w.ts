@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
 
 /**
  * NAdamW: {@link adamW} with Nesterov momentum: the average is looked up one gradient ahead.

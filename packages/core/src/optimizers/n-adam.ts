@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
 
 /**
  * NAdam: {@link adam} with Nesterov momentum, whose rate grows slowly towards β1.

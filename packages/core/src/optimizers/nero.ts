@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { type ParameterShape, scalar, shaped } from '../language/slots.ts'
 import { biasCorrection, type Value, where } from '../language/value.ts'
-import { largestFinite } from './shared/ema-of-square.ts'
+import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * Nero: every neuron turns by the same angle, and its weights stay on the sphere around 0 with mean 0.

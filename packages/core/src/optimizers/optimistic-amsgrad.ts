@@ -2,10 +2,10 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
-import { solveForOnes } from '../transforms/conflict-free.ts'
-import { combine, gram } from '../transforms/pc-grad.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { queueOfGradients } from './shared/queue.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { combine, gram } from '../parts/products.ts'
+import { queueOfGradients } from '../parts/queue.ts'
+import { solveForOnes } from '../parts/without-conflict.ts'
 
 /** The most past gradients. */
 const most = 16

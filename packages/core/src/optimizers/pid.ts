@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, fraction, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
-import { largestFinite } from './shared/ema-of-square.ts'
+import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * PID: gradient descent as a controller, with a proportional, an integral (momentum) and a derivative part, the last

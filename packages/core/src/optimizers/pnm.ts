@@ -1,7 +1,7 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
-import { positiveNegative } from './shared/positive-negative.ts'
+import { positiveNegative } from '../parts/positive-negative.ts'
 
 /**
  * PNM: momentum with more gradient noise at the same mean, from a positive weight on one average of gradients and a

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, real, smallDivisor } from '../language/hyperparameters.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { diagonalInputs, diagonalPreconditioner } from './shared/diagonal-preconditioner.ts'
+import { diagonalInputs, diagonalPreconditioner } from '../parts/diagonal-preconditioner.ts'
 
 /**
  * PSPS, the preconditioned stochastic Polyak step size: the Polyak step measured and taken in a diagonal metric D, for

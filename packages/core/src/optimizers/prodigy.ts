@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
 
 /**
  * Prodigy: Adam that estimates its own learning rate d, a lower bound of the distance to the solution.

@@ -2,8 +2,8 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { rectify } from './shared/rectify.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { rectify } from '../parts/rectify.ts'
 
 /**
  * RAdam: {@link adam} whose adaptive step is switched on and scaled by how many gradients its average of squares stands for,

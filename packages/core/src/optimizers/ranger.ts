@@ -10,9 +10,9 @@ import {
 } from '../language/hyperparameters.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { centralized } from './shared/centralized.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { rectify } from './shared/rectify.ts'
+import { centralized } from '../parts/centralized.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { rectify } from '../parts/rectify.ts'
 
 /**
  * Ranger: RAdam with centralized gradients inside Lookahead.

@@ -11,9 +11,9 @@ import {
 import type { ParameterShape } from '../language/slots.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { centralized } from './shared/centralized.ts'
-import { emaOfSquare, largestFinite } from './shared/ema-of-square.ts'
-import { positiveNegative } from './shared/positive-negative.ts'
+import { centralized } from '../parts/centralized.ts'
+import { emaOfSquare, largestFinite } from '../parts/ema-of-square.ts'
+import { positiveNegative } from '../parts/positive-negative.ts'
 
 /** Averages of squares below are those of gradients that float32 cannot square. */
 const smallest = 1e-37

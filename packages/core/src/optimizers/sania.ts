@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, real, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { diagonalInputs, diagonalPreconditioner } from './shared/diagonal-preconditioner.ts'
+import { diagonalInputs, diagonalPreconditioner } from '../parts/diagonal-preconditioner.ts'
 
 /**
  * SANIA: a Polyak-type step for a quadratic model in a diagonal metric B, so that neither a step size nor the scale of the

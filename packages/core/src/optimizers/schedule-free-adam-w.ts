@@ -2,8 +2,8 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, real, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { scheduleFreeAverage, scheduleFreeState, scheduleFreeStep } from './shared/schedule-free.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { scheduleFreeAverage, scheduleFreeState, scheduleFreeStep } from '../parts/schedule-free.ts'
 
 /**
  * Schedule-Free AdamW: AdamW that averages its iterates as it goes, in place of a schedule that decays the learning rate.

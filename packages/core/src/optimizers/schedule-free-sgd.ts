@@ -1,6 +1,6 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, real } from '../language/hyperparameters.ts'
-import { scheduleFreeAverage, scheduleFreeState, scheduleFreeStep } from './shared/schedule-free.ts'
+import { scheduleFreeAverage, scheduleFreeState, scheduleFreeStep } from '../parts/schedule-free.ts'
 
 /**
  * Schedule-Free SGD: SGD that averages its iterates as it goes, in place of momentum and of a schedule that decays the

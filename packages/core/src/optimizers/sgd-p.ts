@@ -1,7 +1,7 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, fraction, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
-import { projected } from './shared/projection.ts'
+import { projected } from '../parts/projection.ts'
 
 /**
  * SGDP: SGD with momentum that leaves out the part of the step along the weights where a normalization makes their scale

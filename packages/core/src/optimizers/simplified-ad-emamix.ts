@@ -2,8 +2,8 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { warmedUp } from './shared/warmed-up.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { warmedUp } from '../parts/warmed-up.ts'
 
 /**
  * Simplified AdEMAMix: AdEMAMix with one momentum, a sum, beside the gradient itself.

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { type ParameterShape, shaped, zeros } from '../language/slots.ts'
 import { ema, type Value } from '../language/value.ts'
-import { sumOfSquares } from './shared/sum-of-squares.ts'
+import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
 const slots = ['a1', 'a2', 'a3', 'a4'] as const
 

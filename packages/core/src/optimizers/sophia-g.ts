@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, oneOf, positive, stepCount } from '
 import { inputArray } from '../language/inputs.ts'
 import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
 
 /**
  * Sophia-G: momentum divided by a Gauss-Newton-Bartlett estimate of the Hessian's diagonal, clipped element by element.

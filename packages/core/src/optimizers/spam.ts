@@ -11,8 +11,8 @@ import {
 } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { cosineDecay } from './shared/cosine-decay.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { cosineDecay } from '../parts/cosine-decay.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
 
 /**
  * SPAM: Adam that clips gradients far above their usual size and forgets its moments at regular intervals.

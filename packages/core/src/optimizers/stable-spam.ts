@@ -10,9 +10,9 @@ import {
 } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { cosineDecay } from './shared/cosine-decay.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
-import { stabilized } from './shared/stabilized.ts'
+import { cosineDecay } from '../parts/cosine-decay.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { stabilized } from '../parts/stabilized.ts'
 
 /**
  * Stable-SPAM: Adam on gradients whose spikes are clipped and whose norm is normalized, with moments that are forgotten at

@@ -3,7 +3,7 @@ import { logUniform, nonNegative, oneOf, positive, real, smallDivisor } from '..
 import { lossInput } from '../language/inputs.ts'
 import { sharedScalar } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { lossGap, polyakStep } from './shared/polyak.ts'
+import { lossGap, polyakStep } from '../parts/polyak.ts'
 
 /**
  * SPSmax, the bounded stochastic Polyak step size: SGD whose step size follows from the batch's own loss and gradient.

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from './shared/ema-of-square.ts'
+import { emaOfSquare } from '../parts/ema-of-square.ts'
 
 /**
  * SWATS: Adam that switches to SGD with momentum by itself, once the learning rate that SGD would need has settled.

@@ -1,7 +1,7 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
-import { torque } from './shared/torque.ts'
+import { torque } from '../parts/torque.ts'
 
 /**
  * TAM: momentum in which a gradient counts for less the further it points away from the momentum so far.

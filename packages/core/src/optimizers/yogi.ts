@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, real, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { largestFinite } from './shared/ema-of-square.ts'
+import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * Yogi: {@link adam} whose second moment moves towards g² by a share of g² and not of the difference, so that it does not

@@ -1,7 +1,7 @@
 import { type CommonContext, defineOptimizer, type OptionSpecification } from '../language/definition.ts'
 import { logUniform, nonNegative, oneOf, seed, smallDivisor } from '../language/hyperparameters.ts'
 import { type Value, where } from '../language/value.ts'
-import { perturbation } from './shared/perturbation.ts'
+import { perturbation } from '../parts/perturbation.ts'
 
 type Context = CommonContext<'epsilon' | 'seed', OptionSpecification, never, never>
 

@@ -6,7 +6,7 @@
  * recomputed in a later loop rather than stored, and new state is stored early where that saves traffic.
  */
 
-import { type Dimensions, type ElementOperation, type Node, sameDimensions, sizeOf } from './graph.ts'
+import { type Dimensions, type ElementOperation, type Node, sameDimensions, sizeOf } from '../graph/graph.ts'
 import type { Output, Program, Target } from './program.ts'
 
 /** Names an array in the memory of one tensor: `parameter`, `gradient`, `evaluation`, `input:KEY`, `slot:KEY` or `scratch:NUMBER`. */

@@ -1,4 +1,4 @@
-import type { Dimensions, Node } from './graph.ts'
+import type { Dimensions, Node } from '../graph/graph.ts'
 
 /** Where a computed value goes. */
 export type Target =

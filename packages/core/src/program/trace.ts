@@ -1,4 +1,5 @@
-import { hashName } from '../backends/philox.ts'
+import { type Dimensions, type Distribution, Graph, type Node, refuseMask } from '../graph/graph.ts'
+import { hashName } from '../graph/philox.ts'
 import {
   type BaseOptimizer,
   type CommonContext,
@@ -15,7 +16,6 @@ import {
 } from '../language/definition.ts'
 import type { ParameterShape, Slot } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
-import { type Dimensions, type Distribution, Graph, type Node, refuseMask } from './graph.ts'
 import type { Firing, Output, Program, SlotStorage, Target, VariantTree } from './program.ts'
 import { type ChainElement, elementsOf, type HyperFacts, type HyperStore } from './resolve.ts'
 

@@ -1,5 +1,5 @@
 import { defineTransform } from '../language/definition.ts'
-import { centralized } from '../optimizers/shared/centralized.ts'
+import { centralized } from '../parts/centralized.ts'
 
 /**
  * Gradient centralization: for parameters of two or more dimensions, subtracts from each output's gradient (first

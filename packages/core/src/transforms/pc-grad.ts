@@ -1,6 +1,7 @@
 import { defineTransform } from '../language/definition.ts'
 import { listLossGradients, lossGradients } from '../language/loss-gradients.ts'
-import { type Value, where } from '../language/value.ts'
+import { where } from '../language/value.ts'
+import { combine, gram } from '../parts/products.ts'
 
 /**
  * PCGrad, gradient surgery: of several losses, each gradient gives up the part that conflicts with another; the wrapped
@@ -50,21 +51,3 @@ export const pcGrad = defineTransform({
     return { gradient: combine(gradients, total) }
   },
 })
-
-/** The products of all pairs, over all tensors. */
-export function gram(gradients: readonly Value[]): Value[][] {
-  const products: Value[][] = gradients.map(() => [])
-  gradients.forEach((a, i) => {
-    gradients.slice(0, i + 1).forEach((b, j) => {
-      const product = a.times(b).sum('all')
-      products[i]![j] = product
-      products[j]![i] = product
-    })
-  })
-  return products
-}
-
-/** Σ weightᵢ gᵢ. */
-export function combine(gradients: readonly Value[], weights: readonly Value[]): Value {
-  return gradients.map((gradient, i) => gradient.times(weights[i]!)).reduce((sum, term) => sum.plus(term))
-}

@@ -1,7 +1,7 @@
 import { defineTransform } from '../language/definition.ts'
 import { decayRate, nonNegative } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
-import { varianceReduced } from '../optimizers/shared/variance-reduced.ts'
+import { varianceReduced } from '../parts/variance-reduced.ts'
 
 /**
  * The variance reduction of MARS around any optimizer.

@@ -3,7 +3,7 @@ import { nonNegative, seed } from '../language/hyperparameters.ts'
 import { type Input, inputArray } from '../language/inputs.ts'
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { largestFinite } from '../optimizers/shared/ema-of-square.ts'
+import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * Refresh learning: unlearns the current data a little, with noise, before it is learnt again; in continual learning that

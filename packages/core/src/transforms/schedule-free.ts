@@ -2,7 +2,7 @@ import { defineTransform } from '../language/definition.ts'
 import { decayRate, nonNegative, real } from '../language/hyperparameters.ts'
 import { copyOfParameter, scalar } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { scheduleFreeAverage } from '../optimizers/shared/schedule-free.ts'
+import { scheduleFreeAverage } from '../parts/schedule-free.ts'
 
 /**
  * Makes any optimizer schedule-free: it moves a sequence z, x averages what z was, and gradients are taken in between, at

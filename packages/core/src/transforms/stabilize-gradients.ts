@@ -1,7 +1,7 @@
 import { defineTransform } from '../language/definition.ts'
 import { decayRate, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar } from '../language/slots.ts'
-import { stabilized } from '../optimizers/shared/stabilized.ts'
+import { stabilized } from '../parts/stabilized.ts'
 
 /**
  * The gradient steps of Stable-SPAM around any optimizer: clips spikes, then normalizes the norm of each tensor.

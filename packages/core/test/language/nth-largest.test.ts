@@ -1,6 +1,6 @@
 import { compile, reference, wasm } from 'fallline'
 import { describe, expect, it } from 'vitest'
-import { nthLargest } from '../../src/optimizers/shared/nth-largest.ts'
+import { nthLargest } from '../../src/parts/nth-largest.ts'
 import { optimizerOf } from '../support/rules.ts'
 
 /** Numbers around 0, spread over `decades` decades, with the same numbers in every run. */

@@ -1,6 +1,6 @@
 import { compile, defineOptimizer, logUniform, nonNegative, seed, wasm } from 'fallline'
 import { describe, expect, it } from 'vitest'
-import { philox } from '../../src/backends/philox.ts'
+import { philox } from '../../src/graph/philox.ts'
 
 const hex = (words: readonly number[]) => words.map((word) => word.toString(16).padStart(8, '0')).join(' ')
 

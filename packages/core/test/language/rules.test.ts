@@ -20,7 +20,7 @@ import {
   zeros,
 } from 'fallline'
 import { describe, expect, it } from 'vitest'
-import { Graph } from '../../src/program/graph.ts'
+import { Graph } from '../../src/graph/graph.ts'
 import { optimizerOf } from '../support/rules.ts'
 
 const backends: readonly (readonly [string, () => Backend])[] = [

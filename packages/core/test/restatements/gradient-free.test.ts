@@ -10,7 +10,7 @@ import {
   zoRankSGD,
 } from 'fallline'
 import { lossAt, total } from '../../golden/problem.ts'
-import { hashName, randomNumber } from '../../src/backends/philox.ts'
+import { hashName, randomNumber } from '../../src/graph/philox.ts'
 import { norm, restate, type Step, type Tensor } from '../support/restate.ts'
 
 /** All parameters as one vector of every tensor. */

@@ -1,6 +1,6 @@
 import { onlineToNonconvex } from 'fallline'
 import { gradientAt } from '../../golden/problem.ts'
-import { hashName, randomNumber } from '../../src/backends/philox.ts'
+import { hashName, randomNumber } from '../../src/graph/philox.ts'
 import { norm, restate, type Step } from '../support/restate.ts'
 
 interface Settings {

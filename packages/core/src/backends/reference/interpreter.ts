@@ -1,4 +1,5 @@
-import { applyScalar, type Distribution, type Node, sameDimensions, sizeOf } from '../../program/graph.ts'
+import { applyScalar, type Distribution, type Node, sameDimensions, sizeOf } from '../../graph/graph.ts'
+import { randomNumber } from '../../graph/philox.ts'
 import { findTotal, type TelemetryName } from '../../program/program.ts'
 import {
   arrayInputs,
@@ -9,7 +10,6 @@ import {
   type Work,
 } from '../backend.ts'
 import { HostEvaluator } from '../host.ts'
-import { randomNumber } from '../philox.ts'
 
 type Computed = number | Float64Array
 

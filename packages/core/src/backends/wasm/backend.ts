@@ -1,5 +1,5 @@
+import { type Dimensions, type Node, sizeOf } from '../../graph/graph.ts'
 import { checkNames } from '../../language/definition.ts'
-import { type Dimensions, type Node, sizeOf } from '../../program/graph.ts'
 import { type CanonicalProgram, canonicalize, type Loop, normalizeView, type Plan } from '../../program/plan.ts'
 import type { Program, TelemetryName } from '../../program/program.ts'
 import {

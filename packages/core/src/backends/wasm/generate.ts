@@ -1,6 +1,6 @@
 /** The code generator: turns the loops and scalars of a Plan into kernel functions. */
 
-import type { Dimensions, Distribution, ElementOperation, Node } from '../../program/graph.ts'
+import type { Dimensions, Distribution, ElementOperation, Node } from '../../graph/graph.ts'
 import { type ArrayName, type Instruction, type Loop, normalizeView, type Plan } from '../../program/plan.ts'
 import { FunctionBuilder, kernelParameters, type Local, type PlainInstruction } from './assembler.ts'
 import { single, transcendental } from './mathematics.ts'

@@ -1,6 +1,6 @@
 /** Modules of kernels, compiled once for each set of plans and kept for the next optimizer that needs the same. */
 
-import type { Operation, Space } from '../../program/graph.ts'
+import type { Operation, Space } from '../../graph/graph.ts'
 import { type CanonicalProgram, type Plan, planTogether } from '../../program/plan.ts'
 import { assembleModule, type FunctionBuilder, type ImportedFunction } from './assembler.ts'
 import { generateKernels } from './generate.ts'

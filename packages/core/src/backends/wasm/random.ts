@@ -1,7 +1,7 @@
 /** Random numbers in kernels: four places at a time, as `philox.ts` defines them. */
 
-import type { Distribution } from '../../program/graph.ts'
-import { philoxIncrements, philoxMultipliers, philoxRounds } from '../philox.ts'
+import type { Distribution } from '../../graph/graph.ts'
+import { philoxIncrements, philoxMultipliers, philoxRounds } from '../../graph/philox.ts'
 import { FunctionBuilder, type Local } from './assembler.ts'
 
 /** The function that draws for sixteen places: `(counters, seed, step, tensor, draw)` to four times four float32. */

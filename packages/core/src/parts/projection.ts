@@ -1,5 +1,5 @@
-import type { ParameterShape } from '../../language/slots.ts'
-import { type Value, where } from '../../language/value.ts'
+import type { ParameterShape } from '../language/slots.ts'
+import { type Value, where } from '../language/value.ts'
 import { largestFinite } from './ema-of-square.ts'
 
 interface Projected {

@@ -1,4 +1,4 @@
-import { type Value, where } from '../../language/value.ts'
+import { type Value, where } from '../language/value.ts'
 
 /** The decay rate on the way from `first` to `last` over so many steps, linear in the half-life ln ½ / ln β. */
 export function warmedUp(first: Value, last: Value, t: Value, steps: Value): Value {

@@ -1,4 +1,4 @@
-import type { Value } from '../../language/value.ts'
+import type { Value } from '../language/value.ts'
 import { largestFinite } from './ema-of-square.ts'
 
 /** A sum of squares one term on, `old + value²`, held at the largest float32 that is not infinite. */

@@ -1,4 +1,4 @@
-import { type Value, where } from '../../language/value.ts'
+import { type Value, where } from '../language/value.ts'
 
 /** How far the loss is above its smallest possible value; never negative. */
 export function lossGap(loss: Value, minimum: Value): Value {

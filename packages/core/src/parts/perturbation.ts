@@ -1,5 +1,5 @@
-import type { CommonContext, OptionSpecification } from '../../language/definition.ts'
-import type { Value } from '../../language/value.ts'
+import type { CommonContext, OptionSpecification } from '../language/definition.ts'
+import type { Value } from '../language/value.ts'
 
 /** ε z with z ~ N(0, 1): the same in every program of a step. */
 export function perturbation(

@@ -1,5 +1,5 @@
-import { type Slot, zeros } from '../../language/slots.ts'
-import type { Value } from '../../language/value.ts'
+import { type Slot, zeros } from '../language/slots.ts'
+import type { Value } from '../language/value.ts'
 
 /** Slots `g1` to `gn` for the gradients of the last steps, the newest first; `kept` says how many of them the options ask for. */
 export function queueOfGradients(longest: number, kept: (options: Readonly<Record<string, unknown>>) => number) {

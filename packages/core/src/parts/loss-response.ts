@@ -1,6 +1,6 @@
-import type { DecayStyle, Paper } from '../../language/definition.ts'
-import { copyOfParameter, sharedScalar } from '../../language/slots.ts'
-import { type Value, where } from '../../language/value.ts'
+import type { DecayStyle, Paper } from '../language/definition.ts'
+import { copyOfParameter, sharedScalar } from '../language/slots.ts'
+import { type Value, where } from '../language/value.ts'
 
 export const emoNaviPaper: Paper = {
   title: 'An emotion-driven optimizer that feels loss and navigates accordingly',

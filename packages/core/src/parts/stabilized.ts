@@ -1,4 +1,4 @@
-import { biasCorrection, ema, type Value, where } from '../../language/value.ts'
+import { biasCorrection, ema, type Value, where } from '../language/value.ts'
 import { largestFinite } from './ema-of-square.ts'
 
 /** The numbers per tensor that stabilizing gradients keeps. */

@@ -1,4 +1,4 @@
-import { ema, type Value, where } from '../../language/value.ts'
+import { ema, type Value, where } from '../language/value.ts'
 
 /**
  * The factor of TAM's gradients: half of one plus the smoothed cosine between gradient and momentum, plus ε; and the

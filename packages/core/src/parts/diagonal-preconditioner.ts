@@ -1,5 +1,5 @@
-import { type Input, inputArray, lossInput } from '../../language/inputs.ts'
-import { biasCorrection, ema, type Value, where } from '../../language/value.ts'
+import { type Input, inputArray, lossInput } from '../language/inputs.ts'
+import { biasCorrection, ema, type Value, where } from '../language/value.ts'
 import { emaOfSquare, largestFinite } from './ema-of-square.ts'
 import { sumOfSquares } from './sum-of-squares.ts'
 

@@ -1,5 +1,5 @@
-import type { ParameterShape } from '../../language/slots.ts'
-import type { Operand, Value } from '../../language/value.ts'
+import type { ParameterShape } from '../language/slots.ts'
+import type { Operand, Value } from '../language/value.ts'
 
 /**
  * X with singular values near 1: the quintic iteration of Muon, whose coefficients make it steep at 0. `epsilon` keeps the

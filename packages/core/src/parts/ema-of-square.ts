@@ -1,4 +1,4 @@
-import type { Value } from '../../language/value.ts'
+import type { Value } from '../language/value.ts'
 
 /** Just below the largest float32. */
 export const largestFinite = 3.4e38

@@ -1,4 +1,4 @@
-import { type Value, where } from '../../language/value.ts'
+import { type Value, where } from '../language/value.ts'
 
 /** Enough for an interval of numbers that differ by a factor of 10⁴ to close to 1e-6 of its bounds, were all between in x. */
 const passes = 24

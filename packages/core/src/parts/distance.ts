@@ -1,4 +1,4 @@
-import { type Value, where } from '../../language/value.ts'
+import { type Value, where } from '../language/value.ts'
 
 /** The distance before the step: shared state starts at 0, which stands for d0, since slots do not know hyperparameters. */
 export function currentDistance(d: Value, d0: Value): Value {

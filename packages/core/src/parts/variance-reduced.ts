@@ -1,4 +1,4 @@
-import type { Value } from '../../language/value.ts'
+import type { Value } from '../language/value.ts'
 import { largestFinite } from './ema-of-square.ts'
 
 /**

@@ -1,5 +1,5 @@
-import type { RuleContext, RuleResult } from '../../language/definition.ts'
-import { biasCorrection, ema } from '../../language/value.ts'
+import type { RuleContext, RuleResult } from '../language/definition.ts'
+import { biasCorrection, ema } from '../language/value.ts'
 import { emaOfSquare } from './ema-of-square.ts'
 
 type Slots = 'm' | 'v' | 'vMaximum'

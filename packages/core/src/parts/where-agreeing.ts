@@ -1,4 +1,4 @@
-import { type Value, where } from '../../language/value.ts'
+import { type Value, where } from '../language/value.ts'
 
 /** `update` where `momentum` and gradient agree in sign and 0 elsewhere, scaled so that the mean step size stays. */
 export function whereAgreeing(update: Value, momentum: Value, g: Value): Value {

@@ -1,6 +1,6 @@
-import type { RuleContext, RuleResult } from '../../language/definition.ts'
-import { copyOfParameter, scalar } from '../../language/slots.ts'
-import { type Value, where } from '../../language/value.ts'
+import type { RuleContext, RuleResult } from '../language/definition.ts'
+import { copyOfParameter, scalar } from '../language/slots.ts'
+import { type Value, where } from '../language/value.ts'
 
 type Slots = 'z' | 'weightSum' | 'largestLearningRate'
 type Hyper = 'weightStepPower' | 'weightLearningRatePower'

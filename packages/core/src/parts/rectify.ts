@@ -1,4 +1,4 @@
-import { biasCorrection, type Operand, type Value, where } from '../../language/value.ts'
+import { biasCorrection, type Operand, type Value, where } from '../language/value.ts'
 
 /**
  * The rectified step of RAdam: `r m̂ / root`, with `r` from the number of gradients that the average of squares stands for,

@@ -1,4 +1,4 @@
-import { type Value, where } from '../../language/value.ts'
+import { type Value, where } from '../language/value.ts'
 
 /** The model of the loss that momentum averages make, as MoMo and MoMo-Adam have it. */
 export interface MomentumModel {

@@ -1,5 +1,5 @@
-import type { ParameterShape } from '../../language/slots.ts'
-import type { Value } from '../../language/value.ts'
+import type { ParameterShape } from '../language/slots.ts'
+import type { Value } from '../language/value.ts'
 
 /** A gradient less its mean over all dimensions but the first; as it is for fewer than two dimensions. */
 export function centralized(g: Value, shape: ParameterShape): Value {

@@ -1,5 +1,5 @@
-import type { RuleContext } from '../../language/definition.ts'
-import { ema, type Value } from '../../language/value.ts'
+import type { RuleContext } from '../language/definition.ts'
+import { ema, type Value } from '../language/value.ts'
 
 /** Two averages of gradients: one takes the odd steps, the other the even ones. */
 type Slots = 'odd' | 'even'

@@ -1,4 +1,4 @@
-import type { Value } from '../../language/value.ts'
+import type { Value } from '../language/value.ts'
 
 /** From `first` to `last` along half a cosine while `progress` goes from 0 to 1. */
 export function cosineDecay(first: number, last: Value, progress: Value): Value {
