@@ -1,5 +1,5 @@
 import type { Backend, BackendInstance, BackendTensor, FloatArray, Work } from './backends/backend.ts'
-import { type HostEnvironment, HostEvaluator } from './backends/host.ts'
+import { type HostEnvironment, HostEvaluator, hostProgram } from './backends/host.ts'
 import { wasm } from './backends/wasm/backend.ts'
 import {
   type BaseOptimizer,
@@ -394,7 +394,7 @@ export class CompiledOptimizer<Name extends string = string> {
       const hostUpdates = new Map<Program, HostEvaluator>()
       if (traced) {
         for (const program of programsOf(traced.variants)) {
-          hostUpdates.set(program, new HostEvaluator(program.hostOutputs.map((output) => output.node)))
+          hostUpdates.set(program, new HostEvaluator(hostProgram(program.hostOutputs.map((output) => output.node))))
         }
         collectOpenings(traced.variants, openings)
       }

@@ -1,5 +1,6 @@
+import type { HostProgram } from './backends/host.ts'
 import { traceModel } from './compile.ts'
-import { type Node, sizeOf } from './graph/graph.ts'
+import { type ElementOperation, sizeOf } from './graph/node.ts'
 import {
   type BaseOptimizer,
   checkOptimizer,
@@ -10,10 +11,22 @@ import {
   type WrappedOptimizer,
 } from './language/definition.ts'
 import type { Input } from './language/inputs.ts'
-import { canonicalize, type Loop, type Plan, planTogether } from './program/plan.ts'
+import { argumentsOf, canonicalize } from './plan/canonical.ts'
+import {
+  dimensionsOf,
+  type Instruction,
+  type Loop,
+  type LoopReduction,
+  type NumberReference,
+  type Plan,
+  type Sizes,
+} from './plan/plan.ts'
+import { planTogether } from './plan/planner.ts'
+import { type Traffic, trafficOf } from './plan/traffic.ts'
 import { type Program, programsOf, type VariantTree } from './program/program.ts'
 import { splitHyperKey } from './program/resolve.ts'
 import { pointsOf, type TracedParameter } from './program/trace.ts'
+import { routines } from './routines/table.ts'
 import { evaluateSchedule, type HyperValue } from './schedules/schedule.ts'
 
 /** The shape that `describe` and `explain` use unless told otherwise. */
@@ -42,9 +55,16 @@ export interface Description {
   readonly evaluations: number
 }
 
+/** A plan with what one program brings to it. */
+interface Bound {
+  readonly plan: Plan
+  readonly sizes: Sizes
+  readonly host: HostProgram
+}
+
 interface Planned {
   readonly traced: TracedParameter
-  readonly plans: ReadonlyMap<Program, Plan>
+  readonly plans: ReadonlyMap<Program, Bound>
   readonly size: number
   readonly hyper: (key: string) => number
 }
@@ -71,12 +91,17 @@ function planFor(optimizer: Optimizer, shape: readonly number[]): Planned {
   const { traced, shape: facts } = model.parameters[0]!
   if (!traced) throw new Error('this optimizer freezes the parameter: there is nothing to explain')
   const programs = [...programsOf(traced.variants), ...pointsOf(traced)]
-  const plans = planTogether(programs.map(canonicalize))
+  const canonical = programs.map(canonicalize)
+  const bound = planTogether(canonical).map((plan, index) => ({
+    plan,
+    sizes: canonical[index]!.sizes,
+    host: argumentsOf(canonical[index]!),
+  }))
   const hyper = (key: string) => {
     const value = model.hyper.get(...splitHyperKey(key))
     return typeof value === 'number' ? value : evaluateSchedule(value, 1)
   }
-  return { traced, plans: new Map(programs.map((program, index) => [program, plans[index]!])), size: facts.size, hyper }
+  return { traced, plans: new Map(programs.map((program, index) => [program, bound[index]!])), size: facts.size, hyper }
 }
 
 /** The mean over steps of what programs of a tree cost, given how often each runs. */
@@ -97,15 +122,12 @@ function average(tree: VariantTree, cost: (program: Program) => number, hyper: (
 export function describe(subject: Optimizer | OptimizerFactory, shape: readonly number[] = usualShape): Description {
   const optimizer = optimizerOf(subject)
   const { traced, plans, size, hyper } = planFor(optimizer, shape)
-  const all = [...plans.values()]
-  const uses = (test: (node: Node) => boolean) => all.some((plan) => plan.program.nodes.some(test))
-  const matrix = all.some((plan) => plan.matrices.length > 0)
-  const global = uses((node) => node.operation === 'reduce' && node.space === 'global')
-  const kind = matrix
+  const all = [...plans.values()].map(({ plan }) => plan)
+  const kind = all.some(({ routines }) => routines.length > 0)
     ? 'matrix'
-    : global
+    : all.some(({ scalars }) => scalars.some((scalar) => scalar.kind === 'total'))
       ? 'global'
-      : uses((node) => node.operation === 'reduce')
+      : all.some(({ loops }) => loops.some(({ reductions }) => reductions.length > 0))
         ? 'reduction'
         : 'elementwise'
   const state = traced.slots.reduce(
@@ -113,12 +135,16 @@ export function describe(subject: Optimizer | OptimizerFactory, shape: readonly 
     0,
   )
   const points = traced.evaluations.flatMap(({ point }) => point ?? [])
-  const perParameter = (cost: (plan: Plan) => number) => {
-    const before = points.reduce((sum, program) => sum + cost(plans.get(program)!), 0)
-    return (before + average(traced.variants, (program) => cost(plans.get(program)!), hyper)) / Math.max(size, 1)
+  const perParameter = (direction: keyof Traffic) => {
+    const cost = (program: Program) => {
+      const { plan, sizes } = plans.get(program)!
+      return trafficOf(plan, sizes)[direction]
+    }
+    const before = points.reduce((sum, program) => sum + cost(program), 0)
+    return (before + average(traced.variants, cost, hyper)) / Math.max(size, 1)
   }
-  const read = perParameter((plan) => plan.readBytes)
-  const written = perParameter((plan) => plan.writtenBytes)
+  const read = perParameter('read')
+  const written = perParameter('written')
   const { name, title } = innermost(optimizer)
   return {
     name,
@@ -128,7 +154,7 @@ export function describe(subject: Optimizer | OptimizerFactory, shape: readonly 
     readBytesPerParameter: read,
     writtenBytesPerParameter: written,
     bytesPerParameter: read + written,
-    phases: Math.max(...all.map((plan) => plan.loops.length + plan.matrices.length)),
+    phases: Math.max(...all.map((plan) => plan.loops.length + plan.routines.length)),
     inputs: Object.fromEntries(chainOf(optimizer).flatMap((element) => Object.entries(inputsOf(element)))),
     evaluations: traced.evaluations.length,
   }
@@ -170,12 +196,12 @@ export function explain(subject: Optimizer | OptimizerFactory, shape: readonly n
     point ? [{ title: `, to the point of evaluation ${index + 1}`, program: point }] : [],
   )
   for (const { title, program } of [...points, ...variants(traced.variants, '')]) {
-    const plan = plans.get(program)!
-    lines.push('', `Phases for shape [${shape.join(', ')}]${title}`, ...describePhases(plan))
+    const bound = plans.get(program)!
+    lines.push('', `Phases for shape [${shape.join(', ')}]${title}`, ...new PlanText(bound).phases())
+    const { read, written } = trafficOf(bound.plan, bound.sizes)
     const per = (bytes: number) => round(bytes / Math.max(size, 1))
     lines.push(
-      `  total: ${per(plan.readBytes)} bytes read and ${per(plan.writtenBytes)} written per parameter, ` +
-        `${per(plan.readBytes + plan.writtenBytes)} in all`,
+      `  total: ${per(read)} bytes read and ${per(written)} written per parameter, ${per(read + written)} in all`,
     )
   }
   return lines.join('\n')
@@ -241,56 +267,11 @@ function variants(tree: VariantTree, title: string): { title: string; program: P
   return [...variants(tree.held, `${title}, between`), ...variants(tree.fired, `${title}, every ${count} steps`)]
 }
 
-function describePhases(plan: Plan): string[] {
-  const lines: string[] = []
-  let phase = 0
-  for (let level = 0; level < plan.levels; level++) {
-    for (const { node } of plan.scalars.filter((step) => step.level === level && step.node.operation !== 'slot')) {
-      if (node.operation !== 'reduce') lines.push(`  ${scalarName(plan, node)} = ${formula(plan, node)}`)
-      else if (node.inputs[0]!.space !== 'array') {
-        const kind = node.attributes.kind === 'sum' ? 'sum' : 'largest'
-        lines.push(`  ${scalarName(plan, node)} = ${kind} of ${operand(plan, node.inputs[0]!)} over all tensors`)
-      }
-    }
-    for (const loop of plan.loops.filter((candidate) => candidate.level === level)) {
-      lines.push(
-        `  phase ${++phase}: one pass over [${loop.domain.dimensions.join(', ')}]${loop.view ? ', row by row' : ''}`,
-      )
-      lines.push(...describeLoop(plan, loop))
-    }
-    for (const { node, operands, result } of plan.matrices.filter((operation) => operation.level === level)) {
-      const shape = node.inputs.map((input) => `[${input.dimensions.join(', ')}]`).join(' by ')
-      const what =
-        node.operation === 'matmul' ? `${operands.map(arrayName).join(' · ')}` : `${arrayName(operands[0]!)} transposed`
-      lines.push(`  phase ${++phase}: ${arrayName(result)} = ${what}   ${shape}`)
-    }
-  }
-  for (const { target, node } of plan.scalarOutputs) {
-    if (target.kind === 'slot') lines.push(`  store ${slotName(target.key)} ← ${operand(plan, node)}`)
-  }
-  return lines
-}
-
 function slotName(key: string): string {
   return key.slice(key.lastIndexOf('.') + 1)
 }
 
-function arrayName(name: string): string {
-  if (name.startsWith('slot:')) return slotName(name)
-  return name.startsWith('scratch:') ? `scratch${name.slice('scratch:'.length)}` : name.replace('input:', '')
-}
-
-function scalarName(plan: Plan, node: Node): string {
-  return `s${plan.scalars.findIndex((step) => step.node === node)}`
-}
-
-function operand(plan: Plan, node: Node): string {
-  if (node.space === 'host') return hostFormula(node)
-  if (node.operation === 'slot') return slotName(node.attributes.key!)
-  return scalarName(plan, node)
-}
-
-const symbols: Partial<Record<string, string>> = {
+const symbols: Partial<Record<ElementOperation, string>> = {
   add: '+',
   subtract: '-',
   multiply: '*',
@@ -302,7 +283,7 @@ const symbols: Partial<Record<string, string>> = {
   and: 'and',
 }
 
-const functions: Partial<Record<string, string>> = {
+const functions: Partial<Record<ElementOperation, string>> = {
   absolute: 'abs',
   squareRoot: 'sqrt',
   exponential: 'exp',
@@ -310,70 +291,181 @@ const functions: Partial<Record<string, string>> = {
   select: 'where',
 }
 
-function join(operation: string, parts: readonly string[]): string {
+function join(operation: ElementOperation, parts: readonly string[]): string {
   const symbol = symbols[operation]
   if (symbol) return `(${parts.join(` ${symbol} `)})`
   return `${functions[operation] ?? operation}(${parts.join(', ')})`
 }
 
-function formula(plan: Plan, node: Node): string {
-  return join(
-    node.operation,
-    node.inputs.map((input) => operand(plan, input)),
-  )
-}
+/** Writes a plan in words. */
+class PlanText {
+  private readonly plan: Plan
+  private readonly sizes: Sizes
+  private readonly host: HostProgram
+  /** What scalars are called; what a loop gives to a total is called like the total. */
+  private readonly names: string[] = []
+  private readonly scratch: number[]
 
-function hostFormula(node: Node): string {
-  const { value, key } = node.attributes
-  if (node.operation === 'constant') return String(value)
-  if (node.operation === 'hyper' || node.operation === 'slot' || node.operation === 'input') return slotName(key!)
-  if (node.operation === 'count') return node.perTensor ? 't' : 'step'
-  return join(node.operation, node.inputs.map(hostFormula))
-}
+  constructor({ plan, sizes, host }: Bound) {
+    this.plan = plan
+    this.sizes = sizes
+    this.host = host
+    this.scratch = plan.arrays.flatMap(({ kind }, index) => (kind === 'scratch' ? [index] : []))
+    const parts = plan.scalars.flatMap((scalar) =>
+      scalar.kind === 'total' && scalar.part.kind === 'scalar' && plan.scalars[scalar.part.index]!.kind === 'reduced'
+        ? [scalar.part.index]
+        : [],
+    )
+    let count = 0
+    plan.scalars.forEach((scalar, index) => {
+      this.names[index] = scalar.kind === 'slot' ? slotName(scalar.key) : parts.includes(index) ? '' : `s${count++}`
+      if (scalar.kind === 'total' && parts.includes(scalar.part.index))
+        this.names[scalar.part.index] = this.names[index]!
+    })
+  }
 
-/** The body of a loop as assignments; what is used once is written where it is used. */
-function describeLoop(plan: Plan, loop: Loop): string[] {
-  const uses = new Array<number>(loop.body.length).fill(0)
-  for (const { inputs } of loop.body) for (const input of inputs) uses[input]!++
-  for (const { register } of loop.stores) uses[register]!++
-  for (const { registers } of loop.reductions) for (const register of registers) uses[register]!++
-  const lines: string[] = []
-  const texts: string[] = []
-  loop.body.forEach(({ operation, inputs, array, node }, register) => {
-    if (operation === 'load') texts.push(arrayName(array!))
-    else if (operation === 'broadcast') texts.push(`${arrayName(array!)} (repeated)`)
-    else if (operation === 'scalar') texts.push(operand(plan, node!))
-    else if (operation === 'random')
-      texts.push(`random ${node!.attributes.kind} ${node!.attributes.draw} of ${hostFormula(node!.inputs[0]!)}`)
-    else if (operation === 'index') texts.push('index')
-    else if (operation === 'stride') texts.push(`(index mod ${node!.attributes.period} = 0)`)
-    else {
-      const text = join(
-        operation,
-        inputs.map((input) => texts[input]!),
-      )
-      if (uses[register]! > 1) {
+  /** The order of work, a line for everything that is done. */
+  phases(): string[] {
+    const { plan } = this
+    const lines: string[] = []
+    let phase = 0
+    for (const stage of plan.stages) {
+      if (stage.kind === 'loops') {
+        for (const index of stage.loops) {
+          const loop = plan.loops[index]!
+          const over = dimensionsOf(loop.extent, this.sizes).join(', ')
+          lines.push(
+            `  phase ${++phase}: one pass over [${over}]${loop.view ? ', row by row' : ''}`,
+            ...this.loop(loop),
+          )
+        }
+      } else if (stage.kind === 'routines') {
+        for (const index of stage.routines) {
+          const { routine, operands, results } = plan.routines[index]!
+          const dimensions = operands.map(({ extent }) => dimensionsOf(extent, this.sizes))
+          const shapes = dimensions.map((shape) => `[${shape.join(', ')}]`).join(' by ')
+          const what = `${routines[routine].title} of ${operands.map(({ array }) => this.array(array)).join(' and ')}`
+          const operations = routines[routine].operations(dimensions)
+          const cost = operations > 0 ? `, ${operations} operations` : ''
+          lines.push(
+            `  phase ${++phase}: ${results.map((array) => this.array(array)).join(', ')} = ${what}   ${shapes}${cost}`,
+          )
+        }
+      } else if (stage.kind === 'commit') {
+        for (const output of stage.outputs) {
+          const { target, value } = plan.scalarOutputs[output]!
+          if (target.kind === 'slot') lines.push(`  store ${slotName(target.key)} ← ${this.number(value)}`)
+        }
+      } else lines.push(...stage.scalars.flatMap((index) => this.scalar(index)))
+    }
+    return lines
+  }
+
+  private scalar(index: number): string[] {
+    const scalar = this.plan.scalars[index]!
+    const name = this.names[index]!
+    if (scalar.kind === 'element') {
+      return [
+        `  ${name} = ${join(
+          scalar.operation,
+          scalar.inputs.map((input) => this.number(input)),
+        )}`,
+      ]
+    }
+    // What a loop gave to it says so where the loop is.
+    if (scalar.kind !== 'total' || this.number(scalar.part) === name) return []
+    const kind = scalar.reduction === 'sum' ? 'sum' : 'largest'
+    return [`  ${name} = ${kind} of ${this.number(scalar.part)} over all tensors`]
+  }
+
+  private array(index: number): string {
+    const array = this.plan.arrays[index]!
+    if (array.kind === 'slot') return slotName(array.key)
+    if (array.kind === 'input') return array.key
+    return array.kind === 'scratch' ? `scratch${this.scratch.indexOf(index)}` : array.kind
+  }
+
+  private number({ kind, index }: NumberReference): string {
+    return kind === 'scalar' ? this.names[index]! : this.hostFormula(this.host.results[index]!)
+  }
+
+  private hostFormula(place: number): string {
+    const value = this.host.values[place]!
+    switch (value.operation) {
+      case 'constant':
+        return String(value.value)
+      case 'hyper':
+      case 'slot':
+      case 'input':
+        return slotName(value.key)
+      case 'count':
+        return value.perTensor ? 't' : 'step'
+      default:
+        return join(
+          value.operation,
+          value.inputs.map((input) => this.hostFormula(input)),
+        )
+    }
+  }
+
+  /** The body of a loop as assignments; what is used once is written where it is used. */
+  private loop(loop: Loop): string[] {
+    const uses = new Array<number>(loop.body.length).fill(0)
+    for (const { inputs } of loop.body) for (const input of inputs) uses[input]!++
+    for (const { register } of loop.stores) uses[register]!++
+    for (const { registers } of loop.reductions) for (const register of registers) uses[register]!++
+    const lines: string[] = []
+    const texts: string[] = []
+    loop.body.forEach((instruction, register) => {
+      const text = this.instruction(instruction, texts)
+      if (instruction.inputs.length > 0 && uses[register]! > 1) {
         lines.push(`    r${register} = ${text}`)
         texts.push(`r${register}`)
       } else texts.push(text)
+    })
+    const reads = new Set(loop.body.flatMap((use) => ('array' in use ? [this.array(use.array)] : [])))
+    const head = `    read ${[...reads].join(', ') || 'nothing'}`
+    for (const { array, register } of loop.stores) lines.push(`    write ${this.array(array)} ← ${texts[register]!}`)
+    for (const reduction of loop.reductions) {
+      const value = reduction.registers.map((register) => texts[register]!).join(' * ')
+      lines.push(`    ${reduction.reduction} ${this.reduced(reduction)} ← ${value} over ${this.over(reduction)}`)
     }
-  })
-  const reads = new Set(loop.body.flatMap(({ array }) => (array === undefined ? [] : [arrayName(array)])))
-  const head = `    read ${[...reads].join(', ') || 'nothing'}`
-  for (const { array, register } of loop.stores) lines.push(`    write ${arrayName(array)} ← ${texts[register]!}`)
-  for (const { node, registers } of loop.reductions) {
-    const over = {
-      columns: 'the columns of each row',
-      rows: 'the rows of each column',
-      tensor: 'the tensor',
-      all: 'all tensors',
-    }
-    const name =
-      node.space === 'array'
-        ? arrayName(plan.scratch.find((array) => array.node === node)!.name)
-        : scalarName(plan, node)
-    const value = registers.map((register) => texts[register]!).join(' * ')
-    lines.push(`    ${node.attributes.kind} ${name} ← ${value} over ${over[node.attributes.axis!]}`)
+    return [head, ...lines]
   }
-  return [head, ...lines]
+
+  private instruction(instruction: Instruction, texts: readonly string[]): string {
+    switch (instruction.operation) {
+      case 'load':
+        return this.array(instruction.array)
+      case 'broadcast':
+        return `${this.array(instruction.array)} (repeated)`
+      case 'scalar':
+        return this.number(instruction.value)
+      case 'random':
+        return `random ${instruction.distribution} ${instruction.draw} of ${this.number(instruction.stream[0])}`
+      case 'index':
+        return 'index'
+      case 'stride':
+        return `(index mod ${instruction.period} = 0)`
+      default:
+        return join(
+          instruction.operation,
+          instruction.inputs.map((input) => texts[input]!),
+        )
+    }
+  }
+
+  private reduced(reduction: LoopReduction): string {
+    return reduction.over === 'all' ? this.names[reduction.scalar]! : this.array(reduction.array)
+  }
+
+  private over(reduction: LoopReduction): string {
+    if (reduction.over !== 'all') {
+      return reduction.over === 'row' ? 'the columns of each row' : 'the rows of each column'
+    }
+    const total = this.plan.scalars.some(
+      (scalar) => scalar.kind === 'total' && scalar.part.kind === 'scalar' && scalar.part.index === reduction.scalar,
+    )
+    return total ? 'all tensors' : 'the tensor'
+  }
 }

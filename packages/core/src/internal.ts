@@ -10,12 +10,13 @@ export {
   programsOfTensor,
   type Work,
 } from './backends/backend.ts'
-export { type HostEnvironment, HostEvaluator } from './backends/host.ts'
+export { type HostEnvironment, HostEvaluator, hostProgram } from './backends/host.ts'
 export { createForeignInstance, type ForeignInstance, type ForeignMemory } from './backends/wasm/backend.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export { CompiledOptimizer, type TracedModel, traceModel } from './compile.ts'
-export * from './graph/graph.ts'
+export * from './graph/node.ts'
 export { type RandomStream, randomNumber } from './graph/philox.ts'
+export { applyScalar } from './graph/scalar.ts'
 export {
   type BaseOptimizer,
   checkHyperValues,
@@ -42,5 +43,7 @@ export {
   type VariantTree,
 } from './program/program.ts'
 export { isLoss, pointsOf } from './program/trace.ts'
+export { references } from './routines/references.ts'
+export { type RoutineName, routines } from './routines/table.ts'
 export { evaluateSchedule, type HyperValue, isSchedule } from './schedules/schedule.ts'
 export type { Checkpoint } from './state/checkpoint.ts'

@@ -4,6 +4,7 @@ import {
   CompiledOptimizer,
   type FloatArray,
   HostEvaluator,
+  hostProgram,
   isLoss,
   leavesOf,
   type Node,
@@ -173,7 +174,7 @@ export class Host {
           nodes.push(node)
         }
       }
-      if (nodes.length > 0) this.entries.push({ tensor, evaluator: new HostEvaluator(nodes), offset })
+      if (nodes.length > 0) this.entries.push({ tensor, evaluator: new HostEvaluator(hostProgram(nodes)), offset })
       const branch = (tree: VariantTree): void => {
         if ('program' in tree) return
         this.choicePlaces.set(tree, count)
@@ -184,7 +185,7 @@ export class Host {
       branch(traced.variants)
       const evaluation = traced.evaluation ? hostNodes(traced.evaluation) : []
       if (evaluation.length > 0) {
-        this.evaluations.push({ tensor, evaluator: new HostEvaluator(evaluation), offset: count })
+        this.evaluations.push({ tensor, evaluator: new HostEvaluator(hostProgram(evaluation)), offset: count })
         for (const node of evaluation) this.places.set(node, count++)
       }
     })
@@ -331,8 +332,7 @@ const descriptions = new WeakMap<Node, string>()
 function describe(node: Node): string {
   const known = descriptions.get(node)
   if (known !== undefined) return known
-  const { operation, inputs, perTensor, attributes } = node
-  const text = `${operation}|${attributes.value}|${attributes.key}|${attributes.clock}|${perTensor}(${inputs.map(describe)})`
+  const text = JSON.stringify(hostProgram([node]))
   descriptions.set(node, text)
   return text
 }

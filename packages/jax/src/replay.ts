@@ -4,7 +4,9 @@ import {
   type ElementOperation,
   findTotal,
   type Node,
+  type NodeOf,
   type Program,
+  type RoutineName,
   type SlotStorage,
   sizeOf,
   type VariantTree,
@@ -121,7 +123,7 @@ export class StepReplay {
 
   /** A number of the host, for an operation that consumes it. */
   scalar(node: Node): Operand {
-    if (node.operation === 'constant') return node.attributes.value!
+    if (node.operation === 'constant') return node.value
     const value = this.valueAt(this.host.place(node))
     // A truth value arrives as 1 or 0.
     return node.mask ? value.greater(0) : value
@@ -144,18 +146,18 @@ export class StepReplay {
   }
 
   /** A reduction over all tensors: what the program of each gives to it. */
-  total({ attributes: { key, kind } }: Node): Operand {
-    const known = this.totals.get(key!)
+  total({ key, reduction }: NodeOf<'reduce'>): Operand {
+    const known = this.totals.get(key)
     if (known !== undefined) return known
-    const nothing = kind === 'maximum' ? Number.NEGATIVE_INFINITY : 0
-    const combine = kind === 'maximum' ? np.maximum : np.add
+    const nothing = reduction === 'maximum' ? Number.NEGATIVE_INFINITY : 0
+    const combine = reduction === 'maximum' ? np.maximum : np.add
     const parts = this.host.parameters.flatMap(({ traced }, tensor) => {
-      const part = (program: Program) => this.replay(program, tensor).contribution(key!) ?? nothing
+      const part = (program: Program) => this.replay(program, tensor).contribution(key) ?? nothing
       const value = traced ? this.choose(traced.variants, part) : nothing
       return value === nothing ? [] : [value]
     })
     const total = parts.length > 0 ? parts.reduce((sum, part) => this.own(combine(take(sum), take(part)))) : nothing
-    this.totals.set(key!, total)
+    this.totals.set(key, total)
     return total
   }
 
@@ -238,40 +240,38 @@ class ProgramReplay {
   }
 
   private compute(node: Node): Operand {
-    if (node.operation === 'reduce' && node.attributes.axis === 'all') return this.step.total(node)
+    if (node.operation === 'reduce' && node.axis === 'all') return this.step.total(node)
     return this.step.own(this.array(node))
   }
 
   private array(node: Node): Operand {
-    const { operation, inputs, dimensions, attributes } = node
-    const [first, second] = inputs as [Node, Node]
-    switch (operation) {
+    const { inputs, dimensions } = node
+    const [first] = inputs as [Node]
+    switch (node.operation) {
       case 'parameter':
         return this.step.parameter(this.tensor).ref
       case 'gradient':
         return this.step.gradient(this.tensor).ref
       case 'slot':
-        return this.step.slot(this.tensor, attributes.key!).ref
+        return this.step.slot(this.tensor, node.key).ref
       case 'stride':
-        return shaped(np.arange(sizeOf(dimensions)).mod(attributes.period!).equal(0), this.shapeOf(dimensions))
+        return shaped(np.arange(sizeOf(dimensions)).mod(node.period).equal(0), this.shapeOf(dimensions))
       case 'index':
         return shaped(np.arange(sizeOf(dimensions)), this.shapeOf(dimensions))
       case 'view':
         return shaped(this.take(first), this.shapeOf(dimensions))
       case 'reduce':
         return this.reduce(node)
-      case 'transpose':
-        return np.swapaxes(this.matrix(first), -1, -2)
-      case 'matmul':
-        return np.matmul(this.matrix(first), this.matrix(second))
+      case 'routine':
+        return routineOf[node.routine](inputs.map((input) => this.matrix(input)))[node.result]!
       case 'constant':
       case 'hyper':
       case 'count':
       case 'input':
       case 'random':
-        throw new Error(`${operation} is no array in jax-js`)
+        throw new Error(`${node.operation} is no array in jax-js`)
       default:
-        return element(operation, this.operands(node))
+        return element(node.operation, this.operands(node))
     }
   }
 
@@ -290,13 +290,13 @@ class ProgramReplay {
     )
   }
 
-  private reduce({ attributes: { kind, axis }, inputs, space }: Node): Operand {
+  private reduce({ reduction, axis, inputs, space }: NodeOf<'reduce'>): Operand {
     const inTensor = axis === 'tensor' || axis === 'all'
     const factors = inputs.map((input) => (inTensor ? this.take(input) : this.matrix(input)))
     const value = factors.length === 2 ? np.multiply(factors[0]!, factors[1]!) : factors[0]!
     const over = inTensor ? null : axis === 'columns' ? -1 : -2
     const options = { keepdims: space === 'array' }
-    return kind === 'maximum' ? np.max(value, over, options) : np.sum(value, over, options)
+    return reduction === 'maximum' ? np.max(value, over, options) : np.sum(value, over, options)
   }
 
   /** A value as a matrix, or as a batch of several. */
@@ -304,6 +304,12 @@ class ProgramReplay {
     const [batch, ...matrix] = node.dimensions
     return shaped(this.take(node), batch === 1 ? matrix : node.dimensions)
   }
+}
+
+/** The results of a matrix function; consumes its operands. */
+const routineOf: Readonly<Record<RoutineName, (operands: np.Array[]) => np.Array[]>> = {
+  product: ([left, right]) => [np.matmul(left!, right!)],
+  transposition: ([operand]) => [np.swapaxes(operand!, -1, -2)],
 }
 
 /** An elementwise operation; consumes its operands. */

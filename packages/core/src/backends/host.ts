@@ -1,4 +1,5 @@
-import { applyScalar, type Node } from '../graph/graph.ts'
+import { type ElementOperation, isElement, type Node } from '../graph/node.ts'
+import { applyScalar } from '../graph/scalar.ts'
 
 /** What host scalars are made of at one step of one tensor. */
 export interface HostEnvironment {
@@ -12,9 +13,55 @@ export interface HostEnvironment {
   slot(key: string): number
 }
 
-/** One value to compute: its operation and the places of its operands. */
+/** One value to compute; inputs are the places of values before it. */
+export type HostInstruction =
+  | { readonly operation: 'constant'; readonly value: number }
+  | { readonly operation: 'hyper'; readonly key: string; readonly clock: string }
+  | { readonly operation: 'count'; readonly clock: string; readonly perTensor: boolean }
+  | { readonly operation: 'input' | 'slot'; readonly key: string }
+  | { readonly operation: ElementOperation; readonly inputs: readonly number[] }
+
+/** Host scalars as plain data: values in an order in which they can be computed, and the places of those asked for. */
+export interface HostProgram {
+  readonly values: readonly HostInstruction[]
+  readonly results: readonly number[]
+}
+
+/** The program that computes host nodes. */
+export function hostProgram(nodes: readonly Node[]): HostProgram {
+  const places = new Map<Node, number>()
+  const values: HostInstruction[] = []
+  const visit = (node: Node): number => {
+    const known = places.get(node)
+    if (known !== undefined) return known
+    const instruction = instructionOf(node, node.inputs.map(visit))
+    places.set(node, values.length)
+    return values.push(instruction) - 1
+  }
+  const results = nodes.map(visit)
+  return { values, results }
+}
+
+function instructionOf(node: Node, inputs: readonly number[]): HostInstruction {
+  if (isElement(node)) return { operation: node.operation, inputs }
+  switch (node.operation) {
+    case 'constant':
+      return { operation: node.operation, value: node.value }
+    case 'hyper':
+      return { operation: node.operation, key: node.key, clock: node.clock }
+    case 'count':
+      return { operation: node.operation, clock: node.clock, perTensor: node.perTensor }
+    case 'input':
+    case 'slot':
+      return { operation: node.operation, key: node.key }
+    default:
+      throw new Error(`${node.operation} is not known on the host`)
+  }
+}
+
+/** One value with the places of up to three inputs. */
 interface Evaluation {
-  readonly node: Node
+  readonly operation: ElementOperation
   readonly place: number
   readonly a: number
   readonly b: number
@@ -24,44 +71,46 @@ interface Evaluation {
 /** Evaluates host scalars in float64, each once per step, in an order fixed when it is made. */
 export class HostEvaluator {
   /** Hyperparameters, counts and state: what changes from step to step. */
-  private readonly leaves: Evaluation[] = []
-  private readonly operations: Evaluation[] = []
-  /** The value of every node; constants are written once. */
+  private readonly leaves: { readonly place: number; readonly leaf: HostInstruction }[] = []
+  private readonly evaluations: Evaluation[] = []
+  /** Every value; constants are written once. */
   private readonly values: Float64Array
-  private readonly results: number[]
+  private readonly results: readonly number[]
 
-  constructor(nodes: readonly Node[]) {
-    const places = new Map<Node, number>()
-    const constants: Evaluation[] = []
-    const visit = (node: Node): number => {
-      const known = places.get(node)
-      if (known !== undefined) return known
-      const [a = 0, b = 0, c = 0] = node.inputs.map(visit)
-      const place = places.size
-      places.set(node, place)
-      const list = node.operation === 'constant' ? constants : node.inputs.length > 0 ? this.operations : this.leaves
-      list.push({ node, place, a, b, c })
-      return place
-    }
-    this.results = nodes.map(visit)
-    this.values = new Float64Array(places.size)
-    for (const { node, place } of constants) this.values[place] = node.attributes.value!
+  constructor({ values, results }: HostProgram) {
+    this.results = results
+    this.values = new Float64Array(values.length)
+    values.forEach((instruction, place) => {
+      if (instruction.operation === 'constant') this.values[place] = instruction.value
+      else if ('inputs' in instruction) {
+        const [a = 0, b = 0, c = 0] = instruction.inputs
+        this.evaluations.push({ operation: instruction.operation, place, a, b, c })
+      } else this.leaves.push({ place, leaf: instruction })
+    })
   }
 
-  /** Writes the values of the nodes given to the constructor, in their order, to `target` from `offset` on. */
+  /** Writes the results, in their order, to `target` from `offset` on. */
   evaluate(environment: HostEnvironment, target: Float64Array | number[], offset = 0): void {
-    const { leaves, operations, values, results } = this
-    for (const { node, place } of leaves) values[place] = readLeaf(node, environment)
-    for (const { node, place, a, b, c } of operations) {
-      values[place] = applyScalar(node.operation, values[a]!, values[b]!, values[c]!)
+    const { leaves, evaluations, values, results } = this
+    for (const { leaf, place } of leaves) values[place] = readLeaf(leaf, environment)
+    for (const { operation, place, a, b, c } of evaluations) {
+      values[place] = applyScalar(operation, values[a]!, values[b]!, values[c]!)
     }
     for (let index = 0; index < results.length; index++) target[offset + index] = values[results[index]!]!
   }
 }
 
-function readLeaf({ operation, perTensor, attributes }: Node, environment: HostEnvironment): number {
-  if (operation === 'hyper') return environment.hyper(attributes.key!, attributes.clock!)
-  if (operation === 'count') return environment.count(attributes.clock!, perTensor)
-  if (operation === 'input') return environment.input(attributes.key!)
-  return environment.slot(attributes.key!)
+function readLeaf(leaf: HostInstruction, environment: HostEnvironment): number {
+  switch (leaf.operation) {
+    case 'hyper':
+      return environment.hyper(leaf.key, leaf.clock)
+    case 'count':
+      return environment.count(leaf.clock, leaf.perTensor)
+    case 'input':
+      return environment.input(leaf.key)
+    case 'slot':
+      return environment.slot(leaf.key)
+    default:
+      throw new Error(`${leaf.operation} is no leaf`)
+  }
 }

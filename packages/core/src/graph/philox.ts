@@ -3,7 +3,7 @@
  * A number depends on where it is used alone, so every backend and any number of threads draw the same.
  */
 
-import type { Distribution } from './graph.ts'
+import type { Distribution } from './node.ts'
 
 /** Multipliers and key increments of a round. */
 export const philoxMultipliers = [0xd2511f53, 0xcd9e8d57] as const

@@ -1,4 +1,4 @@
-import type { Dimensions } from '../graph/graph.ts'
+import type { Dimensions } from '../graph/node.ts'
 import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
 import { type Hyperparameter, type SearchRange, validateHyperparameter } from './hyperparameters.ts'
 import type { Input } from './inputs.ts'

@@ -1,4 +1,5 @@
-import type { Dimensions, Graph, Node, ReductionAxis } from '../graph/graph.ts'
+import type { Graph } from '../graph/graph.ts'
+import type { Dimensions, Node, ReductionAxis } from '../graph/node.ts'
 
 /** A value or a plain number, which means the same number everywhere. */
 export type Operand = Value | number

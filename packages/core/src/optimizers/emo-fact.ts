@@ -1,4 +1,4 @@
-import type { Dimensions } from '../graph/graph.ts'
+import type { Dimensions } from '../graph/node.ts'
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'

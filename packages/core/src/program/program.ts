@@ -1,4 +1,4 @@
-import type { Dimensions, Node } from '../graph/graph.ts'
+import type { Dimensions, Node, NodeOf } from '../graph/node.ts'
 
 /** Where a computed value goes. */
 export type Target =
@@ -80,16 +80,16 @@ export function nodesOf(outputs: readonly { readonly node: Node }[]): Set<Node> 
   return found
 }
 
-const totals = new WeakMap<Program, ReadonlyMap<string, Node>>()
+const totals = new WeakMap<Program, ReadonlyMap<string, NodeOf<'reduce'>>>()
 
 /** The sum or maximum over all tensors that has this key. */
-export function findTotal(program: Program, key: string): Node | undefined {
+export function findTotal(program: Program, key: string): NodeOf<'reduce'> | undefined {
   let found = totals.get(program)
   if (!found) {
     const overAll = [...nodesOf(program.outputs)].filter(
-      ({ operation, attributes }) => operation === 'reduce' && attributes.axis === 'all',
+      (node): node is NodeOf<'reduce'> => node.operation === 'reduce' && node.axis === 'all',
     )
-    found = new Map(overAll.map((node) => [node.attributes.key!, node]))
+    found = new Map(overAll.map((node) => [node.key, node]))
     totals.set(program, found)
   }
   return found.get(key)
@@ -113,9 +113,8 @@ export function leavesOf(program: Program): Leaves {
   // What is only reported asks nothing of the user.
   const outputs = program.outputs.filter(({ target }) => target.kind !== 'telemetry')
   const nodes = [...nodesOf([...outputs, ...program.hostOutputs])]
-  const inputs = nodes.filter((node) => node.operation === 'input')
-  const names = (array: boolean) =>
-    inputs.filter((node) => (node.space === 'array') === array).map((node) => node.attributes.key!)
+  const inputs = nodes.filter((node): node is NodeOf<'input'> => node.operation === 'input')
+  const names = (array: boolean) => inputs.filter((node) => (node.space === 'array') === array).map((node) => node.key)
   const leaves: Leaves = {
     gradient: nodes.some((node) => node.operation === 'gradient'),
     collective: nodes.some((node) => node.operation === 'reduce' && node.space === 'global'),

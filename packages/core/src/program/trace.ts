@@ -1,4 +1,5 @@
-import { type Dimensions, type Distribution, Graph, type Node, refuseMask } from '../graph/graph.ts'
+import { Graph, refuseMask } from '../graph/graph.ts'
+import type { Dimensions, Distribution, Node } from '../graph/node.ts'
 import { hashName } from '../graph/philox.ts'
 import {
   type BaseOptimizer,
@@ -624,14 +625,19 @@ class Trace {
     if (node.operation !== 'constant' && node.operation !== 'hyper') {
       throw new Error(`${title}: ${what} of ${name}() must be a number or a hyperparameter`)
     }
-    const fixed = node.attributes.value
+    const fixed = node.operation === 'constant' ? node.value : undefined
     if (fixed !== undefined && !(Number.isInteger(fixed) && fixed >= 1)) {
       throw new Error(`${title}: ${what} of ${name}() must be a whole number from 1 up, not ${fixed}`)
     }
     const holds = (held as { hold?: unknown } | undefined)?.hold === true
     const opens = holds || fires === 'after' ? element.path : undefined
     const index = this.cadences.length
-    this.cadences.push({ clock: this.clock, fires, count: node.attributes.value ?? node.attributes.key!, opens })
+    this.cadences.push({
+      clock: this.clock,
+      fires,
+      count: node.operation === 'constant' ? node.value : node.key,
+      opens,
+    })
     if (!this.decisions[index]) return held
     if (opens !== undefined) this.clock = opens
     return fired()

@@ -16,7 +16,7 @@ import {
 } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { programsOf } from '../../src/program/program.ts'
-import { costOf, plansOf, variantsOfModel } from '../support/plans.ts'
+import { costsOf, plansOf, variantsOfModel } from '../support/plans.ts'
 import { optimizerOf } from '../support/rules.ts'
 
 const backends: readonly (readonly [string, () => Backend])[] = [
@@ -146,7 +146,7 @@ describe.each(backends)('every() on %s', (_, backend) => {
 
 describe('what is held', () => {
   it('moves no bytes', () => {
-    const [held, fired] = plansOf(refreshed, [64, 64]).map((plan) => costOf(plan, 4096))
+    const [held, fired] = costsOf(refreshed, [64, 64])
     // Held: p and a in, p out. Fired: p and g in, p and a out.
     expect(held).toEqual({ passes: 1, matrices: 0, read: 8, written: 4 })
     expect(fired).toEqual({ passes: 1, matrices: 0, read: 8, written: 8 })
@@ -154,7 +154,7 @@ describe('what is held', () => {
 
   it('makes accumulation cheap: the sum and nothing else between updates', () => {
     const optimizer = accumulateGradients(sgd({ momentum: 0.9 }), { period: 4 })
-    const [held, fired] = plansOf(optimizer, [64, 64]).map((plan) => costOf(plan, 4096))
+    const [held, fired] = costsOf(optimizer, [64, 64])
     expect(held).toMatchObject({ read: 8, written: 4 })
     expect(fired).toMatchObject({ read: 16, written: 12 })
     expect(describeOptimizer(optimizer).bytesPerParameter).toBeCloseTo((3 * 12 + 28) / 4, 9)
@@ -166,7 +166,7 @@ describe('what is held', () => {
       return { direction: a.matmul(g), state: { a } }
     })
     const [held, fired] = plansOf(made, [8, 8])
-    expect([held!.matrices.length, fired!.matrices.length]).toEqual([1, 3])
+    expect([held!.routines.length, fired!.routines.length]).toEqual([1, 3])
   })
 
   it('is told in the explanation, with the period by its name', () => {

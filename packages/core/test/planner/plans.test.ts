@@ -27,8 +27,14 @@ import {
   zeros,
 } from 'fallline'
 import { describe, expect, it } from 'vitest'
+import { assembleModule } from '../../src/backends/wasm/assembler.ts'
+import { generateFunctions } from '../../src/backends/wasm/kernels.ts'
+import { driver } from '../../src/backends/wasm/library.ts'
+import { mathematicalFunctions } from '../../src/backends/wasm/mathematics.ts'
+import { randomFunctions } from '../../src/backends/wasm/random.ts'
+import { schedule } from '../../src/plan/schedule.ts'
 import { differences, snapshot } from '../support/compare.ts'
-import { costOf, plansOf } from '../support/plans.ts'
+import { costsOf, plansOf, signaturesOf } from '../support/plans.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { optimizerOf } from '../support/rules.ts'
 
@@ -186,8 +192,7 @@ const cases: readonly (readonly [
 
 describe('the plan of', () => {
   it.each(cases)('%s', (_, optimizer, expected) => {
-    const [plan] = plansOf(optimizer, shape)
-    const found = costOf(plan!, size)
+    const found = costsOf(optimizer, shape)[0]!
     expect({ ...found, read: expect.closeTo(found.read, 9), written: expect.closeTo(found.written, 9) }).toEqual({
       matrices: 0,
       ...expected,
@@ -442,9 +447,34 @@ describe('views and shapes', () => {
       j: [2, 2, 3],
     }
     expect(await differing(optimizer, shapes)).toEqual([])
-    expect(plansOf(optimizer, [2, 3])[0]!.program.signature).toBe(plansOf(optimizer, [70, 9])[0]!.program.signature)
-    expect(plansOf(optimizer, [2, 3])[0]!.program.signature).not.toBe(plansOf(optimizer, [5, 5])[0]!.program.signature)
-    expect(plansOf(optimizer, [2, 3])[0]!.program.signature).not.toBe(plansOf(optimizer, [1, 5])[0]!.program.signature)
+    expect(signaturesOf(optimizer, [2, 3])[0]).toBe(signaturesOf(optimizer, [70, 9])[0])
+    expect(signaturesOf(optimizer, [2, 3])[0]).not.toBe(signaturesOf(optimizer, [5, 5])[0])
+    expect(signaturesOf(optimizer, [2, 3])[0]).not.toBe(signaturesOf(optimizer, [1, 5])[0])
+  })
+
+  it('stands alone: it is written to JSON, read back, and makes the same kernels', () => {
+    for (const factory of registry) {
+      const plans = plansOf(factory(), [6, 4], true)
+      const read = JSON.parse(JSON.stringify(plans)) as typeof plans
+      expect(read).toEqual(plans)
+      const bytesOf = (list: typeof plans) =>
+        assembleModule(generateFunctions(list).functions, driver(), [...mathematicalFunctions(), ...randomFunctions()])
+      expect(bytesOf(read)).toEqual(bytesOf(plans))
+    }
+  })
+
+  it('says in what order the work is done', () => {
+    const optimizer = clipByGlobalNorm(optimizerOf(({ g }) => ({ direction: g.over(g.norm().plus(1)) })))
+    const order = schedule([plansOf(optimizer, [3])[0]!, plansOf(optimizer, [3])[0]!])
+    expect(order.map(({ kind, together, work }) => [kind, together, work.length])).toEqual([
+      ['loops', false, 2],
+      ['scalars', false, 2],
+      ['totals', true, 2],
+      ['scalars', false, 2],
+      ['loops', false, 2],
+      ['scalars', false, 2],
+      ['loops', false, 2],
+    ])
   })
 
   it('share scratch memory of matrices only when it is free', async () => {

@@ -213,7 +213,7 @@ export function cpuHome(sizes: readonly number[]): Home | undefined {
   const memory = new WebAssembly.Memory({ initial: 1 })
   const layout = new MemoryLayout()
   const allocate = (bytes: number) => {
-    const address = layout.reserveArray(bytes / 4)
+    const address = layout.reserveArray(bytes)
     const missing = layout.end - memory.buffer.byteLength
     if (missing > 0) memory.grow(Math.ceil(missing / 65536))
     return address

@@ -7,8 +7,11 @@ import {
   type FloatArray,
   findTotal,
   HostEvaluator,
+  hostProgram,
   type Node,
+  type NodeOf,
   type RandomStream,
+  type RoutineName,
   randomNumber,
   sizeOf,
   type TelemetryName,
@@ -314,28 +317,26 @@ class Replay {
 
   private compute(node: Node): Computed {
     if (node.space === 'host') return this.host(node)
-    const { operation, dimensions, attributes } = node
-    switch (operation) {
+    const { dimensions } = node
+    switch (node.operation) {
       case 'parameter':
         return tf.reshape(this.leaves.parameter!, [...dimensions])
       case 'gradient':
         return tf.reshape(this.leaves.gradient!, [...dimensions])
       case 'slot':
-        return this.leaves.slot(attributes.key!)
+        return this.leaves.slot(node.key)
       case 'stride':
         return tf.cast(tf.tensor(strideOf(node), [...dimensions]), 'bool')
       case 'view':
         return tf.reshape(this.tensor(node.inputs[0]!), [...dimensions])
       case 'reduce':
         return this.reduce(node)
-      case 'transpose':
-        return tf.transpose(this.tensor(node.inputs[0]!), [0, 2, 1])
-      case 'matmul':
+      case 'routine':
         // The wasm backend has no product of nothing.
-        if (sizeOf(node.dimensions) === 0) return tf.zeros([...dimensions])
-        return tf.matMul(this.tensor(node.inputs[0]!), this.tensor(node.inputs[1]!))
+        if (sizeOf(dimensions) === 0) return tf.zeros([...dimensions])
+        return routineOf[node.routine](node.inputs.map((input) => this.tensor(input)))[node.result]!
       case 'input':
-        return tf.reshape(this.leaves.inputs!.get(attributes.key!)!, [...dimensions])
+        return tf.reshape(this.leaves.inputs!.get(node.key)!, [...dimensions])
       case 'index':
         return tf.reshape(tf.range(0, sizeOf(dimensions)), [...dimensions])
       case 'random':
@@ -343,26 +344,25 @@ class Replay {
       case 'constant':
       case 'hyper':
       case 'count':
-        throw new Error(`${operation} is known on the host`)
+        throw new Error(`${node.operation} is known on the host`)
       default:
         // The wasm backend divides by zero when it repeats what is empty.
         if (node.space === 'array' && sizeOf(dimensions) === 0)
           return tf.zeros([...dimensions], node.mask ? 'bool' : 'float32')
         return (
           (node.space === 'array' ? this.fuse?.(node, this.value, this.isKnown) : undefined) ??
-          element(operation, node.inputs.map(this.value))
+          element(node.operation, node.inputs.map(this.value))
         )
     }
   }
 
-  private random({ inputs, dimensions, attributes }: Node): tf.Tensor {
+  private random({ inputs, dimensions, distribution, draw }: NodeOf<'random'>): tf.Tensor {
     const [seed, step, tensor] = inputs.map(this.value) as [number, number, number]
-    const kind = attributes.kind as Distribution
-    return this.draws.get(kind, { seed, step, tensor, draw: attributes.draw! }, dimensions)
+    return this.draws.get(distribution, { seed, step, tensor, draw }, dimensions)
   }
 
   private host(node: Node): number {
-    const evaluator = hostEvaluators.get(node) ?? new HostEvaluator([node])
+    const evaluator = hostEvaluators.get(node) ?? new HostEvaluator(hostProgram([node]))
     hostEvaluators.set(node, evaluator)
     const result = [0]
     evaluator.evaluate(this.work.environment, result)
@@ -375,18 +375,18 @@ class Replay {
     return spread(value, node.dimensions) as tf.Tensor3D
   }
 
-  private reduce(node: Node): Computed {
-    const { kind, axis, key } = node.attributes
+  private reduce(node: NodeOf<'reduce'>): Computed {
+    const { reduction, axis, key } = node
     if (axis === 'all') {
-      const parts = this.all.map((replay) => replay.contribution(key!)).filter((part) => part !== undefined)
+      const parts = this.all.map((replay) => replay.contribution(key)).filter((part) => part !== undefined)
       if (parts.length === 1) return parts[0]!
-      return kind === 'maximum' ? tf.max(tf.stack(parts)) : tf.addN(parts)
+      return reduction === 'maximum' ? tf.max(tf.stack(parts)) : tf.addN(parts)
     }
-    return this.reduceOwn(node, kind === 'maximum')
+    return this.reduceOwn(node, reduction === 'maximum')
   }
 
-  private reduceOwn(node: Node, maximum: boolean): tf.Tensor {
-    const { axis } = node.attributes
+  private reduceOwn(node: NodeOf<'reduce'>, maximum: boolean): tf.Tensor {
+    const { axis } = node
     // The wasm backend leaves the sum of nothing unwritten.
     if (sizeOf(node.inputs[0]!.dimensions) === 0) {
       return tf.fill(node.space === 'array' ? [...node.dimensions] : [], maximum ? Number.NEGATIVE_INFINITY : 0)
@@ -402,19 +402,19 @@ class Replay {
     const node = findTotal(this.work.program, key)
     if (!node) return undefined
     const input = node.inputs[0]!
-    if (input.space === 'array') return this.reduceOwn(node, node.attributes.kind === 'maximum')
+    if (input.space === 'array') return this.reduceOwn(node, node.reduction === 'maximum')
     const value = this.value(input)
     return typeof value === 'number' ? tf.scalar(value) : value
   }
 }
 
 /** 1 at every `period`-th element. */
-function strideOf(node: Node): Float32Array {
+function strideOf(node: NodeOf<'stride'>): Float32Array {
   const known = strides.get(node)
   if (known) return known
-  const { period } = node.attributes
+  const { period } = node
   const values = Float32Array.from({ length: sizeOf(node.dimensions as Dimensions) }, (_, i) =>
-    i % period! === 0 ? 1 : 0,
+    i % period === 0 ? 1 : 0,
   )
   strides.set(node, values)
   return values
@@ -422,6 +422,12 @@ function strideOf(node: Node): Float32Array {
 
 /** A truth value of the host as a tensor. */
 const condition = (value: Computed): tf.Tensor => (typeof value === 'number' ? tf.scalar(value !== 0, 'bool') : value)
+
+/** The results of a matrix function. */
+const routineOf: Readonly<Record<RoutineName, (operands: readonly tf.Tensor3D[]) => readonly tf.Tensor[]>> = {
+  product: ([left, right]) => [tf.matMul(left!, right!)],
+  transposition: ([operand]) => [tf.transpose(operand!, [0, 2, 1])],
+}
 
 /** One elementwise operation; at least one input is a tensor. */
 function element(operation: ElementOperation, inputs: readonly Computed[]): Computed {

@@ -1,6 +1,8 @@
-import { applyScalar, type Distribution, type Node, sameDimensions, sizeOf } from '../../graph/graph.ts'
+import { type ElementOperation, type Node, type NodeOf, sameDimensions, sizeOf } from '../../graph/node.ts'
 import { randomNumber } from '../../graph/philox.ts'
+import { applyScalar } from '../../graph/scalar.ts'
 import { findTotal, type TelemetryName } from '../../program/program.ts'
+import { references } from '../../routines/references.ts'
 import {
   arrayInputs,
   type Backend,
@@ -9,7 +11,7 @@ import {
   type FloatArray,
   type Work,
 } from '../backend.ts'
-import { HostEvaluator } from '../host.ts'
+import { HostEvaluator, hostProgram } from '../host.ts'
 
 type Computed = number | Float64Array
 
@@ -167,52 +169,49 @@ class Interpreter {
   private compute(node: Node): Computed {
     if (node.space === 'host') {
       const result = [0]
-      new HostEvaluator([node]).evaluate(this.work.environment, result)
+      new HostEvaluator(hostProgram([node])).evaluate(this.work.environment, result)
       return result[0]!
     }
-    const { key, period } = node.attributes
     switch (node.operation) {
       case 'parameter':
         return this.memory.parameter
       case 'gradient':
         return this.memory.gradient
       case 'slot':
-        return this.memory.arrays.get(key!) ?? this.memory.scalars.get(key!) ?? this.shared.get(key!)!
+        return this.memory.arrays.get(node.key) ?? this.memory.scalars.get(node.key) ?? this.shared.get(node.key)!
       case 'stride':
-        return Float64Array.from({ length: sizeOf(node.dimensions) }, (_, index) => (index % period! === 0 ? 1 : 0))
+        return Float64Array.from({ length: sizeOf(node.dimensions) }, (_, index) => (index % node.period === 0 ? 1 : 0))
       case 'index':
         return Float64Array.from({ length: sizeOf(node.dimensions) }, (_, index) => index)
       case 'view':
         return this.value(node.inputs[0]!)
       case 'reduce':
-        if (node.attributes.axis !== 'all') return this.reduce(node)
-        return this.overAll(node)
+        return node.axis === 'all' ? this.overAll(node) : this.reduce(node)
       case 'random':
         return this.random(node)
       case 'input':
-        return this.memory.inputs.get(key!)!
-      case 'transpose':
-        return this.transpose(node)
-      case 'matmul':
-        return this.matmul(node)
+        return this.memory.inputs.get(node.key)!
+      case 'routine':
+        return this.routine(node)
+      case 'constant':
+      case 'hyper':
+      case 'count':
+        throw new Error(`${node.operation} is known on the host`)
       default:
         return this.element(node)
     }
   }
 
-  private overAll({ attributes }: Node): number {
-    const parts = this.all.flatMap((interpreter) => interpreter.contribution(attributes.key!) ?? [])
-    if (attributes.kind === 'maximum') return Math.max(...parts)
+  private overAll({ key, reduction }: NodeOf<'reduce'>): number {
+    const parts = this.all.flatMap((interpreter) => interpreter.contribution(key) ?? [])
+    if (reduction === 'maximum') return Math.max(...parts)
     return parts.reduce((sum, part) => sum + part, 0)
   }
 
-  private random(node: Node): Float64Array {
-    const [seed, step, tensor] = node.inputs.map((input) => this.value(input)) as [number, number, number]
-    const { kind, draw } = node.attributes
-    const stream = { seed, step, tensor, draw: draw! }
-    return Float64Array.from({ length: sizeOf(node.dimensions) }, (_, index) =>
-      randomNumber(kind as Distribution, stream, index),
-    )
+  private random({ inputs, distribution, draw, dimensions }: NodeOf<'random'>): Float64Array {
+    const [seed, step, tensor] = inputs.map((input) => this.value(input)) as [number, number, number]
+    const stream = { seed, step, tensor, draw }
+    return Float64Array.from({ length: sizeOf(dimensions) }, (_, index) => randomNumber(distribution, stream, index))
   }
 
   /** What this tensor gives to a reduction over all tensors; nothing when its program has no such reduction. */
@@ -223,11 +222,11 @@ class Interpreter {
     return (input.space === 'array' ? this.reduce(node) : this.value(input)) as number
   }
 
-  private reduce(node: Node): Computed {
-    const { kind, axis } = node.attributes
+  private reduce(node: NodeOf<'reduce'>): Computed {
+    const { reduction, axis } = node
     const [values, others] = node.inputs.map((input) => this.value(input) as Float64Array)
     const [batch, rows, columns] = node.inputs[0]!.dimensions
-    const sums = new Float64Array(sizeOf(node.dimensions)).fill(kind === 'maximum' ? Number.NEGATIVE_INFINITY : 0)
+    const sums = new Float64Array(sizeOf(node.dimensions)).fill(reduction === 'maximum' ? Number.NEGATIVE_INFINITY : 0)
     for (let index = 0; index < batch * rows * columns; index++) {
       const target =
         axis === 'columns'
@@ -236,45 +235,20 @@ class Interpreter {
             ? Math.floor(index / (rows * columns)) * columns + (index % columns)
             : 0
       const value = others ? values![index]! * others[index]! : values![index]!
-      sums[target] = kind === 'maximum' ? Math.max(sums[target]!, value) : sums[target]! + value
+      sums[target] = reduction === 'maximum' ? Math.max(sums[target]!, value) : sums[target]! + value
     }
     return node.space === 'array' ? sums : sums[0]!
   }
 
-  private transpose(node: Node): Float64Array {
-    const input = this.value(node.inputs[0]!) as Float64Array
-    const [batch, rows, columns] = node.dimensions
-    const result = new Float64Array(input.length)
-    for (let b = 0; b < batch; b++) {
-      for (let r = 0; r < rows; r++) {
-        for (let c = 0; c < columns; c++) {
-          result[(b * rows + r) * columns + c] = input[(b * columns + c) * rows + r]!
-        }
-      }
-    }
-    return result
+  private routine({ routine, result, inputs }: NodeOf<'routine'>): Float64Array {
+    const operands = inputs.map((input) => ({
+      values: this.value(input) as Float64Array,
+      dimensions: input.dimensions,
+    }))
+    return references[routine](operands)[result]!
   }
 
-  private matmul(node: Node): Float64Array {
-    const left = this.value(node.inputs[0]!) as Float64Array
-    const right = this.value(node.inputs[1]!) as Float64Array
-    const [batch, rows, columns] = node.dimensions
-    const inner = node.inputs[0]!.dimensions[2]
-    const result = new Float64Array(batch * rows * columns)
-    for (let b = 0; b < batch; b++) {
-      for (let r = 0; r < rows; r++) {
-        for (let k = 0; k < inner; k++) {
-          const factor = left[(b * rows + r) * inner + k]!
-          for (let c = 0; c < columns; c++) {
-            result[(b * rows + r) * columns + c]! += factor * right[(b * inner + k) * columns + c]!
-          }
-        }
-      }
-    }
-    return result
-  }
-
-  private element(node: Node): Computed {
+  private element(node: NodeOf<ElementOperation>): Computed {
     const [first, second, third] = node.inputs.map((input) => {
       const value = this.value(input)
       return { value, dimensions: input.dimensions, repeats: !sameDimensions(input.dimensions, node.dimensions) }

@@ -1,7 +1,19 @@
-import { type Dimensions, type Node, sizeOf } from '../../graph/graph.ts'
+import { type Dimensions, type ReductionKind, sizeOf } from '../../graph/node.ts'
 import { checkNames } from '../../language/definition.ts'
-import { type CanonicalProgram, canonicalize, type Loop, normalizeView, type Plan } from '../../program/plan.ts'
+import { argumentsOf, type CanonicalProgram, canonicalize } from '../../plan/canonical.ts'
+import {
+  dimensionsOf,
+  elementsOf,
+  type Loop,
+  type Plan,
+  type RoutineCall,
+  type Sizes,
+  type Stage,
+} from '../../plan/plan.ts'
+import { type Round, schedule } from '../../plan/schedule.ts'
 import type { Program, TelemetryName } from '../../program/program.ts'
+import type { RoutineName } from '../../routines/table.ts'
+import { bytesOf } from '../../storage/storage.ts'
 import {
   arrayInputs,
   type Backend,
@@ -12,19 +24,7 @@ import {
   type Work,
 } from '../backend.ts'
 import { HostEvaluator } from '../host.ts'
-import {
-  combineName,
-  commitName,
-  EntryLayout,
-  foreignKey,
-  geometryKey,
-  isColumnReduction,
-  isForeign,
-  loopName,
-  partialKey,
-  scalarOffset,
-  scalarsName,
-} from './generate.ts'
+import { EntryLayout, type EntryWord, type KernelTable } from './generate.ts'
 import { compilationCount, foreignKernelsFor, type KernelSet, kernelsFor, type LibraryIndices } from './kernels.ts'
 import { control, itemBytes, stripColumns } from './library.ts'
 import { MemoryLayout } from './memory.ts'
@@ -69,17 +69,24 @@ interface Item {
   readonly chunk: number
 }
 
+/** Cuts a call of a matrix function into items for its kernel. */
+type RoutineWork = (
+  operands: readonly { readonly address: number; readonly dimensions: Dimensions }[],
+  results: readonly number[],
+  kernel: number,
+) => Item[]
+
 /** A program made ready to run on one tensor. */
 interface Prepared {
   readonly plan: Plan
-  readonly kernels: ReadonlyMap<string, number>
+  readonly kernels: KernelTable
   readonly entry: number
   /** Addresses of host arguments and of scalars. */
   readonly hostArguments: number
   readonly scalars: number
   readonly evaluator: HostEvaluator
   readonly loopItems: readonly (readonly Item[])[]
-  readonly matrixItems: readonly (readonly Item[])[]
+  readonly routineItems: readonly (readonly Item[])[]
   readonly scalarOf: (target: string) => number | undefined
   /** Programs of one group have equal host arguments in equal environments. */
   readonly group: number
@@ -278,14 +285,14 @@ class InstanceBuilder {
 
   private reserveTensor(tensor: BackendTensor): TensorMemory {
     const { size, slots, evaluation } = tensor
-    const parameter = this.foreign ? 0 : this.layout.reserveArray(size)
-    const gradient = this.foreign ? 0 : this.layout.reserveArray(size)
+    const parameter = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
+    const gradient = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
     const arrays = new Map<string, { address: number; size: number }>()
     const numbers = new Map<string, number>()
     for (const slot of slots) {
       if (slot.residency === 'array') {
         const elements = sizeOf(slot.dimensions)
-        arrays.set(slot.key, { address: this.layout.reserveArray(elements), size: elements })
+        arrays.set(slot.key, { address: this.layout.reserveArray(bytesOf('float32', elements)), size: elements })
       } else if (slot.residency === 'device') {
         if (!slot.shared) numbers.set(slot.key, this.layout.reserve(8))
         else if (!this.shared.has(slot.key)) this.shared.set(slot.key, this.layout.reserve(8))
@@ -294,9 +301,11 @@ class InstanceBuilder {
     const finiteEntry = this.layout.reserve(16)
     const flag = finiteEntry + 8
     this.words.push({ address: finiteEntry, value: gradient }, { address: finiteEntry + 4, value: flag })
-    const evaluationArray = evaluation ? this.layout.reserveArray(size) : 0
+    const evaluationArray = evaluation ? this.layout.reserveArray(bytesOf('float32', size)) : 0
     const pointers = { parameter: [], gradient: [finiteEntry] }
-    const inputs = new Map(arrayInputs(tensor).map((name) => [name, this.layout.reserveArray(size)]))
+    const inputs = new Map(
+      arrayInputs(tensor).map((name) => [name, this.layout.reserveArray(bytesOf('float32', size))]),
+    )
     const arraysOf = { evaluation: evaluationArray, inputs, arrays, numbers }
     return { parameter, gradient, ...arraysOf, finiteEntry, flag, size, pointers }
   }
@@ -304,105 +313,109 @@ class InstanceBuilder {
   private prepareTensor(tensor: BackendTensor, memory: TensorMemory): Map<Program, Prepared> {
     const programs = programsOfTensor(tensor)
     // Programs of one tensor never run at the same time, so they can use the same scratch memory.
-    const buffers: { address: number; elements: number }[] = []
+    const buffers: { address: number; bytes: number }[] = []
     return new Map(programs.map((program) => [program, this.prepare(program, memory, buffers)]))
   }
 
-  private prepare(program: Program, memory: TensorMemory, buffers: { address: number; elements: number }[]): Prepared {
+  private prepare(program: Program, memory: TensorMemory, buffers: { address: number; bytes: number }[]): Prepared {
     const own = this.canonical.get(program)!
     const index = this.signatures.indexOf(own.signature)
     const plan = this.kernels.plans[index]!
+    const { sizes } = own
     const layout = new EntryLayout(plan)
-    const position = new Map(plan.program.nodes.map((node, order) => [node, order]))
-    const ownNode = (node: Node): Node => own.nodes[position.get(node)!]!
-    const dimensionsOf = (node: Node): Dimensions => ownNode(node).dimensions
     const entry = this.layout.reserve(layout.bytes)
-    const hostArguments = this.layout.reserve(8 * plan.hostArguments.length)
+    const hostArguments = this.layout.reserve(8 * plan.arguments.length)
     const scalars = this.layout.reserve(8 * plan.scalars.length)
     const word = (offset: number, value: number) => this.words.push({ address: entry + offset, value })
     word(layout.hostArguments, hostArguments)
     word(layout.scalars, scalars)
-    const scratch = this.placeScratch(plan, dimensionsOf, buffers)
-    const arrayAddress = (name: string): number => {
-      if (name === 'parameter' || name === 'gradient' || name === 'evaluation') return memory[name]
-      if (name.startsWith('input:')) return memory.inputs.get(name.slice('input:'.length))!
-      return scratch.get(name) ?? memory.arrays.get(name.slice('slot:'.length))!.address
+    const addresses = this.arrayAddresses(plan, sizes, memory, buffers)
+    const note = (array: number, address: number) => {
+      const { kind } = plan.arrays[array]!
+      if (kind === 'parameter' || kind === 'gradient') memory.pointers[kind].push(address)
     }
-    const note = (name: string, address: number) => {
-      if (name === 'parameter' || name === 'gradient') memory.pointers[name].push(address)
-    }
-    for (const [key, offset] of layout.keys()) {
-      const [kind, name] = [key.slice(0, key.indexOf(':')), key.slice(key.indexOf(':') + 1)]
-      if (kind === 'number') word(offset, memory.numbers.get(name) ?? this.shared.get(name)!)
-      else if (kind === 'total') word(offset, this.total(name))
-      else if (!['geometry', 'partial', 'foreign'].includes(kind)) {
-        word(offset, arrayAddress(key))
-        note(key, entry + offset)
+    for (const { offset, word: what } of layout.words) {
+      if (what.kind === 'number') word(offset, memory.numbers.get(what.key) ?? this.shared.get(what.key)!)
+      else if (what.kind === 'total') word(offset, this.total(what.key))
+      else if (what.kind === 'array') {
+        word(offset, addresses[what.array]!)
+        note(what.array, entry + offset)
       }
     }
-    const loopItems = plan.loops.map((loop, loopIndex) => {
-      const kernel = this.kernels.indices[index]!.get(loopName(loopIndex))!
-      return this.loopItems(loop, loopIndex, layout, dimensionsOf, word, kernel, entry)
-    })
-    const matrixItems = plan.matrices.map(({ node, operands, result }) => {
-      const addresses = [...operands, result].map(arrayAddress)
-      const items =
-        node.operation === 'transpose'
-          ? this.transposeItems(addresses, dimensionsOf(node))
-          : this.productItems(addresses, dimensionsOf(node), dimensionsOf(node.inputs[0]!)[2])
+    const table = this.kernels.tables[index]!
+    const fill = (what: EntryWord, ...values: number[]) => {
+      for (const [position, value] of values.entries()) word(layout.offset(what) + 4 * position, value)
+    }
+    const loopItems = plan.loops.map((loop, loopIndex) =>
+      this.loopItems(loop, loopIndex, sizes, fill, table.loops[loopIndex]!, entry),
+    )
+    const routineItems = plan.routines.map((call) => {
+      const items = this.routineItems(call, sizes, addresses)
       for (const { entry } of items) {
-        for (const [index, name] of operands.entries()) note(name, entry + 4 * index)
+        for (const [index, { array }] of call.operands.entries()) note(array, entry + 4 * index)
       }
       return items
     })
     const telemetry = new Map(
-      plan.scalarOutputs.flatMap(({ target, node }) =>
-        target.kind === 'telemetry' ? [[target.name as string, scalars + scalarOffset(plan, node)] as const] : [],
+      plan.scalarOutputs.flatMap(({ target, value }) =>
+        target.kind === 'telemetry' ? [[target.name as string, scalars + 8 * value.index] as const] : [],
       ),
     )
+    const computation = argumentsOf(own)
     return {
       plan,
-      kernels: this.kernels.indices[index]!,
+      kernels: table,
       entry,
       hostArguments,
       scalars,
-      evaluator: new HostEvaluator(plan.hostArguments.map(ownNode)),
+      evaluator: new HostEvaluator(computation),
       loopItems,
-      matrixItems,
+      routineItems,
       scalarOf: (name) => telemetry.get(name),
-      group: this.groupOf(own),
+      group: this.groupOf(JSON.stringify(computation)),
     }
   }
 
-  private groupOf(program: CanonicalProgram): number {
+  private groupOf(text: string): number {
     // One tensor shares with nobody.
     if (this.tensors.length === 1) return 0
-    const text = hostText(program)
     const known = this.groups.get(text)
     if (known !== undefined) return known
     this.groups.set(text, this.groups.size)
     return this.groups.size - 1
   }
 
-  private placeScratch(
+  /** Where every array of a plan lies; scratch gets its place here. */
+  private arrayAddresses(
     plan: Plan,
-    dimensionsOf: (node: Node) => Dimensions,
-    buffers: { address: number; elements: number }[],
-  ): Map<string, number> {
-    const addresses = new Map<string, number>()
+    sizes: Sizes,
+    memory: TensorMemory,
+    buffers: { address: number; bytes: number }[],
+  ): number[] {
     const free = buffers.map((buffer) => ({ ...buffer, until: -1 }))
-    for (const array of [...plan.scratch].sort((a, b) => a.from - b.from)) {
-      const elements = sizeOf(dimensionsOf(array.node))
-      const fitting = free.filter((buffer) => buffer.until < array.from && buffer.elements >= elements)
-      let chosen = fitting.sort((a, b) => a.elements - b.elements)[0]
+    const place = (bytes: number, from: number, to: number): number => {
+      const fitting = free.filter((buffer) => buffer.until < from && buffer.bytes >= bytes)
+      let chosen = fitting.sort((a, b) => a.bytes - b.bytes)[0]
       if (!chosen) {
-        const buffer = { address: this.layout.reserveArray(elements), elements }
+        const buffer = { address: this.layout.reserveArray(bytes), bytes }
         buffers.push(buffer)
         chosen = { ...buffer, until: -1 }
         free.push(chosen)
       }
-      chosen.until = array.to
-      addresses.set(array.name, chosen.address)
+      chosen.until = to
+      return chosen.address
+    }
+    const addresses: number[] = []
+    const scratch: { index: number; bytes: number; from: number; to: number }[] = []
+    plan.arrays.forEach((array, index) => {
+      const { extent, storage } = array
+      if (array.kind === 'input') addresses[index] = memory.inputs.get(array.key)!
+      else if (array.kind === 'slot') addresses[index] = memory.arrays.get(array.key)!.address
+      else if (array.kind !== 'scratch') addresses[index] = memory[array.kind]
+      else scratch.push({ ...array, index, bytes: bytesOf(storage, elementsOf(extent, sizes)) })
+    })
+    for (const { index, bytes, from, to } of scratch.sort((a, b) => a.from - b.from)) {
+      addresses[index] = place(bytes, from, to)
     }
     return addresses
   }
@@ -410,71 +423,73 @@ class InstanceBuilder {
   private loopItems(
     loop: Loop,
     index: number,
-    layout: EntryLayout,
-    dimensionsOf: (node: Node) => Dimensions,
-    word: (offset: number, value: number) => void,
+    sizes: Sizes,
+    fill: (word: EntryWord, ...values: number[]) => void,
     kernel: number,
     entry: number,
   ): Item[] {
     const items: Item[] = []
     let slices = 0
+    let columns = 0
     const add = (first: number, last: number) => items.push({ kernel, entry, first, last, chunk: items.length })
     if (loop.view) {
-      const [batch, rows, columns] = normalizeView(dimensionsOf(loop.view))
+      const [batch, rows, own] = dimensionsOf(loop.view, sizes)
+      columns = own
       const perSlice = Math.max(1, Math.min(rows, Math.floor(chunkElements / Math.max(columns, 1))))
       // At least one slice, so that sums over nothing are written too.
       const slicesPerBatch = Math.max(1, Math.ceil(rows / perSlice))
       slices = batch * slicesPerBatch
       const together = Math.max(1, Math.floor(chunkElements / Math.max(1, perSlice * columns)))
       for (let first = 0; first < slices; first += together) add(first, Math.min(first + together, slices))
-      const geometry = layout.offset(geometryKey(index))
-      for (const [position, value] of [rows, columns, perSlice, slicesPerBatch].entries()) {
-        word(geometry + 4 * position, value)
-      }
+      fill({ kind: 'geometry', loop: index }, rows, columns, perSlice, slicesPerBatch)
       loop.body.forEach((instruction, position) => {
-        if (!isForeign(loop, instruction)) return
-        const [, foreignRows, foreignColumns] = normalizeView(dimensionsOf(instruction.to!))
-        word(layout.offset(foreignKey(index, position)), foreignRows)
-        word(layout.offset(foreignKey(index, position)) + 4, foreignColumns)
+        if (instruction.operation !== 'broadcast' || !instruction.apart) return
+        const { apart } = instruction
+        fill({ kind: 'apart', loop: index, position }, sizes[apart.rows]!, sizes[apart.columns]!)
       })
     } else {
-      const size = sizeOf(dimensionsOf(loop.domain))
+      const size = elementsOf(loop.extent, sizes)
       for (let first = 0; first < size; first += chunkElements) add(first, Math.min(first + chunkElements, size))
     }
-    loop.reductions.forEach(({ node }, reduction) => {
-      const columnwise = isColumnReduction(node)
-      const count = columnwise ? slices : items.length
-      const numbers = columnwise ? slices * dimensionsOf(node)[2] : count
-      const offset = layout.offset(partialKey(index, reduction))
-      word(offset, this.layout.reserve(8 * numbers))
-      word(offset + 4, count)
+    loop.reductions.forEach(({ over }, reduction) => {
+      const count = over === 'column' ? slices : items.length
+      const numbers = over === 'column' ? slices * columns : count
+      fill({ kind: 'partial', loop: index, reduction }, this.layout.reserve(8 * numbers), count)
     })
     return items
   }
 
-  private transposeItems([input, result]: number[], [batch, rows, columns]: Dimensions): Item[] {
-    const entry = this.entry([input!, result!, rows, columns])
-    const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
-    return split(batch * rows, perItem).map(([first, last]) => ({
-      kernel: this.kernels.library.transpose!,
-      entry,
-      first,
-      last,
-      chunk: 0,
+  private routineItems(call: RoutineCall, sizes: Sizes, addresses: readonly number[]): Item[] {
+    const operands = call.operands.map(({ array, extent }) => ({
+      address: addresses[array]!,
+      dimensions: dimensionsOf(extent, sizes),
     }))
+    const results = call.results.map((array) => addresses[array]!)
+    return this.routineWork[call.routine](operands, results, this.kernels.library.routines[call.routine]!)
   }
 
-  private productItems([left, right, result]: number[], [batch, rows, columns]: Dimensions, inner: number): Item[] {
-    const packing = 4 * stripColumns * Math.max(inner, 1)
-    return split(batch * rows, this.threads > 1 ? productRows : batch * rows).map(([first, last]) => {
-      const entry = this.entry([left!, right!, result!, rows, inner, columns, 0])
-      if (this.threads > 1) this.words.push({ address: entry + 24, value: this.layout.reserve(packing) })
-      else {
-        this.packing = Math.max(this.packing, packing)
-        this.packingUsers.push(entry + 24)
-      }
-      return { kernel: this.kernels.library.matmul!, entry, first, last, chunk: 0 }
-    })
+  /** How the work of each matrix function is cut into items. */
+  private readonly routineWork: Readonly<Record<RoutineName, RoutineWork>> = {
+    transposition: ([operand], [result], kernel) => {
+      const [batch, columns, rows] = operand!.dimensions
+      const entry = this.entry([operand!.address, result!, rows, columns])
+      const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
+      return split(batch * rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
+    },
+    product: ([left, right], [result], kernel) => {
+      const [batch, rows, inner] = left!.dimensions
+      const columns = right!.dimensions[2]
+      const packing = 4 * stripColumns * Math.max(inner, 1)
+      return split(batch * rows, this.threads > 1 ? productRows : batch * rows).map(([first, last]) => {
+        const entry = this.entry([left!.address, right!.address, result!, rows, inner, columns, 0])
+        if (this.threads > 1) this.words.push({ address: entry + 24, value: this.layout.reserve(packing) })
+        else {
+          this.packing = Math.max(this.packing, packing)
+          this.packingUsers.push(entry + 24)
+        }
+        return { kernel, entry, first, last, chunk: 0 }
+      })
+    },
   }
 
   private entry(values: readonly number[]): number {
@@ -497,8 +512,8 @@ class InstanceBuilder {
     let rounds = 4
     for (const programs of prepared) {
       let most = 0
-      for (const { plan, loopItems, matrixItems, kernels } of programs.values()) {
-        most = Math.max(most, loopItems.flat().length + matrixItems.flat().length + kernels.size)
+      for (const { plan, loopItems, routineItems } of programs.values()) {
+        most = Math.max(most, loopItems.flat().length + routineItems.flat().length + plan.stages.length)
         rounds = Math.max(rounds, 6 * plan.levels + 4)
       }
       items += most
@@ -533,18 +548,6 @@ interface ListRegions {
 
 function sameElements<T>(a: readonly T[], b: readonly T[]): boolean {
   return a.length === b.length && a.every((value, index) => value === b[index])
-}
-
-/** The host arguments of a program as text. */
-function hostText(program: CanonicalProgram): string {
-  const text = (node: Node): string => {
-    const { value, key, clock } = node.attributes
-    return `${node.operation}:${node.perTensor}:${value}:${key}:${clock}(${node.inputs.map(text)})`
-  }
-  return program.nodes
-    .filter((node) => node.space === 'host')
-    .map(text)
-    .join(';')
 }
 
 function split(count: number, perPart: number): [number, number][] {
@@ -680,7 +683,7 @@ class WasmInstance implements ForeignInstance {
       const known = evaluated[group]
       if (known?.environment === environment) {
         const from = known.address / 8
-        this.numbers.copyWithin(hostArguments / 8, from, from + plan.hostArguments.length)
+        this.numbers.copyWithin(hostArguments / 8, from, from + plan.arguments.length)
       } else {
         evaluator.evaluate(environment, this.numbers, hostArguments / 8)
         evaluated[group] = { environment, address: hostArguments }
@@ -773,69 +776,70 @@ class WasmInstance implements ForeignInstance {
   }
 
   private buildList(work: readonly Work[], ready: readonly Prepared[]): WorkList {
-    const rounds: { items: { tensor: number; item: Item }[]; together: boolean }[] = []
     const totals: number[] = []
-    const single = (prepared: Prepared, name: string): Item[] => {
-      const kernel = prepared.kernels.get(name)
-      return kernel === undefined ? [] : [{ kernel, entry: prepared.entry, first: 0, last: 0, chunk: 0 }]
-    }
-    const round = (itemsOf: (prepared: Prepared) => readonly Item[]) => {
-      const items = ready.flatMap((prepared, index) =>
-        itemsOf(prepared).map((item) => ({ tensor: work[index]!.tensor, item })),
-      )
-      if (items.length > 0) rounds.push({ items, together: false })
-    }
-    const levels = ready.reduce((most, { plan }) => Math.max(most, plan.levels), 0)
-    for (let level = 0; level < levels; level++) {
-      round((prepared) => single(prepared, combineName(level)))
-      const sums = this.totalItems(ready, level, totals)
-      if (sums.length > 0) rounds.push({ items: sums.map((item) => ({ tensor: -1, item })), together: true })
-      round((prepared) => single(prepared, scalarsName(level)))
-      round(({ plan, loopItems }) =>
-        loopItems.flatMap((items, index) => (plan.loops[index]!.level === level ? items : [])),
-      )
-      round(({ plan, matrixItems }) =>
-        matrixItems.flatMap((items, index) => (plan.matrices[index]!.level === level ? items : [])),
-      )
-    }
-    round((prepared) => single(prepared, commitName(false)))
     const committed = new Set<string>()
-    const shared = ready.flatMap((prepared) => {
-      const keys = prepared.plan.scalarOutputs.flatMap(({ target }) =>
-        target.kind === 'slot' && target.shared ? [target.key] : [],
-      )
-      // Every tensor computes the same shared state; the first one stores it.
-      const fresh = keys.some((key) => !committed.has(key))
-      for (const key of keys) committed.add(key)
-      return fresh ? single(prepared, commitName(true)) : []
-    })
-    if (shared.length > 0) rounds.push({ items: shared.map((item) => ({ tensor: -1, item })), together: true })
+    const rounds = schedule(ready.map(({ plan }) => plan)).map(({ kind, together, work: stages }) => ({
+      together,
+      items:
+        kind === 'totals'
+          ? this.totalItems(stages, ready, totals).map((item) => ({ tensor: -1, item }))
+          : stages.flatMap(({ member, stage }) =>
+              stageItems(ready[member]!, stage, committed).map((item) => ({
+                tensor: together ? -1 : work[member]!.tensor,
+                item,
+              })),
+            ),
+    }))
     return this.workers ? inRounds(rounds, totals) : byTensor(rounds, totals)
   }
 
-  /** One item for every sum over tensors that becomes known at this level. */
-  private totalItems(ready: readonly Prepared[], level: number, words: number[]): Item[] {
-    const parts = new Map<string, { kind: 'sum' | 'maximum'; addresses: number[] }>()
-    for (const { plan, scalars, hostArguments } of ready) {
-      for (const step of plan.scalars) {
-        const { node } = step
-        if (step.level !== level || node.operation !== 'reduce' || node.space !== 'global') continue
-        const key = node.attributes.key!
-        const part = node.inputs[0]!.space === 'array' ? node : node.inputs[0]!
-        const known = parts.get(key) ?? { kind: node.attributes.kind as 'sum' | 'maximum', addresses: [] }
-        known.addresses.push(
-          part.space === 'host'
-            ? hostArguments + 8 * plan.hostArguments.indexOf(part)
-            : scalars + scalarOffset(plan, part),
-        )
+  /** One item for every total over tensors that becomes known in a round. */
+  private totalItems(stages: Round['work'], ready: readonly Prepared[], words: number[]): Item[] {
+    const parts = new Map<string, { kind: ReductionKind; addresses: number[] }>()
+    for (const { member, stage } of stages) {
+      if (stage.kind !== 'totals') continue
+      const { plan, scalars, hostArguments } = ready[member]!
+      for (const index of stage.scalars) {
+        const scalar = plan.scalars[index]!
+        if (scalar.kind !== 'total') continue
+        const { key, reduction, part } = scalar
+        const known = parts.get(key) ?? { kind: reduction, addresses: [] }
+        known.addresses.push((part.kind === 'argument' ? hostArguments : scalars) + 8 * part.index)
         parts.set(key, known)
       }
     }
     return [...parts].map(([key, { kind, addresses }]) => {
       const entry = this.regions.totals + 4 * words.length
       words.push(this.totals.get(key)!, addresses.length, ...addresses)
-      return { kernel: this.library[kind]!, entry, first: 0, last: 0, chunk: 0 }
+      return { kernel: this.library.totals[kind]!, entry, first: 0, last: 0, chunk: 0 }
     })
+  }
+}
+
+/** The items of one stage of one tensor. */
+function stageItems(prepared: Prepared, stage: Stage, committed: Set<string>): readonly Item[] {
+  const { plan, kernels, entry, loopItems, routineItems } = prepared
+  const kernel = () => {
+    const index = kernels.stages.get(plan.stages.indexOf(stage))!
+    return [{ kernel: index, entry, first: 0, last: 0, chunk: 0 }]
+  }
+  switch (stage.kind) {
+    case 'scalars':
+      return kernel()
+    case 'loops':
+      return stage.loops.flatMap((loop) => loopItems[loop]!)
+    case 'routines':
+      return stage.routines.flatMap((routine) => routineItems[routine]!)
+    case 'commit': {
+      if (!stage.shared) return kernel()
+      // Every tensor computes the same shared state; the first one stores it.
+      const keys = stage.outputs.map((output) => (plan.scalarOutputs[output]!.target as { key: string }).key)
+      const fresh = keys.some((key) => !committed.has(key))
+      for (const key of keys) committed.add(key)
+      return fresh ? kernel() : []
+    }
+    case 'totals':
+      return []
   }
 }
 

@@ -1,102 +1,90 @@
 /** The code generator: turns the loops and scalars of a Plan into kernel functions. */
 
-import type { Dimensions, Distribution, ElementOperation, Node } from '../../graph/graph.ts'
-import { type ArrayName, type Instruction, type Loop, normalizeView, type Plan } from '../../program/plan.ts'
+import type { Distribution, ElementOperation } from '../../graph/node.ts'
+import type { Instruction, Loop, LoopReduction, NumberReference, Plan } from '../../plan/plan.ts'
 import { FunctionBuilder, kernelParameters, type Local, type PlainInstruction } from './assembler.ts'
+import { type Codec, codecs } from './codecs.ts'
 import { single, transcendental } from './mathematics.ts'
 import { randomFunction, sixteenFunction } from './random.ts'
+
+/** What one or more words of an entry hold. */
+export type EntryWord =
+  /** The address of an array. */
+  | { readonly kind: 'array'; readonly array: number }
+  /** Rows, columns, rows per slice and slices per batch of a loop that follows rows. */
+  | { readonly kind: 'geometry'; readonly loop: number }
+  /** Where the partial results of a reduction lie, and how many there are. */
+  | { readonly kind: 'partial'; readonly loop: number; readonly reduction: number }
+  /** Rows and columns of a broadcast that does not follow the loop's own. */
+  | { readonly kind: 'apart'; readonly loop: number; readonly position: number }
+  /** The address of a number kept as state. */
+  | { readonly kind: 'number'; readonly key: string }
+  /** The address of a total over all tensors. */
+  | { readonly kind: 'total'; readonly key: string }
+
+const wordCounts: Readonly<Record<EntryWord['kind'], number>> = {
+  array: 1,
+  geometry: 4,
+  partial: 2,
+  apart: 2,
+  number: 1,
+  total: 1,
+}
 
 /**
  * The layout of an entry: the block of 32-bit words that tells a kernel where one tensor's arrays and numbers are and
  * how large its loops run. It depends on the plan alone, so that tensors of different size share kernels.
  */
 export class EntryLayout {
-  /** Where the host arguments begin (float64 each, in the order of `plan.hostArguments`). */
+  /** Where the host arguments begin (float64 each, in the order of `plan.arguments`). */
   readonly hostArguments = 0
   /** Where the scalars begin (float64 each, in the order of `plan.scalars`). */
   readonly scalars = 4
-  readonly bytes: number
-  private readonly words = new Map<string, number>()
-
-  constructor(plan: Plan) {
-    const add = (key: string, count = 1) => {
-      if (this.words.has(key)) return
-      this.words.set(key, this.next)
-      this.next += 4 * count
-    }
-    for (const loop of plan.loops) {
-      for (const { array } of [...loop.body, ...loop.stores]) if (array !== undefined) add(array)
-      for (const { node } of loop.reductions) if (node.space === 'array') add(producedArray(plan, node))
-    }
-    plan.loops.forEach((loop, index) => {
-      if (loop.view) add(geometryKey(index), 4)
-      loop.reductions.forEach((_, reduction) => {
-        add(partialKey(index, reduction), 2)
-      })
-      loop.body.forEach((instruction, position) => {
-        if (isForeign(loop, instruction)) add(foreignKey(index, position), 2)
-      })
-    })
-    for (const node of plan.program.nodes) {
-      if (node.operation === 'slot' && (node.space === 'tensor' || node.space === 'global'))
-        add(numberKey(node.attributes.key!))
-      if (node.operation === 'reduce' && node.space === 'global') add(totalKey(node.attributes.key!))
-    }
-    for (const { target } of plan.scalarOutputs) if (target.kind === 'slot') add(numberKey(target.key))
-    this.bytes = this.next
-  }
-
+  readonly words: { readonly offset: number; readonly word: EntryWord }[] = []
+  private readonly offsets = new Map<string, number>()
   private next = 8
 
-  offset(key: string): number {
-    const offset = this.words.get(key)
-    if (offset === undefined) throw new Error(`no word for ${key} in the entry`)
+  constructor(plan: Plan) {
+    for (const loop of plan.loops) {
+      for (const use of [...loop.body, ...loop.stores])
+        if ('array' in use) this.add({ kind: 'array', array: use.array })
+      for (const use of loop.reductions) if (use.over !== 'all') this.add({ kind: 'array', array: use.array })
+    }
+    plan.loops.forEach((loop, index) => {
+      if (loop.view) this.add({ kind: 'geometry', loop: index })
+      loop.reductions.forEach((_, reduction) => {
+        this.add({ kind: 'partial', loop: index, reduction })
+      })
+      loop.body.forEach((instruction, position) => {
+        if (instruction.operation === 'broadcast' && instruction.apart)
+          this.add({ kind: 'apart', loop: index, position })
+      })
+    })
+    for (const scalar of plan.scalars) {
+      if (scalar.kind === 'slot') this.add({ kind: 'number', key: scalar.key })
+      if (scalar.kind === 'total') this.add({ kind: 'total', key: scalar.key })
+    }
+    for (const { target } of plan.scalarOutputs)
+      if (target.kind === 'slot') this.add({ kind: 'number', key: target.key })
+  }
+
+  get bytes(): number {
+    return this.next
+  }
+
+  offset(word: EntryWord): number {
+    const offset = this.offsets.get(JSON.stringify(word))
+    if (offset === undefined) throw new Error(`no word for ${JSON.stringify(word)} in the entry`)
     return offset
   }
 
-  keys(): IterableIterator<[string, number]> {
-    return this.words.entries()
+  private add(word: EntryWord): void {
+    const text = JSON.stringify(word)
+    if (this.offsets.has(text)) return
+    this.offsets.set(text, this.next)
+    this.words.push({ offset: this.next, word })
+    this.next += 4 * wordCounts[word.kind]
   }
-}
-
-/** Rows, columns, rows per slice and slices per batch of a loop that follows rows. */
-export const geometryKey = (loop: number) => `geometry:${loop}`
-/** Where the partial results of a reduction lie, and how many there are. */
-export const partialKey = (loop: number, reduction: number) => `partial:${loop}:${reduction}`
-/** Rows and columns of a broadcast that does not follow the loop's own. */
-export const foreignKey = (loop: number, position: number) => `foreign:${loop}:${position}`
-/** A pointer to a number kept as state. */
-export const numberKey = (key: string) => `number:${key}`
-/** A pointer to a sum over all tensors. */
-export const totalKey = (key: string) => `total:${key}`
-
-export function producedArray(plan: Plan, node: Node): ArrayName {
-  return plan.scratch.find((array) => array.node === node)!.name
-}
-
-/** Reductions that leave one number per column: each slice of rows keeps its own partial sums. */
-export function isColumnReduction(node: Node): boolean {
-  return node.space === 'array' && node.attributes.axis === 'rows' && node.inputs[0]!.dimensions[2] !== 1
-}
-
-export function isForeign(loop: Loop, instruction: Instruction): boolean {
-  if (instruction.operation !== 'broadcast') return false
-  const [a, b] = [instruction.to!.dimensions, loop.view!.dimensions]
-  return a[0] !== b[0] || a[1] !== b[1] || a[2] !== b[2]
-}
-
-/** How a broadcast operand repeats within the rows and columns of the loop. */
-interface Repeat {
-  readonly byBatch: boolean
-  readonly byRow: boolean
-  readonly byColumn: boolean
-}
-
-function repeatOf(instruction: Instruction): Repeat {
-  const to = instruction.to!.dimensions
-  const from: Dimensions =
-    to[2] === 1 ? [1, instruction.from!.dimensions[0], instruction.from!.dimensions[1]] : instruction.from!.dimensions
-  return { byBatch: from[0] > 1, byRow: from[1] > 1, byColumn: from[2] > 1 }
 }
 
 const vectorOperations: Partial<Record<Instruction['operation'], PlainInstruction>> = {
@@ -169,142 +157,112 @@ function emitScalar(
 /** Vectors per turn of the main loop. */
 const unroll = 4
 
-/** The kernel functions of one plan, by the names the scheduler uses. */
-export function generateKernels(plan: Plan, prefix: string): Map<string, FunctionBuilder> {
+/** What a kernel function of a plan does: a loop, or the scalars or the commit of one of its stages. */
+export type KernelTable = { readonly loops: number[]; readonly stages: ReadonlyMap<number, number> }
+
+/** The kernel functions of one plan; `add` gives each its place in the table of functions. */
+export function generateKernels(plan: Plan, prefix: string, add: (kernel: FunctionBuilder) => number): KernelTable {
   const layout = new EntryLayout(plan)
-  const kernels = new Map<string, FunctionBuilder>()
-  plan.loops.forEach((loop, index) => {
-    kernels.set(loopName(index), new LoopGenerator(plan, layout, loop, index, `${prefix}_loop_${index}`).generate())
-  })
-  for (let level = 0; level < plan.levels; level++) {
-    const combine = combinations(plan, level)
-    const scalars = plan.scalars.filter(
-      (step) => step.level === level && step.node.operation !== 'reduce' && step.node.operation !== 'slot',
-    )
-    const totals = plan.scalars.some(
-      (step) => step.level === level && step.node.operation === 'reduce' && step.node.space === 'global',
-    )
-    if (totals) {
-      if (combine.length > 0)
-        kernels.set(combineName(level), scalarFunction(plan, layout, `${prefix}_combine_${level}`, combine, []))
-      if (scalars.length > 0)
-        kernels.set(
-          scalarsName(level),
-          scalarFunction(
-            plan,
-            layout,
-            `${prefix}_scalars_${level}`,
-            [],
-            scalars.map((s) => s.node),
-          ),
-        )
-    } else if (combine.length + scalars.length > 0) {
-      const nodes = scalars.map((step) => step.node)
-      kernels.set(scalarsName(level), scalarFunction(plan, layout, `${prefix}_scalars_${level}`, combine, nodes))
+  const loops = plan.loops.map((loop, index) =>
+    add(new LoopGenerator(plan, layout, loop, index, `${prefix}_loop_${index}`).generate()),
+  )
+  const stages = new Map<number, number>()
+  plan.stages.forEach((stage, index) => {
+    if (stage.kind === 'scalars') {
+      const name = `${prefix}_${stage.beforeTotals ? 'combine' : 'scalars'}_${stage.level}`
+      stages.set(index, add(scalarFunction(plan, layout, name, stage)))
+    } else if (stage.kind === 'commit') {
+      const name = `${prefix}_${stage.shared ? 'commitShared' : 'commit'}`
+      stages.set(index, add(commitFunction(plan, layout, name, stage.outputs)))
     }
-  }
-  for (const shared of [false, true]) {
-    const outputs = plan.scalarOutputs.filter(({ target }) => target.kind === 'slot' && target.shared === shared)
-    if (outputs.length > 0)
-      kernels.set(commitName(shared), commitFunction(plan, layout, `${prefix}_${commitName(shared)}`, outputs))
-  }
-  return kernels
+  })
+  return { loops, stages }
 }
 
-export const loopName = (index: number) => `loop:${index}`
-/** Sums the parts of reductions of a level that holds sums over all tensors. */
-export const combineName = (level: number) => `combine:${level}`
-export const scalarsName = (level: number) => `scalars:${level}`
-/** Moves new scalar state to where it is kept: of the tensor, or shared. */
-export const commitName = (shared: boolean) => (shared ? 'commitShared' : 'commit')
+type ScalarStage = Extract<Plan['stages'][number], { readonly kind: 'scalars' }>
 
 interface Combination {
   readonly loop: number
   readonly reduction: number
-  readonly node: Node
 }
 
-/** The reductions whose loops ran in the level before. */
-function combinations(plan: Plan, level: number): Combination[] {
-  return plan.loops.flatMap((loop, index) =>
-    loop.level !== level - 1
-      ? []
-      : loop.reductions.flatMap(({ node }, reduction) => {
-          const inLoop = node.space === 'array' && !isColumnReduction(node)
-          return inLoop ? [] : [{ loop: index, reduction, node }]
-        }),
-  )
+function isMask(plan: Plan, { kind, index }: NumberReference): boolean {
+  return (kind === 'argument' ? plan.arguments : plan.scalars)[index]!.mask
 }
 
-/** Emits the float64 value of a host, tensor or global scalar. */
-function emitNumber(f: FunctionBuilder, plan: Plan, layout: EntryLayout, node: Node): void {
+/** Emits the float64 value of a host argument, or of a scalar; that of a truth value of the device as an i32. */
+function emitNumber(f: FunctionBuilder, plan: Plan, layout: EntryLayout, { kind, index }: NumberReference): void {
   const entry = f.parameters[0]!
-  const { key } = node.attributes
-  if (node.space === 'host') {
+  if (kind === 'argument') {
     f.get(entry)
       .at('i32.load', layout.hostArguments)
-      .at('f64.load', 8 * plan.hostArguments.indexOf(node))
-  } else if (node.operation === 'slot') {
+      .at('f64.load', 8 * index)
+    return
+  }
+  const scalar = plan.scalars[index]!
+  if (scalar.kind === 'slot') {
     f.get(entry)
-      .at('i32.load', layout.offset(numberKey(key!)))
+      .at('i32.load', layout.offset({ kind: 'number', key: scalar.key }))
       .at('f64.load')
-  } else if (node.operation === 'reduce' && node.space === 'global') {
+  } else if (scalar.kind === 'total') {
     f.get(entry)
-      .at('i32.load', layout.offset(totalKey(key!)))
+      .at('i32.load', layout.offset({ kind: 'total', key: scalar.key }))
       .at('f64.load')
   } else {
-    f.get(entry).at('i32.load', layout.scalars).at('f64.load', scalarOffset(plan, node))
-    if (node.mask) f.f64(0).op('f64.ne')
+    f.get(entry)
+      .at('i32.load', layout.scalars)
+      .at('f64.load', 8 * index)
+    if (scalar.mask) f.f64(0).op('f64.ne')
   }
-}
-
-export function scalarOffset(plan: Plan, node: Node): number {
-  return 8 * plan.scalars.findIndex((step) => step.node === node)
 }
 
 function scalarFunction(
   plan: Plan,
   layout: EntryLayout,
   name: string,
-  combine: readonly Combination[],
-  nodes: readonly Node[],
+  { reductions, scalars }: ScalarStage,
 ): FunctionBuilder {
   const f = new FunctionBuilder(name, kernelParameters)
   const entry = f.parameters[0]!
-  for (const combination of combine) {
-    if (combination.node.space === 'array') combineColumns(f, plan, layout, combination)
-    else combineNumber(f, plan, layout, combination)
+  for (const combination of reductions) {
+    const reduction = plan.loops[combination.loop]!.reductions[combination.reduction]!
+    if (reduction.over === 'all') combineNumber(f, layout, combination, reduction)
+    else combineColumns(f, layout, combination, reduction)
   }
-  const locals = new Map<Node, Local>()
-  const value = (node: Node): Local => {
-    const known = locals.get(node)
+  const locals = new Map<string, Local>()
+  const nameOf = ({ kind, index }: NumberReference) => `${kind} ${index}`
+  const value = (number: NumberReference): Local => {
+    const known = locals.get(nameOf(number))
     if (known) return known
-    const local = f.local(node.mask && node.space !== 'host' ? 'i32' : 'f64')
-    emitNumber(f, plan, layout, node)
+    const local = f.local(isMask(plan, number) && number.kind === 'scalar' ? 'i32' : 'f64')
+    emitNumber(f, plan, layout, number)
     f.set(local)
-    locals.set(node, local)
+    locals.set(nameOf(number), local)
     return local
   }
-  const condition = (node: Node): Local => {
-    const local = value(node)
+  const condition = (number: NumberReference): Local => {
+    const local = value(number)
     if (local.type === 'i32') return local
     const truth = f.local('i32')
     f.get(local).f64(0).op('f64.ne').set(truth)
     return truth
   }
-  for (const node of nodes) {
-    const logical = node.operation === 'and' || node.operation === 'not'
-    const inputs = node.inputs.map((input, index) =>
-      logical || (node.operation === 'select' && index === 0) ? condition(input) : value(input),
+  for (const index of scalars) {
+    const scalar = plan.scalars[index]!
+    if (scalar.kind !== 'element') continue
+    const { operation, mask } = scalar
+    const logical = operation === 'and' || operation === 'not'
+    const inputs = scalar.inputs.map((input, position) =>
+      logical || (operation === 'select' && position === 0) ? condition(input) : value(input),
     )
-    const local = f.local(node.mask ? 'i32' : 'f64')
-    emitScalar(f, 'f64', node.operation as Instruction['operation'], inputs)
+    const local = f.local(mask ? 'i32' : 'f64')
+    emitScalar(f, 'f64', operation, inputs)
     f.set(local)
-    locals.set(node, local)
+    locals.set(nameOf({ kind: 'scalar', index }), local)
     f.get(entry).at('i32.load', layout.scalars)
-    if (node.mask) f.f64(1).f64(0).get(local).op('select')
+    if (mask) f.f64(1).f64(0).get(local).op('select')
     else f.get(local)
-    f.at('f64.store', scalarOffset(plan, node))
+    f.at('f64.store', 8 * index)
   }
   return f
 }
@@ -312,14 +270,14 @@ function scalarFunction(
 /** Adds up (or takes the maximum of) the numbers that the chunks of a loop left, in order. */
 function combineNumber(
   f: FunctionBuilder,
-  plan: Plan,
   layout: EntryLayout,
-  { loop, reduction, node }: Combination,
+  combination: Combination,
+  { reduction, scalar }: Extract<LoopReduction, { readonly over: 'all' }>,
 ): void {
   const entry = f.parameters[0]!
   const [pointer, end, sum] = [f.local('i32'), f.local('i32'), f.local('f64')]
-  const word = layout.offset(partialKey(loop, reduction))
-  const maximum = node.attributes.kind === 'maximum'
+  const word = layout.offset({ kind: 'partial', ...combination })
+  const maximum = reduction === 'maximum'
   f.get(entry).at('i32.load', word).tee(pointer)
   f.get(entry)
     .at('i32.load', word + 4)
@@ -340,23 +298,26 @@ function combineNumber(
         f.get(pointer).i32(8).op('i32.add').tee(pointer).get(end).op('i32.lt_u').branchIf(0)
       })
     })
-  f.get(entry).at('i32.load', layout.scalars).get(sum).at('f64.store', scalarOffset(plan, node))
+  f.get(entry)
+    .at('i32.load', layout.scalars)
+    .get(sum)
+    .at('f64.store', 8 * scalar)
 }
 
 /** Adds up the partial sums of each column over the slices of its batch. */
 function combineColumns(
   f: FunctionBuilder,
-  plan: Plan,
   layout: EntryLayout,
-  { loop, reduction, node }: Combination,
+  combination: Combination,
+  { reduction, array }: Exclude<LoopReduction, { readonly over: 'all' }>,
 ): void {
   const entry = f.parameters[0]!
-  const geometry = layout.offset(geometryKey(loop))
-  const word = layout.offset(partialKey(loop, reduction))
+  const geometry = layout.offset({ kind: 'geometry', loop: combination.loop })
+  const word = layout.offset({ kind: 'partial', ...combination })
   const names = ['partial', 'columns', 'slices', 'stride', 'result', 'end', 'rowEnd', 'pointer', 'last'] as const
   const local = Object.fromEntries(names.map((name) => [name, f.local('i32')])) as Record<(typeof names)[number], Local>
   const sum = f.local('f64')
-  const maximum = node.attributes.kind === 'maximum'
+  const maximum = reduction === 'maximum'
   f.get(entry)
     .at('i32.load', geometry + 4)
     .set(local.columns)
@@ -371,7 +332,7 @@ function combineColumns(
     .op('i32.mul', 'i32.add')
     .set(local.end)
   f.get(entry)
-    .at('i32.load', layout.offset(producedArray(plan, node)))
+    .at('i32.load', layout.offset({ kind: 'array', array }))
     .set(local.result)
   f.get(local.partial)
     .get(local.end)
@@ -402,23 +363,19 @@ function combineColumns(
     })
 }
 
-function commitFunction(
-  plan: Plan,
-  layout: EntryLayout,
-  name: string,
-  outputs: Plan['scalarOutputs'],
-): FunctionBuilder {
+function commitFunction(plan: Plan, layout: EntryLayout, name: string, outputs: readonly number[]): FunctionBuilder {
   const f = new FunctionBuilder(name, kernelParameters)
-  const values = outputs.map(({ node }) => {
+  const values = outputs.map((output) => {
     const local = f.local('f64')
-    emitNumber(f, plan, layout, node)
+    emitNumber(f, plan, layout, plan.scalarOutputs[output]!.value)
     f.set(local)
     return local
   })
-  outputs.forEach(({ target }, index) => {
+  outputs.forEach((output, index) => {
+    const { target } = plan.scalarOutputs[output]!
     if (target.kind !== 'slot') return
     f.get(f.parameters[0]!)
-      .at('i32.load', layout.offset(numberKey(target.key)))
+      .at('i32.load', layout.offset({ kind: 'number', key: target.key }))
       .get(values[index]!)
       .at('f64.store')
   })
@@ -427,12 +384,10 @@ function commitFunction(
 
 /** Sums of one reduction while a loop runs: two float64 vectors per unrolled vector, and one for single elements. */
 interface Accumulator {
-  readonly node: Node
-  readonly registers: readonly number[]
+  readonly reduction: LoopReduction
   readonly index: number
   readonly vectors: Local[]
   readonly single: Local
-  readonly kind: 'tensor' | 'row' | 'column'
   /** `column`: where this row adds its elements. */
   readonly pointer: Local | undefined
 }
@@ -458,7 +413,8 @@ function cut({ body, stores }: Loop, accumulators: readonly Accumulator[]): Part
   const count = Math.max(0, ...earliest) + 1
   const place = body.map(() => count - 1)
   for (const { register } of stores) place[register] = earliest[register]!
-  for (const { registers } of accumulators) for (const register of registers) place[register] = earliest[register]!
+  for (const { reduction } of accumulators)
+    for (const register of reduction.registers) place[register] = earliest[register]!
   for (let register = body.length - 1; register >= 0; register--) {
     for (const input of body[register]!.inputs) place[input] = Math.min(place[input]!, place[register]! - after(input))
   }
@@ -468,7 +424,7 @@ function cut({ body, stores }: Loop, accumulators: readonly Accumulator[]): Part
   const ready = ({ array, register }: Loop['stores'][number]) =>
     Math.max(
       position.get(register)!,
-      ...body.flatMap((instruction, other) => (instruction.array === array ? [position.get(other)!] : [])),
+      ...body.flatMap((use, other) => ('array' in use && use.array === array ? [position.get(other)!] : [])),
     )
   return Array.from({ length: count }, (_, part) => ({
     steps: order
@@ -478,10 +434,13 @@ function cut({ body, stores }: Loop, accumulators: readonly Accumulator[]): Part
         stores: stores.filter((store) => ready(store) === position.get(register)),
       })),
     accumulators: accumulators.filter(
-      ({ registers }) => Math.max(...registers.map((register) => place[register]!)) === part,
+      ({ reduction }) => Math.max(...reduction.registers.map((register) => place[register]!)) === part,
     ),
   }))
 }
+
+type Broadcast = Extract<Instruction, { readonly operation: 'broadcast' }>
+type Draw = Extract<Instruction, { readonly operation: 'random' }>
 
 /** Writes the function of one loop. */
 class LoopGenerator {
@@ -490,11 +449,11 @@ class LoopGenerator {
   private readonly first: Local
   private readonly last: Local
   private readonly chunk: Local
-  private readonly pointers = new Map<ArrayName, Local>()
+  private readonly pointers = new Map<number, Local>()
   private readonly rowPointers = new Map<number, Local>()
   private readonly vectors = new Map<number, Local>()
   private readonly singles = new Map<number, Local>()
-  private readonly streams = new Map<Node, readonly Local[]>()
+  private readonly streams = new Map<number, readonly Local[]>()
   /** The numbers of a turn by the register of the draw. */
   private readonly drawn = new Map<number, readonly Local[]>()
   private readonly accumulators: Accumulator[]
@@ -520,18 +479,16 @@ class LoopGenerator {
     this.remaining = this.f.local('i32')
     const positioned = loop.elementwise || loop.body.some(({ operation }) => operation === 'random')
     this.position = positioned ? this.f.local('i32') : undefined
-    this.accumulators = loop.reductions.map(({ node, registers }, reduction) => {
-      const kind = node.space !== 'array' ? 'tensor' : isColumnReduction(node) ? 'column' : 'row'
-      const maximum = node.attributes.kind === 'maximum'
-      const count = kind === 'column' || loop.elementwise ? 0 : maximum ? unroll : 2 * unroll
+    this.accumulators = loop.reductions.map((reduction, index) => {
+      const column = reduction.over === 'column'
+      const maximum = reduction.reduction === 'maximum'
+      const count = column || loop.elementwise ? 0 : maximum ? unroll : 2 * unroll
       return {
-        node,
-        registers,
-        index: reduction,
-        kind,
+        reduction,
+        index,
         vectors: Array.from({ length: count }, () => this.f.local('v128')),
         single: this.f.local('f64'),
-        pointer: kind === 'column' ? this.f.local('i32') : undefined,
+        pointer: column ? this.f.local('i32') : undefined,
       }
     })
     this.parts = cut(loop, this.accumulators)
@@ -539,12 +496,12 @@ class LoopGenerator {
 
   generate(): FunctionBuilder {
     this.loadScalars()
-    for (const { kind, ...accumulator } of this.accumulators) if (kind === 'tensor') this.reset(accumulator)
+    for (const accumulator of this.accumulators) if (accumulator.reduction.over === 'all') this.reset(accumulator)
     if (this.loop.view) this.nested()
     else this.flat()
     for (const accumulator of this.accumulators) {
-      if (accumulator.kind !== 'tensor') continue
-      const word = this.layout.offset(partialKey(this.index, accumulator.index))
+      if (accumulator.reduction.over !== 'all') continue
+      const word = this.layout.offset({ kind: 'partial', loop: this.index, reduction: accumulator.index })
       this.f.get(this.entry).at('i32.load', word).get(this.chunk).i32(8).op('i32.mul', 'i32.add')
       this.total(accumulator)
       this.f.at('f64.store')
@@ -552,19 +509,20 @@ class LoopGenerator {
     return this.f
   }
 
-  private word(key: string, extra = 0): FunctionBuilder {
-    return this.f.get(this.entry).at('i32.load', this.layout.offset(key) + extra)
+  private word(word: EntryWord, extra = 0): FunctionBuilder {
+    return this.f.get(this.entry).at('i32.load', this.layout.offset(word) + extra)
   }
 
   private loadScalars(): void {
     const { f } = this
-    this.loop.body.forEach(({ operation, node }, register) => {
-      if (operation === 'random') this.loadStream(node!)
-      if (operation !== 'scalar') return
-      if (node!.mask) {
+    this.loop.body.forEach((instruction, register) => {
+      if (instruction.operation === 'random') this.loadStream(instruction, register)
+      if (instruction.operation !== 'scalar') return
+      const { value } = instruction
+      if (isMask(this.plan, value)) {
         const truth = f.local('i32')
-        emitNumber(f, this.plan, this.layout, node!)
-        if (node!.space === 'host') f.f64(0).op('f64.ne')
+        emitNumber(f, this.plan, this.layout, value)
+        if (value.kind === 'argument') f.f64(0).op('f64.ne')
         f.set(truth)
         this.singles.set(register, truth)
         // A mask of all ones or all zeros in every lane.
@@ -575,7 +533,7 @@ class LoopGenerator {
       }
       const single = f.local('f32')
       const vector = f.local('v128')
-      emitNumber(f, this.plan, this.layout, node!)
+      emitNumber(f, this.plan, this.layout, value)
       f.op('f32.demote_f64').tee(single).op('f32x4.splat').set(vector)
       this.singles.set(register, single)
       this.vectors.set(register, vector)
@@ -583,11 +541,11 @@ class LoopGenerator {
   }
 
   /** Seed, step and tensor of random numbers as whole numbers. */
-  private loadStream(node: Node): void {
+  private loadStream({ stream }: Draw, register: number): void {
     const { f } = this
     this.streams.set(
-      node,
-      node.inputs.map((input) => {
+      register,
+      stream.map((input) => {
         const word = f.local('i32')
         emitNumber(f, this.plan, this.layout, input)
         f.op('i32.trunc_sat_f64_u').set(word)
@@ -597,40 +555,44 @@ class LoopGenerator {
   }
 
   /** Draws for the four places that start `offset` after that of the turn. */
-  private drawRandom(node: Node, offset: number): void {
+  private drawRandom(draw: Draw, register: number, offset: number): void {
     const { f } = this
     f.get(this.position!)
       .op('i32x4.splat')
       .i32x4([offset, offset + 1, offset + 2, offset + 3])
       .op('i32x4.add')
-    this.callRandom(node, randomFunction)
+    this.callRandom(draw, register, randomFunction)
   }
 
   /** Draws for the sixteen places of a turn at once; the loop over whole chunks starts each turn at a multiple of sixteen. */
-  private drawSixteen(node: Node): readonly Local[] {
+  private drawSixteen(draw: Draw, register: number): readonly Local[] {
     const { f } = this
     const numbers = Array.from({ length: unroll }, () => f.local('v128'))
     f.get(this.position!).i32(2).op('i32.shr_u', 'i32x4.splat').i32x4([0, 1, 2, 3]).op('i32x4.add')
-    this.callRandom(node, sixteenFunction)
+    this.callRandom(draw, register, sixteenFunction)
     for (const local of [...numbers].reverse()) f.set(local)
     return numbers
   }
 
-  private callRandom(node: Node, name: (kind: Distribution) => string): void {
-    for (const word of this.streams.get(node)!) this.f.get(word)
-    this.f.i32(node.attributes.draw!).callHelper(name(node.attributes.kind as Distribution))
+  private callRandom({ distribution, draw }: Draw, register: number, name: (of: Distribution) => string): void {
+    for (const word of this.streams.get(register)!) this.f.get(word)
+    this.f.i32(draw).callHelper(name(distribution))
   }
 
-  /** Pointers of all arrays that advance with the elements, moved to the element index on the stack. */
+  private codec(array: number): Codec {
+    return codecs[this.plan.arrays[array]!.storage]
+  }
+
+  /** Pointers of all arrays that advance with the elements, moved to the element index in `start`. */
   private startPointers(start: Local): void {
-    for (const { operation, array } of [
-      ...this.loop.body,
-      ...this.loop.stores.map((store) => ({ operation: 'load', ...store })),
-    ]) {
-      if (array === undefined || operation === 'broadcast') continue
+    const uses = [...this.loop.body, ...this.loop.stores]
+    for (const use of uses) {
+      if (!('array' in use) || ('operation' in use && use.operation === 'broadcast')) continue
+      const { array } = use
       const pointer = this.pointers.get(array) ?? this.f.local('i32')
       this.pointers.set(array, pointer)
-      this.word(array).get(start).i32(4).op('i32.mul', 'i32.add').set(pointer)
+      this.word({ kind: 'array', array }).get(start).i32(this.codec(array).bytesPerElement).op('i32.mul', 'i32.add')
+      this.f.set(pointer)
     }
     if (this.position) this.f.get(start).set(this.position)
   }
@@ -651,7 +613,7 @@ class LoopGenerator {
     >
     const geometry = ['rows', 'columns', 'perSlice', 'slices'] as const
     geometry.forEach((name, position) => {
-      this.word(geometryKey(index), 4 * position).set(local[name])
+      this.word({ kind: 'geometry', loop: index }, 4 * position).set(local[name])
     })
     f.get(this.first).set(local.slice)
     f.get(local.slice)
@@ -691,16 +653,16 @@ class LoopGenerator {
 
   private startColumns(slice: Local, columns: Local): void {
     const { f } = this
-    for (const { kind, node, pointer, index } of this.accumulators) {
-      if (kind !== 'column') continue
-      this.word(partialKey(this.index, index))
+    for (const { reduction, pointer, index } of this.accumulators) {
+      if (reduction.over !== 'column') continue
+      this.word({ kind: 'partial', loop: this.index, reduction: index })
         .get(slice)
         .get(columns)
         .op('i32.mul')
         .i32(8)
         .op('i32.mul', 'i32.add')
         .tee(pointer!)
-      if (node.attributes.kind === 'maximum') this.fillMaximum(pointer!, columns)
+      if (reduction.reduction === 'maximum') this.fillMaximum(pointer!, columns)
       else f.i32(0).get(columns).i32(8).op('i32.mul').fill()
     }
   }
@@ -724,44 +686,51 @@ class LoopGenerator {
   private row(local: Record<'batch' | 'row' | 'rows' | 'columns', Local>): void {
     const { f } = this
     this.loop.body.forEach((instruction, register) => {
-      if (instruction.operation === 'broadcast' && !isForeign(this.loop, instruction))
-        this.startBroadcast(instruction, register, local)
+      if (instruction.operation === 'broadcast' && !instruction.apart) this.startBroadcast(instruction, register, local)
     })
-    for (const accumulator of this.accumulators) if (accumulator.kind === 'row') this.reset(accumulator)
+    for (const accumulator of this.accumulators) if (accumulator.reduction.over === 'row') this.reset(accumulator)
     f.get(local.columns).set(this.remaining)
     this.runElements()
     for (const accumulator of this.accumulators) {
-      const { kind, node, pointer } = accumulator
+      const { reduction, pointer } = accumulator
       // Every row adds to the same partial sums: back to their start.
-      if (kind === 'column') f.get(pointer!).get(local.columns).i32(8).op('i32.mul', 'i32.sub').set(pointer!)
-      if (kind !== 'row') continue
-      this.word(producedArray(this.plan, node))
-      f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').i32(4).op('i32.mul', 'i32.add')
+      if (pointer) f.get(pointer).get(local.columns).i32(8).op('i32.mul', 'i32.sub').set(pointer)
+      if (reduction.over !== 'row') continue
+      const codec = this.codec(reduction.array)
+      this.word({ kind: 'array', array: reduction.array })
+      f.get(local.batch)
+        .get(local.rows)
+        .op('i32.mul')
+        .get(local.row)
+        .op('i32.add')
+        .i32(codec.bytesPerElement)
+        .op('i32.mul', 'i32.add')
       this.total(accumulator)
-      f.op('f32.demote_f64').at('f32.store')
+      f.op('f32.demote_f64')
+      codec.storeSingle(f)
     }
   }
 
   /** Finds a broadcast operand's place at the start of a row: a pointer that advances, or one number for the row. */
   private startBroadcast(
-    instruction: Instruction,
+    { array, own }: Broadcast,
     register: number,
     local: Record<'batch' | 'row' | 'rows' | 'columns', Local>,
   ): void {
     const { f } = this
-    const { byBatch, byRow, byColumn } = repeatOf(instruction)
-    this.word(instruction.array!)
-    if (byBatch || byRow) {
-      if (byBatch) {
+    const codec = this.codec(array)
+    this.word({ kind: 'array', array })
+    if (own.batch || own.row) {
+      if (own.batch) {
         f.get(local.batch)
-        if (byRow) f.get(local.rows).op('i32.mul')
+        if (own.row) f.get(local.rows).op('i32.mul')
       }
-      if (byRow) f.get(local.row)
-      if (byBatch && byRow) f.op('i32.add')
-      if (byColumn) f.get(local.columns).op('i32.mul')
-      f.i32(4).op('i32.mul', 'i32.add')
+      if (own.row) f.get(local.row)
+      if (own.batch && own.row) f.op('i32.add')
+      if (own.column) f.get(local.columns).op('i32.mul')
+      f.i32(codec.bytesPerElement).op('i32.mul', 'i32.add')
     }
-    if (byColumn) {
+    if (own.column) {
       const pointer = this.rowPointers.get(register) ?? f.local('i32')
       this.rowPointers.set(register, pointer)
       f.set(pointer)
@@ -771,7 +740,8 @@ class LoopGenerator {
     const vector = this.vectors.get(register) ?? f.local('v128')
     this.singles.set(register, single)
     this.vectors.set(register, vector)
-    f.at('f32.load').tee(single).op('f32x4.splat').set(vector)
+    codec.loadSingle(f)
+    f.tee(single).op('f32x4.splat').set(vector)
   }
 
   /** Runs the body over `remaining` elements: four vectors at a time, then single vectors, then single elements. */
@@ -801,12 +771,14 @@ class LoopGenerator {
 
   private advance(elements: number): void {
     const { f } = this
-    for (const pointer of [...this.pointers.values(), ...this.rowPointers.values()]) {
+    const move = (pointer: Local, array: number) => {
       f.get(pointer)
-        .i32(4 * elements)
+        .i32(this.codec(array).bytesPerElement * elements)
         .op('i32.add')
         .set(pointer)
     }
+    for (const [array, pointer] of this.pointers) move(pointer, array)
+    for (const [register, pointer] of this.rowPointers) move(pointer, (this.loop.body[register] as Broadcast).array)
     for (const { pointer } of this.accumulators) {
       if (pointer)
         f.get(pointer)
@@ -834,38 +806,40 @@ class LoopGenerator {
     for (const { register, stores } of part.steps) {
       values[register] = this.vectorValue(register, values, lane, ofSixteen)
       for (const store of stores) {
-        this.f
-          .get(this.pointers.get(store.array)!)
-          .get(values[store.register]!)
-          .at('v128.store', 16 * lane)
+        this.f.get(this.pointers.get(store.array)!).get(values[store.register]!)
+        this.codec(store.array).storeVector(this.f, 4 * lane)
       }
     }
     for (const accumulator of part.accumulators)
       this.accumulateVector(
         accumulator,
-        accumulator.registers.map((r) => values[r]!),
+        accumulator.reduction.registers.map((r) => values[r]!),
         lane,
       )
   }
 
   private vectorValue(register: number, values: readonly Local[], lane: number, ofSixteen: boolean): Local {
     const { f } = this
-    const { operation, inputs, array, node } = this.loop.body[register]!
+    const instruction = this.loop.body[register]!
+    const { operation } = instruction
     const hoisted = this.vectors.get(register)
     if (hoisted) return hoisted
     if (operation === 'random' && ofSixteen && !this.loop.view) {
-      if (lane === 0) this.drawn.set(register, this.drawSixteen(node!))
+      if (lane === 0) this.drawn.set(register, this.drawSixteen(instruction, register))
       return this.drawn.get(register)![lane]!
     }
     const local = f.local('v128')
-    if (operation === 'load') f.get(this.pointers.get(array!)!).at('v128.load', 16 * lane)
-    else if (operation === 'broadcast') f.get(this.rowPointers.get(register)!).at('v128.load', 16 * lane)
-    else if (operation === 'random') this.drawRandom(node!, 4 * lane)
-    else
+    if (operation === 'load' || operation === 'broadcast') {
+      const { array } = instruction
+      f.get(operation === 'load' ? this.pointers.get(array)! : this.rowPointers.get(register)!)
+      this.codec(array).loadVector(f, 4 * lane)
+    } else if (operation === 'random') this.drawRandom(instruction, register, 4 * lane)
+    else {
       this.vectorOperation(
         operation,
-        inputs.map((input) => values[input]!),
+        instruction.inputs.map((input) => values[input]!),
       )
+    }
     f.set(local)
     return local
   }
@@ -891,9 +865,9 @@ class LoopGenerator {
 
   private accumulateVector(accumulator: Accumulator, inputs: readonly Local[], lane: number): void {
     const { f } = this
-    const { kind, node, vectors, pointer } = accumulator
-    const maximum = node.attributes.kind === 'maximum'
-    if (maximum && kind !== 'column') {
+    const { reduction, vectors, pointer } = accumulator
+    const maximum = reduction.reduction === 'maximum'
+    if (maximum && !pointer) {
       f.get(vectors[lane]!).get(inputs[0]!).op('f32x4.max').set(vectors[lane]!)
       return
     }
@@ -904,7 +878,7 @@ class LoopGenerator {
         f.op('f64x2.promote_low_f32x4')
       }
       const address = 32 * lane + 16 * half
-      if (kind === 'column') f.get(pointer!).get(pointer!).at('v128.load', address)
+      if (pointer) f.get(pointer).get(pointer).at('v128.load', address)
       else f.get(vectors[2 * lane + half]!)
       promote(inputs[0]!)
       if (inputs.length === 2) {
@@ -915,7 +889,7 @@ class LoopGenerator {
         f.op('f64x2.mul')
       }
       f.op(maximum ? 'f64x2.max' : 'f64x2.add')
-      if (kind === 'column') f.at('v128.store', address)
+      if (pointer) f.at('v128.store', address)
       else f.set(vectors[2 * lane + half]!)
     }
   }
@@ -924,70 +898,75 @@ class LoopGenerator {
     const { f } = this
     const values: Local[] = []
     this.loop.body.forEach((instruction, register) => {
-      const { operation, inputs, array } = instruction
+      const { operation } = instruction
       const hoisted = this.singles.get(register)
       if (hoisted) {
         values.push(hoisted)
         return
       }
       const local = f.local(masks.has(operation) ? 'i32' : 'f32')
-      if (operation === 'load') f.get(this.pointers.get(array!)!).at('f32.load')
-      else if (operation === 'broadcast') this.singleBroadcast(instruction, register)
+      if (operation === 'load') {
+        f.get(this.pointers.get(instruction.array)!)
+        this.codec(instruction.array).loadSingle(f)
+      } else if (operation === 'broadcast') this.singleBroadcast(instruction, register)
       else if (operation === 'random') {
-        this.drawRandom(instruction.node!, 0)
+        this.drawRandom(instruction, register, 0)
         f.extract('f32x4', 0)
       } else if (operation === 'index') f.get(this.position!).op('f32.convert_i32_u')
-      else if (operation === 'stride')
-        f.get(this.position!).i32(instruction.node!.attributes.period!).op('i32.rem_u', 'i32.eqz')
+      else if (operation === 'stride') f.get(this.position!).i32(instruction.period).op('i32.rem_u', 'i32.eqz')
       else
         emitScalar(
           f,
           'f32',
           operation,
-          inputs.map((input) => values[input]!),
+          instruction.inputs.map((input) => values[input]!),
         )
       f.set(local)
       values.push(local)
     })
-    for (const { array, register } of this.loop.stores)
-      f.get(this.pointers.get(array)!).get(values[register]!).at('f32.store')
-    for (const { node, registers, single, kind, pointer } of this.accumulators) {
-      const [a, b] = registers.map((register) => values[register]!) as [Local, Local | undefined]
+    for (const { array, register } of this.loop.stores) {
+      f.get(this.pointers.get(array)!).get(values[register]!)
+      this.codec(array).storeSingle(f)
+    }
+    for (const { reduction, single, pointer } of this.accumulators) {
+      const [a, b] = reduction.registers.map((register) => values[register]!) as [Local, Local | undefined]
       const value = f.local('f64')
       f.get(a).op('f64.promote_f32')
       if (b) f.get(b).op('f64.promote_f32', 'f64.mul')
       f.set(value)
-      const maximum = node.attributes.kind === 'maximum'
+      const maximum = reduction.reduction === 'maximum'
       const combine = maximum ? 'f64.max' : 'f64.add'
-      if (kind === 'column') f.get(pointer!).get(pointer!).at('f64.load').get(value).op(combine).at('f64.store')
+      if (pointer) f.get(pointer).get(pointer).at('f64.load').get(value).op(combine).at('f64.store')
       else f.get(single).get(value).op(combine).set(single)
     }
   }
 
-  private singleBroadcast(instruction: Instruction, register: number): void {
+  private singleBroadcast({ array, own, apart }: Broadcast, register: number): void {
     const { f } = this
-    if (!isForeign(this.loop, instruction)) {
-      f.get(this.rowPointers.get(register)!).at('f32.load')
+    const codec = this.codec(array)
+    if (!apart) {
+      f.get(this.rowPointers.get(register)!)
+      codec.loadSingle(f)
       return
     }
     // The position of this element in rows and columns that are not the loop's own.
-    const { byBatch, byRow, byColumn } = repeatOf(instruction)
-    const key = foreignKey(this.index, register)
+    const key = { kind: 'apart', loop: this.index, position: register } as const
     const [rows, columns, row] = [f.local('i32'), f.local('i32'), f.local('i32')]
     this.word(key).set(rows)
     this.word(key, 4).set(columns)
     f.get(this.position!).get(columns).op('i32.div_u').set(row)
-    this.word(instruction.array!)
-    if (byBatch) f.get(row).get(rows).op('i32.div_u')
+    this.word({ kind: 'array', array })
+    if (own.batch) f.get(row).get(rows).op('i32.div_u')
     else f.i32(0)
-    if (byRow) f.get(rows).op('i32.mul').get(row).get(rows).op('i32.rem_u', 'i32.add')
-    if (byColumn) f.get(columns).op('i32.mul').get(this.position!).get(columns).op('i32.rem_u', 'i32.add')
-    f.i32(4).op('i32.mul', 'i32.add').at('f32.load')
+    if (own.row) f.get(rows).op('i32.mul').get(row).get(rows).op('i32.rem_u', 'i32.add')
+    if (own.column) f.get(columns).op('i32.mul').get(this.position!).get(columns).op('i32.rem_u', 'i32.add')
+    f.i32(codec.bytesPerElement).op('i32.mul', 'i32.add')
+    codec.loadSingle(f)
   }
 
-  private reset({ node, vectors, single }: Omit<Accumulator, 'kind'>): void {
+  private reset({ reduction, vectors, single }: Accumulator): void {
     const { f } = this
-    const maximum = node.attributes.kind === 'maximum'
+    const maximum = reduction.reduction === 'maximum'
     for (const vector of vectors) {
       if (maximum) f.f32(Number.NEGATIVE_INFINITY).op('f32x4.splat')
       else f.zeroVector()
@@ -997,9 +976,9 @@ class LoopGenerator {
   }
 
   /** Leaves the float64 total of an accumulator on the stack, added in a fixed order. */
-  private total({ node, vectors, single }: Accumulator): void {
+  private total({ reduction, vectors, single }: Accumulator): void {
     const { f } = this
-    if (node.attributes.kind === 'maximum') {
+    if (reduction.reduction === 'maximum') {
       for (const vector of vectors) {
         for (let lane = 0; lane < 4; lane++) {
           f.get(single).get(vector).extract('f32x4', lane).op('f64.promote_f32', 'f64.max').set(single)
@@ -1018,9 +997,4 @@ class LoopGenerator {
     f.set(sum)
     f.get(sum).extract('f64x2', 0).get(sum).extract('f64x2', 1).op('f64.add').get(single).op('f64.add')
   }
-}
-
-/** Rows and columns of a node as a loop sees them. */
-export function viewOf(node: Node): Dimensions {
-  return normalizeView(node.dimensions)
 }

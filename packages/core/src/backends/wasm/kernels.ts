@@ -1,9 +1,12 @@
 /** Modules of kernels, compiled once for each set of plans and kept for the next optimizer that needs the same. */
 
-import type { Operation, Space } from '../../graph/graph.ts'
-import { type CanonicalProgram, type Plan, planTogether } from '../../program/plan.ts'
+import type { ReductionKind } from '../../graph/node.ts'
+import type { CanonicalProgram } from '../../plan/canonical.ts'
+import type { Plan } from '../../plan/plan.ts'
+import { planTogether } from '../../plan/planner.ts'
+import type { RoutineName } from '../../routines/table.ts'
 import { assembleModule, type FunctionBuilder, type ImportedFunction } from './assembler.ts'
-import { generateKernels } from './generate.ts'
+import { generateKernels, type KernelTable } from './generate.ts'
 import { checkFinite, combineTotals, driver, matmul, sharedDriver, sharedImports, transpose } from './library.ts'
 import { mathematicalFunctions } from './mathematics.ts'
 import { randomFunctions } from './random.ts'
@@ -12,14 +15,21 @@ import { randomFunctions } from './random.ts'
 export interface KernelSet {
   readonly plans: readonly Plan[]
   readonly module: WebAssembly.Module
-  /** The table index of every kernel of every plan. */
-  readonly indices: readonly ReadonlyMap<string, number>[]
+  /** The places of the kernels of every plan in the table of functions. */
+  readonly tables: readonly KernelTable[]
   /** The table indices of the kernels that do not depend on a plan, those that the plans need. */
   readonly library: LibraryIndices
 }
 
-export type LibraryIndices = Readonly<Partial<Record<'sum' | 'maximum' | 'transpose' | 'matmul', number>>> & {
+export interface LibraryIndices {
   readonly checkFinite: number
+  readonly totals: Readonly<Partial<Record<ReductionKind, number>>>
+  readonly routines: Readonly<Partial<Record<RoutineName, number>>>
+}
+
+const routineKernels: Readonly<Record<RoutineName, () => FunctionBuilder>> = {
+  product: matmul,
+  transposition: transpose,
 }
 
 let compilations = 0
@@ -66,33 +76,21 @@ export function foreignKernelsFor(programs: readonly CanonicalProgram[], shared:
 /** Generates the functions of a set of plans, without compiling them. */
 export function generateFunctions(plans: readonly Plan[]): {
   functions: FunctionBuilder[]
-  indices: Map<string, number>[]
+  tables: KernelTable[]
   library: LibraryIndices
 } {
-  const functions = [checkFinite()]
-  const add = (needed: boolean, make: () => FunctionBuilder) => (needed ? functions.push(make()) - 1 : undefined)
-  const uses = (operation: Operation, space: Space, kind?: string) =>
-    plans.some(({ program }) =>
-      program.nodes.some(
-        (node) =>
-          node.operation === operation && node.space === space && (kind === undefined || node.attributes.kind === kind),
-      ),
-    )
-  const optional = {
-    sum: add(uses('reduce', 'global', 'sum'), () => combineTotals('sum')),
-    maximum: add(uses('reduce', 'global', 'maximum'), () => combineTotals('maximum')),
-    transpose: add(uses('transpose', 'array'), transpose),
-    matmul: add(uses('matmul', 'array'), matmul),
+  const functions: FunctionBuilder[] = []
+  const add = (kernel: FunctionBuilder) => functions.push(kernel) - 1
+  const finite = add(checkFinite())
+  const totals: Partial<Record<ReductionKind, number>> = {}
+  for (const kind of ['sum', 'maximum'] as const) {
+    const used = plans.some(({ scalars }) => scalars.some((s) => s.kind === 'total' && s.reduction === kind))
+    if (used) totals[kind] = add(combineTotals(kind))
   }
-  const indices = plans.map((plan, index) => {
-    const table = new Map<string, number>()
-    for (const [name, builder] of generateKernels(plan, `program_${index}`)) {
-      table.set(name, functions.length)
-      functions.push(builder)
-    }
-    return table
-  })
-  return { functions, indices, library: { ...(optional as LibraryIndices), checkFinite: 0 } }
+  const routines: Partial<Record<RoutineName, number>> = {}
+  for (const { routine } of plans.flatMap((plan) => plan.routines)) routines[routine] ??= add(routineKernels[routine]())
+  const tables = plans.map((plan, index) => generateKernels(plan, `program_${index}`, add))
+  return { functions, tables, library: { checkFinite: finite, totals, routines } }
 }
 
 async function compileKernels(programs: readonly CanonicalProgram[], shared: boolean): Promise<KernelSet> {
@@ -112,10 +110,10 @@ function generateModule(
   shared: readonly ImportedFunction[] | undefined,
 ): Omit<KernelSet, 'module'> & { bytes: Uint8Array<ArrayBuffer> } {
   const plans = planTogether(programs)
-  const { functions, indices, library } = generateFunctions(plans)
+  const { functions, tables, library } = generateFunctions(plans)
   return {
     plans,
-    indices,
+    tables,
     library,
     bytes: assembleModule(functions, driver, [...mathematicalFunctions(), ...randomFunctions()], shared),
   }

@@ -3,7 +3,7 @@
  * is rounded back to it is within 0.51 units in the last place of the true value.
  */
 
-import type { ElementOperation } from '../../graph/graph.ts'
+import type { ElementOperation } from '../../graph/node.ts'
 import { FunctionBuilder, type Local, type PlainInstruction } from './assembler.ts'
 
 /** Operations that call a function of their own, with the number of their operands. */

@@ -26,13 +26,12 @@ export class MemoryLayout {
   }
 
   /**
-   * Reserves an array of floats. Arrays of equal power-of-two size would otherwise begin at the same place in a page, and
+   * Reserves so many bytes for an array. Arrays of equal power-of-two size would otherwise begin at the same place in a page, and
    * the processor, which first compares the low 12 bits of addresses, would make loads wait for stores to other arrays. So
    * each begins a little later, further than a loop's pending stores reach. Large arrays would also compete for the same
    * places in the caches, so they begin further apart.
    */
-  reserveArray(elements: number): number {
-    const bytes = 4 * elements
+  reserveArray(bytes: number): number {
     this.size += bytes < large ? 448 : 33216
     return this.reserve(bytes, 64)
   }

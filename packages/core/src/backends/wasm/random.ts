@@ -1,6 +1,6 @@
 /** Random numbers in kernels: four places at a time, as `philox.ts` defines them. */
 
-import type { Distribution } from '../../graph/graph.ts'
+import type { Distribution } from '../../graph/node.ts'
 import { philoxIncrements, philoxMultipliers, philoxRounds } from '../../graph/philox.ts'
 import { FunctionBuilder, type Local } from './assembler.ts'
 

@@ -1,0 +1,10 @@
+import { productReference } from './product.ts'
+import type { RoutineReference } from './routine.ts'
+import type { RoutineName } from './table.ts'
+import { transpositionReference } from './transposition.ts'
+
+/** What every routine means, in float64. */
+export const references: Readonly<Record<RoutineName, RoutineReference>> = {
+  product: productReference,
+  transposition: transpositionReference,
+}

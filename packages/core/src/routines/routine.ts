@@ -1,0 +1,24 @@
+import type { Dimensions } from '../graph/node.ts'
+
+/**
+ * A matrix function as the planner and every backend know it: what it takes and gives, what it needs, what it costs. Its
+ * float64 meaning stands beside it and is in `references`; each backend brings its own implementation.
+ */
+export interface Routine {
+  /** Its name in a formula. */
+  readonly title: string
+  /**
+   * The dimensions of what it gives.
+   * @throws Error when the operands do not fit.
+   */
+  readonly results: (operands: readonly Dimensions[]) => readonly Dimensions[]
+  /** How many numbers it needs to work with besides operands and results. */
+  readonly workspace: (operands: readonly Dimensions[]) => number
+  /** How many additions, multiplications and the like it does. */
+  readonly operations: (operands: readonly Dimensions[]) => number
+}
+
+/** The float64 meaning of a routine. */
+export type RoutineReference = (
+  operands: readonly { readonly values: Float64Array; readonly dimensions: Dimensions }[],
+) => readonly Float64Array[]
