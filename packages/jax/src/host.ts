@@ -253,7 +253,7 @@ export class Host {
   }
 
   private start(): CompiledOptimizer {
-    return new CompiledOptimizer(this.model, this.recorder, 'allow', false)
+    return new CompiledOptimizer(this.model, this.recorder, { nonFinite: 'allow', telemetry: false })
   }
 
   private advance(): void {

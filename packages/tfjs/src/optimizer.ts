@@ -1,16 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { NonFinitePolicy, Optimizer, StepResult, TensorTelemetry } from 'fallline'
 import {
-  type BackendTensor,
+  backendTensors,
   CompiledOptimizer,
   checkNames,
   checkOptimizer,
   type HyperValue,
   leavesOf,
-  pointsOf,
   programsOfTensor,
   sizeOf,
   type TracedModel,
+  telemetryOf,
   traceModel,
 } from 'fallline/internal'
 import type { Bound, Execution, VariableInstance } from './backends/instance.ts'
@@ -373,18 +373,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     if (!this.compiled) throw new Error('telemetry: there is none before the first step')
     const { instance, model } = this.compiled
     await instance.fetch()
-    const result: Record<string, TensorTelemetry> = {}
-    for (const [index, { shape, traced }] of model.parameters.entries()) {
-      if (!traced) continue
-      const read = (name: keyof TensorTelemetry) => instance.telemetry(index, name) ?? 0
-      result[shape.name] = {
-        gradientNorm: read('gradientNorm'),
-        updateNorm: read('updateNorm'),
-        parameterNorm: read('parameterNorm'),
-        nonFinite: read('nonFinite'),
-      }
-    }
-    return result
+    const trained = model.parameters.flatMap(({ shape, traced }, index) => (traced ? [{ index, shape }] : []))
+    return telemetryOf(trained, (index, name) => instance.telemetry(index, name))
   }
 
   /**
@@ -539,21 +529,12 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const all = Object.entries(tf.engine().registeredVariables)
     const later = Object.fromEntries(all.flatMap(([name, { shape }]) => (variables.has(name) ? [] : [[name, shape]])))
     const model = traceModel(this.current, shapes, telemetry, { later, streams })
-    const tensors = model.parameters.map(
-      ({ shape, traced }): BackendTensor => ({
-        name: shape.name,
-        size: shape.size,
-        slots: traced?.slots ?? [],
-        variants: traced?.variants,
-        evaluation: traced?.evaluation,
-        points: traced ? pointsOf(traced) : [],
-      }),
-    )
+    const tensors = backendTensors(model)
     const backend = tf.getBackend()
     const policy = nonFinite ?? (backend === 'wasm' || backend === 'cpu' ? 'throw' : 'allow')
     const instance = createInstance(tensors, this.slots, fused)
     // Telemetry is read on request and not by the step, which would wait for the device.
-    const steps = new CompiledOptimizer(model, instance, policy, false)
+    const steps = new CompiledOptimizer(model, instance, { nonFinite: policy, telemetry: false })
     const reading = tensors.filter((tensor) => programsOfTensor(tensor).some((program) => leavesOf(program).gradient))
     return { backend, model, instance, steps, differentiated: new Set(reading.map(({ name }) => name)) }
   }
