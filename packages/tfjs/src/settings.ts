@@ -57,11 +57,11 @@ function fallbackOf(optimizer: Extract<Optimizer, { kind: 'base' }>, path: reado
 
 const pathOf = (group: string): string[] => (group === '' ? [] : group.split('/'))
 
-/** The hyperparameters of a group at their first step: what they are before anything is compiled. */
-export function hyperBeforeTraining(optimizer: Optimizer, group: string): Record<string, number> {
+/** The hyperparameters of a group at a step: what they are while nothing is compiled. */
+export function hyperBeforeTraining(optimizer: Optimizer, group: string, step: number): Record<string, number> {
   const result: Record<string, number> = {}
   for (const { definition, values } of ownersOf(optimizer, pathOf(group)).reverse()) {
-    for (const name of Object.keys(definition.hyper)) result[name] = evaluateSchedule(values[name]!, 1)
+    for (const name of Object.keys(definition.hyper)) result[name] = evaluateSchedule(values[name]!, step)
   }
   return result
 }
