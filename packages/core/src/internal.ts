@@ -27,8 +27,11 @@ export {
   type OptionSpecification,
   type WrappedOptimizer,
 } from './language/definition.ts'
+export { describeOptimizer, type Factories, type Json, reviveOptimizer } from './language/describe.ts'
 export { isRelativeRate, relativeTo } from './language/relative-rate.ts'
+export { hyperBeforeTraining, withHyper } from './language/settings.ts'
 export { didYouMean } from './language/suggest.ts'
+export { elementsIn, mainRule, type Visitor, visit } from './language/walk.ts'
 export { type TracedModel, traceModel } from './program/model.ts'
 export {
   findTotal,

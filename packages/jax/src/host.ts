@@ -15,6 +15,7 @@ import {
   type TracedModel,
   traceModel,
   type VariantTree,
+  visit,
   type Work,
 } from 'fallline/internal'
 
@@ -301,10 +302,11 @@ function findObstacle({ optimizer, parameters }: TracedModel): string | undefine
 }
 
 function titleOf(optimizer: Optimizer): string {
-  if (optimizer.kind === 'grouped') return titleOf(optimizer.base)
-  return optimizer.kind === 'base'
-    ? optimizer.definition.title
-    : `${optimizer.definition.title} around ${titleOf(optimizer.inner)}`
+  return visit(optimizer, {
+    base: ({ definition }) => definition.title,
+    wrapped: ({ definition, inner }) => `${definition.title} around ${titleOf(inner)}`,
+    grouped: ({ base }) => titleOf(base),
+  })
 }
 
 function hasRandom(program: Program): boolean {

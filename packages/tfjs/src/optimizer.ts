@@ -7,19 +7,20 @@ import {
   checkNames,
   checkOptimizer,
   type HyperValue,
+  hyperBeforeTraining,
   leavesOf,
   programsOfTensor,
   sizeOf,
   type TracedModel,
   telemetryOf,
   traceModel,
+  withHyper,
 } from 'fallline/internal'
 import type { Bound, Execution, VariableInstance } from './backends/instance.ts'
 import { SlotStore } from './backends/operations.ts'
 import { createInstance } from './backends/select.ts'
 import { describe, revive } from './config.ts'
 import { beginsHere, Evaluations, movingTitle } from './evaluations.ts'
-import { hyperBeforeTraining, withHyper } from './settings.ts'
 import {
   checkpointFrom,
   fromWeights,
