@@ -1,9 +1,9 @@
 import type { Optimizer } from 'fallline'
-import { traceModel } from '../../src/compile.ts'
 import { canonicalize } from '../../src/plan/canonical.ts'
 import type { Plan } from '../../src/plan/plan.ts'
 import { planTogether } from '../../src/plan/planner.ts'
 import { trafficOf } from '../../src/plan/traffic.ts'
+import { traceModel } from '../../src/program/model.ts'
 import { programsOf, type VariantTree } from '../../src/program/program.ts'
 
 function programsOfModel(optimizer: Optimizer, shape: readonly number[], telemetry: boolean) {
