@@ -21,6 +21,7 @@ import { splitHyperKey } from './program/resolve.ts'
 import { pointsOf, type TracedParameter } from './program/trace.ts'
 import { routines } from './routines/table.ts'
 import { evaluateSchedule, type HyperValue } from './schedules/schedule.ts'
+import { bytesOf } from './storage/storage.ts'
 
 /** The shape that `describe` and `explain` use unless told otherwise. */
 const usualShape: readonly number[] = [1024, 1024]
@@ -113,7 +114,7 @@ export function describe(subject: Optimizer | OptimizerFactory, shape: readonly 
         ? 'reduction'
         : 'elementwise'
   const state = traced.slots.reduce(
-    (bytes, slot) => bytes + (slot.residency === 'array' ? 4 * sizeOf(slot.dimensions) : 8),
+    (bytes, slot) => bytes + (slot.residency === 'array' ? bytesOf(slot.storage, sizeOf(slot.dimensions)) : 8),
     0,
   )
   const points = traced.evaluations.flatMap(({ point }) => point ?? [])

@@ -5,6 +5,7 @@ export * from './batch-size/index.ts'
 export { type CompileOptions, compile } from './compile.ts'
 export { type LanczosOptions, lanczos, type Spectrum, type SymmetricProduct } from './curvature/lanczos.ts'
 export { type Description, describe, explain } from './explain.ts'
+export { type CountedSlots, countedSlots } from './language/counted-slots.ts'
 export {
   type CommonContext,
   type DecayStyle,
@@ -55,7 +56,10 @@ export {
   type ParameterShape,
   rows,
   type Slot,
+  type SlotExtent,
   type SlotFacts,
+  type SlotOptions,
+  type SlotStart,
   scalar,
   shaped,
   sharedScalar,

@@ -45,6 +45,7 @@ export {
   type Target,
   type TelemetryName,
   type VariantTree,
+  writeStart,
 } from './program/program.ts'
 export { isLoss, pointsOf } from './program/trace.ts'
 export { references } from './routines/references.ts'

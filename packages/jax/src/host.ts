@@ -210,7 +210,7 @@ export class Host {
     })
     const check = () => {
       for (const { name, node, value } of conditions) {
-        const found = node.operation === 'constant' ? node.value! : this.current[this.place(node)]!
+        const found = node.operation === 'constant' ? node.value : this.current[this.place(node)]!
         if (found !== value) throw new Error(readsParameters(title, name))
       }
     }

@@ -1,5 +1,6 @@
 import { jit, numpy as np, tree } from '@jax-js/jax'
 import type { HyperValue, Optimizer } from 'fallline'
+import { sizeOf, writeStart } from 'fallline/internal'
 import { readCount } from './compatibility.ts'
 import { Host } from './host.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
@@ -157,9 +158,12 @@ export function initialState(host: Host, parameters: readonly np.Array[]): State
     for (const slot of traced?.slots ?? []) {
       if (slot.residency === 'host' || (slot.shared && slot.key in shared)) continue
       const target = slot.shared ? shared : own
-      const { initial } = slot
-      if (initial === 'copy') target[slot.key] = parameters[index]!.ref
-      else target[slot.key] = np.full(slotShape(slot, shape), initial === 'zeros' ? 0 : initial, { dtype: np.float32 })
+      if (slot.start === 'parameter') target[slot.key] = parameters[index]!.ref
+      else if (slot.start === 'identity') {
+        const values = new Float32Array(sizeOf(slot.dimensions))
+        writeStart(slot, values)
+        target[slot.key] = np.array(values).reshape(slotShape(slot, shape))
+      } else target[slot.key] = np.full(slotShape(slot, shape), slot.start, { dtype: np.float32 })
     }
     if (Object.keys(own).length > 0) slots[name] = own
   })

@@ -1,3 +1,6 @@
+import type { Dimensions } from '../graph/node.ts'
+import type { StorageName } from '../storage/storage.ts'
+
 /** The facts about a parameter that a rule may look at while it is traced. */
 export interface ParameterShape {
   /** The name it was given. */
@@ -10,18 +13,28 @@ export interface ParameterShape {
   readonly size: number
 }
 
-export type SlotKind = 'zeros' | 'copy' | 'rows' | 'columns' | 'shaped' | 'scalar' | 'shared'
+/**
+ * How far a piece of state extends: an element for each of the parameter, one per row, one per column, one number, or an
+ * array of `[batch, rows, columns]` of its own.
+ */
+export type SlotExtent =
+  | 'elements'
+  | 'rows'
+  | 'columns'
+  | 'number'
+  | ((shape: ParameterShape, options: SlotFacts['options']) => Dimensions)
+
+/** What a piece of state starts with: a number everywhere, the parameter right before its first step, or the identity. */
+export type SlotStart = number | 'parameter' | 'identity'
 
 /** One piece of state of an optimizer. */
 export interface Slot {
-  readonly kind: SlotKind
-  /** `scalar` and `shared`: the first value. */
-  readonly initial: number
-  /** `shaped`: batch, rows and columns. */
-  readonly dimensions?: (
-    shape: ParameterShape,
-    options: SlotFacts['options'],
-  ) => readonly [batch: number, rows: number, columns: number]
+  readonly extent: SlotExtent
+  readonly start: SlotStart
+  /** Whether each tensor has its own, or all of an optimizer's tensors share one number. */
+  readonly scope: 'tensor' | 'allTensors'
+  /** How its elements are kept. Numbers are kept as the backend computes them. */
+  readonly storage: StorageName
   /** When given, the slot exists only for parameters and options for which this holds. */
   readonly when?: (facts: SlotFacts) => boolean
 }
@@ -34,43 +47,44 @@ export interface SlotFacts {
   readonly disabled: (name: string) => boolean
 }
 
-type When = { readonly when?: (facts: SlotFacts) => boolean }
+/** What can be said of any slot, each on its own. */
+export type SlotOptions = Partial<Pick<Slot, 'start' | 'storage' | 'when'>>
 
-function slot(kind: SlotKind, initial: number, options: When = {}): Slot {
-  return { kind, initial, ...options }
+function slot(extent: SlotExtent, options: SlotOptions = {}, scope: Slot['scope'] = 'tensor'): Slot {
+  return { extent, start: 0, scope, storage: 'float32', ...options }
 }
 
-/** State shaped like the parameter that starts at zero. */
-export function zeros(options?: When): Slot {
-  return slot('zeros', 0, options)
+/** State shaped like the parameter that starts at zero, unless `start` says otherwise. */
+export function zeros(options?: SlotOptions): Slot {
+  return slot('elements', options)
 }
 
 /** State shaped like the parameter that starts as a copy of it, taken right before its first step. */
-export function copyOfParameter(options?: When): Slot {
-  return slot('copy', 0, options)
+export function copyOfParameter(options?: SlotOptions): Slot {
+  return slot('elements', { start: 'parameter', ...options })
 }
 
 /** One number per row (all dimensions but the last), starting at zero. */
-export function rows(options?: When): Slot {
-  return slot('rows', 0, options)
+export function rows(options?: SlotOptions): Slot {
+  return slot('rows', options)
 }
 
 /** One number per column (all dimensions but the last but one), starting at zero. */
-export function columns(options?: When): Slot {
-  return slot('columns', 0, options)
+export function columns(options?: SlotOptions): Slot {
+  return slot('columns', options)
 }
 
 /** State of dimensions `[batch, rows, columns]` of its own, for a parameter and the options, starting at zero. */
-export function shaped(dimensions: NonNullable<Slot['dimensions']>, options?: When): Slot {
-  return { ...slot('shaped', 0, options), dimensions }
+export function shaped(dimensions: Exclude<SlotExtent, string>, options?: SlotOptions): Slot {
+  return slot(dimensions, options)
 }
 
-/** One number per tensor that starts at `initial`. Kept in float64, on the host if only host values enter it. */
-export function scalar(initial: number, options?: When): Slot {
-  return slot('scalar', initial, options)
+/** One number per tensor that starts at `initial`. Kept on the host if only host values enter it. */
+export function scalar(initial: number, options?: SlotOptions): Slot {
+  return slot('number', { start: initial, ...options })
 }
 
-/** One number that all tensors of this optimizer share. Kept in float64. */
-export function sharedScalar(initial: number, options?: When): Slot {
-  return slot('shared', initial, options)
+/** One number that all tensors of this optimizer share. */
+export function sharedScalar(initial: number, options?: SlotOptions): Slot {
+  return slot('number', { start: initial, ...options }, 'allTensors')
 }

@@ -61,7 +61,7 @@ export const adaShift = defineOptimizer({
     const { delay, reduction } = options
     if (delay > longest) throw new Error(`AdaShift: delay must be at most ${longest}, not ${delay}`)
     const slots = state as Record<string, Value>
-    const gradients = queue.read(g, slots, delay)
+    const gradients = queue.read(g, state)
     const oldest = gradients.at(-1)!
 
     let [sum, weights] = [g, hyper.beta1.lifted(1)]

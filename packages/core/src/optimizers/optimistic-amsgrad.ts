@@ -85,7 +85,7 @@ export const optimisticAMSGrad = defineOptimizer({
     const vMaximum = slots.vMaximum.maximum(v)
     const root = vMaximum.sqrt().plus(epsilon)
     const m = ema(slots.m, g, beta1)
-    const newestFirst = queue.read(g, slots, past)
+    const newestFirst = queue.read(g, state)
     const guess = past > 0 ? firstSteps(past, () => g, extrapolate([...newestFirst].reverse(), hyper.ridge)) : g
     const ahead = ema(slots.m, guess, beta1).over(root)
     const back = slots.ahead.times(where(learningRate.isGreaterThan(0), learningRate.power(-1), 0))

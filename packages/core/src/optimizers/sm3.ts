@@ -1,14 +1,16 @@
+import { countedSlots } from '../language/counted-slots.ts'
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { type ParameterShape, shaped, zeros } from '../language/slots.ts'
 import { ema, type Value } from '../language/value.ts'
 import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
-const slots = ['a1', 'a2', 'a3', 'a4'] as const
+/** How many dimensions have sums of their own. */
+const most = 4
 
 /** The dimensions that have sums of their own: all of them, those before the last three as one. */
 function axesOf({ shape, rank }: ParameterShape): readonly number[] {
-  if (rank <= slots.length) return shape
+  if (rank <= most) return shape
   const leading = shape.slice(0, -3).reduce((product, size) => product * size, 1)
   return [leading, ...shape.slice(-3)]
 }
@@ -20,15 +22,17 @@ function viewOf(axes: readonly number[], axis: number): [number, number, number]
   return axis === axes.length - 1 ? [1, before, size] : [before, size, after]
 }
 
-/** One number per index of a dimension, for parameters that have it besides another. */
-const sums = (axis: number) =>
-  shaped(
-    (shape) => {
+/** For each dimension of parameters that have several, one number per index. */
+const sums = countedSlots(
+  'a',
+  most,
+  (axis) =>
+    shaped((shape) => {
       const axes = axesOf(shape)
       return axis === axes.length - 1 ? [1, 1, axes[axis]!] : [1, axes[axis]!, 1]
-    },
-    { when: ({ shape }) => shape.rank > 1 && axis < axesOf(shape).length },
-  )
+    }),
+  ({ shape }) => (shape.rank > 1 ? axesOf(shape).length : 0),
+)
 
 /**
  * SM3: {@link adagrad} in little memory: an element's sum of squares is bounded by the smallest of the sums that are kept
@@ -63,34 +67,29 @@ export const sm3 = defineOptimizer({
   state: {
     m: zeros({ when: ({ disabled }) => !disabled('momentum') }),
     s: zeros({ when: ({ shape }) => shape.rank < 2 }),
-    a1: sums(0),
-    a2: sums(1),
-    a3: sums(2),
-    a4: sums(3),
+    ...sums.slots,
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-3, 1), momentum: oneOf(0, 0.9) },
   rule({ p, g, state, hyper, shape, disabled }) {
     if (shape.size === 0) return { direction: g }
-    const next: Partial<Record<keyof typeof state, Value>> = {}
+    const next: Record<string, Value> = {}
     let s: Value
     if (shape.rank < 2) {
       s = sumOfSquares(state.s, g)
       next.s = s
     } else {
       const axes = axesOf(shape)
-      const bounds = axes.map((_, axis) => sumOfSquares(state[slots[axis]!], g.as(viewOf(axes, axis))).as(p))
+      const bounds = sums.read(state).map((sum, axis) => sumOfSquares(sum, g.as(viewOf(axes, axis))).as(p))
       s = bounds.reduce((smallest, bound) => smallest.minimum(bound))
-      axes.forEach((size, axis) => {
-        const slot = slots[axis]!
+      const largest = axes.map((size, axis) => {
         const [before, , after] = viewOf(axes, axis)
         const seen = s.as(viewOf(axes, axis))
-        if (axis === axes.length - 1) next[slot] = seen.largest('rows')
-        else {
-          const each = after !== 1 ? seen.largest('columns') : seen
-          next[slot] = before !== 1 ? each.as([1, before, size]).largest('rows').as([1, size, 1]) : each
-        }
+        if (axis === axes.length - 1) return seen.largest('rows')
+        const each = after !== 1 ? seen.largest('columns') : seen
+        return before !== 1 ? each.as([1, before, size]).largest('rows').as([1, size, 1]) : each
       })
+      Object.assign(next, sums.write(largest))
     }
     const u = g.times(s.plus(hyper.epsilon).reciprocalSqrt())
     if (disabled('momentum')) return { direction: u, state: next }

@@ -1,4 +1,6 @@
 import type { Dimensions, Node, NodeOf } from '../graph/node.ts'
+import type { SlotStart } from '../language/slots.ts'
+import type { StorageName } from '../storage/storage.ts'
 
 /** Where a computed value goes. */
 export type Target =
@@ -37,7 +39,18 @@ export interface SlotStorage {
   /** True for one number that all tensors share. */
   readonly shared: boolean
   readonly dimensions: Dimensions
-  readonly initial: 'zeros' | 'copy' | number
+  readonly start: SlotStart
+  readonly storage: StorageName
+}
+
+/** Writes what an array of state starts with; a copy of the parameter comes right before the first step. */
+export function writeStart({ start, dimensions }: SlotStorage, array: Float32Array | Float64Array): void {
+  if (typeof start === 'number') array.fill(start)
+  if (start !== 'identity') return
+  const [batch, rows, columns] = dimensions
+  for (let b = 0; b < batch; b++) {
+    for (let i = 0; i < Math.min(rows, columns); i++) array[(b * rows + i) * columns + i] = 1
+  }
 }
 
 /** When a clock's reading makes a branch fire: on multiples of a count, on all readings up to it, or on all after it. */

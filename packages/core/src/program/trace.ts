@@ -15,7 +15,7 @@ import {
   type Want,
   type WrappedOptimizer,
 } from '../language/definition.ts'
-import type { ParameterShape, Slot } from '../language/slots.ts'
+import { type ParameterShape, type Slot, type SlotExtent, scalar } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
 import type { Firing, Output, Program, SlotStorage, Target, VariantTree } from './program.ts'
 import { type ChainElement, elementsOf, type HyperFacts, type HyperStore } from './resolve.ts'
@@ -195,31 +195,39 @@ function factsOf(element: ChainElement, shape: ParameterShape, settings: TraceSe
 
 function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings: TraceSettings): SlotStorage[] {
   const [batch, rows, columns] = matrixDimensions(shape.shape)
+  const extents: Readonly<Record<Extract<SlotExtent, string>, Dimensions>> = {
+    elements: [batch, rows, columns],
+    rows: [batch, rows, 1],
+    columns: [batch, 1, columns],
+    number: [1, 1, 1],
+  }
   const result: SlotStorage[] = []
   for (const element of chain) {
     const slots: [string, Slot][] = Object.entries(element.optimizer.definition.state ?? {})
     if (element.optimizer.kind === 'base' && element.optimizer.decay === 'corrected') {
-      slots.push(['largestLearningRate', { kind: 'scalar', initial: 0 }])
+      slots.push(['largestLearningRate', scalar(0)])
     }
     for (const [name, slot] of slots) {
       if (!slotExists(slot, factsOf(element, shape, settings))) continue
       const key = `${element.path}.${name}`
-      const shared = slot.kind === 'shared'
-      const number = shared || slot.kind === 'scalar'
-      const dimensions: Dimensions = number
-        ? [1, 1, 1]
-        : slot.kind === 'rows'
-          ? [batch, rows, 1]
-          : slot.kind === 'columns'
-            ? [batch, 1, columns]
-            : (slot.dimensions?.(shape, element.optimizer.options) ?? [batch, rows, columns])
+      const { extent, start, storage } = slot
+      const number = extent === 'number'
+      const shared = slot.scope === 'allTensors'
+      const { title } = element.optimizer.definition
+      if (number ? typeof start !== 'number' : shared) {
+        const what = number ? `starts as ${start}` : 'is an array for all tensors'
+        throw new Error(`${title}: state '${name}' ${what}; numbers start at numbers, and only they can be shared`)
+      }
+      const dimensions: Dimensions =
+        typeof extent === 'function' ? extent(shape, element.optimizer.options) : extents[extent]
       result.push({
         key,
         name,
         shared,
         dimensions,
         residency: !number ? 'array' : settings.deviceSlots.has(key) ? 'device' : 'host',
-        initial: number ? slot.initial : slot.kind === 'copy' ? 'copy' : 'zeros',
+        start,
+        storage,
       })
     }
   }

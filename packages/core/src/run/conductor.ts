@@ -84,7 +84,7 @@ export class Conductor {
       const host = new Map<string, number>()
       for (const slot of traced?.slots ?? []) {
         if (slot.shared) this.sharedKeys.add(slot.key)
-        if (slot.residency === 'host') (slot.shared ? this.shared : host).set(slot.key, slot.initial as number)
+        if (slot.residency === 'host') (slot.shared ? this.shared : host).set(slot.key, slot.start as number)
       }
       const hostUpdates = new Map<Program, HostEvaluator>()
       if (traced) {
@@ -199,8 +199,8 @@ export class Conductor {
   /** The slots that start as a copy of the parameter and whose clock makes its first step. */
   copies(tensor: Tensor, own: ReadonlyMap<string, number> | undefined): string[] {
     if (!own && tensor.counts.get('') !== 0) return []
-    return tensor.traced!.slots.flatMap(({ initial, key }) => {
-      if (initial !== 'copy') return []
+    return tensor.traced!.slots.flatMap(({ start, key }) => {
+      if (start !== 'parameter') return []
       const clock = own ? this.clockOf(key) : ''
       return (tensor.counts.get(clock) ?? 0) === 0 && (!own || own.get(clock) === 1) ? [key] : []
     })

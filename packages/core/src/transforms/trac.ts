@@ -1,9 +1,12 @@
+import { countedSlots } from '../language/counted-slots.ts'
 import { defineTransform } from '../language/definition.ts'
 import { positive, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
 import { type Value, where } from '../language/value.ts'
 
 const discounts = [0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999]
+const sigmas = countedSlots('sigma', discounts.length, sharedScalar(1e-8))
+const variances = countedSlots('variance', discounts.length, sharedScalar(0))
 
 /**
  * The imaginary error function 2/√π ∫₀ˣ exp(t²) dt of scalars, beyond ±9 as at ±9. It is 2/√π exp(x²) D(x), with Dawson's
@@ -66,36 +69,24 @@ export const trac = defineTransform({
     initial: copyOfParameter(),
     delta: zeros(),
     scale: sharedScalar(0),
-    sigma1: sharedScalar(1e-8),
-    sigma2: sharedScalar(1e-8),
-    sigma3: sharedScalar(1e-8),
-    sigma4: sharedScalar(1e-8),
-    sigma5: sharedScalar(1e-8),
-    sigma6: sharedScalar(1e-8),
-    variance1: sharedScalar(0),
-    variance2: sharedScalar(0),
-    variance3: sharedScalar(0),
-    variance4: sharedScalar(0),
-    variance5: sharedScalar(0),
-    variance6: sharedScalar(0),
+    ...sigmas.slots,
+    ...variances.slots,
   },
   parameter({ p, g, next, state, hyper }) {
     const { initialScale, epsilon } = hyper
-    const slots = state as Readonly<Record<string, Value>>
     const carried = where(state.scale.isGreaterThan(0), state.scale.over(state.scale.plus(epsilon)), 0)
     const before = state.delta.times(carried)
     const h = g.times(before).sum('all')
-    const sums: Record<string, Value> = {}
-    let total = h.lifted(0)
-    discounts.forEach((beta, index) => {
-      const [sigmaName, varianceName] = [`sigma${index + 1}`, `variance${index + 1}`]
-      const sigma = slots[sigmaName]!.times(beta).minus(h)
-      const variance = slots[varianceName]!.times(beta ** 2).plus(h.square())
-      total = total.plus(erfi(sigma.over(variance.times(2).sqrt().plus(epsilon))))
-      Object.assign(sums, { [sigmaName]: sigma, [varianceName]: variance })
-    })
+    const sigma = sigmas.read(state).map((value, j) => value.times(discounts[j]!).minus(h))
+    const variance = variances.read(state).map((value, j) => value.times(discounts[j]! ** 2).plus(h.square()))
+    const total = sigma
+      .map((value, j) => erfi(value.over(variance[j]!.times(2).sqrt().plus(epsilon))))
+      .reduce((sum, term) => sum.plus(term), h.lifted(0))
     const scale = total.times(initialScale).over(erfi(h.lifted(Math.SQRT1_2)))
     const delta = before.plus(next.minus(p))
-    return { parameter: state.initial.plus(delta.times(scale.maximum(0))), state: { delta, scale, ...sums } }
+    return {
+      parameter: state.initial.plus(delta.times(scale.maximum(0))),
+      state: { delta, scale, ...sigmas.write(sigma), ...variances.write(variance) },
+    }
   },
 })

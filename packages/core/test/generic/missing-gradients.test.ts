@@ -51,7 +51,7 @@ function sharedSlots(optimizer: CompiledOptimizer): string[] {
 
 describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (_, factory) => {
   describe.each(backends)('on %s', (_, backend) => {
-    const shares = Object.values(factory.definition.state).some((slot) => slot.kind === 'shared')
+    const shares = Object.values(factory.definition.state).some((slot) => slot.scope === 'allTensors')
     const global = tiesTensors(factory) || shares
     const create = (shapes = smallModel) => compile(factory(), shapes, { backend: backend(), nonFinite: 'throw' })
 
@@ -119,7 +119,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
       expect(countsOf(optimizer, 'bias')).toEqual([['', 1]])
     })
 
-    const copies = Object.values(factory.definition.state).some(({ kind }) => kind === 'copy')
+    const copies = Object.values(factory.definition.state).some(({ start }) => start === 'parameter')
     it.runIf(copies)('copies the parameter as it is at the first step, not when it was compiled', async () => {
       const first = async (seed?: number) => {
         // Nero's first step carries the parameter onto its constraint.

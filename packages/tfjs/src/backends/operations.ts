@@ -16,6 +16,7 @@ import {
   sizeOf,
   type TelemetryName,
   type Work,
+  writeStart,
 } from 'fallline/internal'
 import { type Bound, checkInputs, type Execution, type VariableInstance } from './instance.ts'
 
@@ -94,9 +95,9 @@ export class OperationInstance implements VariableInstance {
     this.fuse = fuse
     this.sharedKeys = new Set(tensors.flatMap((tensor) => tensor.slots.filter((s) => s.shared).map((s) => s.key)))
     for (const { name, slots: list } of tensors) {
-      for (const { key, residency, initial, shared } of list) {
+      for (const { key, residency, start, shared } of list) {
         const owner = shared ? sharedOwner : name
-        if (residency === 'device' && !slots.get(owner, key)) slots.set(owner, key, tf.scalar(initial as number))
+        if (residency === 'device' && !slots.get(owner, key)) slots.set(owner, key, tf.scalar(start as number))
       }
     }
   }
@@ -234,7 +235,16 @@ export class OperationInstance implements VariableInstance {
   /** The tensor of an array slot; it is made when it is first needed. */
   private slotTensor(tensor: number, key: string): tf.Tensor {
     const { name } = this.tensors[tensor]!
-    if (!this.slots.get(name, key)) this.slots.set(name, key, tf.zeros([...this.slot(tensor, key).dimensions]))
+    if (!this.slots.get(name, key)) {
+      const slot = this.slot(tensor, key)
+      const values = new Float32Array(sizeOf(slot.dimensions))
+      if (slot.start !== 0) writeStart(slot, values)
+      this.slots.set(
+        name,
+        key,
+        slot.start === 0 ? tf.zeros([...slot.dimensions]) : tf.tensor(values, [...slot.dimensions]),
+      )
+    }
     return this.slots.get(name, key)!
   }
 

@@ -1,7 +1,7 @@
 import { type ElementOperation, type Node, type NodeOf, sameDimensions, sizeOf } from '../../graph/node.ts'
 import { randomNumber } from '../../graph/philox.ts'
 import { applyScalar } from '../../graph/scalar.ts'
-import { findTotal, type TelemetryName } from '../../program/program.ts'
+import { findTotal, type TelemetryName, writeStart } from '../../program/program.ts'
 import { references } from '../../routines/references.ts'
 import {
   arrayInputs,
@@ -49,11 +49,14 @@ class ReferenceInstance implements BackendInstance {
       const arrays = new Map<string, Float64Array>()
       const scalars = new Map<string, number>()
       for (const slot of slots) {
-        if (slot.residency === 'array') arrays.set(slot.key, new Float64Array(sizeOf(slot.dimensions)))
-        else if (slot.shared) {
+        if (slot.residency === 'array') {
+          const array = new Float64Array(sizeOf(slot.dimensions))
+          writeStart(slot, array)
+          arrays.set(slot.key, array)
+        } else if (slot.shared) {
           this.sharedKeys.add(slot.key)
-          this.shared.set(slot.key, slot.initial as number)
-        } else scalars.set(slot.key, slot.initial as number)
+          this.shared.set(slot.key, slot.start as number)
+        } else scalars.set(slot.key, slot.start as number)
       }
       const memory = { parameter: new Float64Array(size), gradient: new Float64Array(size), arrays, scalars }
       const inputs = new Map(arrayInputs(tensor).map((name) => [name, new Float64Array(size)]))

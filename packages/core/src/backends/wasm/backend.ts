@@ -11,7 +11,7 @@ import {
   type Stage,
 } from '../../plan/plan.ts'
 import { type Round, schedule } from '../../plan/schedule.ts'
-import type { Program, TelemetryName } from '../../program/program.ts'
+import { type Program, type TelemetryName, writeStart } from '../../program/program.ts'
 import type { RoutineName } from '../../routines/table.ts'
 import { bytesOf } from '../../storage/storage.ts'
 import {
@@ -253,9 +253,13 @@ class InstanceBuilder {
     const numbers = new Float64Array(memory.buffer)
     for (const [index, { slots }] of this.tensors.entries()) {
       for (const slot of slots) {
+        if (slot.residency === 'array' && slot.start !== 0) {
+          const { address, size } = memories[index]!.arrays.get(slot.key)!
+          writeStart(slot, new Float32Array(memory.buffer, address, size))
+        }
         if (slot.residency !== 'device') continue
         const address = (slot.shared ? this.shared : memories[index]!.numbers).get(slot.key)!
-        numbers[address / 8] = slot.initial as number
+        numbers[address / 8] = slot.start as number
       }
     }
   }
@@ -292,7 +296,8 @@ class InstanceBuilder {
     for (const slot of slots) {
       if (slot.residency === 'array') {
         const elements = sizeOf(slot.dimensions)
-        arrays.set(slot.key, { address: this.layout.reserveArray(bytesOf('float32', elements)), size: elements })
+        const address = this.layout.reserveArray(bytesOf(slot.storage, elements))
+        arrays.set(slot.key, { address, size: elements })
       } else if (slot.residency === 'device') {
         if (!slot.shared) numbers.set(slot.key, this.layout.reserve(8))
         else if (!this.shared.has(slot.key)) this.shared.set(slot.key, this.layout.reserve(8))
