@@ -12,6 +12,7 @@ import {
 } from './language/definition.ts'
 import { validateHyperparameter } from './language/hyperparameters.ts'
 import { type Input, lossInput } from './language/inputs.ts'
+import { checkLayout, type LayoutChoice, parameterShape } from './language/layout.ts'
 import type { ParameterShape } from './language/slots.ts'
 import { didYouMean } from './language/suggest.ts'
 import {
@@ -50,6 +51,13 @@ export interface CompileOptions {
    * state untouched and cost one more read of the gradients. `allow`: no check, a single pass.
    */
   readonly nonFinite?: NonFinitePolicy
+  /**
+   * Which dimensions of a parameter are its outputs, for rules that treat outputs and inputs unlike (Muon, gradient
+   * centralization, Nero and so on). `outputFirst` (default) is `[out, in, height, width]`, as in PyTorch, `outputLast` is
+   * `[height, width, in, out]`, as in TensorFlow and JAX, `depthwise` is `[height, width, in, multiplier]`; a function chooses
+   * for each parameter by name and shape.
+   */
+  readonly layout?: LayoutChoice
   /** Norms of gradient, update and parameter and the count of non-finite gradients, from the same pass. Default false. */
   readonly telemetry?: boolean
 }
@@ -196,7 +204,7 @@ export async function compile<const Name extends string>(
       `compile: the second argument must give the shape of every parameter by name, not ${String(shapes)}`,
     )
   }
-  checkNames('compile', options, ['backend', 'nonFinite', 'telemetry'])
+  checkNames('compile', options, ['backend', 'nonFinite', 'telemetry', 'layout'])
   if (options.backend !== undefined && typeof options.backend?.create !== 'function') {
     throw new Error(`compile: backend must be wasm() or reference(), not ${String(options.backend)}`)
   }
@@ -204,7 +212,9 @@ export async function compile<const Name extends string>(
   if (!['throw', 'skip', 'allow'].includes(nonFinite)) {
     throw new Error(`compile: nonFinite must be throw, skip or allow, not ${String(nonFinite)}`)
   }
-  const program = traceModel(optimizer, shapes, options.telemetry ?? false)
+  const { layout = 'outputFirst' } = options
+  checkLayout('compile', layout)
+  const program = traceModel(optimizer, shapes, options.telemetry ?? false, { layout })
   const tensors: BackendTensor[] = program.parameters.map(({ shape, traced }) => ({
     name: shape.name,
     size: shape.size,
@@ -229,12 +239,17 @@ export interface TracedModel {
  * @internal traces every parameter of a model
  * @param settings.later parameters that groups may match as well.
  * @param settings.streams other names for random numbers to follow, by parameter.
+ * @param settings.layout which dimensions are outputs; `outputFirst` by default.
  */
 export function traceModel(
   optimizer: Optimizer,
   shapes: Shapes,
   telemetry: boolean,
-  settings: { readonly later?: Shapes; readonly streams?: ReadonlyMap<string, string> } = {},
+  settings: {
+    readonly later?: Shapes
+    readonly streams?: ReadonlyMap<string, string>
+    readonly layout?: LayoutChoice
+  } = {},
 ): TracedModel {
   const { later = {}, streams = new Map<string, string>() } = settings
   const resolver = new Resolver()
@@ -245,8 +260,7 @@ export function traceModel(
         `compile: the shape of parameter '${name}' must be a list of whole numbers from 0 up, not ${String(shape)}`,
       )
     }
-    const size = shape.reduce((product, value) => product * value, 1)
-    const facts: ParameterShape = { name, shape: [...shape], rank: shape.length, size }
+    const facts = parameterShape(name, shape, settings.layout)
     return { shape: facts, chain: resolver.resolve(optimizer, facts) }
   }
   const parameters = Object.entries(shapes).map(resolve)

@@ -27,6 +27,7 @@ export {
   type OptionSpecification,
   type WrappedOptimizer,
 } from './language/definition.ts'
+export { checkLayout, type LayoutChoice, parameterShape } from './language/layout.ts'
 export { isRelativeRate, relativeTo } from './language/relative-rate.ts'
 export { didYouMean } from './language/suggest.ts'
 export {

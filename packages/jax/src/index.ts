@@ -13,4 +13,5 @@ export {
   type FalllineTransformation,
   type GradientTransformation,
   gradientTransformation,
+  type TransformationOptions,
 } from './transformation.ts'

@@ -72,7 +72,7 @@ function trainVariables(variables: Variables, optimizer: Optimizer, fused: boole
 async function trainOutside(optimizer: Optimizer): Promise<Map<string, tf.Tensor>> {
   const variables = makeVariables(shapes)
   const inputs = arrayInputs(optimizer)
-  const compiled: CompiledOptimizer = await compile(optimizer, shapes, { nonFinite: 'allow' })
+  const compiled: CompiledOptimizer = await compile(optimizer, shapes, { nonFinite: 'allow', layout: 'outputLast' })
   for (const [name, variable] of variables) compiled.parameters[name]!.set(variable.dataSync())
   for (let step = 1; step <= steps; step++) {
     const gradients = makeGradients(variables, step)
