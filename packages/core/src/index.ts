@@ -2,20 +2,7 @@ export type { Backend, FloatArray } from './backends/backend.ts'
 export { reference } from './backends/reference/interpreter.ts'
 export { compilationCount, type WasmOptions, wasm } from './backends/wasm/backend.ts'
 export * from './batch-size/index.ts'
-export {
-  type ArraysByName,
-  type CompiledOptimizer,
-  type CompileOptions,
-  compile,
-  type Evaluate,
-  type EvaluationRequest,
-  type EvaluationResult,
-  type NonFinitePolicy,
-  type Shapes,
-  type StepOptions,
-  type StepResult,
-  type TensorTelemetry,
-} from './compile.ts'
+export { type CompileOptions, compile } from './compile.ts'
 export { type LanczosOptions, lanczos, type Spectrum, type SymmetricProduct } from './curvature/lanczos.ts'
 export { type Description, describe, explain } from './explain.ts'
 export {
@@ -61,11 +48,14 @@ export {
 } from './language/hyperparameters.ts'
 export { type Input, inputArray, inputNumber, lossInput } from './language/inputs.ts'
 export { type LayerwiseDecayArguments, layerwiseDecay } from './language/layerwise-decay.ts'
+export type { Layout, LayoutChoice } from './language/layout.ts'
 export { type RelativeRate, relativeRate } from './language/relative-rate.ts'
 export {
   columns,
   copyOfParameter,
   type ParameterShape,
+  perInput,
+  perOutput,
   rows,
   type Slot,
   type SlotFacts,
@@ -75,10 +65,22 @@ export {
   zeros,
 } from './language/slots.ts'
 export { switchAfter } from './language/switch-after.ts'
-export { biasCorrection, ema, type Operand, Value, where } from './language/value.ts'
+export { type Axis, biasCorrection, ema, type Operand, Value, where } from './language/value.ts'
 export * from './optimizers/index.ts'
 export { OptEx, type OptExOptions, type OptExRequest, type OptExResult, optEx } from './parallel/opt-ex.ts'
 export { emaOfSquare } from './parts/ema-of-square.ts'
 export { asMatrix, newtonSchulz } from './parts/newton-schulz.ts'
+export type { Shapes } from './program/model.ts'
+export type { ArraysByName } from './run/attached-arrays.ts'
+export type { CompiledOptimizer } from './run/compiled-optimizer.ts'
+export type {
+  Evaluate,
+  EvaluationRequest,
+  EvaluationResult,
+  NonFinitePolicy,
+  StepOptions,
+  StepResult,
+} from './run/step.ts'
+export type { TensorTelemetry } from './run/telemetry.ts'
 export * from './schedules/index.ts'
 export * from './transforms/index.ts'

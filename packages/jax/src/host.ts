@@ -1,4 +1,4 @@
-import type { HyperValue, Optimizer, Shapes } from 'fallline'
+import type { HyperValue, LayoutChoice, Optimizer, Shapes } from 'fallline'
 import {
   type BackendInstance,
   CompiledOptimizer,
@@ -15,6 +15,7 @@ import {
   type TracedModel,
   traceModel,
   type VariantTree,
+  visit,
   type Work,
 } from 'fallline/internal'
 
@@ -143,8 +144,8 @@ export class Host {
   private conditions: () => void = () => {}
 
   /** @throws Error when an update needs what only the host can give; it says what and why. */
-  constructor(optimizer: Optimizer, shapes: Shapes) {
-    this.model = traceModel(optimizer, shapes, false)
+  constructor(optimizer: Optimizer, shapes: Shapes, layout: LayoutChoice) {
+    this.model = traceModel(optimizer, shapes, false, { layout })
     const obstacle = findObstacle(this.model)
     if (obstacle !== undefined) throw new Error(obstacle)
     this.parameters = this.model.parameters.map(({ shape, traced }) => ({
@@ -278,7 +279,7 @@ export class Host {
   }
 
   private start(): CompiledOptimizer {
-    return new CompiledOptimizer(this.model, this.recorder, 'allow', false)
+    return new CompiledOptimizer(this.model, this.recorder, { nonFinite: 'allow', telemetry: false })
   }
 
   private advance(): void {
@@ -326,10 +327,11 @@ function findObstacle({ optimizer, parameters }: TracedModel): string | undefine
 }
 
 function titleOf(optimizer: Optimizer): string {
-  if (optimizer.kind === 'grouped') return titleOf(optimizer.base)
-  return optimizer.kind === 'base'
-    ? optimizer.definition.title
-    : `${optimizer.definition.title} around ${titleOf(optimizer.inner)}`
+  return visit(optimizer, {
+    base: ({ definition }) => definition.title,
+    wrapped: ({ definition, inner }) => `${definition.title} around ${titleOf(inner)}`,
+    grouped: ({ base }) => titleOf(base),
+  })
 }
 
 function hasRandom(program: Program): boolean {

@@ -15,4 +15,5 @@ export {
   type FalllineTransformation,
   type GradientTransformation,
   gradientTransformation,
+  type TransformationOptions,
 } from './transformation.ts'

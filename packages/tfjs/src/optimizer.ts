@@ -1,25 +1,28 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { NonFinitePolicy, Optimizer, StepResult, TensorTelemetry } from 'fallline'
+import type { LayoutChoice, NonFinitePolicy, Optimizer, StepResult, TensorTelemetry } from 'fallline'
 import {
-  type BackendTensor,
+  backendTensors,
   type Checkpoint,
   CompiledOptimizer,
+  checkLayout,
   checkNames,
   checkOptimizer,
   type HyperValue,
+  hyperBeforeTraining,
   leavesOf,
-  pointsOf,
   programsOfTensor,
   sizeOf,
   type TracedModel,
+  telemetryOf,
   traceModel,
+  withHyper,
 } from 'fallline/internal'
 import type { Bound, Execution, VariableInstance } from './backends/instance.ts'
 import { SlotStore } from './backends/operations.ts'
 import { createInstance } from './backends/select.ts'
 import { describe, revive } from './config.ts'
 import { beginsHere, Evaluations, movingTitle } from './evaluations.ts'
-import { hyperBeforeTraining, withHyper } from './settings.ts'
+import { layoutOf } from './layout.ts'
 import {
   checkpointFrom,
   fromWeights,
@@ -41,6 +44,11 @@ export interface TensorFlowOptions {
   readonly nonFinite?: NonFinitePolicy
   /** Computes norms for `telemetry()` with every step. Default false. */
   readonly telemetry?: boolean
+  /**
+   * Which dimensions of the variables are outputs, for rules that treat outputs and inputs unlike, such as Muon: a layout for
+   * all, or a function of name and shape. Default `layoutOf`, which knows how TensorFlow.js keeps its kernels.
+   */
+  readonly layout?: LayoutChoice
   /** Uses the fused kernels where there are any. `false`: an operation of TensorFlow.js for each of the rule. Default true. */
   readonly fused?: boolean
 }
@@ -181,7 +189,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   constructor(rule: Optimizer, options: TensorFlowOptions = {}) {
     super()
     checkOptimizer('TensorFlowOptimizer', rule)
-    checkNames('TensorFlowOptimizer', options, ['nonFinite', 'telemetry', 'fused'])
+    checkNames('TensorFlowOptimizer', options, ['nonFinite', 'telemetry', 'fused', 'layout'])
+    checkLayout('TensorFlowOptimizer', options.layout ?? layoutOf)
     const { nonFinite } = options
     if (nonFinite !== undefined && !['throw', 'skip', 'allow'].includes(nonFinite)) {
       throw new Error(`TensorFlowOptimizer: nonFinite must be throw, skip or allow, not ${String(nonFinite)}`)
@@ -217,9 +226,14 @@ export class TensorFlowOptimizer extends tf.Optimizer {
 
   /**
    * The optimizer as text under `name`: the one key whose strings TensorFlow.js leaves alone when it saves and loads.
-   * @throws Error when a schedule or the match of a group is a function.
+   * @throws Error when a schedule, the match of a group or the layout is a function.
    */
   override getConfig(): tf.serialization.ConfigDict {
+    if (typeof this.options.layout === 'function') {
+      throw new Error(
+        'the layout is a function, which cannot be saved with the model; use the name of a layout, or none',
+      )
+    }
     return { name: JSON.stringify({ rule: describe(this.current), options: this.options }) }
   }
 
@@ -423,18 +437,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     if (!this.compiled) throw new Error('telemetry: there is none before the first step')
     const { instance, model } = this.compiled
     await instance.fetch()
-    const result: Record<string, TensorTelemetry> = {}
-    for (const [index, { shape, traced }] of model.parameters.entries()) {
-      if (!traced) continue
-      const read = (name: keyof TensorTelemetry) => instance.telemetry(index, name) ?? 0
-      result[shape.name] = {
-        gradientNorm: read('gradientNorm'),
-        updateNorm: read('updateNorm'),
-        parameterNorm: read('parameterNorm'),
-        nonFinite: read('nonFinite'),
-      }
-    }
-    return result
+    const trained = model.parameters.flatMap(({ shape, traced }, index) => (traced ? [{ index, shape }] : []))
+    return telemetryOf(trained, (index, name) => instance.telemetry(index, name))
   }
 
   /**
@@ -601,26 +605,17 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   }
 
   private compile(variables: ReadonlyMap<string, tf.Variable>, streams: ReadonlyMap<string, string>): Compiled {
-    const { telemetry = false, fused = true, nonFinite } = this.options
+    const { telemetry = false, fused = true, nonFinite, layout = layoutOf } = this.options
     const shapes = Object.fromEntries([...variables].map(([name, { shape }]) => [name, shape]))
     const all = Object.entries(tf.engine().registeredVariables)
     const later = Object.fromEntries(all.flatMap(([name, { shape }]) => (variables.has(name) ? [] : [[name, shape]])))
-    const model = traceModel(this.current, shapes, telemetry, { later, streams })
-    const tensors = model.parameters.map(
-      ({ shape, traced }): BackendTensor => ({
-        name: shape.name,
-        size: shape.size,
-        slots: traced?.slots ?? [],
-        variants: traced?.variants,
-        evaluation: traced?.evaluation,
-        points: traced ? pointsOf(traced) : [],
-      }),
-    )
+    const model = traceModel(this.current, shapes, telemetry, { later, streams, layout })
+    const tensors = backendTensors(model)
     const backend = tf.getBackend()
     const policy = nonFinite ?? (backend === 'wasm' || backend === 'cpu' ? 'throw' : 'allow')
     const instance = createInstance(tensors, this.held.slots, fused)
     // Telemetry is read on request and not by the step, which would wait for the device.
-    const steps = new CompiledOptimizer(model, instance, policy, false)
+    const steps = new CompiledOptimizer(model, instance, { nonFinite: policy, telemetry: false })
     const reading = tensors.filter((tensor) => programsOfTensor(tensor).some((program) => leavesOf(program).gradient))
     return { backend, model, instance, steps, differentiated: new Set(reading.map(({ name }) => name)) }
   }
