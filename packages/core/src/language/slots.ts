@@ -1,5 +1,6 @@
 import type { Dimensions } from '../graph/node.ts'
 import type { StorageName } from '../storage/storage.ts'
+import type { Layout } from './layout.ts'
 
 /** The facts about a parameter that a rule may look at while it is traced. */
 export interface ParameterShape {
@@ -11,16 +12,28 @@ export interface ParameterShape {
   readonly rank: number
   /** How many elements it has. */
   readonly size: number
+  /** Which of its dimensions are the outputs. */
+  readonly layout: Layout
+  /** How many outputs it has. A vector or a number counts as the weights of one output. */
+  readonly outputs: number
+  /** How many weights each output has. */
+  readonly inputs: number
+  /** Its dimensions in the order of `outputFirst`: output, input, then the rest, whatever the layout. */
+  readonly outputFirst: readonly number[]
+  /** The dimensions in which it is one matrix of outputs and inputs: `g.as(shape.matrix).mean('inputs')` is one mean per output. */
+  readonly matrix: Dimensions
 }
 
 /**
- * How far a piece of state extends: an element for each of the parameter, one per row, one per column, one number, or an
- * array of `[batch, rows, columns]` of its own.
+ * How far a piece of state extends: an element for each of the parameter, one per row, one per column, one per output, one per
+ * input of an output, one number, or an array of `[batch, rows, columns]` of its own.
  */
 export type SlotExtent =
   | 'elements'
   | 'rows'
   | 'columns'
+  | 'outputs'
+  | 'inputs'
   | 'number'
   | ((shape: ParameterShape, options: SlotFacts['options']) => Dimensions)
 
@@ -64,14 +77,24 @@ export function copyOfParameter(options?: SlotOptions): Slot {
   return slot('elements', { start: 'parameter', ...options })
 }
 
-/** One number per row (all dimensions but the last), starting at zero. */
+/** One number per row as stored (all dimensions but the last), starting at zero. */
 export function rows(options?: SlotOptions): Slot {
   return slot('rows', options)
 }
 
-/** One number per column (all dimensions but the last but one), starting at zero. */
+/** One number per column as stored (all dimensions but the last but one), starting at zero. */
 export function columns(options?: SlotOptions): Slot {
   return slot('columns', options)
+}
+
+/** One number per output of the parameter, starting at zero; shaped like a sum over the `inputs` of `as(shape.matrix)`. */
+export function perOutput(options?: SlotOptions): Slot {
+  return slot('outputs', options)
+}
+
+/** One number per input of an output, starting at zero; shaped like a sum over the `outputs` of `as(shape.matrix)`. */
+export function perInput(options?: SlotOptions): Slot {
+  return slot('inputs', options)
 }
 
 /** State of dimensions `[batch, rows, columns]` of its own, for a parameter and the options, starting at zero. */

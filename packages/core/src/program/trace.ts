@@ -15,7 +15,8 @@ import {
   type Want,
   type WrappedOptimizer,
 } from '../language/definition.ts'
-import { type ParameterShape, type Slot, type SlotExtent, scalar } from '../language/slots.ts'
+import { outputSide } from '../language/layout.ts'
+import { type ParameterShape, type Slot, type SlotFacts, scalar } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
 import type { Firing, Output, Program, SlotStorage, Target, VariantTree } from './program.ts'
 import { type ChainElement, elementsOf, type HyperFacts, type HyperStore } from './resolve.ts'
@@ -194,13 +195,6 @@ function factsOf(element: ChainElement, shape: ParameterShape, settings: TraceSe
 }
 
 function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings: TraceSettings): SlotStorage[] {
-  const [batch, rows, columns] = matrixDimensions(shape.shape)
-  const extents: Readonly<Record<Extract<SlotExtent, string>, Dimensions>> = {
-    elements: [batch, rows, columns],
-    rows: [batch, rows, 1],
-    columns: [batch, 1, columns],
-    number: [1, 1, 1],
-  }
   const result: SlotStorage[] = []
   for (const element of chain) {
     const slots: [string, Slot][] = Object.entries(element.optimizer.definition.state ?? {})
@@ -218,8 +212,7 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
         const what = number ? `starts as ${start}` : 'is an array for all tensors'
         throw new Error(`${title}: state '${name}' ${what}; numbers start at numbers, and only they can be shared`)
       }
-      const dimensions: Dimensions =
-        typeof extent === 'function' ? extent(shape, element.optimizer.options) : extents[extent]
+      const dimensions = slotDimensions(slot, shape, element.optimizer.options)
       result.push({
         key,
         name,
@@ -234,6 +227,26 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
   return result
 }
 
+function slotDimensions({ extent }: Slot, shape: ParameterShape, options: SlotFacts['options']): Dimensions {
+  if (typeof extent === 'function') return extent(shape, options)
+  const [batch, rows, columns] = matrixDimensions(shape.shape)
+  switch (extent) {
+    case 'elements':
+      return [batch, rows, columns]
+    case 'rows':
+      return [batch, rows, 1]
+    case 'columns':
+      return [batch, 1, columns]
+    case 'outputs':
+    case 'inputs':
+      return (extent === 'outputs') === (outputSide(shape) === 'rows')
+        ? [1, shape.matrix[1], 1]
+        : [1, 1, shape.matrix[2]]
+    case 'number':
+      return [1, 1, 1]
+  }
+}
+
 /** @throws Error when a hook of a transform did not return what it must. */
 function checkHook(title: string, hook: string, result: unknown, name: string, otherwise = ''): void {
   const value = (result as Record<string, unknown> | undefined)?.[name]
@@ -243,7 +256,7 @@ function checkHook(title: string, hook: string, result: unknown, name: string, o
 
 class Trace {
   readonly cadences: Cadence[] = []
-  private readonly graph = new Graph()
+  private readonly graph: Graph
   private readonly outputs: Output[] = []
   private readonly hostOutputs: { key: string; node: Node }[] = []
   /** The parameter, or the point that the element being traced moves instead. */
@@ -276,6 +289,7 @@ class Trace {
     this.settings = settings
     this.slots = slots
     this.decisions = decisions
+    this.graph = new Graph(outputSide(shape))
     const dimensions = matrixDimensions(shape.shape)
     this.p = this.value(this.graph.parameter(dimensions))
     this.gradient = this.value(this.graph.gradient(dimensions))

@@ -3,6 +3,7 @@ import {
   countedSlots,
   defineOptimizer,
   nonNegative,
+  oneOf,
   reference,
   rows,
   scalar,
