@@ -13,14 +13,15 @@ import {
 } from '../backend.ts'
 import { HostEvaluator } from '../host.ts'
 import {
+  asideKey,
   combineName,
   commitName,
   EntryLayout,
   foreignKey,
   geometryKey,
-  isColumnReduction,
   isForeign,
   loopName,
+  narrowKey,
   partialKey,
   scalarOffset,
   scalarsName,
@@ -28,6 +29,7 @@ import {
 import { compilationCount, foreignKernelsFor, type KernelSet, kernelsFor, type LibraryIndices } from './kernels.ts'
 import { control, itemBytes, stripColumns } from './library.ts'
 import { MemoryLayout } from './memory.ts'
+import { blockElements, hasNarrowColumns, isColumnReduction, putAside } from './sums.ts'
 import { barrierFunctions, startThreads, type Threads, threadsAvailable } from './threads.ts'
 
 export { compilationCount }
@@ -335,7 +337,7 @@ class InstanceBuilder {
       const [kind, name] = [key.slice(0, key.indexOf(':')), key.slice(key.indexOf(':') + 1)]
       if (kind === 'number') word(offset, memory.numbers.get(name) ?? this.shared.get(name)!)
       else if (kind === 'total') word(offset, this.total(name))
-      else if (!['geometry', 'partial', 'foreign'].includes(kind)) {
+      else if (!['geometry', 'partial', 'narrow', 'aside', 'foreign'].includes(kind)) {
         word(offset, arrayAddress(key))
         note(key, entry + offset)
       }
@@ -441,14 +443,20 @@ class InstanceBuilder {
       const size = sizeOf(dimensionsOf(loop.domain))
       for (let first = 0; first < size; first += chunkElements) add(first, Math.min(first + chunkElements, size))
     }
-    loop.reductions.forEach(({ node }, reduction) => {
-      const columnwise = isColumnReduction(node)
+    loop.reductions.forEach((reduction, position) => {
+      const columnwise = isColumnReduction(reduction.node)
       const count = columnwise ? slices : items.length
-      const numbers = columnwise ? slices * dimensionsOf(node)[2] : count
-      const offset = layout.offset(partialKey(index, reduction))
-      word(offset, this.layout.reserve(8 * numbers))
+      const columns = columnwise ? dimensionsOf(reduction.node)[2] : 1
+      const offset = layout.offset(partialKey(index, position))
+      word(offset, this.layout.reserve(8 * count * columns))
       word(offset + 4, count)
+      if (!hasNarrowColumns(loop, reduction)) return
+      const padded = 4 * Math.ceil(columns / 4)
+      word(layout.offset(narrowKey(index, position)), this.layout.reserve(4 * items.length * padded))
     })
+    for (const register of putAside(loop)) {
+      word(layout.offset(asideKey(index, register)), this.layout.reserve(4 * items.length * blockElements))
+    }
     return items
   }
 
