@@ -7,6 +7,7 @@ import {
   reference,
   wasm,
 } from 'fallline'
+import { elementsIn } from '../src/language/walk.ts'
 import { Fields, Skip } from './fields.ts'
 import type { Checkpoint, GoldenFile, GoldenRun } from './files.ts'
 import { mappings } from './mapping.ts'
@@ -121,13 +122,9 @@ function mapRun(file: GoldenFile, run: GoldenRun, mapping: Mapping): Optimizer {
 
 /** True when a step needs more than the gradient where the parameters stand. */
 function looksAround(optimizer: Optimizer): boolean {
-  if (optimizer.kind === 'grouped') {
-    const parts = [optimizer.base, ...optimizer.groups.flatMap((group) => group.optimizer ?? [])]
-    return parts.some(looksAround)
-  }
-  const { inputs, evaluations } = optimizer.definition
-  if (inputs !== undefined || (evaluations?.(optimizer.options).length ?? 0) > 0) return true
-  return optimizer.kind === 'wrapped' && looksAround(optimizer.inner)
+  return elementsIn(optimizer).some(
+    ({ definition, options }) => definition.inputs !== undefined || (definition.evaluations?.(options).length ?? 0) > 0,
+  )
 }
 
 /** The optimizer; values outside our valid ranges are unsupported, not wrong. */

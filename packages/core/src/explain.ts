@@ -1,15 +1,8 @@
-import { traceModel } from './compile.ts'
 import { type Node, sizeOf } from './graph/graph.ts'
-import {
-  type BaseOptimizer,
-  checkOptimizer,
-  inputsOf,
-  type Optimizer,
-  type OptimizerDefinition,
-  type OptimizerFactory,
-  type WrappedOptimizer,
-} from './language/definition.ts'
+import { checkOptimizer, inputsOf, type Optimizer, type OptimizerFactory } from './language/definition.ts'
 import type { Input } from './language/inputs.ts'
+import { mainChain, mainRule, visit } from './language/walk.ts'
+import { traceModel } from './program/model.ts'
 import { canonicalize, type Loop, type Plan, planTogether } from './program/plan.ts'
 import { type Program, programsOf, type VariantTree } from './program/program.ts'
 import { splitHyperKey } from './program/resolve.ts'
@@ -53,17 +46,6 @@ function optimizerOf(subject: Optimizer | OptimizerFactory): Optimizer {
   if (typeof subject === 'function' && 'definition' in subject) return subject()
   checkOptimizer('the argument', subject)
   return subject
-}
-
-function innermost(optimizer: Optimizer): OptimizerDefinition {
-  if (optimizer.kind === 'base') return optimizer.definition
-  return innermost(optimizer.kind === 'wrapped' ? optimizer.inner : optimizer.base)
-}
-
-/** The wrappers and the optimizer of the parameters that no group takes. */
-function chainOf(optimizer: Optimizer): (BaseOptimizer | WrappedOptimizer)[] {
-  if (optimizer.kind === 'base') return [optimizer]
-  return optimizer.kind === 'wrapped' ? [optimizer, ...chainOf(optimizer.inner)] : chainOf(optimizer.base)
 }
 
 function planFor(optimizer: Optimizer, shape: readonly number[]): Planned {
@@ -119,7 +101,7 @@ export function describe(subject: Optimizer | OptimizerFactory, shape: readonly 
   }
   const read = perParameter((plan) => plan.readBytes)
   const written = perParameter((plan) => plan.writtenBytes)
-  const { name, title } = innermost(optimizer)
+  const { name, title } = mainRule(optimizer).definition
   return {
     name,
     title,
@@ -129,7 +111,7 @@ export function describe(subject: Optimizer | OptimizerFactory, shape: readonly 
     writtenBytesPerParameter: written,
     bytesPerParameter: read + written,
     phases: Math.max(...all.map((plan) => plan.loops.length + plan.matrices.length)),
-    inputs: Object.fromEntries(chainOf(optimizer).flatMap((element) => Object.entries(inputsOf(element)))),
+    inputs: Object.fromEntries(mainChain(optimizer).flatMap((element) => Object.entries(inputsOf(element)))),
     evaluations: traced.evaluations.length,
   }
 }
@@ -141,7 +123,7 @@ export function describe(subject: Optimizer | OptimizerFactory, shape: readonly 
 export function explain(subject: Optimizer | OptimizerFactory, shape: readonly number[] = usualShape): string {
   const optimizer = optimizerOf(subject)
   const { traced, plans, size } = planFor(optimizer, shape)
-  const definition = innermost(optimizer)
+  const definition = mainRule(optimizer).definition
   const { paper } = definition
   const source = paper.arxiv ? `arXiv ${paper.arxiv}` : (paper.url ?? '')
   const lines = [
@@ -158,7 +140,7 @@ export function explain(subject: Optimizer | OptimizerFactory, shape: readonly n
     ...traced.slots.map((slot) => `  ${slot.name}: ${describeSlot(slot.residency, slot.dimensions, slot.shared)}`),
     ...(traced.slots.length === 0 ? ['  none'] : []),
   ]
-  const inputs = chainOf(optimizer).flatMap((element) => Object.entries(inputsOf(element)))
+  const inputs = mainChain(optimizer).flatMap((element) => Object.entries(inputsOf(element)))
   if (inputs.length > 0) {
     lines.push(
       '',
@@ -197,30 +179,40 @@ function indent(text: string): string[] {
 
 /** The settings of the wrappers and of the optimizer inside, outermost first. */
 function describeSettings(optimizer: Optimizer): string[] {
-  if (optimizer.kind === 'grouped') return describeSettings(optimizer.base)
+  return visit(optimizer, {
+    base: ({ hyper, options, decay }) => {
+      const fixed = Object.entries(options).map(([name, value]) => `${name} = ${value} (fixed when compiled)`)
+      return [...describeHyper(hyper), ...fixed, `weight decay is ${decay}`].map((line) => `  ${line}`)
+    },
+    wrapped: ({ definition, hyper, inner, earlier }) => [
+      ...(earlier ? describeSettings(earlier) : []),
+      ...describeHyper(hyper).map((line) => `  ${definition.title}: ${line}`),
+      ...describeSettings(inner),
+    ],
+    grouped: ({ base }) => describeSettings(base),
+  })
+}
+
+function describeHyper(hyper: Readonly<Record<string, HyperValue>>): string[] {
   const show = (value: HyperValue) =>
     typeof value === 'object'
       ? `a schedule (${value.kind})`
       : typeof value === 'function'
         ? 'a function of the step'
         : value
-  const hyper = Object.entries(optimizer.hyper).map(([name, value]) => `${name} = ${show(value)}`)
-  if (optimizer.kind === 'wrapped') {
-    const first = optimizer.earlier ? describeSettings(optimizer.earlier) : []
-    const own = hyper.map((line) => `  ${optimizer.definition.title}: ${line}`)
-    return [...first, ...own, ...describeSettings(optimizer.inner)]
-  }
-  const options = Object.entries(optimizer.options).map(([name, value]) => `${name} = ${value} (fixed when compiled)`)
-  return [...hyper, ...options, `weight decay is ${optimizer.decay}`].map((line) => `  ${line}`)
+  return Object.entries(hyper).map(([name, value]) => `${name} = ${show(value)}`)
 }
 
 function describeChain(optimizer: Optimizer): string {
-  if (optimizer.kind === 'base') return optimizer.definition.title
-  if (optimizer.kind === 'wrapped') {
-    if (optimizer.earlier) return `${describeChain(optimizer.earlier)}, then ${describeChain(optimizer.inner)}`
-    return `${optimizer.definition.title} around ${describeChain(optimizer.inner)}`
-  }
-  return `${describeChain(optimizer.base)}, with other settings for ${optimizer.groups.map(({ name }) => name).join(', ')}`
+  return visit(optimizer, {
+    base: ({ definition }) => definition.title,
+    wrapped: ({ definition, inner, earlier }) =>
+      earlier
+        ? `${describeChain(earlier)}, then ${describeChain(inner)}`
+        : `${definition.title} around ${describeChain(inner)}`,
+    grouped: ({ base, groups }) =>
+      `${describeChain(base)}, with other settings for ${groups.map(({ name }) => name).join(', ')}`,
+  })
 }
 
 function describeSlot(residency: string, dimensions: readonly number[], shared: boolean): string {

@@ -2,20 +2,7 @@ export type { Backend, FloatArray } from './backends/backend.ts'
 export { reference } from './backends/reference/interpreter.ts'
 export { compilationCount, type WasmOptions, wasm } from './backends/wasm/backend.ts'
 export * from './batch-size/index.ts'
-export {
-  type ArraysByName,
-  type CompiledOptimizer,
-  type CompileOptions,
-  compile,
-  type Evaluate,
-  type EvaluationRequest,
-  type EvaluationResult,
-  type NonFinitePolicy,
-  type Shapes,
-  type StepOptions,
-  type StepResult,
-  type TensorTelemetry,
-} from './compile.ts'
+export { type CompileOptions, compile } from './compile.ts'
 export { type LanczosOptions, lanczos, type Spectrum, type SymmetricProduct } from './curvature/lanczos.ts'
 export { type Description, describe, explain } from './explain.ts'
 export {
@@ -80,5 +67,17 @@ export * from './optimizers/index.ts'
 export { OptEx, type OptExOptions, type OptExRequest, type OptExResult, optEx } from './parallel/opt-ex.ts'
 export { emaOfSquare } from './parts/ema-of-square.ts'
 export { asMatrix, newtonSchulz } from './parts/newton-schulz.ts'
+export type { Shapes } from './program/model.ts'
+export type { ArraysByName } from './run/attached-arrays.ts'
+export type { CompiledOptimizer } from './run/compiled-optimizer.ts'
+export type {
+  Evaluate,
+  EvaluationRequest,
+  EvaluationResult,
+  NonFinitePolicy,
+  StepOptions,
+  StepResult,
+} from './run/step.ts'
+export type { TensorTelemetry } from './run/telemetry.ts'
 export * from './schedules/index.ts'
 export * from './transforms/index.ts'

@@ -6,6 +6,7 @@ export {
   type Backend,
   type BackendInstance,
   type BackendTensor,
+  backendTensors,
   type FloatArray,
   programsOfTensor,
   type Work,
@@ -13,7 +14,6 @@ export {
 export { type HostEnvironment, HostEvaluator } from './backends/host.ts'
 export { createForeignInstance, type ForeignInstance, type ForeignMemory } from './backends/wasm/backend.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
-export { CompiledOptimizer, type TracedModel, traceModel } from './compile.ts'
 export * from './graph/graph.ts'
 export { type RandomStream, randomNumber } from './graph/philox.ts'
 export {
@@ -27,8 +27,12 @@ export {
   type OptionSpecification,
   type WrappedOptimizer,
 } from './language/definition.ts'
+export { describeOptimizer, type Factories, type Json, reviveOptimizer } from './language/describe.ts'
 export { isRelativeRate, relativeTo } from './language/relative-rate.ts'
+export { hyperBeforeTraining, withHyper } from './language/settings.ts'
 export { didYouMean } from './language/suggest.ts'
+export { elementsIn, mainRule, type Visitor, visit } from './language/walk.ts'
+export { type TracedModel, traceModel } from './program/model.ts'
 export {
   findTotal,
   leavesOf,
@@ -42,5 +46,7 @@ export {
   type VariantTree,
 } from './program/program.ts'
 export { isLoss, pointsOf } from './program/trace.ts'
+export { CompiledOptimizer } from './run/compiled-optimizer.ts'
+export { telemetryOf } from './run/telemetry.ts'
 export { evaluateSchedule, type HyperValue, isSchedule } from './schedules/schedule.ts'
 export type { Checkpoint } from './state/checkpoint.ts'

@@ -15,6 +15,7 @@ import {
   type TracedModel,
   traceModel,
   type VariantTree,
+  visit,
   type Work,
 } from 'fallline/internal'
 
@@ -140,6 +141,7 @@ export class Host {
   private readonly evaluations: Entry[] = []
   private readonly choices: Choice[] = []
   private current: Float64Array
+  private conditions: () => void = () => {}
 
   /** @throws Error when an update needs what only the host can give; it says what and why. */
   constructor(optimizer: Optimizer, shapes: Shapes) {
@@ -193,6 +195,28 @@ export class Host {
     this.current = new Float64Array(this.count)
   }
 
+  /**
+   * Takes steps from now on that are not given the parameters.
+   * @throws Error when an update reads them: now, or from `values` when a hyperparameter makes it.
+   */
+  leaveOutParameters(): void {
+    const title = titleOf(this.model.optimizer)
+    const conditions = this.parameters.flatMap(({ name, traced }) => {
+      if (!traced) return []
+      const found = conditionsOf(traced.variants)
+      if (!found) throw new Error(readsParameters(title, name))
+      return [...found].map(([node, value]) => ({ name, node, value }))
+    })
+    const check = () => {
+      for (const { name, node, value } of conditions) {
+        const found = node.operation === 'constant' ? node.attributes.value! : this.current[this.place(node)]!
+        if (found !== value) throw new Error(readsParameters(title, name))
+      }
+    }
+    if (this.steps > 0) check()
+    this.conditions = check
+  }
+
   /** The steps that the values are at. */
   get steps(): number {
     return this.optimizer.steps
@@ -215,7 +239,8 @@ export class Host {
 
   /**
    * The numbers of a step, counted from 1. Going on by one step is cheap; going back repeats all steps before.
-   * @throws Error when a schedule gives an invalid value, or the step is no whole number from 1 up.
+   * @throws Error when a schedule gives an invalid value, or the step is no whole number from 1 up, or an update would read
+   * parameters that it is not given.
    */
   values(step: number): Float32Array<ArrayBuffer> {
     if (!Number.isInteger(step) || step < 1) {
@@ -223,6 +248,7 @@ export class Host {
     }
     if (step < this.steps) this.optimizer = this.start()
     while (this.steps < step) this.advance()
+    this.conditions()
     return Float32Array.from(this.current)
   }
 
@@ -253,7 +279,7 @@ export class Host {
   }
 
   private start(): CompiledOptimizer {
-    return new CompiledOptimizer(this.model, this.recorder, 'allow', false)
+    return new CompiledOptimizer(this.model, this.recorder, { nonFinite: 'allow', telemetry: false })
   }
 
   private advance(): void {
@@ -301,14 +327,63 @@ function findObstacle({ optimizer, parameters }: TracedModel): string | undefine
 }
 
 function titleOf(optimizer: Optimizer): string {
-  if (optimizer.kind === 'grouped') return titleOf(optimizer.base)
-  return optimizer.kind === 'base'
-    ? optimizer.definition.title
-    : `${optimizer.definition.title} around ${titleOf(optimizer.inner)}`
+  return visit(optimizer, {
+    base: ({ definition }) => definition.title,
+    wrapped: ({ definition, inner }) => `${definition.title} around ${titleOf(inner)}`,
+    grouped: ({ base }) => titleOf(base),
+  })
 }
 
 function hasRandom(program: Program): boolean {
   return [...nodesOf(program.outputs)].some((node) => node.operation === 'random')
+}
+
+function readsParameters(title: string, name: string): string {
+  return (
+    `update: ${title} reads the parameters, here '${name}' (weight decay does, for example): pass them as the third ` +
+    'argument, update(gradients, state, params)'
+  )
+}
+
+/** Numbers of the host and what they must be. */
+type Conditions = ReadonlyMap<Node, number>
+
+const unite = (all: readonly (Conditions | undefined)[]): Conditions | undefined =>
+  all.every((one) => one !== undefined) ? new Map(all.flatMap((one) => [...one!])) : undefined
+
+/** When an update moves the parameter alike wherever it stands; `undefined`: never. */
+function conditionsOf(variants: VariantTree): Conditions | undefined {
+  const readers = new Map<Node, boolean>()
+  const reads = (node: Node): boolean => {
+    const found = readers.get(node) ?? (node.operation === 'parameter' || node.inputs.some(reads))
+    readers.set(node, found)
+    return found
+  }
+  /** The factor that the host knows, and the other one. */
+  const scaled = ({ operation, inputs: [a, b] }: Node): readonly [number: Node, array: Node] | undefined => {
+    if (operation !== 'multiply') return undefined
+    return a!.space === 'host' ? [a!, b!] : b!.space === 'host' ? [b!, a!] : undefined
+  }
+  const without = (node: Node): Conditions | undefined => {
+    if (!reads(node)) return new Map()
+    const product = scaled(node)
+    if (product) return without(product[1]) ?? new Map([[product[0], 0]])
+    return node.operation === 'parameter' ? undefined : unite(node.inputs.map(without))
+  }
+  /** The parameter and something without it, added up. */
+  const moved = (node: Node): Conditions | undefined => {
+    const { operation, inputs } = node
+    const [a, b, c] = inputs as [Node, Node, Node]
+    const product = scaled(node)
+    if (product) return unite([new Map([[product[0], 1]]), moved(product[1])])
+    if (operation === 'parameter') return new Map()
+    if (operation === 'view') return moved(a)
+    if (operation === 'subtract') return unite([moved(a), without(b)])
+    if (operation === 'add') return unite([moved(a), without(b)]) ?? unite([without(a), moved(b)])
+    return operation === 'select' ? unite([without(a), moved(b), moved(c)]) : undefined
+  }
+  const outputs = programsOf(variants).flatMap((program) => program.outputs)
+  return unite(outputs.map(({ target, node }) => (target.kind === 'parameter' ? moved(node) : without(node))))
 }
 
 /** The host values that the rest of a program uses; constants are written into it. */

@@ -13,8 +13,9 @@ export interface GradientTransformation {
   /** The first state for these parameters. */
   init(params: Tree): Tree
   /**
-   * The updates and the state of one step. `params` is what the gradients were taken at; some need it. `scalars` is what
-   * `scalars(step)` gives; only inside `jit` it is needed.
+   * The updates and the state of one step. `params` is what the gradients were taken at; weight decay and all that reads
+   * the parameters needs it, as in optax, others do not. `scalars` is what `scalars(step)` gives; only inside `jit` it is
+   * needed.
    */
   update<Params extends Tree>(updates: Params, state: Tree, params?: Params, scalars?: Tree): [Params, Tree]
   /** What `update` needs from the host at a step, counted from 1: arrays of the same shapes at every step. */
@@ -114,6 +115,15 @@ export function gradientTransformation(optimizer: Optimizer): FalllineTransforma
     return tree.unflatten(named.structure, result)
   })
 
+  /** What moves the parameters alike wherever they stand can as well start at 0. */
+  const withoutParams = <Params extends Tree>(updates: Params, state: State, given?: Scalars): [Params, State] => {
+    const host = boundHost('update')
+    const zeros = tree.map(({ shape }: np.Array) => np.zeros(shape), updates)
+    const taken = given ?? scalars(readCount('update', state.count) + 1)
+    host.leaveOutParameters()
+    return compiledStep(updates, state, zeros, taken) as [Params, State]
+  }
+
   return {
     init(params) {
       const named = nameArrays('init', params)
@@ -122,7 +132,7 @@ export function gradientTransformation(optimizer: Optimizer): FalllineTransforma
       return state
     },
     update<Params extends Tree>(updates: Params, state: State, params?: Params, given?: Scalars): [Params, State] {
-      if (params === undefined) throw new Error('update: the third argument, the parameters, is missing')
+      if (params === undefined) return withoutParams(updates, state, given)
       const taken = given ?? scalars(readCount('update', state.count) + 1)
       const [next, nextState] = compiledStep(updates, state, tree.ref(params), taken) as [Tree, State]
       return [tree.map((after: np.Array, before: np.Array) => after.sub(before), next, params) as Params, nextState]

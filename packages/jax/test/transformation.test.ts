@@ -1,4 +1,4 @@
-import { applyUpdates, gradientTransformation, type State, type Tree } from '@fallline/jax'
+import { applyUpdates, gradientTransformation, type Scalars, type State, type Tree } from '@fallline/jax'
 import { grad, init, jit, numpy as np, tree } from '@jax-js/jax'
 import {
   accumulateGradients,
@@ -129,7 +129,7 @@ describe('trees', () => {
   })
 
   it('are checked: names that collide, other types, other parameters, missing parameters', () => {
-    const optimizer = gradientTransformation(sgd())
+    const optimizer = gradientTransformation(sgd({ weightDecay: 0.1 }))
     expect(() => optimizer.init({ 'a/b': np.ones([1]), a: { b: np.ones([1]) } })).toThrow(
       "init: two parameters are named 'a/b'; use keys that differ when joined by '/'",
     )
@@ -139,10 +139,56 @@ describe('trees', () => {
     expect(() => optimizer.init({ a: 3 as never })).toThrow("init: 'a' must be a jax-js array of float32, not 3")
     const state = optimizer.init({ a: np.ones([2]) })
     expect(() => optimizer.init({ a: np.ones([3]) })).toThrow('make one for each model')
-    expect(() => optimizer.update({ a: np.ones([2]) }, state)).toThrow('the third argument, the parameters, is missing')
+    expect(() => optimizer.update({ a: np.ones([2]) }, state)).toThrow(
+      "update: SGD reads the parameters, here 'a' (weight decay does, for example): pass them as the third argument",
+    )
     expect(() => optimizer.update({ b: np.ones([2]) }, state, { a: np.ones([2]) } as never)).toThrow(
       'update: the gradients are of b, the parameters are a',
     )
+  })
+
+  it('are not needed where the rule only moves the parameters', () => {
+    const rules = {
+      sgd: sgd({ learningRate: 0.5, momentum: 0.9 }),
+      adam: adamW({ weightDecay: 0 }),
+      muon: muon({ weightDecay: 0, fallback: adamW({ weightDecay: 0 }) }),
+      accumulated: accumulateGradients(sgd({ learningRate: 1 }), { period: 2 }),
+      frozen: groups(sgd(), [{ match: 'b', frozen: true }]),
+    }
+    for (const rule of Object.values(rules)) {
+      const [with0, without] = [gradientTransformation(rule), gradientTransformation(rule)]
+      let [a, b]: State[] = [with0.init(model()), without.init(model())]
+      const jitted = jit((gradients: Tree, state: State, scalars: Scalars) =>
+        without.update(gradients, state, undefined, scalars),
+      )
+      for (let t = 1; t <= 4; t++) {
+        const [updates, next] = with0.update(
+          ones() as Tree,
+          a!,
+          tree.map((x: np.Array) => np.zeros(x.shape), model()),
+        )
+        const found = t % 2 === 0 ? jitted(ones(), b!, without.scalars(t)) : without.update(ones() as Tree, b!)
+        a = next
+        b = found[1] as State
+        expect(tree.map((leaf: np.Array) => leaf.js(), found[0] as Tree)).toEqual(
+          tree.map((leaf: np.Array) => leaf.js(), updates),
+        )
+      }
+      expect((b!.count as np.Array).ref.item()).toBe(4)
+      tree.dispose([a, b])
+    }
+    for (const rule of [adamW(), lookahead(sgd()), sgd({ weightDecay: 0.1 }), scheduleFreeAdamW(), prodigy()]) {
+      const optimizer = gradientTransformation(rule)
+      const state = optimizer.init(model())
+      expect(() => optimizer.update(ones(), state)).toThrow(/update: .* reads the parameters, here 'w'/)
+    }
+    const decays = gradientTransformation(sgd())
+    const state = decays.init(model())
+    const [updates, next] = decays.update(ones(), state)
+    decays.set({ weightDecay: 0.1 })
+    expect(() => decays.scalars(2)).toThrow('SGD reads the parameters')
+    tree.dispose([updates, next])
+    expect(() => gradientTransformation(sgd()).update(ones(), {} as State)).toThrow('call init with the parameters')
   })
 
   it('say which parameter a rule does not fit', () => {

@@ -1,18 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Optimizer } from 'fallline'
+import { elementsIn } from 'fallline/internal'
 
 /** Optimizers and wrappers inside an optimizer that say where a step evaluates the model. */
-function evaluating(
-  optimizer: Optimizer,
-): { title: string; evaluations: readonly { wants: readonly string[]; at?: unknown }[] }[] {
-  if (optimizer.kind === 'grouped') {
-    return [optimizer.base, ...optimizer.groups.flatMap((group) => group.optimizer ?? [])].flatMap(evaluating)
-  }
-  const { definition, options } = optimizer
-  const evaluations = definition.evaluations?.(options) ?? []
-  const inner = optimizer.kind === 'wrapped' ? [optimizer.inner, optimizer.earlier] : [optimizer.fallback]
-  const own = evaluations.length > 0 ? [{ title: definition.title, evaluations }] : []
-  return [...own, ...inner.flatMap((part) => (part ? evaluating(part) : []))]
+function evaluating(optimizer: Optimizer) {
+  return elementsIn(optimizer).flatMap(({ definition, options }) => {
+    const evaluations: readonly { wants: readonly string[]; at?: unknown }[] = definition.evaluations?.(options) ?? []
+    return evaluations.length > 0 ? [{ title: definition.title, evaluations }] : []
+  })
 }
 
 /** True when the first evaluation of a step gives gradients where the variables stand. */

@@ -1,24 +1,26 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { NonFinitePolicy, Optimizer, StepResult, TensorTelemetry } from 'fallline'
 import {
-  type BackendTensor,
+  backendTensors,
+  type Checkpoint,
   CompiledOptimizer,
   checkNames,
   checkOptimizer,
   type HyperValue,
+  hyperBeforeTraining,
   leavesOf,
-  pointsOf,
   programsOfTensor,
   sizeOf,
   type TracedModel,
+  telemetryOf,
   traceModel,
+  withHyper,
 } from 'fallline/internal'
 import type { Bound, Execution, VariableInstance } from './backends/instance.ts'
 import { SlotStore } from './backends/operations.ts'
 import { createInstance } from './backends/select.ts'
 import { describe, revive } from './config.ts'
 import { beginsHere, Evaluations, movingTitle } from './evaluations.ts'
-import { hyperBeforeTraining, withHyper } from './settings.ts'
 import {
   checkpointFrom,
   fromWeights,
@@ -53,6 +55,49 @@ interface Compiled {
   /** The variables whose gradient is read. */
   readonly differentiated: ReadonlySet<string>
 }
+
+/** What an optimizer keeps in TensorFlow.js or beside it, which nobody else would free. */
+class Holdings {
+  instance: VariableInstance | undefined
+  readonly slots = new SlotStore()
+  exported: NamedTensor[] = []
+  /** What a function to minimize has kept in evaluations after the first of the last step. */
+  kept: tf.Tensor[] = []
+
+  dispose(): void {
+    this.releaseState()
+    this.disposeExported()
+    this.disposeKept()
+  }
+
+  releaseState(): void {
+    this.instance?.dispose()
+    this.instance = undefined
+    this.slots.dispose()
+  }
+
+  disposeExported(): void {
+    for (const { tensor } of this.exported) tensor.dispose()
+    this.exported = []
+  }
+
+  disposeKept(): void {
+    for (const tensor of this.kept) tensor.dispose()
+    this.kept = []
+  }
+}
+
+/** The optimizers that hold state. */
+const holders = new Map<Holdings, WeakRef<TensorFlowOptimizer>>()
+
+/** Frees what an optimizer held that the program has lost. */
+const lost = new FinalizationRegistry<Holdings>((holdings) => {
+  holdings.dispose()
+  holders.delete(holdings)
+})
+
+/** Whether a variable can still be trained: not disposed, also not by `tf.disposeVariables`. */
+const isAlive = (variable: tf.Variable): boolean => tf.engine().registeredVariables[variable.name] === variable
 
 /** What an optimizer needs besides gradients, by name: numbers, or tensors by variable name. */
 export type StepInputs = Readonly<Record<string, number | tf.NamedTensorMap>>
@@ -92,11 +137,19 @@ function trainable(variables?: readonly tf.Variable[]): string[] {
 /**
  * An optimizer of Fallline inside TensorFlow.js: for `model.compile({ optimizer })`, `minimize` and `applyGradients`.
  *
- * The state belongs to the variables by name, so any call may bring other variables, more of them, or leave some out: what
- * has no gradient keeps its value, its state and its step count. Everything is compiled at the first step, and again when a
- * variable comes for the first time, with the state carried over; changing a hyperparameter never compiles.
+ * The state belongs to the variables, so any call may bring other variables, more of them, or leave some out: what has no
+ * gradient keeps its value, its state and its step count. Everything is compiled at the first step, and again when a
+ * variable comes for the first time or a known one is gone, with the state of the others carried over; changing a
+ * hyperparameter never compiles. A new variable under the name of one that was disposed begins anew.
  *
- * TensorFlow.js does not dispose optimizers that it was given: call `dispose` when you no longer need one.
+ * The random numbers of a variable follow the order in which variables had their first gradient, and not its name, which
+ * TensorFlow.js may count up within a process: the same program with the same seed takes the same steps.
+ *
+ * TensorFlow.js does not dispose optimizers that it was given: call `dispose` when you no longer need one. What it holds is
+ * part of `tf.memory()`. Without `dispose` the state of a variable is freed at a step after the variable was disposed; that
+ * of an optimizer whose variables are all disposed also when any optimizer compiles (what they shared, as the distance of
+ * Prodigy, goes with them; the count of steps and the hyperparameters stay), and that of an optimizer that the program has
+ * lost when JavaScript collects it.
  */
 export class TensorFlowOptimizer extends tf.Optimizer {
   /** The name under which TensorFlow.js saves it. @nocollapse */
@@ -116,14 +169,11 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   private compiled: Compiled | undefined
   /** Variables in the order in which they first had a gradient. */
   private readonly variables = new Map<string, tf.Variable>()
-  /** The names that the random numbers of renamed variables follow. */
+  /** The names that the random numbers of variables follow. */
   private streams: ReadonlyMap<string, string> = new Map()
-  private readonly slots = new SlotStore()
+  private readonly held = new Holdings()
   private pending: SavedState | undefined
   private last: StepResult | undefined
-  private exported: NamedTensor[] = []
-  /** What a function to minimize has kept in evaluations after the first of the last step. */
-  private kept: tf.Tensor[] = []
   private disposed = false
   /** What is being done, in words, as long as nothing else may be. */
   private busy: string | undefined
@@ -140,6 +190,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     this.current = rule
     this.moving = movingTitle(rule)
     this.options = options
+    lost.register(this, this.held, this.held)
     TensorFlowOptimizer.register()
   }
 
@@ -200,7 +251,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
 
   /** The hyperparameters of a group. */
   hyperOf(group: string): Readonly<Record<string, number>> {
-    return this.compiled?.steps.hyperOf(group) ?? hyperBeforeTraining(this.current, group)
+    return this.compiled?.steps.hyperOf(group) ?? hyperBeforeTraining(this.current, group, Math.max(this.iterations, 1))
   }
 
   /**
@@ -260,7 +311,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     } finally {
       this.busy = undefined
       evaluations.free()
-      this.kept = evaluations.kept
+      this.held.kept = evaluations.kept
     }
     if (returnCost) return evaluations.first!
     evaluations.first!.dispose()
@@ -337,8 +388,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   /** What comes before every step. */
   private begin(caller: string): void {
     this.refuseWhileBusy(caller)
-    this.disposeExported()
-    this.disposeKept()
+    this.held.disposeExported()
+    this.held.disposeKept()
   }
 
   /** @throws Error while something is being done that others would disturb, and after `dispose`. */
@@ -373,18 +424,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     if (!this.compiled) throw new Error('telemetry: there is none before the first step')
     const { instance, model } = this.compiled
     await instance.fetch()
-    const result: Record<string, TensorTelemetry> = {}
-    for (const [index, { shape, traced }] of model.parameters.entries()) {
-      if (!traced) continue
-      const read = (name: keyof TensorTelemetry) => instance.telemetry(index, name) ?? 0
-      result[shape.name] = {
-        gradientNorm: read('gradientNorm'),
-        updateNorm: read('updateNorm'),
-        parameterNorm: read('parameterNorm'),
-        nonFinite: read('nonFinite'),
-      }
-    }
-    return result
+    const trained = model.parameters.flatMap(({ shape, traced }, index) => (traced ? [{ index, shape }] : []))
+    return telemetryOf(trained, (index, name) => instance.telemetry(index, name))
   }
 
   /**
@@ -399,8 +440,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
    */
   async withEvaluationParameters<T>(action: () => T | Promise<T>): Promise<T> {
     this.refuseWhileBusy('withEvaluationParameters')
-    const work = this.compiled?.steps.evaluationWork() ?? []
     const variables = [...this.variables.values()]
+    const work = (this.compiled?.steps.evaluationWork() ?? []).filter(({ tensor }) => isAlive(variables[tensor]!))
     const values = this.compiled?.instance.evaluateTensors(work, variables) ?? []
     const swapped = work.map(({ tensor }, position) => {
       const variable = variables[tensor]!
@@ -432,10 +473,10 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const saved = await this.save().finally(() => {
       this.busy = undefined
     })
-    this.disposeExported()
-    this.exported = toWeights(saved)
-    for (const { tensor } of this.exported) tf.keep(tensor)
-    return this.exported
+    this.held.disposeExported()
+    this.held.exported = toWeights(saved)
+    for (const { tensor } of this.held.exported) tf.keep(tensor)
+    return this.held.exported
   }
 
   /**
@@ -447,14 +488,15 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const saved = await fromWeights(weights)
     this.refuseWhileBusy('setWeights')
     if (this.compiled) {
-      const { taken, left } = match(saved, [...this.variables.keys()], this.variables)
+      const names = [...this.variables.values()].filter(isAlive).map(({ name }) => name)
+      const { taken, left } = match(saved, names, this.variables)
       checkState(saved, taken, this.compiled)
-      const streams = withStreams(this.streams, taken)
+      const streams = withStreams([...this.variables.keys()], this.streams, taken, left)
       if (JSON.stringify([...streams]) !== JSON.stringify([...this.streams])) {
         // Random numbers that follow other names are other programs.
         const renamed = this.compile(this.variables, streams)
         this.carryOver(this.compiled, renamed)
-        this.compiled = renamed
+        this.hold(renamed)
         this.streams = streams
       }
       this.compiled.steps.restore(checkpointFrom(saved, taken))
@@ -469,24 +511,27 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   override dispose(): void {
     if (this.disposed) return
     this.refuseWhileBusy('dispose')
-    this.compiled?.instance.dispose()
-    this.slots.dispose()
-    this.disposeExported()
-    this.disposeKept()
+    this.held.dispose()
+    holders.delete(this.held)
+    lost.unregister(this.held)
     this.compiled = undefined
     this.pending = undefined
     this.variables.clear()
     this.disposed = true
   }
 
-  private disposeExported(): void {
-    for (const { tensor } of this.exported) tensor.dispose()
-    this.exported = []
-  }
-
-  private disposeKept(): void {
-    for (const tensor of this.kept) tensor.dispose()
-    this.kept = []
+  /** Frees the state when no variable is left that it belongs to. */
+  private releaseUnused(): void {
+    if (!this.compiled || [...this.variables.values()].some(isAlive)) return
+    const { steps } = this.compiled
+    const { optimizer, counts, skipped } = steps.checkpoint({ hostOnly: true })
+    const variables = this.pending?.variables ?? []
+    this.pending = { optimizer, steps: steps.steps, counts: [...counts.get('')!], shared: {}, skipped, variables }
+    this.compiled = undefined
+    this.variables.clear()
+    this.streams = new Map()
+    this.held.releaseState()
+    holders.delete(this.held)
   }
 
   private async save(): Promise<SavedState> {
@@ -504,33 +549,46 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     if (variable.dtype !== 'float32') {
       throw new Error(`the variable '${name}' must be float32 to be trained, not ${variable.dtype}`)
     }
-    const known = this.variables.get(name)
     if (gradient) checkShape(variable, 'gradient', gradient)
-    if (known && known !== variable) checkShape(variable, 'state', known)
     return variable
   }
 
-  /** What takes the step; made anew when there are new variables or another backend. */
+  /** What takes the step; made anew when there are new variables or another backend, or when variables are gone. */
   private prepare(present: ReadonlyMap<string, tf.Variable>): Compiled {
+    this.releaseUnused()
     const before = this.compiled
-    const fresh: string[] = []
-    for (const name of present.keys()) if (!this.variables.has(name)) fresh.push(name)
-    if (!before || fresh.length > 0 || before.backend !== tf.getBackend()) {
-      const all = new Map([...this.variables, ...present])
+    const gone = [...this.variables.values()].filter((variable) => !isAlive(variable)).map(({ name }) => name)
+    const known = new Map([...this.variables].filter(([name]) => !gone.includes(name)))
+    const fresh = [...present.keys()].filter((name) => !known.has(name))
+    if (!before || fresh.length > 0 || gone.length > 0 || before.backend !== tf.getBackend()) {
+      for (const holder of holders.values()) {
+        const optimizer = holder.deref()
+        if (optimizer !== this && optimizer?.busy === undefined) optimizer?.releaseUnused()
+      }
+      for (const name of gone) this.held.slots.release(name)
+      const all = new Map([...known, ...present])
       const matched = this.pending && match(this.pending, fresh, all)
-      const streams = withStreams(this.streams, matched?.taken)
+      const carried = new Map([...this.streams].filter(([name]) => known.has(name)))
+      const streams = withStreams([...all.keys()], carried, matched?.taken, matched?.left)
       const compiled = this.compile(all, streams)
       try {
-        this.carryOver(before, compiled, matched)
+        this.carryOver(before, compiled, matched, gone)
       } catch (error) {
         compiled.instance.dispose()
         throw error
       }
-      this.compiled = compiled
+      this.hold(compiled)
       this.streams = streams
+      for (const name of gone) this.variables.delete(name)
+      for (const [name, variable] of all) this.variables.set(name, variable)
     }
-    for (const [name, variable] of present) this.variables.set(name, variable)
     return this.compiled!
+  }
+
+  private hold(compiled: Compiled): void {
+    this.compiled = compiled
+    this.held.instance = compiled.instance
+    if (!holders.has(this.held)) holders.set(this.held, new WeakRef(this))
   }
 
   private compile(variables: ReadonlyMap<string, tf.Variable>, streams: ReadonlyMap<string, string>): Compiled {
@@ -539,27 +597,23 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const all = Object.entries(tf.engine().registeredVariables)
     const later = Object.fromEntries(all.flatMap(([name, { shape }]) => (variables.has(name) ? [] : [[name, shape]])))
     const model = traceModel(this.current, shapes, telemetry, { later, streams })
-    const tensors = model.parameters.map(
-      ({ shape, traced }): BackendTensor => ({
-        name: shape.name,
-        size: shape.size,
-        slots: traced?.slots ?? [],
-        variants: traced?.variants,
-        evaluation: traced?.evaluation,
-        points: traced ? pointsOf(traced) : [],
-      }),
-    )
+    const tensors = backendTensors(model)
     const backend = tf.getBackend()
     const policy = nonFinite ?? (backend === 'wasm' || backend === 'cpu' ? 'throw' : 'allow')
-    const instance = createInstance(tensors, this.slots, fused)
+    const instance = createInstance(tensors, this.held.slots, fused)
     // Telemetry is read on request and not by the step, which would wait for the device.
-    const steps = new CompiledOptimizer(model, instance, policy, false)
+    const steps = new CompiledOptimizer(model, instance, { nonFinite: policy, telemetry: false })
     const reading = tensors.filter((tensor) => programsOfTensor(tensor).some((program) => leavesOf(program).gradient))
     return { backend, model, instance, steps, differentiated: new Set(reading.map(({ name }) => name)) }
   }
 
   /** Gives what was just compiled the state so far, and loaded state to the variables that are new. */
-  private carryOver(before: Compiled | undefined, compiled: Compiled, matched?: Matched): void {
+  private carryOver(
+    before: Compiled | undefined,
+    compiled: Compiled,
+    matched?: Matched,
+    gone: readonly string[] = [],
+  ): void {
     const { steps, instance } = compiled
     const { pending } = this
     if (pending && matched) {
@@ -574,9 +628,9 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     if (!before) return
     // Tensors stay where they are; what lies in the memory of a kernel is copied.
     const stays = isKernel(before.instance) === isKernel(instance) && !isKernel(instance)
-    steps.restore(before.steps.checkpoint({ hostOnly: stays }))
+    steps.restore(withoutState(before.steps.checkpoint({ hostOnly: stays }), before.model, gone))
     before.instance.dispose()
-    if (isKernel(instance)) this.slots.dispose()
+    if (isKernel(instance)) this.held.slots.dispose()
   }
 }
 
@@ -591,20 +645,44 @@ const isKernel = ({ execution }: VariableInstance): boolean => execution === 'wa
 const withoutShared = (numbers: ReadonlyMap<string, number>): Map<string, number> =>
   new Map([...numbers].filter(([key]) => !key.startsWith('shared/')))
 
+/** A checkpoint without what belongs to some variables. */
+function withoutState(checkpoint: Checkpoint, { parameters }: TracedModel, names: readonly string[]): Checkpoint {
+  for (const { shape, traced } of parameters) {
+    if (!names.includes(shape.name)) continue
+    checkpoint.counts.delete(`parameters/${shape.name}`)
+    for (const { key } of traced?.slots ?? []) {
+      checkpoint.arrays.delete(`state/${shape.name}/${key}`)
+      checkpoint.numbers.delete(`state/${shape.name}/${key}`)
+    }
+  }
+  return checkpoint
+}
+
 interface Matched {
   /** The saved variable that each name takes over. */
   readonly taken: ReadonlyMap<string, SavedVariable>
   readonly left: readonly SavedVariable[]
 }
 
-/** The random numbers of variables that take over a state go on as they began. */
+/**
+ * What the random numbers of each variable follow: of one that is known or takes over a state, what they began with; of a
+ * new one, its place in the order.
+ */
 function withStreams(
-  streams: ReadonlyMap<string, string>,
+  names: readonly string[],
+  known: ReadonlyMap<string, string>,
   taken: ReadonlyMap<string, SavedVariable> = new Map(),
+  left: readonly SavedVariable[] = [],
 ): ReadonlyMap<string, string> {
-  const began = [...taken].map(([name, saved]) => [name, saved.stream ?? saved.name] as const)
-  return new Map([...streams, ...began].filter(([name, stream]) => name !== stream))
+  const streams = new Map(known)
+  for (const [name, saved] of taken) streams.set(name, streamOf(saved))
+  const used = [...streams.values(), ...left.map(streamOf)].map((stream) => /^variable (\d+)$/.exec(stream)?.[1])
+  let next = used.reduce((most, number) => Math.max(most, Number(number ?? -1)), -1) + 1
+  for (const name of names) if (!streams.has(name)) streams.set(name, `variable ${next++}`)
+  return streams
 }
+
+const streamOf = ({ stream, name }: SavedVariable): string => stream ?? name
 
 /** Which of the saved variables each name takes over: the one of that name, else the next in order. */
 function match(

@@ -36,7 +36,7 @@ const missing = (step: number) => (step === 2 ? ['bias'] : step < 4 ? ['row'] : 
 
 type Variables = ReturnType<typeof makeVariables>
 
-/** Trains on the current backend and gives the values of the variables. Random numbers follow the names. */
+/** Trains on the current backend and gives the values of the variables. */
 function train(optimizer: Optimizer, fused: boolean): { values: Map<string, tf.Tensor>; execution: unknown } {
   const variables = makeVariables(shapes, 'plain')
   try {
@@ -68,11 +68,22 @@ function trainVariables(variables: Variables, optimizer: Optimizer, fused: boole
   return { values, execution }
 }
 
+/** Random numbers follow the order in which variables have their first gradient, and outside the names. */
+const streams = ['weight', 'kernel', 'bias', 'scale', 'none', 'row']
+const streamOf = (index: number) => `variable ${index}`
+
 /** The same training without TensorFlow.js. */
 async function trainOutside(optimizer: Optimizer): Promise<Map<string, tf.Tensor>> {
-  const variables = makeVariables(shapes)
+  // Groups tell by name what is theirs.
+  const renamed = (name: string) => (optimizer.kind === 'grouped' ? name : streamOf(streams.indexOf(name)))
+  const given = makeVariables(shapes)
+  const variables = new Map([...given].map(([name, variable]) => [renamed(name), variable]))
   const inputs = arrayInputs(optimizer)
-  const compiled: CompiledOptimizer = await compile(optimizer, shapes, { nonFinite: 'allow' })
+  const compiled: CompiledOptimizer = await compile(
+    optimizer,
+    Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [renamed(name), shape])),
+    { nonFinite: 'allow' },
+  )
   for (const [name, variable] of variables) compiled.parameters[name]!.set(variable.dataSync())
   for (let step = 1; step <= steps; step++) {
     const gradients = makeGradients(variables, step)
@@ -81,13 +92,13 @@ async function trainOutside(optimizer: Optimizer): Promise<Map<string, tf.Tensor
       compiled.gradients[name]!.set(values)
       for (const input of inputs) compiled.inputs[input]?.[name]?.set(values)
     }
-    compiled.step({ without: missing(step), inputs: numberInputs(optimizer) })
+    compiled.step({ without: missing(step).map(renamed), inputs: numberInputs(optimizer) })
     tf.dispose(gradients)
   }
   const result = new Map(
-    [...variables].map(([name, { shape }]) => [name, tf.tensor(compiled.parameters[name]!.slice(), shape)]),
+    [...given].map(([name, { shape }]) => [name, tf.tensor(compiled.parameters[renamed(name)]!.slice(), shape)]),
   )
-  disposeAll(variables)
+  disposeAll(given)
   return result
 }
 
@@ -120,10 +131,11 @@ const valuesOf = (tensors: Iterable<readonly [string, tf.Tensor]>): Arrays =>
 
 /** Trains without TensorFlow.js and writes down the evaluations; what the model says follows from step and evaluation alone. */
 async function lookOutside(optimizer: Optimizer, variables: readonly tf.Variable[], inputArrays: Arrays) {
-  const compiled = await compile(optimizer, Object.fromEntries(variables.map(({ name, shape }) => [name, shape])))
-  for (const variable of variables) compiled.parameters[variable.name]!.set(variable.dataSync())
+  const streams = variables.map(({ name, shape }, index) => ({ name, shape, stream: streamOf(index) }))
+  const compiled = await compile(optimizer, Object.fromEntries(streams.map(({ stream, shape }) => [stream, shape])))
+  variables.forEach((variable, index) => void compiled.parameters[streamOf(index)]!.set(variable.dataSync()))
   const copy = () =>
-    Object.fromEntries(compiled.names.map((name) => [name, compiled.parameters[name]!.slice()])) as Arrays
+    Object.fromEntries(streams.map(({ name, stream }) => [name, compiled.parameters[stream]!.slice()])) as Arrays
   const evaluations: Evaluation[][] = []
   for (let step = 1; step <= 3; step++) {
     const list: Evaluation[] = []
@@ -134,9 +146,9 @@ async function lookOutside(optimizer: Optimizer, variables: readonly tf.Variable
       )
       const told = valuesOf(Object.entries(tensors))
       tf.dispose(tensors)
-      for (const name of compiled.names) {
-        gradients[name]!.set(told[name]!)
-        for (const input of arrayInputs(optimizer)) inputs[input]![name]!.set(inputArrays[name]!)
+      for (const { name, stream } of streams) {
+        gradients[stream]!.set(told[name]!)
+        for (const input of arrayInputs(optimizer)) inputs[input]![stream]!.set(inputArrays[name]!)
       }
       const loss = Math.fround(lossOf(step) * (1 + evaluation / 1024))
       list.push({ point: copy(), loss, gradients: told })

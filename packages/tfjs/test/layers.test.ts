@@ -68,8 +68,9 @@ describe.each(backends)('a Layers model on the backend %s', (backend) => {
       optimizer.dispose()
       model.dispose()
     }
-    expect(tf.memory().numTensors).toBe(before.numTensors)
-    expect(tf.memory().numBytes).toBe(before.numBytes)
+    // What earlier tests have lost may be freed meanwhile.
+    expect(tf.memory().numTensors).toBeLessThanOrEqual(before.numTensors)
+    expect(tf.memory().numBytes).toBeLessThanOrEqual(before.numBytes)
   })
 
   it('trains with optimizers that evaluate the model several times in a step, with metrics', async () => {

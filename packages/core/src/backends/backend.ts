@@ -1,3 +1,4 @@
+import type { TracedModel } from '../program/model.ts'
 import {
   leavesOf,
   type Program,
@@ -6,6 +7,7 @@ import {
   type TelemetryName,
   type VariantTree,
 } from '../program/program.ts'
+import { pointsOf } from '../program/trace.ts'
 import type { HostEnvironment } from './host.ts'
 
 /** Numbers that a backend computes with: float64 in the reference interpreter, float32 elsewhere. */
@@ -21,6 +23,18 @@ export interface BackendTensor {
   readonly evaluation: Program | undefined
   /** Programs that run before the update: to the points of evaluations, and back. */
   readonly points: readonly Program[]
+}
+
+/** The parameters of a model as a backend sees them. */
+export function backendTensors({ parameters }: TracedModel): BackendTensor[] {
+  return parameters.map(({ shape, traced }) => ({
+    name: shape.name,
+    size: shape.size,
+    slots: traced?.slots ?? [],
+    variants: traced?.variants,
+    evaluation: traced?.evaluation,
+    points: traced ? pointsOf(traced) : [],
+  }))
 }
 
 /** All programs of a tensor. */

@@ -1,5 +1,6 @@
 import { evaluateSchedule, type HyperValue, startOf } from '../schedules/schedule.ts'
 import { type BaseOptimizer, checkNames, checkOptimizer, groups, type Optimizer } from './definition.ts'
+import { visit } from './walk.ts'
 
 /** Arguments of {@link layerwiseDecay}. */
 export interface LayerwiseDecayArguments {
@@ -91,18 +92,23 @@ export function layerwiseDecay(optimizer: Optimizer, options: LayerwiseDecayArgu
 
 /** The optimizer whose learning rate is scaled. */
 function baseOf(optimizer: Optimizer): BaseOptimizer {
-  if (optimizer.kind === 'wrapped') {
-    const { name } = optimizer.definition
-    throw new Error(`layerwiseDecay: wrap the result instead: ${name}(layerwiseDecay(...))`)
-  }
-  if (optimizer.kind === 'grouped') {
-    const other = optimizer.groups.find((group) => group.optimizer || group.hyper?.learningRate !== undefined)
-    if (!other) return baseOf(optimizer.base)
-    throw new Error(`layerwiseDecay: group '${other.name}' has a learning rate of its own; scale it there`)
-  }
-  const { title, accepts } = optimizer.definition
-  if (!accepts) return optimizer
-  throw new Error(`layerwiseDecay: ${title} leaves some parameters to another optimizer with another rate; use groups`)
+  return visit(optimizer, {
+    base: (base) => {
+      const { title, accepts } = base.definition
+      if (!accepts) return base
+      throw new Error(
+        `layerwiseDecay: ${title} leaves some parameters to another optimizer with another rate; use groups`,
+      )
+    },
+    wrapped: ({ definition: { name } }) => {
+      throw new Error(`layerwiseDecay: wrap the result instead: ${name}(layerwiseDecay(...))`)
+    },
+    grouped: ({ base, groups }) => {
+      const other = groups.find((group) => group.optimizer || group.hyper?.learningRate !== undefined)
+      if (!other) return baseOf(base)
+      throw new Error(`layerwiseDecay: group '${other.name}' has a learning rate of its own; scale it there`)
+    },
+  })
 }
 
 function scaled(value: HyperValue, factor: number): HyperValue {

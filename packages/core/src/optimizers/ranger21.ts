@@ -46,7 +46,9 @@ const smallest = 1e-37
  * the first decay), `v` and `slow`.
  *
  * What the official code means is here, not what it does: it decays and applies the norm loss to the last tensor only,
- * normalizes twice and never updates v̂. Its AdaBelief is not here: it computes a variance that nothing reads, and goes
+ * and never updates v̂. It also normalizes the gradients of mₜ a second time, which makes them larger by the fraction 1e-8 over
+ * the standard deviation before normalization: nothing for gradients of usual size, 1e-5 where clipping leaves a deviation of
+ * 1e-3, and half of them or more below 1e-8. Its AdaBelief is not here: it computes a variance that nothing reads, and goes
  * uphill in every second step. Its warm-up over 22 % and its warm-down of 28 % of the steps are a schedule here. As there
  * the noise is scaled with β2.
  *

@@ -1,6 +1,6 @@
 import type { FloatArray } from '../backends/backend.ts'
-import type { CompiledOptimizer } from '../compile.ts'
 import { checkNames } from '../language/definition.ts'
+import type { CompiledOptimizer } from '../run/compiled-optimizer.ts'
 
 export interface OptExOptions {
   /** How many points are evaluated at once, N; default 4. */

@@ -1,6 +1,7 @@
 import {
   type BaseOptimizer,
   checkHyperValues,
+  type GroupedOptimizer,
   isZero,
   type Optimizer,
   type ParameterGroup,
@@ -10,6 +11,7 @@ import {
 import { isRelativeRate, relativeTo } from '../language/relative-rate.ts'
 import type { ParameterShape } from '../language/slots.ts'
 import { didYouMean } from '../language/suggest.ts'
+import { earlierGroup, fallbackGroup, fallbackOf, groupWithin, visit } from '../language/walk.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
 
 /** One optimizer or wrapper as it applies to one parameter. */
@@ -123,15 +125,20 @@ function matches(match: ParameterMatch, shape: ParameterShape): boolean {
 
 /** The same optimizer going uphill: what takes over for a maximizing optimizer must maximize too. */
 function uphill(optimizer: Optimizer): Optimizer {
-  if (optimizer.kind === 'base') return { ...optimizer, maximize: true }
-  if (optimizer.kind === 'wrapped') {
-    const { earlier } = optimizer
-    return { ...optimizer, inner: uphill(optimizer.inner), ...(earlier ? { earlier: uphill(earlier) } : {}) }
-  }
-  const groups = optimizer.groups.map((group) =>
-    group.optimizer ? { ...group, optimizer: uphill(group.optimizer) } : group,
-  )
-  return { ...optimizer, base: uphill(optimizer.base), groups }
+  return visit<Optimizer>(optimizer, {
+    base: (base) => ({ ...base, maximize: true }),
+    wrapped: (wrapped) => {
+      const { inner, earlier } = wrapped
+      return { ...wrapped, inner: uphill(inner), ...(earlier ? { earlier: uphill(earlier) } : {}) }
+    },
+    grouped: (grouped) => ({
+      ...grouped,
+      base: uphill(grouped.base),
+      groups: grouped.groups.map((group) =>
+        group.optimizer ? { ...group, optimizer: uphill(group.optimizer) } : group,
+      ),
+    }),
+  })
 }
 
 /** Finds, for every parameter, the optimizer and wrappers that apply to it. */
@@ -166,17 +173,38 @@ export class Resolver {
     group: string,
     main?: string,
   ): ChainElement[] | undefined {
-    if (optimizer.kind === 'grouped') return this.walkGroups(optimizer, shape, path, group, main)
+    return visit(optimizer, {
+      base: (base) => this.walkBase(base, shape, path, group, main),
+      wrapped: (wrapped) => this.walkWrapped(wrapped, shape, path, group, main),
+      grouped: (grouped) => this.walkGroups(grouped, shape, path, group, main),
+    })
+  }
+
+  private walkWrapped(
+    optimizer: WrappedOptimizer,
+    shape: ParameterShape,
+    path: string,
+    group: string,
+    main: string | undefined,
+  ): ChainElement[] | undefined {
     const own = `${path}${optimizer.definition.name}`
-    if (optimizer.kind === 'wrapped') {
-      this.hyper.declare(own, optimizer, group)
-      const inner = this.walk(optimizer.inner, shape, `${own}/`, group, main)
-      const element = { optimizer, path: own, hyperPath: own, overridden: new Set<string>() }
-      if (!inner || !optimizer.earlier) return inner && [element, ...inner]
-      const earlier = this.walk(optimizer.earlier, shape, `${own} first/`, group === '' ? 'first' : `${group}/first`)
-      return earlier && [{ ...element, earlier }, ...inner]
-    }
+    this.hyper.declare(own, optimizer, group)
+    const inner = this.walk(optimizer.inner, shape, `${own}/`, group, main)
+    const element = { optimizer, path: own, hyperPath: own, overridden: new Set<string>() }
+    if (!inner || !optimizer.earlier) return inner && [element, ...inner]
+    const earlier = this.walk(optimizer.earlier, shape, `${own} first/`, groupWithin(group, earlierGroup))
+    return earlier && [{ ...element, earlier }, ...inner]
+  }
+
+  private walkBase(
+    optimizer: BaseOptimizer,
+    shape: ParameterShape,
+    path: string,
+    group: string,
+    main: string | undefined,
+  ): ChainElement[] | undefined {
     const { definition, options } = optimizer
+    const own = `${path}${definition.name}`
     if (definition.accepts && !definition.accepts(shape, options as never)) {
       const fallback = this.fallbackOf(optimizer)
       if (!fallback) {
@@ -187,7 +215,7 @@ export class Resolver {
       }
       // Its rate may be followed, also where no parameter is its own.
       this.hyper.declare(own, optimizer, group, { main })
-      return this.walk(fallback, shape, `${own}/fallback/`, group === '' ? 'fallback' : `${group}/fallback`, own)
+      return this.walk(fallback, shape, `${own}/fallback/`, groupWithin(group, fallbackGroup), own)
     }
     this.hyper.declare(own, optimizer, group, { main })
     return [{ optimizer, path: own, hyperPath: own, overridden: new Set() }]
@@ -196,7 +224,7 @@ export class Resolver {
   private fallbackOf(optimizer: BaseOptimizer): Optimizer | undefined {
     const known = this.fallbacks.get(optimizer)
     if (known) return known
-    const own = optimizer.fallback ?? optimizer.definition.fallback?.(optimizer.options as never)
+    const own = fallbackOf(optimizer)
     if (!own) return undefined
     const fallback = optimizer.maximize ? uphill(own) : own
     this.fallbacks.set(optimizer, fallback)
@@ -204,21 +232,20 @@ export class Resolver {
   }
 
   private walkGroups(
-    optimizer: Extract<Optimizer, { kind: 'grouped' }>,
+    optimizer: GroupedOptimizer,
     shape: ParameterShape,
     path: string,
     group: string,
     main: string | undefined,
   ): ChainElement[] | undefined {
     for (const candidate of optimizer.groups) {
-      const name = group === '' ? candidate.name : `${group}/${candidate.name}`
-      this.seen.set(name, candidate)
+      this.seen.set(groupWithin(group, candidate.name), candidate)
     }
     const found = optimizer.groups.find((candidate) => matches(candidate.match, shape))
     if (!found) return this.walk(optimizer.base, shape, path, group, main)
     this.used.add(found)
     if (found.frozen) return undefined
-    const name = group === '' ? found.name : `${group}/${found.name}`
+    const name = groupWithin(group, found.name)
     if (found.optimizer) return this.walk(found.optimizer, shape, `${path}${found.name}/`, name, main)
     return this.overlay(this.walk(optimizer.base, shape, path, group, main), found, name)
   }

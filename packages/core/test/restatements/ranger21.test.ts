@@ -1,5 +1,11 @@
+import { fileURLToPath } from 'node:url'
 import { ranger21 } from 'fallline'
-import { norm, restate, type Step, sum, type Tensor } from '../support/restate.ts'
+import { describe, expect, it } from 'vitest'
+import { Fields } from '../../golden/fields.ts'
+import { readGolden } from '../../golden/files.ts'
+import { mappings } from '../../golden/mapping.ts'
+import { relativeError, replay } from '../../golden/replay.ts'
+import { norm, restate, type Step, sum, type Tensor, trajectory } from '../support/restate.ts'
 
 /** The indices of each unit: all of a vector, else one index of the first dimension. */
 function units({ p, shape }: Tensor): number[][] {
@@ -20,15 +26,37 @@ function prepared(tensor: Tensor, clipping: number): number[] {
     const mean = sum(unit.map((i) => g[i]!)) / unit.length
     for (const i of unit) g[i]! -= mean
   }
-  if (g.length <= 2) return g
+  return normalized(g)
+}
+
+function normalized(g: readonly number[]): number[] {
+  return g.length <= 2 ? [...g] : g.map((value) => value / (deviationOf(g) + 1e-8))
+}
+
+/** The standard deviation of a sample. */
+function deviationOf(g: readonly number[]): number {
   const mean = sum(g) / g.length
-  const deviation = Math.sqrt(sum(g.map((value) => (value - mean) ** 2)) / (g.length - 1))
-  return g.map((value) => value / (deviation + 1e-8))
+  return Math.sqrt(sum(g.map((value) => (value - mean) ** 2)) / (g.length - 1))
+}
+
+/** What the authors' file does otherwise: `twice`, it normalizes the gradients of the momentum once more. */
+interface Official {
+  readonly twice: boolean
+  readonly schedule: (t: number) => number
 }
 
 const rule =
-  (rate: number, beta1: number, beta2: number, decay: number, clipping: number, normLoss: number): Step =>
+  (
+    rateOrZero: number,
+    beta1: number,
+    beta2: number,
+    decay: number,
+    clipping: number,
+    normLoss: number,
+    official?: Official,
+  ): Step =>
   (tensors, t) => {
+    const rate = official?.schedule(t) ?? rateOrZero
     const [current, other] = t % 2 === 1 ? ['a', 'b'] : ['b', 'a']
     const gradients = tensors.map((tensor) => prepared(tensor, clipping))
     tensors.forEach(({ p, s }, k) => {
@@ -39,14 +67,19 @@ const rule =
     const scale = Math.sqrt(sum(all) / all.length)
     tensors.forEach((tensor, k) => {
       const { p, s } = tensor
-      for (let i = 0; i < p.length; i++) p[i]! *= 1 - (rate * decay) / scale
-      for (const unit of units(tensor)) {
-        const length = norm(unit.map((i) => p[i]!))
-        for (const i of unit) p[i]! *= 1 - rate * 2 * normLoss * (1 - 1 / (length + 1e-8))
+      // The official file decays the last tensor only.
+      if (!official || k === tensors.length - 1) {
+        for (let i = 0; i < p.length; i++) p[i]! *= 1 - (rate * decay) / scale
+        for (const unit of units(tensor)) {
+          const length = norm(unit.map((i) => p[i]!))
+          for (const i of unit) p[i]! *= 1 - rate * 2 * normLoss * (1 - 1 / (length + 1e-8))
+        }
       }
+      const g = official?.twice ? normalized(gradients[k]!) : gradients[k]!
       for (let i = 0; i < p.length; i++) {
-        s.largest![i] = Math.max(s.largest![i]!, s.v![i]!)
-        s[current!]![i] = beta1 ** 2 * s[current!]![i]! + (1 - beta1 ** 2) * gradients[k]![i]!
+        // It never updates the maximum.
+        s.largest![i] = official ? s.v![i]! : Math.max(s.largest![i]!, s.v![i]!)
+        s[current!]![i] = beta1 ** 2 * s[current!]![i]! + (1 - beta1 ** 2) * g[i]!
         const momentum = (2 * s[current!]![i]! - s[other!]![i]!) / Math.sqrt((1 + beta2) ** 2 + beta2 ** 2)
         const root = Math.sqrt(s.largest![i]! / (1 - beta2 ** t)) + 1e-8
         p[i]! -= (rate * momentum) / (1 - beta1 ** t) / (Math.log1p(Math.exp(50 * root)) / 50)
@@ -112,4 +145,44 @@ restate(ranger21, {
     layout: 'matrices',
     paper: () => rule(0.02, 0.8, 0.9, 1e-4, 0.5, 1e-4),
   },
+})
+
+describe('ranger21 and its official file', async () => {
+  const path = fileURLToPath(new URL('../golden-data/ranger21.json.gz', import.meta.url))
+  const { salt, runs } = (await readGolden(path))!
+  const usual = runs.filter(({ config }) => ['default', 'weight_decay', 'betas', 'warmdown_off'].includes(config))
+
+  it.each(usual.map((run) => [run.config, run.layout, run] as const))(
+    '%s, %s: what differs is that it normalizes the gradients of the momentum twice',
+    async (_, __, run) => {
+      const ranks = run.shapes.map((shape) => shape.length)
+      const optimizer = mappings.ranger21!.optimizer(new Fields(run.hyper), ranks)
+      const base = optimizer.kind === 'grouped' ? optimizer.base : optimizer
+      const schedule = (base as unknown as { hyper: { learningRate: (t: number) => number } }).hyper.learningRate
+      const [beta1, beta2] = run.hyper.betas as [number, number]
+      const decay = run.hyper.weight_decay as number
+      const steps = run.checkpoints.map(({ step }) => step)
+      const restated = (twice: boolean) =>
+        trajectory(salt, run.shapes, rule(0, beta1, beta2, decay, 0.01, 1e-4, { twice, schedule }), {}, steps)
+      const errors = (twice: boolean) =>
+        restated(twice).checkpoints.flatMap(({ params }, index) =>
+          params.map((tensor, k) => relativeError(tensor, run.checkpoints[index]!.params[k]!)),
+        )
+      expect(steps.at(-1)).toBe(100)
+      expect(Math.max(...errors(true))).toBeLessThan(1e-10)
+      expect(Math.max(...errors(false))).toBeGreaterThan(1e-8)
+      const once = { ...restated(false), hyper: {} }
+      const mapping = { optimizer: () => optimizer, signs: false, inputs: {} }
+      expect((await replay(optimizer, once, salt, mapping, 'reference')).error).toBeLessThan(1e-11)
+    },
+  )
+
+  it('the second normalization changes a gradient by 1e-8 over its standard deviation', () => {
+    for (const scale of [1, 1e-2, 1e-4, 1e-6]) {
+      const g = Array.from({ length: 7 }, (_, i) => scale * Math.sin(3 * i))
+      const [once, twice] = [normalized(g), normalized(normalized(g))]
+      const expected = (1 - deviationOf(g)) * (1e-8 / deviationOf(g))
+      for (const i of [1, 2, 3]) expect(twice[i]! / once[i]! - 1).toBeCloseTo(expected, scale < 1e-5 ? 3 : 7)
+    }
+  })
 })

@@ -1,5 +1,5 @@
 import type { Optimizer } from 'fallline'
-import { traceModel } from '../../src/compile.ts'
+import { traceModel } from '../../src/program/model.ts'
 import { canonicalize, type Plan, planTogether } from '../../src/program/plan.ts'
 import { programsOf, type VariantTree } from '../../src/program/program.ts'
 

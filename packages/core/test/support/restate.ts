@@ -30,14 +30,15 @@ const layouts = {
 
 export type Layout = keyof typeof layouts
 
-/** The trajectory of a restatement over 60 steps of the closed-form problem; `read` gives more numbers to compare. */
+/** The trajectory of a restatement on the closed-form problem at some steps; `read` gives more numbers to compare. */
 export function trajectory(
   salt: number,
-  layout: Layout,
+  layout: Layout | readonly (readonly number[])[],
   step: Step,
   read: Readonly<Record<string, (tensors: readonly Tensor[]) => unknown>> = {},
+  steps: readonly number[] = [1, 2, 3, 20, 40, 60],
 ) {
-  const shapes: readonly (readonly number[])[] = layouts[layout]
+  const shapes: readonly (readonly number[])[] = typeof layout === 'string' ? layouts[layout] : layout
   const tensors = shapes.map((shape, k): Tensor => {
     const size = shape.reduce((product, value) => product * value, 1)
     const zeros = () => new Array<number>(size).fill(0)
@@ -55,16 +56,16 @@ export function trajectory(
     return { p, g: zeros(), shape, s }
   })
   const checkpoints: GoldenRun['checkpoints'][number][] = []
-  for (let t = 1; t <= 60; t++) {
+  for (let t = 1; t <= steps.at(-1)!; t++) {
     tensors.forEach(({ p, g }, k) => {
       writeGradient(g, p, k, t, salt)
     })
     step(tensors, t)
-    if (t % 20 !== 0 && t > 3) continue
+    if (!steps.includes(t)) continue
     const extra = Object.entries(read).map(([name, value]) => [name, value(tensors)])
     checkpoints.push({ step: t, params: tensors.map(({ p }) => [...p]), ...Object.fromEntries(extra) })
   }
-  return { config: 'restated', layout, shapes, checkpoints }
+  return { config: 'restated', layout: String(layout), shapes, checkpoints }
 }
 
 /** For rules that treat every element alike. */

@@ -24,7 +24,7 @@ import {
   trac,
   zClip,
 } from 'fallline'
-import { traceModel } from '../../src/compile.ts'
+import { traceModel } from '../../src/program/model.ts'
 import { leavesOf, programsOf } from '../../src/program/program.ts'
 import { pointsOf } from '../../src/program/trace.ts'
 import { sample } from './sample.ts'

@@ -121,11 +121,10 @@ export class KernelInstance implements VariableInstance {
 
 /** What the adapter uses of TensorFlow.js's wasm backend. */
 interface WasmBackend {
+  makeOutput(shape: readonly number[], dtype: 'float32'): tf.TensorInfo
   readonly wasm: {
     readonly asm?: { readonly memory?: WebAssembly.Memory }
     readonly wasmMemory?: WebAssembly.Memory
-    readonly _malloc: (bytes: number) => number
-    readonly _free: (address: number) => void
     readonly tfjs: {
       readonly registerTensor: (id: number, size: number, address: number) => void
       readonly disposeData: (id: number) => void
@@ -143,8 +142,8 @@ interface TensorData {
 
 /** TensorFlow.js's own wasm memory, or `undefined` when this backend does not show it. */
 function memoryOf(backend: unknown): WebAssembly.Memory | undefined {
-  const { wasm, dataIdMap } = backend as Partial<WasmBackend>
-  const functions = [wasm?._malloc, wasm?._free, wasm?.tfjs?.registerTensor, wasm?.tfjs?.disposeData, dataIdMap?.get]
+  const { wasm, dataIdMap, makeOutput } = backend as Partial<WasmBackend>
+  const functions = [makeOutput, wasm?.tfjs?.registerTensor, wasm?.tfjs?.disposeData, dataIdMap?.get]
   return functions.every((f) => typeof f === 'function') ? (wasm!.asm?.memory ?? wasm!.wasmMemory) : undefined
 }
 
@@ -158,14 +157,18 @@ export function wasmHome(): Home | undefined {
   if (!memory) return undefined
   const { wasm, dataIdMap } = backend
   const address = (data: TensorData, { size }: tf.Tensor) => (size === 0 ? 0 : data.memoryOffset)
+  // A block is the data of a tensor, so that `tf.memory()` counts it.
+  let block: tf.Tensor | undefined
   const allocate = (bytes: number) => {
-    const found = wasm._malloc(bytes)
-    if (found === 0) throw new Error(`TensorFlow.js's wasm memory has no room for ${bytes} bytes of state`)
-    return found
+    block = keep(backend.makeOutput([Math.ceil(bytes / 4)], 'float32'))
+    const { memoryOffset } = dataIdMap.get(block.dataId)
+    if (memoryOffset !== 0) return memoryOffset
+    block.dispose()
+    throw new Error(`TensorFlow.js's wasm memory has no room for ${bytes} bytes of state`)
   }
   return {
     execution: 'wasm',
-    memory: { memory, allocate, free: (block) => wasm._free(block) },
+    memory: { memory, allocate, free: () => block?.dispose() },
     enter(instance, bound) {
       // Looking for data moves it here from another backend, which may move the memory: first all data, then the views.
       const parameters = bound.map(({ variable }) => {
@@ -190,6 +193,9 @@ export function wasmHome(): Home | undefined {
   }
 }
 
+/** A tensor that no scope disposes. */
+const keep = (info: tf.TensorInfo): tf.Tensor => tf.keep(tf.engine().makeTensorFromTensorInfo(info))
+
 /** Gives a variable data of its own on the current backend. */
 function separate(variable: tf.Variable): void {
   const copy = tf.tidy(() => tf.keep(tf.mul(variable, 1)))
@@ -199,6 +205,7 @@ function separate(variable: tf.Variable): void {
 
 /** What the adapter uses of TensorFlow.js's cpu backend. */
 interface CpuBackend {
+  makeTensorInfo(shape: readonly number[], dtype: 'float32'): tf.TensorInfo
   readonly data: { get(dataId: object): { readonly values?: unknown } }
 }
 
@@ -208,8 +215,9 @@ interface CpuBackend {
  * without a count of who uses it.
  */
 export function cpuHome(sizes: readonly number[]): Home | undefined {
-  const { data } = tf.backend() as unknown as CpuBackend
-  if (typeof data?.get !== 'function') return undefined
+  const backend = tf.backend() as unknown as CpuBackend
+  const { data } = backend
+  if (typeof data?.get !== 'function' || typeof backend.makeTensorInfo !== 'function') return undefined
   const memory = new WebAssembly.Memory({ initial: 1 })
   const layout = new MemoryLayout()
   const allocate = (bytes: number) => {
@@ -219,9 +227,16 @@ export function cpuHome(sizes: readonly number[]): Home | undefined {
     return address
   }
   const places = sizes.map((size) => ({ parameter: allocate(4 * size), gradient: allocate(4 * size) }))
+  // A tensor without values of its own lets `tf.memory()` count what lies in this memory.
+  let counted: tf.Tensor | undefined
+  const allocateState = (bytes: number) => {
+    const address = allocate(bytes)
+    counted = keep(backend.makeTensorInfo([layout.end / 4], 'float32'))
+    return address
+  }
   return {
     execution: 'cpu',
-    memory: { memory, allocate, free() {} },
+    memory: { memory, allocate: allocateState, free: () => counted?.dispose() },
     enter(instance, bound) {
       for (const { index, variable, gradient } of bound) {
         instance.place(index, 'parameter', places[index]!.parameter)

@@ -33,6 +33,15 @@ export class SlotStore {
     this.tensors.set(`${name}\n${key}`, tf.keep(tensor))
   }
 
+  /** Disposes the state of one variable. */
+  release(name: string): void {
+    for (const [key, tensor] of this.tensors) {
+      if (!key.startsWith(`${name}\n`)) continue
+      tensor.dispose()
+      this.tensors.delete(key)
+    }
+  }
+
   dispose(): void {
     for (const tensor of this.tensors.values()) tensor.dispose()
     this.tensors.clear()

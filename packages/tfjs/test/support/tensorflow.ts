@@ -6,6 +6,7 @@ import '@tensorflow/tfjs-backend-cpu'
 import '@tensorflow/tfjs-layers'
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
 import { adamW, type Optimizer, registry } from 'fallline'
+import { elementsIn, inputsOf } from 'fallline/internal'
 import * as transforms from '../../../core/src/transforms/index.ts'
 import { type Variant, variantsOf } from '../../../core/test/support/variants.ts'
 import { movingTitle } from '../../src/evaluations.ts'
@@ -39,18 +40,16 @@ function named(name: string, variants: readonly Variant[], make: (settings: obje
 }
 
 /** The arrays that an optimizer reads besides gradients. */
-export const arrayInputs = (optimizer: Optimizer) => inputsOf(optimizer, 'array')
+export const arrayInputs = (optimizer: Optimizer) => inputNames(optimizer, 'array')
 
 /** A value for every number that it reads. */
 export const numberInputs = (optimizer: Optimizer): Record<string, number> =>
-  Object.fromEntries(inputsOf(optimizer, 'number').map((name) => [name, 1.5]))
+  Object.fromEntries(inputNames(optimizer, 'number').map((name) => [name, 1.5]))
 
-function inputsOf(optimizer: Optimizer, wanted: 'array' | 'number'): string[] {
-  if (optimizer.kind === 'grouped') return []
-  const { inputs = {} } = optimizer.definition
-  const declared = typeof inputs === 'function' ? inputs(optimizer.options) : inputs
-  const own = Object.entries(declared).flatMap(([name, { kind }]) => (kind === wanted ? [name] : []))
-  return optimizer.kind === 'wrapped' ? [...own, ...inputsOf(optimizer.inner, wanted)] : own
+function inputNames(optimizer: Optimizer, wanted: 'array' | 'number'): string[] {
+  return elementsIn(optimizer).flatMap((element) =>
+    Object.entries(inputsOf(element)).flatMap(([name, { kind }]) => (kind === wanted ? [name] : [])),
+  )
 }
 
 /** The backends that run in Node without anything native. */

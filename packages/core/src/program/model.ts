@@ -1,0 +1,109 @@
+import type { Optimizer } from '../language/definition.ts'
+import type { ParameterShape } from '../language/slots.ts'
+import { type ChainElement, HyperFacts, type HyperStore, Resolver } from './resolve.ts'
+import { type TracedParameter, type TraceSettings, traceParameter } from './trace.ts'
+
+/** Names and shapes of a model's parameters, `[]` for a single number. The order is kept. */
+export type Shapes<Name extends string = string> = Readonly<Record<Name, readonly number[]>>
+
+/** A model's parameters with their programs. */
+export interface TracedModel {
+  readonly optimizer: Optimizer
+  readonly hyper: HyperStore
+  readonly facts: HyperFacts
+  readonly parameters: readonly { readonly shape: ParameterShape; readonly traced: TracedParameter | undefined }[]
+}
+
+/**
+ * Traces every parameter of a model.
+ * @param settings.later parameters that groups may match as well.
+ * @param settings.streams other names for random numbers to follow, by parameter.
+ */
+export function traceModel(
+  optimizer: Optimizer,
+  shapes: Shapes,
+  telemetry: boolean,
+  settings: { readonly later?: Shapes; readonly streams?: ReadonlyMap<string, string> } = {},
+): TracedModel {
+  const { later = {}, streams = new Map<string, string>() } = settings
+  const resolver = new Resolver()
+  const facts = new HyperFacts()
+  const resolve = ([name, shape]: [string, readonly number[]]) => {
+    if (!Array.isArray(shape) || !shape.every((size) => Number.isInteger(size) && size >= 0)) {
+      throw new Error(
+        `compile: the shape of parameter '${name}' must be a list of whole numbers from 0 up, not ${String(shape)}`,
+      )
+    }
+    const size = shape.reduce((product, value) => product * value, 1)
+    const facts: ParameterShape = { name, shape: [...shape], rank: shape.length, size }
+    return { shape: facts, chain: resolver.resolve(optimizer, facts) }
+  }
+  const parameters = Object.entries(shapes).map(resolve)
+  for (const entry of Object.entries(later)) {
+    try {
+      resolve(entry)
+    } catch {
+      // What does not fit is an error when it comes.
+    }
+  }
+  resolver.checkGroups([...Object.keys(shapes), ...Object.keys(later)])
+  const tracing: TraceSettings = {
+    hyper: resolver.hyper,
+    facts,
+    telemetry,
+    deviceSlots: new Set(),
+    gradientReaders: new Map(),
+    streams,
+  }
+  const trace = () =>
+    parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceNamed(chain, shape, tracing) }))
+  // Whether a scalar state is a host or a device number shows only after tracing: repeat until nothing moves.
+  for (;;) {
+    const known = tracing.deviceSlots.size
+    const traced = trace()
+    if (tracing.deviceSlots.size > known) continue
+    checkGradientReaders(tracing)
+    checkStateNames(traced)
+    return { optimizer, hyper: resolver.hyper, facts, parameters: traced }
+  }
+}
+
+/** @throws Error when the state of two parameters would have one name in a checkpoint. */
+function checkStateNames(parameters: TracedModel['parameters']): void {
+  const owners = new Map<string, string>()
+  for (const { shape, traced } of parameters) {
+    for (const slot of traced?.slots ?? []) {
+      if (slot.shared) continue
+      const name = `${shape.name}/${slot.key}`
+      const other = owners.get(name)
+      if (other !== undefined && other !== shape.name) {
+        throw new Error(
+          `compile: the state of '${other}' and of '${shape.name}' would both be named '${name}'; rename a parameter or a group`,
+        )
+      }
+      owners.set(name, shape.name)
+    }
+  }
+}
+
+/** @throws Error when a wrapper changes the gradient for nothing. */
+function checkGradientReaders({ gradientReaders }: TraceSettings): void {
+  for (const [{ definition }, { reader, reads }] of gradientReaders) {
+    if (reads) continue
+    const { title, name } = reader.definition
+    const instead = reader.kind === 'base' ? 'leave it out' : `put it inside: ${name}(${definition.name}(...))`
+    throw new Error(`${definition.title} changes the gradient, which ${title} does not read; ${instead}`)
+  }
+}
+
+/** Traces one parameter; an error says which, and of which optimizer. */
+function traceNamed(chain: readonly ChainElement[], shape: ParameterShape, settings: TraceSettings): TracedParameter {
+  try {
+    return traceParameter(chain, shape, settings)
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    const titles = chain.map((element) => element.optimizer.definition.title)
+    const prefix = titles.some((title) => message.includes(title)) ? '' : `${titles.at(-1)}: `
+    throw new Error(`${prefix}${message} (parameter '${shape.name}', shape [${shape.shape.join(', ')}])`, { cause })
+  }
+}

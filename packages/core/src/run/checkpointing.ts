@@ -1,0 +1,76 @@
+import type { BackendInstance, FloatArray } from '../backends/backend.ts'
+import { signatureOf } from '../language/signature.ts'
+import type { SlotStorage } from '../program/program.ts'
+import { matrixDimensions } from '../program/trace.ts'
+import type { Checkpoint } from '../state/checkpoint.ts'
+import type { Conductor, Tensor } from './conductor.ts'
+
+/** Where parameters and state lie. */
+export type StateMemory = Pick<BackendInstance, 'parameters' | 'slotArray' | 'writeSlot' | 'readScalar' | 'writeScalar'>
+
+/** Parameters, state and counts; without a memory the counts and numbers that the host keeps. Arrays are views. */
+export function checkpointOf(conductor: Conductor, memory?: StateMemory): Checkpoint {
+  const arrays: Checkpoint['arrays'] = new Map()
+  const numbers: Checkpoint['numbers'] = new Map()
+  const counts: Checkpoint['counts'] = new Map([['', conductor.counts]])
+  for (const tensor of conductor.tensors) {
+    const { name, shape } = tensor.shape
+    if (memory) arrays.set(`parameters/${name}`, { shape, data: memory.parameters[tensor.index]! })
+    counts.set(`parameters/${name}`, tensor.counts)
+    const full = matrixDimensions(shape)
+    for (const slot of tensor.traced?.slots ?? []) {
+      if (!memory && slot.residency !== 'host') continue
+      const value = slotValue(conductor, memory, tensor, slot)
+      const key = slotKey(tensor, slot)
+      if (typeof value === 'number') numbers.set(key, value)
+      else {
+        const whole = slot.dimensions.every((size, axis) => size === full[axis])
+        arrays.set(key, { shape: whole ? shape : slot.dimensions, data: value })
+      }
+    }
+  }
+  const { skipped } = conductor
+  return { optimizer: signatureOf(conductor.model.optimizer), arrays, numbers, counts, skipped }
+}
+
+/** Takes over the state, the numbers and the counts that a checkpoint has; others stay as they are, and so do parameters. */
+export function restore(conductor: Conductor, memory: StateMemory, checkpoint: Checkpoint): void {
+  const { arrays, numbers, counts, skipped } = checkpoint
+  for (const tensor of conductor.tensors) {
+    const { name } = tensor.shape
+    for (const slot of tensor.traced?.slots ?? []) {
+      const key = slotKey(tensor, slot)
+      const array = arrays.get(key)
+      const number = numbers.get(key)
+      if (array) memory.writeSlot(tensor.index, slot.key, array.data)
+      if (number === undefined) continue
+      if (slot.residency === 'device') memory.writeScalar(tensor.index, slot.key, number)
+      else conductor.writeNumber(tensor, slot, number)
+    }
+    const own = counts.get(`parameters/${name}`)
+    if (own) tensor.counts = new Map(own)
+  }
+  conductor.counts = new Map(counts.get('')!)
+  conductor.skipped = skipped
+}
+
+/** The state of one parameter by slot name; names that occur twice are prefixed with their path. */
+export function stateOf(conductor: Conductor, memory: StateMemory, tensor: Tensor) {
+  const slots = tensor.traced?.slots ?? []
+  const result: Record<string, FloatArray | number> = {}
+  for (const slot of slots) {
+    const unique = slots.filter((other) => other.name === slot.name).length === 1
+    result[unique ? slot.name : slot.key] = slotValue(conductor, memory, tensor, slot)
+  }
+  return result
+}
+
+function slotKey({ shape }: Tensor, { shared, key }: SlotStorage): string {
+  return shared ? `shared/${key}` : `state/${shape.name}/${key}`
+}
+
+function slotValue(conductor: Conductor, memory: StateMemory | undefined, tensor: Tensor, slot: SlotStorage) {
+  if (slot.residency === 'array') return memory!.slotArray(tensor.index, slot.key)
+  if (slot.residency === 'device') return memory!.readScalar(tensor.index, slot.key)
+  return conductor.number(tensor, slot)
+}

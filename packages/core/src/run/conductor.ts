@@ -1,0 +1,341 @@
+import type { Work } from '../backends/backend.ts'
+import { type HostEnvironment, HostEvaluator } from '../backends/host.ts'
+import { checkHyperValues } from '../language/definition.ts'
+import { validateHyperparameter } from '../language/hyperparameters.ts'
+import type { ParameterShape } from '../language/slots.ts'
+import { didYouMean } from '../language/suggest.ts'
+import type { TracedModel } from '../program/model.ts'
+import {
+  type Firing,
+  firesAt,
+  type Program,
+  programsOf,
+  type SlotStorage,
+  type VariantTree,
+} from '../program/program.ts'
+import type { TracedParameter } from '../program/trace.ts'
+import { evaluateSchedule, type HyperValue } from '../schedules/schedule.ts'
+
+/** One parameter with what the host keeps for it. */
+export interface Tensor {
+  readonly index: number
+  readonly shape: ParameterShape
+  readonly traced: TracedParameter | undefined
+  readonly hostUpdates: ReadonlyMap<Program, HostEvaluator>
+  /** Steps of this tensor, by clock. */
+  counts: Map<string, number>
+  /** State that the host keeps. */
+  readonly host: Map<string, number>
+  /** The program of a tensor that has no cadences and no state on the host: all such tensors of one age share scalars. */
+  readonly only: Program | undefined
+}
+
+/** One tensor's part in a step: what to run, and what to note when it has run. */
+export interface Update {
+  readonly tensor: Tensor
+  readonly work: Work
+  readonly counts: Map<string, number> | undefined
+  readonly host: readonly number[]
+}
+
+/** What the host knows of a step that is being taken. */
+export interface Moment {
+  /** Steps by clock, this one included. */
+  readonly counts: Map<string, number>
+  /** The numbers that the user supplied. */
+  readonly numbers: ReadonlyMap<string, number>
+  /** The hyperparameters that were asked for. */
+  readonly values: Map<string, number>
+}
+
+interface Opening {
+  readonly clock: string
+  readonly fires: Firing
+  readonly count: number | string
+  readonly opens: string
+}
+
+/**
+ * The host half of an optimizer: step counts and clocks, hyperparameters and their schedules, the numbers that the host
+ * keeps as state, and which program of each parameter runs in a step. Knows nothing of who runs it.
+ */
+export class Conductor {
+  /** Parameter names in creation order. */
+  readonly names: readonly string[]
+  readonly tensors: readonly Tensor[]
+  /** The tensors that are not frozen. */
+  readonly trained: readonly Tensor[]
+  readonly model: TracedModel
+  /** Steps of all tensors together, by clock. */
+  counts: Map<string, number> = new Map([['', 0]])
+  /** Steps that were skipped. */
+  skipped = 0
+  private readonly indices: ReadonlyMap<string, number>
+  private readonly shared = new Map<string, number>()
+  private readonly sharedKeys = new Set<string>()
+  private readonly openings: readonly Opening[]
+
+  constructor(model: TracedModel) {
+    this.model = model
+    this.names = model.parameters.map(({ shape }) => shape.name)
+    this.indices = new Map(this.names.map((name, index) => [name, index]))
+    const openings = new Map<string, Opening>()
+    this.tensors = model.parameters.map(({ shape, traced }, index) => {
+      const host = new Map<string, number>()
+      for (const slot of traced?.slots ?? []) {
+        if (slot.shared) this.sharedKeys.add(slot.key)
+        if (slot.residency === 'host') (slot.shared ? this.shared : host).set(slot.key, slot.initial as number)
+      }
+      const hostUpdates = new Map<Program, HostEvaluator>()
+      if (traced) {
+        for (const program of programsOf(traced.variants)) {
+          hostUpdates.set(program, new HostEvaluator(program.hostOutputs.map((output) => output.node)))
+        }
+        collectOpenings(traced.variants, openings)
+      }
+      const tree = traced?.variants
+      const only =
+        tree && 'program' in tree && tree.program.hostOutputs.length === 0 && host.size === 0 ? tree.program : undefined
+      return { index, shape, traced, hostUpdates, counts: startingCounts(tree), host, only }
+    })
+    this.openings = [...openings.values()]
+    for (const { opens } of this.openings) this.counts.set(opens, 0)
+    this.trained = this.tensors.filter((tensor) => tensor.traced)
+  }
+
+  /** Steps taken. */
+  get steps(): number {
+    return this.counts.get('')!
+  }
+
+  /** The hyperparameters of a group, schedules evaluated at the last step (before any, at the first). */
+  hyperOf(group: string): Record<string, number> {
+    const { hyper } = this.model
+    const result: Record<string, number> = {}
+    for (const path of [...this.pathsOf(group)].reverse()) {
+      for (const name of Object.keys(hyper.owner(path).definition.hyper)) {
+        result[name] = evaluateSchedule(hyper.get(path, name), Math.max(this.counts.get(this.clockOf(path)) ?? 0, 1))
+      }
+    }
+    return result
+  }
+
+  /**
+   * Changes hyperparameters from the next step on.
+   * @throws Error for an unknown group or name or an invalid value; nothing is changed then.
+   */
+  set(values: Readonly<Record<string, HyperValue>>, group: string): void {
+    const { hyper, facts } = this.model
+    const paths = this.pathsOf(group)
+    const changes = Object.entries(values).map(([name, value]) => {
+      const path = paths.find((candidate) => Object.hasOwn(hyper.owner(candidate).definition.hyper, name))
+      if (path === undefined) {
+        const known = paths.flatMap((candidate) => Object.keys(hyper.owner(candidate).definition.hyper))
+        const names = [...new Set(known)]
+        throw new Error(
+          `set: unknown hyperparameter '${name}'; valid names are ${names.join(', ')}${didYouMean(name, names)}`,
+        )
+      }
+      checkHyperValues(hyper.owner(path).definition, { [name]: value })
+      facts.check(hyper, path, name, value)
+      return { path, name, value }
+    })
+    for (const { path, name, value } of changes) hyper.set(path, name, value)
+  }
+
+  /** @throws Error for a name that is no parameter. */
+  indexOf(caller: string, name: string): number {
+    const index = this.indices.get(name)
+    if (index === undefined)
+      throw new Error(
+        `${caller}: unknown parameter '${name}'; there are ${this.names.join(', ')}${didYouMean(name, this.names)}`,
+      )
+    return index
+  }
+
+  /** The tensors that take part in a step; @throws Error for a name that is no parameter. */
+  present(without: Iterable<string>): Tensor[] {
+    const missing = new Set<number>()
+    for (const name of without) missing.add(this.indexOf('step', name))
+    return this.trained.filter((tensor) => !missing.has(tensor.index))
+  }
+
+  /** The next step, with the numbers that the user supplies for it. Nothing is noted until `commit`. */
+  next(numbers: ReadonlyMap<string, number>): Moment {
+    return { counts: this.advanced(), numbers, values: new Map() }
+  }
+
+  /**
+   * What the tensors run in a step.
+   * @throws Error when a schedule gives an invalid value.
+   */
+  plan(tensors: readonly Tensor[], moment: Moment): Update[] {
+    const ages = new Map<number, HostEnvironment>()
+    return tensors.map((tensor) => this.planUpdate(tensor, moment, ages))
+  }
+
+  /** Programs of tensors that run before the update of a step. */
+  before(programs: readonly { readonly tensor: Tensor; readonly program: Program }[], moment: Moment): Work[] {
+    return programs.map(({ tensor, program }) => {
+      const { own } = this.choose(tensor, moment)
+      return { tensor: tensor.index, program, environment: this.environment(tensor, own, moment) }
+    })
+  }
+
+  /** The program that a tensor's next update runs, and its counts then. */
+  choose(tensor: Tensor, moment: Moment): { program: Program; own: Map<string, number> } {
+    const own = new Map(tensor.counts)
+    own.set('', own.get('')! + 1)
+    let tree: VariantTree = tensor.traced!.variants
+    while (!('program' in tree)) {
+      const count = this.cadence(tree.count, tree.clock, moment)
+      const fires = firesAt(own.get(tree.clock)!, tree.fires, count)
+      if (fires && tree.opens !== undefined) own.set(tree.opens, (own.get(tree.opens) ?? 0) + 1)
+      tree = fires ? tree.fired : tree.held
+    }
+    return { program: tree.program, own }
+  }
+
+  /** The slots that start as a copy of the parameter and whose clock makes its first step. */
+  copies(tensor: Tensor, own: ReadonlyMap<string, number> | undefined): string[] {
+    if (!own && tensor.counts.get('') !== 0) return []
+    return tensor.traced!.slots.flatMap(({ initial, key }) => {
+      if (initial !== 'copy') return []
+      const clock = own ? this.clockOf(key) : ''
+      return (tensor.counts.get(clock) ?? 0) === 0 && (!own || own.get(clock) === 1) ? [key] : []
+    })
+  }
+
+  /** Notes that a step was taken. */
+  commit(updates: readonly Update[], { counts }: Moment): void {
+    for (const { tensor, work, counts: own, host } of updates) {
+      if (!own) {
+        tensor.counts.set('', tensor.counts.get('')! + 1)
+        continue
+      }
+      work.program.hostOutputs.forEach(({ key }, index) => {
+        const target = this.sharedKeys.has(key) ? this.shared : tensor.host
+        target.set(key, host[index]!)
+      })
+      tensor.counts = own
+    }
+    this.counts = counts
+  }
+
+  /** What to compute for the parameters where the point to evaluate with differs from them. */
+  evaluations(): Work[] {
+    const moment: Moment = { counts: this.counts, numbers: new Map(), values: new Map() }
+    return this.trained.flatMap((tensor) => {
+      // Before its first step a tensor has no average yet.
+      const program = tensor.counts.get('')! > 0 ? tensor.traced!.evaluation : undefined
+      if (!program) return []
+      return [{ tensor: tensor.index, program, environment: this.environment(tensor, tensor.counts, moment) }]
+    })
+  }
+
+  /** A number that the host keeps as state. */
+  number(tensor: Tensor, { key, shared }: SlotStorage): number {
+    return (shared ? this.shared : tensor.host).get(key)!
+  }
+
+  writeNumber(tensor: Tensor, { key, shared }: SlotStorage, value: number): void {
+    ;(shared ? this.shared : tensor.host).set(key, value)
+  }
+
+  private planUpdate(tensor: Tensor, moment: Moment, ages: Map<number, HostEnvironment>): Update {
+    if (tensor.only) {
+      const age = tensor.counts.get('')! + 1
+      let environment = ages.get(age)
+      if (!environment) {
+        environment = this.environment(tensor, new Map([['', age]]), moment)
+        ages.set(age, environment)
+      }
+      const work = { tensor: tensor.index, program: tensor.only, environment }
+      return { tensor, work, counts: undefined, host: [] }
+    }
+    const { program, own } = this.choose(tensor, moment)
+    const environment = this.environment(tensor, own, moment)
+    const host: number[] = []
+    tensor.hostUpdates.get(program)!.evaluate(environment, host)
+    return { tensor, work: { tensor: tensor.index, program, environment }, counts: own, host }
+  }
+
+  private advanced(): Map<string, number> {
+    const counts = new Map(this.counts)
+    counts.set('', this.steps + 1)
+    if (this.openings.length === 0) return counts
+    const moment: Moment = { counts, numbers: new Map(), values: new Map() }
+    // A clock opened by another clock comes after it, because outer wrappers are traced first.
+    for (const { clock, fires, count, opens } of this.openings) {
+      const before = counts.get(opens) ?? 0
+      const moved = counts.get(clock) !== (this.counts.get(clock) ?? 0)
+      const opened = moved && firesAt(counts.get(clock)!, fires, this.cadence(count, clock, moment))
+      counts.set(opens, opened ? before + 1 : before)
+    }
+    return counts
+  }
+
+  private cadence(count: number | string, clock: string, moment: Moment): number {
+    return typeof count === 'number' ? count : this.hyperValue(count, clock, moment)
+  }
+
+  private hyperValue(key: string, clock: string, { counts, values }: Moment): number {
+    const { hyper } = this.model
+    const [path, name] = hyper.placeOf(key)
+    const given = hyper.get(path, name)
+    const { definition } = hyper.owner(path)
+    const { floor = Number.NEGATIVE_INFINITY } = definition.hyper[name]!
+    // Numbers were checked when they were given.
+    if (typeof given === 'number') return Math.max(given, floor)
+    const known = values.get(key)
+    if (known !== undefined) return known
+    const scheduled = evaluateSchedule(given, Math.max(counts.get(clock) ?? 0, 1))
+    validateHyperparameter(definition.title, name, scheduled, definition.hyper[name]!)
+    const value = Math.max(scheduled, floor)
+    values.set(key, value)
+    return value
+  }
+
+  private environment(tensor: Tensor, own: ReadonlyMap<string, number>, moment: Moment): HostEnvironment {
+    return {
+      hyper: (key, clock) => this.hyperValue(key, clock, moment),
+      count: (clock, perTensor) => (perTensor ? own : moment.counts).get(clock) ?? 0,
+      slot: (key) => tensor.host.get(key) ?? this.shared.get(key)!,
+      input: (key) => moment.numbers.get(key) ?? Number.NaN,
+    }
+  }
+
+  /** The clock that counts the updates of an optimizer: that of the innermost wrapper around it that skips steps. */
+  private clockOf(path: string): string {
+    const around = this.openings.map(({ opens }) => opens).filter((opens) => path.startsWith(`${opens}/`))
+    return around.reduce((longest, opens) => (opens.length > longest.length ? opens : longest), '')
+  }
+
+  private pathsOf(group: string): readonly string[] {
+    const paths = this.model.hyper.groups.get(group)
+    if (!paths) {
+      const known = [...this.model.hyper.groups.keys()].filter((name) => name !== '')
+      throw new Error(
+        `unknown group '${group}'; ${known.length > 0 ? `there are ${known.join(', ')}` : 'there are none'}`,
+      )
+    }
+    return paths
+  }
+}
+
+function collectOpenings(tree: VariantTree, found: Map<string, Opening>): void {
+  if ('program' in tree) return
+  if (tree.opens !== undefined) {
+    const { clock, fires, count, opens } = tree
+    found.set(opens, { clock, fires, count, opens })
+  }
+  collectOpenings(tree.held, found)
+  collectOpenings(tree.fired, found)
+}
+
+/** All clocks of a tensor, before its first step. */
+function startingCounts(tree: VariantTree | undefined): Map<string, number> {
+  const openings = new Map<string, Opening>()
+  if (tree) collectOpenings(tree, openings)
+  return new Map([['', 0], ...[...openings.keys()].map((clock) => [clock, 0] as const)])
+}

@@ -1,0 +1,122 @@
+import type { FloatArray, Work } from '../backends/backend.ts'
+import { inputsOf } from '../language/definition.ts'
+import { type Input, lossInput } from '../language/inputs.ts'
+import { didYouMean } from '../language/suggest.ts'
+import { leavesOf, type Program, programsOf } from '../program/program.ts'
+import { isLoss, lossKey, pointsOf } from '../program/trace.ts'
+import type { Conductor } from './conductor.ts'
+import type { StepOptions } from './step.ts'
+
+/** What the steps of an optimizer take besides gradients. */
+export class StepInputs {
+  /** By name. */
+  readonly needs: Readonly<Record<string, Input>>
+  private readonly conductor: Conductor
+  private readonly needsNumbers: boolean
+
+  constructor(conductor: Conductor) {
+    this.conductor = conductor
+    this.needs = this.declared()
+    const programs = conductor.trained.flatMap(({ traced }) => [...programsOf(traced!.variants), ...pointsOf(traced!)])
+    this.needsNumbers = programs.some((program) => leavesOf(program).numbers.length > 0)
+  }
+
+  /** @throws Error for a name that is no input. */
+  named(name: string): Input {
+    if (Object.hasOwn(this.needs, name)) return this.needs[name]!
+    const declared = Object.keys(this.needs)
+    const known = declared.length > 0 ? `it takes ${declared.join(', ')}` : 'it takes none'
+    throw new Error(`step: unknown input '${name}' of this optimizer; ${known}${didYouMean(name, declared)}`)
+  }
+
+  /**
+   * The numbers among the inputs of a step.
+   * @param check called for every array.
+   * @throws Error for a name that is no input, or a value that is not what the input is.
+   */
+  numbers(inputs: StepOptions['inputs'], check: (parameter: string, array: ArrayLike<number>) => void) {
+    const numbers = new Map<string, number>()
+    for (const [name, value] of Object.entries(inputs ?? {})) {
+      if (this.named(name).kind === 'number') {
+        if (typeof value !== 'number') throw new Error(`step: input '${name}' must be a number, not ${String(value)}`)
+        numbers.set(name, value)
+        if (name === 'loss') numbers.set(lossKey(0), value)
+      } else {
+        if (typeof value !== 'object' || value === null)
+          throw new Error(`step: input '${name}' must be arrays by parameter name, not ${String(value)}`)
+        for (const [parameter, array] of Object.entries(value)) check(parameter, array!)
+      }
+    }
+    return numbers
+  }
+
+  /** @throws Error when a program needs a number that was not given. */
+  checkNumbers(work: readonly Work[], given: ReadonlyMap<string, number>): void {
+    if (this.needsNumbers) for (const { program } of work) this.checkNumbersOf(program, given)
+  }
+
+  /** @throws Error when an array that is read was never written, or, with `finite`, has an element that is not finite. */
+  checkArrays(
+    { tensor, program }: Work,
+    arrays: ReadonlyMap<string, FloatArray>,
+    { finite }: { readonly finite: boolean },
+  ): void {
+    const { names, steps } = this.conductor
+    const name = names[tensor]!
+    for (const input of leavesOf(program).arrays) {
+      const array = arrays.get(input)!
+      if (array.length > 0 && array.every(Number.isNaN)) {
+        throw new Error(
+          `step ${steps + 1}: ${this.titleOf(input)} needs ${this.needs[input]!.description}, for '${name}' too: pass ` +
+            `step({ inputs: { ${input}: { '${name}': ... } } }), or write inputs.${input} in minimize(evaluate)`,
+        )
+      }
+      if (finite && !array.every(Number.isFinite)) {
+        throw new Error(
+          `step ${steps + 1}: the input '${input}' of '${name}' is not finite; parameters and state are unchanged`,
+        )
+      }
+    }
+  }
+
+  /** The title of what evaluates the model. */
+  evaluatingTitle(): string {
+    return this.owners.find(({ definition, options }) => definition.evaluations?.(options).length)!.definition.title
+  }
+
+  private checkNumbersOf(program: Program, given: ReadonlyMap<string, number>): void {
+    for (const name of leavesOf(program).numbers) {
+      if (given.has(name)) continue
+      const input = this.needs[name]
+      throw new Error(
+        `step ${this.conductor.steps + 1}: ${this.titleOf(name)} needs ${input?.description ?? lossInput.description}: pass ` +
+          `step({ inputs: { ${input ? name : 'loss'}: ... } }), or use minimize(evaluate)`,
+      )
+    }
+  }
+
+  private declared(): Record<string, Input> {
+    const result: Record<string, Input> = {}
+    for (const owner of this.owners) Object.assign(result, inputsOf(owner))
+    const { trained } = this.conductor
+    const wants = trained.flatMap(({ traced }) => traced!.evaluations.flatMap((evaluation) => evaluation.wants))
+    return wants.includes('loss') ? { loss: lossInput, ...result } : result
+  }
+
+  private get owners() {
+    const { hyper } = this.conductor.model
+    return [...hyper.groups.values()].flat().map((path) => hyper.owner(path))
+  }
+
+  /** What declares an input, or else wants the losses of its evaluations. */
+  private titleOf(input: string): string {
+    const owner = this.owners.find((candidate) => Object.hasOwn(inputsOf(candidate), input))
+    return owner?.definition.title ?? this.evaluatingTitle()
+  }
+}
+
+/** The inputs that are infinite or not a number. */
+export function nonFiniteNumbers(numbers: ReadonlyMap<string, number>): string[] {
+  const wrong = [...numbers].filter(([, value]) => !Number.isFinite(value))
+  return [...new Set(wrong.map(([name]) => (isLoss(name) ? 'loss' : name)))]
+}

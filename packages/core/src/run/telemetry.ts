@@ -1,0 +1,32 @@
+import type { ParameterShape } from '../language/slots.ts'
+import type { TelemetryName } from '../program/program.ts'
+
+/** Numbers about one tensor in one step, summed in float64 within the update's own pass. */
+export interface TensorTelemetry {
+  /** ‖g‖, as given, before any transform. */
+  readonly gradientNorm: number
+  /** ‖θ after - θ before‖. */
+  readonly updateNorm: number
+  /** ‖θ after‖. */
+  readonly parameterNorm: number
+  /** How many elements of g are infinite or not a number. */
+  readonly nonFinite: number
+}
+
+/** The telemetry of the last step by parameter name, from numbers that a backend computed. */
+export function telemetryOf(
+  tensors: Iterable<{ readonly index: number; readonly shape: ParameterShape }>,
+  read: (tensor: number, name: TelemetryName) => number | undefined,
+): Record<string, TensorTelemetry> {
+  const result: Record<string, TensorTelemetry> = Object.create(null)
+  for (const { index, shape } of tensors) {
+    const number = (name: TelemetryName) => read(index, name) ?? 0
+    result[shape.name] = {
+      gradientNorm: number('gradientNorm'),
+      updateNorm: number('updateNorm'),
+      parameterNorm: number('parameterNorm'),
+      nonFinite: number('nonFinite'),
+    }
+  }
+  return result
+}
