@@ -59,6 +59,13 @@ export function wasm(options: WasmOptions = {}): Backend {
 /** Elements per item of work. Fixed, because partial sums of reductions belong to items: so threads do not change results. */
 const chunkElements = 65536
 
+/**
+ * Rows of a slice of long rows where every slice has sums of its own of all columns: so many, unless the slices would be too
+ * few to share among threads.
+ */
+const columnRows = 64
+const columnSlices = 16
+
 /** Rows of a matrix product per item of work, when several threads share it. */
 const productRows = 64
 
@@ -423,7 +430,10 @@ class InstanceBuilder {
     const add = (first: number, last: number) => items.push({ kernel, entry, first, last, chunk: items.length })
     if (loop.view) {
       const [batch, rows, columns] = normalizeView(dimensionsOf(loop.view))
-      const perSlice = Math.max(1, Math.min(rows, Math.floor(chunkElements / Math.max(columns, 1))))
+      const fitting = Math.floor(chunkElements / Math.max(columns, 1))
+      const byColumn = loop.reductions.some(({ node }) => isColumnReduction(node))
+      const tall = byColumn ? Math.min(columnRows, Math.ceil(rows / columnSlices)) : 1
+      const perSlice = Math.max(1, Math.min(rows, Math.max(fitting, tall)))
       // At least one slice, so that sums over nothing are written too.
       const slicesPerBatch = Math.max(1, Math.ceil(rows / perSlice))
       slices = batch * slicesPerBatch

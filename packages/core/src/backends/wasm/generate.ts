@@ -378,17 +378,17 @@ function combineColumns(
   const entry = f.parameters[0]!
   const geometry = layout.offset(geometryKey(loop))
   const word = layout.offset(partialKey(loop, reduction))
-  const names = ['partial', 'columns', 'slices', 'stride', 'result', 'end', 'rowEnd', 'pointer', 'last'] as const
-  const local = Object.fromEntries(names.map((name) => [name, f.local('i32')])) as Record<(typeof names)[number], Local>
-  const sum = f.local('f64')
+  const local = locals(f, ['partial', 'stride', 'ofBatch', 'end', 'result', 'slice', 'behind', 'from', 'to'])
   const maximum = node.attributes.kind === 'maximum'
   f.get(entry)
     .at('i32.load', geometry + 4)
-    .set(local.columns)
+    .i32(8)
+    .op('i32.mul')
+    .tee(local.stride)
   f.get(entry)
     .at('i32.load', geometry + 12)
-    .set(local.slices)
-  f.get(local.columns).i32(8).op('i32.mul').set(local.stride)
+    .op('i32.mul')
+    .set(local.ofBatch)
   f.get(entry).at('i32.load', word).tee(local.partial)
   f.get(entry)
     .at('i32.load', word + 4)
@@ -398,33 +398,26 @@ function combineColumns(
   f.get(entry)
     .at('i32.load', layout.offset(producedArray(plan, node)))
     .set(local.result)
-  f.get(local.partial)
-    .get(local.end)
-    .op('i32.lt_u')
-    .if(() => {
-      f.loop(() => {
-        f.get(local.partial).get(local.stride).op('i32.add').set(local.rowEnd)
-        f.loop(() => {
-          f.f64(maximum ? Number.NEGATIVE_INFINITY : 0).set(sum)
-          f.get(local.partial).tee(local.pointer)
-          f.get(local.stride).get(local.slices).op('i32.mul', 'i32.add').set(local.last)
-          f.loop(() => {
-            f.get(sum)
-              .get(local.pointer)
-              .at('f64.load')
-              .op(maximum ? 'f64.max' : 'f64.add')
-              .set(sum)
-            f.get(local.pointer).get(local.stride).op('i32.add').tee(local.pointer)
-            f.get(local.last).op('i32.lt_u').branchIf(0)
-          })
-          f.get(local.result).get(sum).op('f32.demote_f64').at('f32.store')
-          f.get(local.result).i32(4).op('i32.add').set(local.result)
-          f.get(local.partial).i32(8).op('i32.add').tee(local.partial).get(local.rowEnd).op('i32.lt_u').branchIf(0)
-        })
-        f.get(local.partial).get(local.stride).get(local.slices).i32(1).op('i32.sub', 'i32.mul', 'i32.add')
-        f.tee(local.partial).get(local.end).op('i32.lt_u').branchIf(0)
+  countUp(f, local.partial, local.ofBatch, local.end, () => {
+    // Slice by slice, as they lie in memory, to the first of the batch.
+    f.get(local.partial).get(local.stride).op('i32.add').tee(local.slice).set(local.from)
+    f.get(local.partial).get(local.ofBatch).op('i32.add').set(local.behind)
+    countUp(f, local.slice, local.stride, local.behind, () => {
+      f.get(local.partial).set(local.to)
+      f.get(local.slice).get(local.stride).op('i32.add').set(local.behind)
+      countUp(f, local.from, 8, local.behind, () => {
+        f.get(local.to).get(local.to).at('f64.load').get(local.from).at('f64.load')
+        f.op(maximum ? 'f64.max' : 'f64.add').at('f64.store')
+        f.get(local.to).i32(8).op('i32.add').set(local.to)
       })
+      f.get(local.partial).get(local.ofBatch).op('i32.add').set(local.behind)
     })
+    f.get(local.partial).tee(local.from).get(local.stride).op('i32.add').set(local.behind)
+    countUp(f, local.from, 8, local.behind, () => {
+      f.get(local.result).get(local.from).at('f64.load').op('f32.demote_f64').at('f32.store')
+      f.get(local.result).i32(4).op('i32.add').set(local.result)
+    })
+  })
 }
 
 function commitFunction(
@@ -463,6 +456,8 @@ interface Accumulator {
   readonly single: Local
   /** What a turn adds before it is added to `narrow`. */
   readonly pair: readonly [Local, Local]
+  /** Where one of two numbers is chosen for each element: registers of the condition and of the numbers. A block counts. */
+  readonly choice: readonly number[] | undefined
   /** `column`: where this row adds its elements: to float64 sums, or to float32 sums of a block of rows. */
   readonly pointer: Local | undefined
   readonly narrowColumns: boolean
@@ -481,6 +476,12 @@ interface Part {
   /** Its instructions in order, each with the stores that can be done then. */
   readonly steps: readonly { readonly register: number; readonly stores: Loop['stores'] }[]
   readonly accumulators: readonly Accumulator[]
+}
+
+function choiceOf({ body }: Loop, { node, registers }: Loop['reductions'][number]): readonly number[] | undefined {
+  const { operation, inputs } = body[registers[0]!]!
+  if (node.attributes.kind === 'maximum' || registers.length > 1 || operation !== 'select') return undefined
+  return inputs.slice(1).every((input) => body[input]!.operation === 'scalar') ? inputs : undefined
 }
 
 /** Whether an array holds values that were put aside. */
@@ -586,6 +587,7 @@ class LoopGenerator {
         wide: this.f.local('v128'),
         single: this.f.local('f64'),
         pair: [this.f.local('v128'), this.f.local('v128')],
+        choice: kind === 'column' || loop.elementwise ? undefined : choiceOf(loop, reduction),
         pointer: kind === 'column' ? this.f.local('i32') : undefined,
         narrowColumns: !again && hasNarrowColumns(loop, reduction),
         partial: this.f.local('i32'),
@@ -1047,10 +1049,22 @@ class LoopGenerator {
             this.advance(elements)
             f.get(remaining).i32(elements).op('i32.sub').tee(remaining).get(rest).op('i32.gt_u').branchIf(0)
           })
-          for (const accumulator of sums) this.settle(accumulator, begin, end)
+          for (const accumulator of sums) {
+            if (accumulator.choice) this.sumChoices(accumulator.narrow, accumulator.choice, begin, end)
+            this.settle(accumulator, begin, end)
+          }
           f.get(remaining).i32(shortestBlock).op('i32.ge_u').branchIf(0)
         })
       })
+  }
+
+  /** Makes four sums of four counts of a condition, a number where it holds and another where it does not. */
+  private sumChoices(narrow: Local, [, yes, no]: readonly number[], begin: Local, end: Local): void {
+    const { f } = this
+    const count = f.local('v128')
+    f.get(narrow).op('f32x4.convert_i32x4_u').tee(count).get(this.vectors.get(yes!)!).op('f32x4.mul')
+    f.get(end).get(this.remaining).op('i32.sub').get(begin).op('i32.sub').i32(2).op('i32.shr_u', 'f32.convert_i32_u')
+    f.op('f32x4.splat').get(count).op('f32x4.sub').get(this.vectors.get(no!)!).op('f32x4.mul', 'f32x4.add').set(narrow)
   }
 
   /** Adds the float32 sums of the block that began at an element to the float64 sums, or computes them again. */
@@ -1122,7 +1136,9 @@ class LoopGenerator {
     for (const accumulator of part.accumulators)
       this.accumulateVector(
         accumulator,
-        accumulator.registers.map((r) => values[r]!),
+        (ofSixteen && accumulator.choice ? accumulator.choice.slice(0, 1) : accumulator.registers).map(
+          (r) => values[r]!,
+        ),
         lane,
         ofSixteen,
       )
@@ -1171,7 +1187,7 @@ class LoopGenerator {
 
   private accumulateVector(accumulator: Accumulator, inputs: readonly Local[], lane: number, ofSixteen: boolean): void {
     const { f } = this
-    const { kind, node, narrow, wide, pair, pointer, narrowColumns } = accumulator
+    const { kind, node, narrow, wide, pair, choice, pointer, narrowColumns } = accumulator
     const maximum = node.attributes.kind === 'maximum'
     const combine = maximum ? 'f32x4.max' : 'f32x4.add'
     const value = () => {
@@ -1193,6 +1209,11 @@ class LoopGenerator {
         this.wideHalf(inputs, half)
         f.op(maximum ? 'f64x2.max' : 'f64x2.add').at('v128.store', address)
       }
+    } else if (ofSixteen && choice) {
+      // A condition that holds is -1.
+      f.get(narrow)
+      value()
+      f.op('i32x4.sub').set(narrow)
     } else if (ofSixteen) {
       // Pairs of vectors, then pairs of pairs, then the sum so far: few roundings, and few numbers to hold.
       const [first, second] = pair
