@@ -1,3 +1,5 @@
+// The types of jax-js name Float16Array.
+/// <reference lib="esnext.float16" preserve="true" />
 export {
   addDecayedWeights,
   type CountSchedule,

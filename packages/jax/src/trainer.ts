@@ -336,9 +336,9 @@ class FusedEngine implements Engine {
     return this.named.names.map((name) => {
       const value = values[name]!
       // The reference backend computes in float64.
-      return np.array(value instanceof Float32Array ? value : Float32Array.from(value), {
-        shape: [...this.shapes[name]!],
-      })
+      const numbers = value instanceof Float32Array ? value : Float32Array.from(value)
+      // Its types leave out memory that threads share, which it copies like any other.
+      return np.array(numbers as Float32Array<ArrayBuffer>, { shape: [...this.shapes[name]!] })
     })
   }
 }

@@ -116,7 +116,10 @@ export function defineJaxTask<
     Object.fromEntries(
       names.map((name) => [
         name,
-        jax.numpy.array(parameters[name]!, { shape: [...rest.parameters[name]!], device: 'wasm' }),
+        jax.numpy.array(parameters[name] as Float32Array<ArrayBuffer>, {
+          shape: [...rest.parameters[name]!],
+          device: 'wasm',
+        }),
       ]),
     )
 
@@ -129,7 +132,7 @@ export function defineJaxTask<
             `batch array '${name}' of task '${rest.name}' has ${values.length} values, but its shape [${shape.join(', ')}] holds ${size}`,
           )
         }
-        return [name, jax.numpy.array(values, { shape: [...shape], device: 'wasm' })]
+        return [name, jax.numpy.array(values as Float32Array<ArrayBuffer>, { shape: [...shape], device: 'wasm' })]
       }),
     )
 
