@@ -35,9 +35,17 @@ function stepTolerance(factory: OptimizerFactory): Tolerance {
 
 /**
  * TRAC keeps the difference of two parameters, rounded as these are; OrthoGrad makes products 0; gradients that are limited
- * to the same norm step after step differ by rounding alone, which is what rules that keep differences then keep.
+ * to the same norm step after step differ by rounding alone, which is what rules that keep differences then keep. What is left
+ * above the threshold of a simplex may be far smaller than the numbers it was taken from.
  */
-const cancelling = new Set(['trac', 'orthoGrad', 'adaptiveGradientClipping', 'stabilizeGradients'])
+const cancelling = new Set([
+  'trac',
+  'orthoGrad',
+  'adaptiveGradientClipping',
+  'stabilizeGradients',
+  'projectOntoSimplex',
+  'projectOntoSimplex of outputs',
+])
 
 /**
  * Eight steps on their own: the roundings of all of them, carried on. Prodigy begins with steps of 1e-6, of which float32
