@@ -62,7 +62,7 @@ export const ftrl = defineOptimizer({
         const scale = n.sqrt().plus(beta).plus(ridge.times(learningRate))
         const beyond = z.abs().minus(lasso).maximum(0)
         const solution = z.sign().times(beyond).times(learningRate.negated()).over(scale)
-        return { parameter: where(n.isGreaterThan(0).and(moves), project(solution), p), state: { z } }
+        return { parameter: project(where(n.isGreaterThan(0).and(moves), solution, p)), state: { z } }
       },
     }
   },
