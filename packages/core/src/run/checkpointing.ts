@@ -1,6 +1,6 @@
 import type { BackendInstance, FloatArray } from '../backends/backend.ts'
 import { signatureOf } from '../language/signature.ts'
-import type { SlotStorage } from '../program/program.ts'
+import { type SlotStorage, writeStart } from '../program/program.ts'
 import { matrixDimensions } from '../program/trace.ts'
 import type { Checkpoint } from '../state/checkpoint.ts'
 import type { Conductor, Tensor } from './conductor.ts'
@@ -54,6 +54,56 @@ export function restore(conductor: Conductor, memory: StateMemory, checkpoint: C
   conductor.skipped = skipped
 }
 
+/** Makes state and counts what they are before the first step. Parameters stay. */
+export function restart(conductor: Conductor, memory: StateMemory): void {
+  for (const tensor of conductor.tensors) {
+    for (const slot of tensor.traced?.slots ?? []) {
+      if (slot.residency === 'array') writeStart(slot, memory.slotArray(tensor.index, slot.key).fill(0))
+      else if (slot.residency === 'device') memory.writeScalar(tensor.index, slot.key, slot.start as number)
+      else conductor.writeNumber(tensor, slot, slot.start as number)
+    }
+    tensor.counts = zeroed(tensor.counts)
+  }
+  conductor.counts = zeroed(conductor.counts)
+  conductor.skipped = 0
+}
+
+const zeroed = (counts: ReadonlyMap<string, number>) => new Map([...counts.keys()].map((clock) => [clock, 0] as const))
+
+/** State of the parameters that `rebase` was given, as `NAME/SLOT`. */
+export interface Rebased {
+  /** Copies of the parameter, which moved along. */
+  readonly moved: readonly string[]
+  /** All other state, which stayed. */
+  readonly kept: readonly string[]
+}
+
+/** Gives parameters other values and moves the copies of them that are part of the state by the difference. */
+export function rebase(
+  conductor: Conductor,
+  memory: StateMemory,
+  given: Readonly<Record<string, ArrayLike<number>>>,
+): Rebased {
+  const moved: string[] = []
+  const kept: string[] = []
+  for (const tensor of conductor.tensors) {
+    const { name } = tensor.shape
+    const target = given[name]
+    if (target === undefined) continue
+    const parameter = memory.parameters[tensor.index]!
+    for (const slot of tensor.traced?.slots ?? []) {
+      const moves = slot.start === 'parameter'
+      ;(moves ? moved : kept).push(`${name}/${slot.key}`)
+      // Before the first step there is no copy yet.
+      if (!moves || tensor.counts.get('') === 0) continue
+      const copy = memory.slotArray(tensor.index, slot.key)
+      for (let i = 0; i < copy.length; i++) copy[i]! += target[i]! - parameter[i]!
+    }
+    parameter.set(target)
+  }
+  return { moved, kept }
+}
+
 /** The state of one parameter by slot name; names that occur twice are prefixed with their path. */
 export function stateOf(conductor: Conductor, memory: StateMemory, tensor: Tensor) {
   const slots = tensor.traced?.slots ?? []
@@ -65,7 +115,8 @@ export function stateOf(conductor: Conductor, memory: StateMemory, tensor: Tenso
   return result
 }
 
-function slotKey({ shape }: Tensor, { shared, key }: SlotStorage): string {
+/** What a checkpoint calls the state of a tensor. */
+export function slotKey({ shape }: Tensor, { shared, key }: SlotStorage): string {
   return shared ? `shared/${key}` : `state/${shape.name}/${key}`
 }
 

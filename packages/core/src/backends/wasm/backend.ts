@@ -28,6 +28,7 @@ import { EntryLayout, type EntryWord, type KernelTable } from './generate.ts'
 import { compilationCount, foreignKernelsFor, type KernelSet, kernelsFor, type LibraryIndices } from './kernels.ts'
 import { control, itemBytes, stripColumns } from './library.ts'
 import { MemoryLayout } from './memory.ts'
+import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
 import { barrierFunctions, startThreads, type Threads, ThreadsError, threadsAvailable } from './threads.ts'
 
 export { compilationCount }
@@ -57,6 +58,15 @@ export function wasm(options: WasmOptions = {}): Backend {
 
 /** Elements per item of work. Fixed, because partial sums of reductions belong to items: so threads do not change results. */
 const chunkElements = 65536
+/** Every how many steps numbers next to 0 are put to 0: seldom enough to cost nothing beside the steps. */
+const settlingPeriod = 128
+
+/**
+ * Rows of a slice of long rows where every slice has sums of its own of all columns: so many, unless the slices would be too
+ * few to share among threads.
+ */
+const columnRows = 64
+const columnSlices = 16
 
 /** Rows of a matrix product per item of work, when several threads share it. */
 const productRows = 64
@@ -104,6 +114,8 @@ interface TensorMemory {
   readonly finiteEntry: number
   readonly flag: number
   readonly size: number
+  /** The parameter and its state, with the entries of the kernel that settles them. */
+  readonly settling: readonly { readonly entry: number; readonly size: number }[]
   /** The words that hold the address of the parameter, and of the gradient. */
   readonly pointers: Readonly<Record<ForeignArray, number[]>>
 }
@@ -240,7 +252,7 @@ class InstanceBuilder {
       const address = this.layout.reserve(this.packing)
       for (const user of this.packingUsers) this.words.push({ address: user, value: address })
     }
-    const lists = this.reserveLists(prepared)
+    const lists = this.reserveLists(prepared, memories)
     return { memories, prepared, lists, block: this.layout.reserve(control.bytes, 64) }
   }
 
@@ -307,12 +319,17 @@ class InstanceBuilder {
     const flag = finiteEntry + 8
     this.words.push({ address: finiteEntry, value: gradient }, { address: finiteEntry + 4, value: flag })
     const evaluationArray = evaluation ? this.layout.reserveArray(bytesOf('float32', size)) : 0
-    const pointers = { parameter: [], gradient: [finiteEntry] }
+    const settling = [{ address: parameter, size }, ...arrays.values()].map(({ address: value, size }) => {
+      const entry = this.layout.reserve(8)
+      this.words.push({ address: entry, value })
+      return { entry, size }
+    })
+    const pointers = { parameter: [settling[0]!.entry], gradient: [finiteEntry] }
     const inputs = new Map(
       arrayInputs(tensor).map((name) => [name, this.layout.reserveArray(bytesOf('float32', size))]),
     )
     const arraysOf = { evaluation: evaluationArray, inputs, arrays, numbers }
-    return { parameter, gradient, ...arraysOf, finiteEntry, flag, size, pointers }
+    return { parameter, gradient, ...arraysOf, finiteEntry, flag, size, settling, pointers }
   }
 
   private prepareTensor(tensor: BackendTensor, memory: TensorMemory): Map<Program, Prepared> {
@@ -440,7 +457,10 @@ class InstanceBuilder {
     if (loop.view) {
       const [batch, rows, own] = dimensionsOf(loop.view, sizes)
       columns = own
-      const perSlice = Math.max(1, Math.min(rows, Math.floor(chunkElements / Math.max(columns, 1))))
+      const fitting = Math.floor(chunkElements / Math.max(columns, 1))
+      const byColumn = loop.reductions.some(({ over }) => over === 'column')
+      const tall = byColumn ? Math.min(columnRows, Math.ceil(rows / columnSlices)) : 1
+      const perSlice = Math.max(1, Math.min(rows, Math.max(fitting, tall)))
       // At least one slice, so that sums over nothing are written too.
       const slicesPerBatch = Math.max(1, Math.ceil(rows / perSlice))
       slices = batch * slicesPerBatch
@@ -456,11 +476,18 @@ class InstanceBuilder {
       const size = elementsOf(loop.extent, sizes)
       for (let first = 0; first < size; first += chunkElements) add(first, Math.min(first + chunkElements, size))
     }
-    loop.reductions.forEach(({ over }, reduction) => {
-      const count = over === 'column' ? slices : items.length
-      const numbers = over === 'column' ? slices * columns : count
-      fill({ kind: 'partial', loop: index, reduction }, this.layout.reserve(8 * numbers), count)
+    loop.reductions.forEach((reduction, position) => {
+      const column = reduction.over === 'column'
+      const count = column ? slices : items.length
+      const numbers = column ? slices * columns : count
+      fill({ kind: 'partial', loop: index, reduction: position }, this.layout.reserve(8 * numbers), count)
+      if (!hasNarrowColumns(loop, reduction)) return
+      const padded = 4 * Math.ceil(columns / 4)
+      fill({ kind: 'narrow', loop: index, reduction: position }, this.layout.reserve(4 * items.length * padded))
     })
+    for (const register of putAside(loop)) {
+      fill({ kind: 'aside', loop: index, register }, this.layout.reserve(4 * items.length * blockElements))
+    }
     return items
   }
 
@@ -512,7 +539,10 @@ class InstanceBuilder {
   }
 
   /** Room for the longest work list, its rounds and the pointers of sums over tensors. */
-  private reserveLists(prepared: readonly ReadonlyMap<Program, Prepared>[]): ListRegions {
+  private reserveLists(
+    prepared: readonly ReadonlyMap<Program, Prepared>[],
+    memories: readonly TensorMemory[],
+  ): ListRegions {
     let items = this.totals.size
     let rounds = 4
     for (const programs of prepared) {
@@ -523,13 +553,16 @@ class InstanceBuilder {
       }
       items += most
     }
-    const finite = this.tensors.reduce((count, { size }) => count + Math.ceil(size / chunkElements), 0)
+    const chunks = (size: number) => Math.ceil(size / chunkElements)
+    const finite = this.tensors.reduce((count, { size }) => count + chunks(size), 0)
+    const settling = memories.flatMap((memory) => memory.settling).reduce((count, { size }) => count + chunks(size), 0)
     return {
       items: this.layout.reserve(itemBytes * (items + 1)),
       rounds: this.layout.reserve(8 * rounds),
       counters: this.layout.reserve(4 * rounds),
       totals: this.layout.reserve(this.totals.size * (8 + 4 * this.tensors.length)),
       finite: this.layout.reserve(itemBytes * (finite + 1)),
+      settling: this.layout.reserve(itemBytes * (settling + 1)),
     }
   }
 }
@@ -549,6 +582,7 @@ interface ListRegions {
   readonly counters: number
   readonly totals: number
   readonly finite: number
+  readonly settling: number
 }
 
 function sameElements<T>(a: readonly T[], b: readonly T[]): boolean {
@@ -679,6 +713,11 @@ class WasmInstance implements ForeignInstance {
   }
 
   run(work: readonly Work[]): void {
+    this.perform(work)
+    if (work.length > 0 && work[0]!.environment.count('', false) % settlingPeriod === 0) this.settle(work)
+  }
+
+  private perform(work: readonly Work[]): void {
     this.look()
     const ready = work.map(({ tensor, program }) => this.prepared[tensor]!.get(program)!)
     const evaluated: { environment: Work['environment']; address: number }[] = []
@@ -703,6 +742,21 @@ class WasmInstance implements ForeignInstance {
     this.execute(this.regions.items, items.length / 5, rounds)
   }
 
+  /**
+   * Moments of what has no gradient any more decay, and rounding would keep them just above 0 for ever, at numbers that processors
+   * compute with many times as slowly. WebAssembly cannot tell them to leave those out, so they are put to 0 now and then.
+   */
+  private settle(work: readonly Work[]): void {
+    const kernel = this.library.settle
+    const items = work.flatMap(({ tensor }) =>
+      this.tensors[tensor]!.settling.flatMap(({ entry, size }) =>
+        split(size, chunkElements).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 })),
+      ),
+    )
+    this.words.set(encodeItems(items), this.regions.settling / 4)
+    this.execute(this.regions.settling, items.length, [[0, items.length]])
+  }
+
   telemetry(tensor: number, name: TelemetryName): number | undefined {
     const address = this.last[tensor]?.scalarOf(name)
     this.look()
@@ -710,7 +764,7 @@ class WasmInstance implements ForeignInstance {
   }
 
   evaluate(work: readonly Work[]): Float32Array[] {
-    if (work.length > 0) this.run(work)
+    if (work.length > 0) this.perform(work)
     return work.map(({ tensor }) => {
       const { evaluation, size } = this.tensors[tensor]!
       return this.floats(evaluation, size).slice()

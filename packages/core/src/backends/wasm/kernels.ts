@@ -7,7 +7,16 @@ import { planTogether } from '../../plan/planner.ts'
 import type { RoutineName } from '../../routines/table.ts'
 import { assembleModule, type FunctionBuilder, type ImportedFunction } from './assembler.ts'
 import { generateKernels, type KernelTable } from './generate.ts'
-import { checkFinite, combineTotals, driver, matmul, sharedDriver, sharedImports, transpose } from './library.ts'
+import {
+  checkFinite,
+  combineTotals,
+  driver,
+  matmul,
+  settle,
+  sharedDriver,
+  sharedImports,
+  transpose,
+} from './library.ts'
 import { mathematicalFunctions } from './mathematics.ts'
 import { randomFunctions } from './random.ts'
 
@@ -23,6 +32,7 @@ export interface KernelSet {
 
 export interface LibraryIndices {
   readonly checkFinite: number
+  readonly settle: number
   readonly totals: Readonly<Partial<Record<ReductionKind, number>>>
   readonly routines: Readonly<Partial<Record<RoutineName, number>>>
 }
@@ -78,10 +88,12 @@ export function generateFunctions(plans: readonly Plan[]): {
   functions: FunctionBuilder[]
   tables: KernelTable[]
   library: LibraryIndices
+  helpers: FunctionBuilder[]
 } {
   const functions: FunctionBuilder[] = []
   const add = (kernel: FunctionBuilder) => functions.push(kernel) - 1
   const finite = add(checkFinite())
+  const settling = add(settle())
   const totals: Partial<Record<ReductionKind, number>> = {}
   for (const kind of ['sum', 'maximum'] as const) {
     const used = plans.some(({ scalars }) => scalars.some((s) => s.kind === 'total' && s.reduction === kind))
@@ -89,8 +101,10 @@ export function generateFunctions(plans: readonly Plan[]): {
   }
   const routines: Partial<Record<RoutineName, number>> = {}
   for (const { routine } of plans.flatMap((plan) => plan.routines)) routines[routine] ??= add(routineKernels[routine]())
-  const tables = plans.map((plan, index) => generateKernels(plan, `program_${index}`, add))
-  return { functions, tables, library: { checkFinite: finite, totals, routines } }
+  const helpers: FunctionBuilder[] = []
+  const help = (helper: FunctionBuilder) => void helpers.push(helper)
+  const tables = plans.map((plan, index) => generateKernels(plan, `program_${index}`, add, help))
+  return { functions, tables, library: { checkFinite: finite, settle: settling, totals, routines }, helpers }
 }
 
 async function compileKernels(programs: readonly CanonicalProgram[], shared: boolean): Promise<KernelSet> {
@@ -110,11 +124,11 @@ function generateModule(
   shared: readonly ImportedFunction[] | undefined,
 ): Omit<KernelSet, 'module'> & { bytes: Uint8Array<ArrayBuffer> } {
   const plans = planTogether(programs)
-  const { functions, tables, library } = generateFunctions(plans)
+  const { functions, tables, library, helpers } = generateFunctions(plans)
   return {
     plans,
     tables,
     library,
-    bytes: assembleModule(functions, driver, [...mathematicalFunctions(), ...randomFunctions()], shared),
+    bytes: assembleModule(functions, driver, [...helpers, ...mathematicalFunctions(), ...randomFunctions()], shared),
   }
 }
