@@ -455,8 +455,9 @@ describe('views and shapes', () => {
 
   it('stands alone: it is written to JSON, read back, and makes the same kernels', () => {
     const bytesOf = (list: ReturnType<typeof plansOf>) => {
-      const { functions } = generateFunctions(list)
-      return assembleModule(functions, driver(), [...mathematicalFunctions(), ...randomFunctions()], undefined)
+      const { functions, helpers } = generateFunctions(list)
+      const called = [...helpers, ...mathematicalFunctions(), ...randomFunctions()]
+      return assembleModule(functions, driver(), called, undefined)
     }
     for (const [index, factory] of registry.entries()) {
       const plans = plansOf(factory(), [6, 4], true)
