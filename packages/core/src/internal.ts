@@ -8,11 +8,24 @@ export {
   type BackendTensor,
   backendTensors,
   type FloatArray,
+  type HostMemory,
+  hostReadback,
+  onHost,
+  type Place,
+  type Precision,
+  type PromptExecutor,
   programsOfTensor,
+  type Readback,
   type Work,
+  type WritablePlace,
 } from './backends/backend.ts'
 export { type HostEnvironment, HostEvaluator } from './backends/host.ts'
-export { createForeignInstance, type ForeignInstance, type ForeignMemory } from './backends/wasm/backend.ts'
+export {
+  createForeignInstance,
+  type ForeignInstance,
+  type ForeignMemory,
+  wasmPrecision,
+} from './backends/wasm/backend.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export * from './graph/graph.ts'
 export { type RandomStream, randomNumber } from './graph/philox.ts'
@@ -30,6 +43,7 @@ export {
 export { describeOptimizer, type Factories, type Json, reviveOptimizer } from './language/describe.ts'
 export { isRelativeRate, relativeTo } from './language/relative-rate.ts'
 export { hyperBeforeTraining, withHyper } from './language/settings.ts'
+export { signatureOf } from './language/signature.ts'
 export { didYouMean } from './language/suggest.ts'
 export { elementsIn, mainRule, type Visitor, visit } from './language/walk.ts'
 export { type TracedModel, traceModel } from './program/model.ts'
@@ -46,7 +60,11 @@ export {
   type VariantTree,
 } from './program/program.ts'
 export { isLoss, pointsOf } from './program/trace.ts'
+export { checkpointOf, checkpointPlaces, expectedOf, restore } from './run/checkpointing.ts'
 export { CompiledOptimizer } from './run/compiled-optimizer.ts'
-export { telemetryOf } from './run/telemetry.ts'
+export { Conductor } from './run/conductor.ts'
+export { Course } from './run/course.ts'
+export { DeclaredInputs } from './run/inputs.ts'
+export { readTelemetry } from './run/telemetry.ts'
 export { evaluateSchedule, type HyperValue, isSchedule } from './schedules/schedule.ts'
-export type { Checkpoint } from './state/checkpoint.ts'
+export { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './state/checkpoint.ts'

@@ -1,25 +1,30 @@
-import type { BackendInstance, FloatArray, Work } from '../backends/backend.ts'
+import {
+  type BackendInstance,
+  type FloatArray,
+  type HostMemory,
+  type Place,
+  type Precision,
+  viewPlace,
+} from '../backends/backend.ts'
 import { checkNames } from '../language/definition.ts'
 import type { Input } from '../language/inputs.ts'
 import type { TracedModel } from '../program/model.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
-import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../state/checkpoint.ts'
+import { decodeCheckpoint, encodeCheckpoint } from '../state/checkpoint.ts'
 import { type ArraysByName, AttachedArrays, givenArrays } from './attached-arrays.ts'
-import { checkpointOf, restore, stateOf } from './checkpointing.ts'
+import { checkpointOf, checkpointPlaces, expectedOf, restore, stateOf, statePlaces } from './checkpointing.ts'
 import { Conductor, type Tensor } from './conductor.ts'
-import { Course, type CourseSettings, checkList } from './course.ts'
-import { StepInputs } from './inputs.ts'
-import type { Answer, Evaluate, EvaluationRequest, StepOptions, StepResult } from './step.ts'
+import { Course, checkList, type Question, type Turns } from './course.ts'
+import { DeclaredInputs } from './inputs.ts'
+import type { Answer, Evaluate, NonFinitePolicy, StepOptions, StepResult } from './step.ts'
+import { readTelemetry, telemetryOf } from './telemetry.ts'
 
-type Steps = Generator<Answer | Promise<Answer>, StepResult, Answer>
-
-function record<T>(names: readonly string[], value: (index: number) => T): Readonly<Record<string, T>> {
+function record<Name extends string, T>(names: readonly Name[], value: (index: number) => T): Record<Name, T> {
   const result: Record<string, T> = Object.create(null)
   names.forEach((name, index) => {
     result[name] = value(index)
   })
-  // A replaced array would be ignored: the kernel has only its own.
-  return Object.freeze(result)
+  return result
 }
 
 /** An optimizer with its parameters, gradients, state and kernels. Made by `compile`. */
@@ -36,31 +41,47 @@ export class CompiledOptimizer<Name extends string = string> {
   readonly needs: Readonly<Record<string, Input>>
   /** True when a step evaluates the model elsewhere than where the parameters stand: then only `minimize` takes one. */
   readonly moves: boolean
+  /** Which numbers the backend computes with. */
+  readonly precision: Precision
   private readonly conductor: Conductor
   private readonly instance: BackendInstance
-  private readonly stepInputs: StepInputs
+  private readonly stepInputs: DeclaredInputs
   private readonly course: Course
-  private attached: AttachedArrays
+  /** Absent where parameters and gradients lie on a device. */
+  private attached: AttachedArrays | undefined
   /** What is being done, in words, as long as nothing else may be. */
   private busy: string | undefined
   private disposed = false
 
   /** @internal use `compile` */
-  constructor(model: TracedModel, instance: BackendInstance, settings: Omit<CourseSettings, 'changed'>) {
+  constructor(
+    model: TracedModel,
+    instance: BackendInstance,
+    { nonFinite, telemetry }: { readonly nonFinite: NonFinitePolicy; readonly telemetry: boolean },
+  ) {
+    const { memory, readback, precision } = instance
     this.instance = instance
+    this.precision = precision
     this.conductor = new Conductor(model)
-    this.stepInputs = new StepInputs(this.conductor)
-    const changed = () => this.attached.write()
-    this.course = new Course(this.conductor, instance, this.stepInputs, { ...settings, changed })
+    this.stepInputs = new DeclaredInputs(this.conductor)
+    const arrays = memory?.inputs ?? this.stepInputs.arraysFor(precision)
+    const report = (tensors: readonly Tensor[]) =>
+      memory ? telemetryOf(tensors, (tensor, name) => memory.telemetry(tensor, name)) : readTelemetry(tensors, readback)
+    this.course = new Course(this.conductor, instance.executor, this.stepInputs, {
+      nonFinite,
+      arrays: () => memory?.inputs ?? arrays,
+      ...(telemetry ? { report } : {}),
+      changed: () => this.attached?.write(),
+    })
     this.names = Object.freeze([...this.conductor.names]) as readonly Name[]
-    this.parameters = record(this.names, (index) => instance.parameters[index]!)
-    this.gradients = record(this.names, (index) => instance.gradients[index]!)
-    this.inputs = this.inputViews()
+    this.parameters = this.views('parameters', memory?.parameters)
+    this.gradients = this.views('gradients', memory?.gradients)
+    this.inputs = this.inputViews(arrays)
     this.needs = this.stepInputs.needs
     this.moves = this.course.moves
-    this.attached = new AttachedArrays(this)
+    this.attached = memory && new AttachedArrays(this)
     // Assigning to them would change nothing but what callers see.
-    for (const name of ['names', 'parameters', 'gradients', 'inputs', 'needs', 'moves']) {
+    for (const name of ['names', 'parameters', 'gradients', 'inputs', 'needs', 'moves', 'precision']) {
       Object.defineProperty(this, name, { writable: false, configurable: false })
     }
   }
@@ -112,6 +133,7 @@ export class CompiledOptimizer<Name extends string = string> {
     for (const [name, array] of [...Object.entries(parameters), ...Object.entries(gradients)]) {
       this.checkLength('attach', name, array)
     }
+    this.memory('attach', 'writeParameters and step({ gradients })')
     this.attached = new AttachedArrays(this, parameters, gradients)
     this.attached.read()
   }
@@ -128,12 +150,27 @@ export class CompiledOptimizer<Name extends string = string> {
         `${this.stepInputs.evaluatingTitle()} evaluates the model at points of its own: use await optimizer.minimize(evaluate) instead of step`,
       )
     }
+    this.course.verdicts?.check('step')
     const tensors = options ? this.present(options) : this.conductor.trained
     const numbers = this.takeInputs(options?.inputs)
-    this.attached.read()
+    this.attached?.read()
     for (const [name, array] of Object.entries(options?.gradients ?? {}))
-      if (array) this.gradients[name as Name].set(array as ArrayLike<number>)
+      if (array) this.write('gradient', name, array as ArrayLike<number>)
     return this.course.update(tensors, numbers)
+  }
+
+  /**
+   * Waits until it is known what became of the steps so far. Backends that compute on a device look at gradients when the step
+   * is taken, and tell later: `step` gives what the step is if its gradients were finite. With `nonFinite: 'throw'` the next
+   * steps may follow at once; they are not taken either when one fails. With `skip` each must be awaited, because the counts of
+   * the next depend on it. On other backends it is known at once.
+   * @returns the last step.
+   * @throws Error when a gradient was not finite (policy `throw`). The next `step` throws it too, whichever comes first;
+   * parameters, state and counts are then those before the step that failed.
+   */
+  async settled(): Promise<StepResult<Name>> {
+    this.refuseAfterDispose('settled')
+    return (await this.course.verdicts?.settled()) ?? this.course.last
   }
 
   /**
@@ -163,44 +200,55 @@ export class CompiledOptimizer<Name extends string = string> {
   async minimize(evaluate: Evaluate<Name>): Promise<StepResult<Name>> {
     if (typeof evaluate !== 'function')
       throw new Error(`minimize: evaluate must be a function, not ${String(evaluate)}`)
-    const step = this.evaluating(evaluate, [])
+    if (this.course.verdicts) await this.settled()
+    const step = this.evaluating(evaluate)
     let turn = step.next()
     while (!turn.done) {
       turn = await Promise.resolve(turn.value).then(
-        (answer) => this.answered(step, answer),
+        (answer) => {
+          this.attached?.readGradients()
+          return step.next(answer)
+        },
         (error) => step.throw(error),
       )
     }
     return turn.value
   }
 
-  /** @internal `minimize` at once; parameters that are `absent` take no part and are not moved. */
-  minimizeNow(evaluate: (request: EvaluationRequest) => Answer, absent: Iterable<string>): StepResult {
-    const step = this.evaluating(evaluate, absent)
-    let turn = step.next()
-    while (!turn.done) turn = this.answered(step, turn.value as Answer)
-    return turn.value
-  }
-
-  private answered(step: Steps, answer: Answer) {
-    this.attached.readGradients()
-    return step.next(answer)
-  }
-
   /** The course of `minimize`, during which nothing else may be done. */
-  private *evaluating(evaluate: Evaluate, absent: Iterable<string>): Steps {
+  private *evaluating(evaluate: Evaluate): Turns {
     this.refuseWhileBusy('minimize')
-    this.attached.read()
+    this.attached?.read()
     this.busy = 'minimize is waiting for an evaluation of the model'
     const { inputs } = this
+    const arrays = this.attached ? undefined : this.gradientArrays()
     try {
       return yield* this.course.evaluating(
-        (question) => evaluate({ ...this.attached.shown, inputs, ...question }),
-        absent,
+        (question) =>
+          arrays
+            ? this.askWithCopies(evaluate, arrays, question)
+            : evaluate({ ...this.attached!.shown, inputs, ...question }),
+        [],
       )
     } finally {
       this.busy = undefined
     }
+  }
+
+  /** Has the model evaluated at a copy of the parameters, and takes what it writes to the device. */
+  private async askWithCopies(
+    evaluate: Evaluate,
+    gradients: Readonly<Record<string, FloatArray>>,
+    question: Question,
+  ): Promise<Answer> {
+    const parameters = await this.readAll()
+    const answer = await evaluate({ parameters, gradients, inputs: this.inputs, ...question })
+    if (question.wants.has('gradient')) for (const name of this.names) this.write('gradient', name, gradients[name]!)
+    for (const [input, arrays] of Object.entries(this.inputs)) {
+      if (!question.wants.has(input)) continue
+      for (const [name, array] of Object.entries(arrays)) this.write('input', name, array, input)
+    }
+    return answer
   }
 
   /** @internal lets nothing else be done with the optimizer until `action` is done */
@@ -232,14 +280,40 @@ export class CompiledOptimizer<Name extends string = string> {
    */
   evaluationParameters(): Record<Name, FloatArray> {
     this.refuseWhileBusy('evaluationParameters')
-    this.attached.read()
+    const memory = this.memory('evaluationParameters', 'await optimizer.readEvaluationParameters()')
+    this.attached!.read()
     const work = this.conductor.evaluations()
-    const computed = new Map(this.instance.evaluate(work).map((array, index) => [work[index]!.tensor, array]))
-    const result: Record<string, FloatArray> = Object.create(null)
-    this.names.forEach((name, index) => {
-      result[name] = computed.get(index) ?? this.instance.parameters[index]!.slice()
+    const computed = new Map(memory.compute(work).map((array, index) => [work[index]!.tensor, array]))
+    return record(this.names, (index) => computed.get(index) ?? memory.parameters[index]!.slice())
+  }
+
+  /** `evaluationParameters` on every backend, when all steps are settled. */
+  async readEvaluationParameters(): Promise<Record<Name, FloatArray>> {
+    return this.reading('readEvaluationParameters', async () => {
+      const { readback } = this.instance
+      const work = this.conductor.evaluations()
+      const [values, parameters] = await Promise.all([readback.compute(work), this.readAll()])
+      const computed = new Map(values.map((array, index) => [work[index]!.tensor, array]))
+      return record(this.names, (index) => computed.get(index) ?? parameters[this.names[index]!])
     })
-    return result
+  }
+
+  /** Copies of the parameters, on every backend, when all steps are settled. */
+  async readParameters(): Promise<Record<Name, FloatArray>> {
+    return this.reading('readParameters', () => this.readAll())
+  }
+
+  /**
+   * Gives parameters other values, on every backend; those that are left out stay.
+   * @throws Error for an unknown name or a wrong length, or in the middle of a step; nothing is changed then.
+   */
+  writeParameters(parameters: { readonly [name in Name]?: ArrayLike<number> }): void {
+    this.refuseWhileBusy('writeParameters')
+    const entries = Object.entries<ArrayLike<number>>(parameters as Record<string, ArrayLike<number>>)
+    for (const [name, array] of entries) this.checkLength('writeParameters', name, array)
+    this.attached?.read()
+    for (const [name, array] of entries) this.write('parameter', name, array)
+    this.attached?.write()
   }
 
   /**
@@ -250,7 +324,18 @@ export class CompiledOptimizer<Name extends string = string> {
   state(name: Name): Readonly<Record<string, FloatArray | number>> {
     this.refuseAfterDispose('state')
     const tensor = this.conductor.tensors[this.conductor.indexOf('state', name)]!
-    return stateOf(this.conductor, this.instance, tensor)
+    const memory = this.memory('state', 'await optimizer.readState(name)')
+    const values = statePlaces(tensor).map((place) => viewPlace(memory, place))
+    return stateOf(this.conductor, tensor, values)
+  }
+
+  /** Copies of the state of one parameter, on every backend, when all steps are settled. */
+  async readState(name: Name): Promise<Readonly<Record<string, FloatArray | number>>> {
+    const tensor = this.conductor.tensors[this.conductor.indexOf('readState', name)]!
+    return this.reading('readState', async () => {
+      const values = await this.instance.readback.read(statePlaces(tensor))
+      return stateOf(this.conductor, tensor, values)
+    })
   }
 
   /**
@@ -259,8 +344,21 @@ export class CompiledOptimizer<Name extends string = string> {
    */
   save(): Uint8Array {
     this.refuseWhileBusy('save')
-    this.attached.read()
-    return encodeCheckpoint(this.checkpoint())
+    const memory = this.memory('save', 'await optimizer.saveAsync()')
+    this.attached!.read()
+    const values = checkpointPlaces(this.conductor, 'all').map((place) => viewPlace(memory, place))
+    return encodeCheckpoint(checkpointOf(this.conductor, 'all', values))
+  }
+
+  /**
+   * `save` on every backend, when all steps are settled.
+   * @throws Error in the middle of a step, or when a step has failed.
+   */
+  async saveAsync(): Promise<Uint8Array> {
+    return this.reading('saveAsync', async () => {
+      const values = await this.instance.readback.read(checkpointPlaces(this.conductor, 'all'))
+      return encodeCheckpoint(checkpointOf(this.conductor, 'all', values))
+    })
   }
 
   /**
@@ -270,17 +368,10 @@ export class CompiledOptimizer<Name extends string = string> {
    */
   load(bytes: Uint8Array): void {
     this.refuseWhileBusy('load')
-    const loaded = decodeCheckpoint(bytes, this.checkpoint())
-    this.names.forEach((name, index) => {
-      this.instance.parameters[index]!.set(loaded.arrays.get(`parameters/${name}`)!.data)
-    })
-    this.restore(loaded)
-    this.attached.write()
-  }
-
-  /** @internal takes over the state, the numbers and the counts that a checkpoint has; others stay as they are */
-  restore(checkpoint: Checkpoint): void {
-    restore(this.conductor, this.instance, checkpoint)
+    this.course.verdicts?.check('load')
+    const loaded = decodeCheckpoint(bytes, expectedOf(this.conductor))
+    restore(this.conductor, this.instance.readback, loaded)
+    this.attached?.write()
   }
 
   /**
@@ -294,19 +385,55 @@ export class CompiledOptimizer<Name extends string = string> {
     this.instance.dispose()
   }
 
-  /** @internal parameters, state and counts; `hostOnly`: the counts and numbers that the host keeps */
-  checkpoint({ hostOnly = false } = {}): Checkpoint {
-    return checkpointOf(this.conductor, hostOnly ? undefined : this.instance)
+  /** Memory of the host; @throws Error that names what to use where there is none. */
+  private memory(caller: string, instead: string): HostMemory {
+    const { memory } = this.instance
+    if (memory) return memory
+    throw new Error(`${caller}: this backend keeps parameters and state on a device; use ${instead}`)
   }
 
-  /** @internal what to compute for the parameters whose evaluation differs from them */
-  evaluationWork(): Work[] {
-    return this.conductor.evaluations()
+  /** Reads while nothing else is done, when all steps are settled. */
+  private async reading<T>(caller: string, action: () => Promise<T>): Promise<T> {
+    this.refuseWhileBusy(caller)
+    this.busy = `${caller} is reading from the device`
+    try {
+      await this.course.verdicts?.settled()
+      this.attached?.read()
+      return await action()
+    } finally {
+      this.busy = undefined
+    }
   }
 
-  /** @internal @throws Error for a name that is no input */
-  inputNamed(name: string): Input {
-    return this.stepInputs.named(name)
+  private async readAll(): Promise<Record<Name, FloatArray>> {
+    const places = this.names.map((_, tensor): Place => ({ kind: 'parameter', tensor }))
+    const values = await this.instance.readback.read(places)
+    return record(this.names, (index) => values[index]!)
+  }
+
+  private write(kind: 'parameter' | 'gradient' | 'input', name: string, values: ArrayLike<number>, key = ''): void {
+    const tensor = this.conductor.indexOf('step', name)
+    const place = kind === 'input' ? { kind, tensor, key } : { kind, tensor }
+    this.instance.readback.write(place, values)
+  }
+
+  /** Arrays of the host for gradients on the way to a device. */
+  private gradientArrays(): Readonly<Record<string, FloatArray>> {
+    const { tensors } = this.conductor
+    const Numbers = this.precision.arrays === 'float64' ? Float64Array : Float32Array
+    return record(this.names, (index) => new Numbers(tensors[index]!.shape.size))
+  }
+
+  private views(what: string, arrays: readonly FloatArray[] | undefined): Readonly<Record<Name, FloatArray>> {
+    // A replaced array would be ignored: the kernel has only its own.
+    if (arrays) return Object.freeze(record(this.names, (index) => arrays[index]!))
+    const result = Object.create(null)
+    const instead =
+      what === 'parameters' ? 'writeParameters and await optimizer.readParameters()' : 'step({ gradients })'
+    for (const name of this.names) {
+      Object.defineProperty(result, name, { enumerable: true, get: () => this.memory(what, instead) })
+    }
+    return Object.freeze(result)
   }
 
   private checkLength(caller: string, name: string, array: ArrayLike<number>): void {
@@ -339,20 +466,24 @@ export class CompiledOptimizer<Name extends string = string> {
     const numbers = this.stepInputs.numbers(inputs, (parameter, array) => this.checkLength('step', parameter, array))
     for (const [name, value] of Object.entries(inputs ?? {})) {
       if (typeof value === 'number') continue
-      for (const [parameter, array] of Object.entries(value)) this.inputs[name]?.[parameter]?.set(array!)
+      for (const [parameter, array] of Object.entries(value)) {
+        const own = this.inputs[name]?.[parameter]
+        own?.set(array!)
+        if (own && !this.attached) this.write('input', parameter, array!, name)
+      }
     }
     return numbers
   }
 
-  private inputViews(): Record<string, Record<string, FloatArray>> {
+  private inputViews(arrays: readonly ReadonlyMap<string, FloatArray>[]): Record<string, Record<string, FloatArray>> {
     const result: Record<string, Record<string, FloatArray>> = Object.create(null)
-    this.instance.inputs.forEach((arrays, index) => {
-      for (const [name, array] of arrays) {
+    arrays.forEach((own, index) => {
+      for (const [name, array] of own) {
         result[name] ??= Object.create(null) as Record<string, FloatArray>
         result[name][this.names[index]!] = array
       }
     })
-    for (const arrays of Object.values(result)) Object.freeze(arrays)
+    for (const own of Object.values(result)) Object.freeze(own)
     return Object.freeze(result)
   }
 }

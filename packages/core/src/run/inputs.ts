@@ -1,14 +1,14 @@
-import type { FloatArray, Work } from '../backends/backend.ts'
+import type { FloatArray, Precision, Work } from '../backends/backend.ts'
 import { inputsOf } from '../language/definition.ts'
 import { type Input, lossInput } from '../language/inputs.ts'
 import { didYouMean } from '../language/suggest.ts'
 import { leavesOf, type Program, programsOf } from '../program/program.ts'
-import { isLoss, lossKey, pointsOf } from '../program/trace.ts'
+import { isLoss, lossKey, pointsOf, type TracedParameter } from '../program/trace.ts'
 import type { Conductor } from './conductor.ts'
 import type { StepOptions } from './step.ts'
 
 /** What the steps of an optimizer take besides gradients. */
-export class StepInputs {
+export class DeclaredInputs {
   /** By name. */
   readonly needs: Readonly<Record<string, Input>>
   private readonly conductor: Conductor
@@ -17,8 +17,17 @@ export class StepInputs {
   constructor(conductor: Conductor) {
     this.conductor = conductor
     this.needs = this.declared()
-    const programs = conductor.trained.flatMap(({ traced }) => [...programsOf(traced!.variants), ...pointsOf(traced!)])
+    const programs = conductor.trained.flatMap(({ traced }) => programsOfParameter(traced!))
     this.needsNumbers = programs.some((program) => leavesOf(program).numbers.length > 0)
+  }
+
+  /** Arrays of the host for the arrays that programs read, by tensor and name. */
+  arraysFor({ arrays }: Precision): ReadonlyMap<string, FloatArray>[] {
+    const Numbers = arrays === 'float64' ? Float64Array : Float32Array
+    return this.conductor.tensors.map(({ shape, traced }) => {
+      const names = traced ? programsOfParameter(traced).flatMap((program) => leavesOf(program).arrays) : []
+      return new Map(names.map((name) => [name, new Numbers(shape.size)]))
+    })
   }
 
   /** @throws Error for a name that is no input. */
@@ -34,7 +43,7 @@ export class StepInputs {
    * @param check called for every array.
    * @throws Error for a name that is no input, or a value that is not what the input is.
    */
-  numbers(inputs: StepOptions['inputs'], check: (parameter: string, array: ArrayLike<number>) => void) {
+  numbers(inputs: StepOptions['inputs'], check?: (parameter: string, array: ArrayLike<number>) => void) {
     const numbers = new Map<string, number>()
     for (const [name, value] of Object.entries(inputs ?? {})) {
       if (this.named(name).kind === 'number') {
@@ -44,7 +53,7 @@ export class StepInputs {
       } else {
         if (typeof value !== 'object' || value === null)
           throw new Error(`step: input '${name}' must be arrays by parameter name, not ${String(value)}`)
-        for (const [parameter, array] of Object.entries(value)) check(parameter, array!)
+        for (const [parameter, array] of Object.entries(value)) check?.(parameter, array!)
       }
     }
     return numbers
@@ -113,6 +122,11 @@ export class StepInputs {
     const owner = this.owners.find((candidate) => Object.hasOwn(inputsOf(candidate), input))
     return owner?.definition.title ?? this.evaluatingTitle()
   }
+}
+
+/** The programs of a step. */
+function programsOfParameter(traced: TracedParameter): Program[] {
+  return [...programsOf(traced.variants), ...pointsOf(traced)]
 }
 
 /** The inputs that are infinite or not a number. */

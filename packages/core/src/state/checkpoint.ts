@@ -17,6 +17,12 @@ export interface Checkpoint {
   readonly skipped: number
 }
 
+/** What a checkpoint must be to fit a model: all but the values. */
+export interface Expected extends Pick<Checkpoint, 'optimizer' | 'counts'> {
+  readonly arrays: ReadonlyMap<string, { readonly shape: readonly number[] }>
+  readonly numbers: ReadonlySet<string>
+}
+
 /** The bytes of a safetensors file with the version, the optimizer and the step counts in its header. */
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
   const tensors = new Map<string, { shape: readonly number[]; data: FloatArray }>(checkpoint.arrays)
@@ -35,7 +41,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
  * Reads a checkpoint that must fit `expected`: same optimizer, same parameters and shapes.
  * @throws Error that says what does not fit.
  */
-export function decodeCheckpoint(bytes: Uint8Array, expected: Checkpoint): Checkpoint {
+export function decodeCheckpoint(bytes: Uint8Array, expected: Expected): Checkpoint {
   const { tensors, metadata } = decodeSafetensors(bytes, headerLimit(expected))
   if (metadata.format !== 'fallline') {
     throw new Error(
@@ -80,7 +86,7 @@ export function decodeCheckpoint(bytes: Uint8Array, expected: Checkpoint): Check
 }
 
 /** Far more than the header of a checkpoint that fits can take: a hostile one must not fill the memory. */
-function headerLimit({ optimizer, arrays, numbers, counts }: Checkpoint): number {
+function headerLimit({ optimizer, arrays, numbers, counts }: Expected): number {
   // A character takes up to twelve bytes as an escape within an escape.
   const names = [optimizer, ...arrays.keys(), ...numbers.keys(), ...counts.keys()]
   const clocks = [...counts.values()].flatMap((own) => [...own.keys()])
@@ -96,7 +102,7 @@ function floats(key: string, data: unknown): FloatArray {
   throw new Error(`load: '${key}' must hold F32 or F64 numbers`)
 }
 
-function readCounts(text: string | undefined, expected: Checkpoint): Checkpoint['counts'] {
+function readCounts(text: string | undefined, expected: Expected): Checkpoint['counts'] {
   let counts: Checkpoint['counts']
   try {
     const parsed: [string, [string, number][]][] = JSON.parse(text ?? '')
