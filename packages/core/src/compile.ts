@@ -1,6 +1,7 @@
 import { type Backend, backendTensors } from './backends/backend.ts'
 import { wasm } from './backends/wasm/backend.ts'
 import { checkNames, checkOptimizer, type Optimizer } from './language/definition.ts'
+import { checkLayout, type LayoutChoice } from './language/layout.ts'
 import { type Shapes, traceModel } from './program/model.ts'
 import { CompiledOptimizer } from './run/compiled-optimizer.ts'
 import type { NonFinitePolicy } from './run/step.ts'
@@ -13,6 +14,13 @@ export interface CompileOptions {
    * state untouched and cost one more read of the gradients. `allow`: no check, a single pass.
    */
   readonly nonFinite?: NonFinitePolicy
+  /**
+   * Which dimensions of a parameter are its outputs, for rules that treat outputs and inputs unlike (Muon, gradient
+   * centralization, Nero and so on). `outputFirst` (default) is `[out, in, height, width]`, as in PyTorch, `outputLast` is
+   * `[height, width, in, out]`, as in TensorFlow and JAX, `depthwise` is `[height, width, in, multiplier]`; a function chooses
+   * for each parameter by name and shape.
+   */
+  readonly layout?: LayoutChoice
   /** Norms of gradient, update and parameter and the count of non-finite gradients, from the same pass. Default false. */
   readonly telemetry?: boolean
 }
@@ -47,7 +55,7 @@ export async function compile<const Name extends string>(
       `compile: the second argument must give the shape of every parameter by name, not ${String(shapes)}`,
     )
   }
-  checkNames('compile', options, ['backend', 'nonFinite', 'telemetry'])
+  checkNames('compile', options, ['backend', 'nonFinite', 'telemetry', 'layout'])
   if (options.backend !== undefined && typeof options.backend?.create !== 'function') {
     throw new Error(`compile: backend must be wasm() or reference(), not ${String(options.backend)}`)
   }
@@ -55,8 +63,9 @@ export async function compile<const Name extends string>(
   if (!['throw', 'skip', 'allow'].includes(nonFinite)) {
     throw new Error(`compile: nonFinite must be throw, skip or allow, not ${String(nonFinite)}`)
   }
-  const telemetry = options.telemetry ?? false
-  const model = traceModel(optimizer, shapes, telemetry)
+  const { telemetry = false, layout = 'outputFirst' } = options
+  checkLayout('compile', layout)
+  const model = traceModel(optimizer, shapes, telemetry, { layout })
   const instance = await (options.backend ?? wasm()).create(backendTensors(model))
   return new CompiledOptimizer<Name>(model, instance, { nonFinite, telemetry })
 }

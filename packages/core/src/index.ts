@@ -48,11 +48,14 @@ export {
 } from './language/hyperparameters.ts'
 export { type Input, inputArray, inputNumber, lossInput } from './language/inputs.ts'
 export { type LayerwiseDecayArguments, layerwiseDecay } from './language/layerwise-decay.ts'
+export type { Layout, LayoutChoice } from './language/layout.ts'
 export { type RelativeRate, relativeRate } from './language/relative-rate.ts'
 export {
   columns,
   copyOfParameter,
   type ParameterShape,
+  perInput,
+  perOutput,
   rows,
   type Slot,
   type SlotFacts,
@@ -62,7 +65,7 @@ export {
   zeros,
 } from './language/slots.ts'
 export { switchAfter } from './language/switch-after.ts'
-export { biasCorrection, ema, type Operand, Value, where } from './language/value.ts'
+export { type Axis, biasCorrection, ema, type Operand, Value, where } from './language/value.ts'
 export * from './optimizers/index.ts'
 export { OptEx, type OptExOptions, type OptExRequest, type OptExResult, optEx } from './parallel/opt-ex.ts'
 export { emaOfSquare } from './parts/ema-of-square.ts'

@@ -41,6 +41,7 @@ export {
   type WrappedOptimizer,
 } from './language/definition.ts'
 export { describeOptimizer, type Factories, type Json, reviveOptimizer } from './language/describe.ts'
+export { checkLayout, type LayoutChoice, parameterShape } from './language/layout.ts'
 export { isRelativeRate, relativeTo } from './language/relative-rate.ts'
 export { hyperBeforeTraining, withHyper } from './language/settings.ts'
 export { signatureOf } from './language/signature.ts'

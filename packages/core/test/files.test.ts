@@ -57,6 +57,16 @@ describe('saveFile and loadFile', () => {
     expect(await fs.readdir(folder)).toEqual(['a name with spaces ✓'])
   })
 
+  it('remove what killed programs left behind an hour ago, and nothing else', async () => {
+    const left = (digit: string) => `.fallline-${digit.repeat(8)}-1111-4111-8111-${digit.repeat(12)}.tmp`
+    const [old, young, other] = [left('a'), left('b'), '.fallline-notes.tmp']
+    for (const name of [old, young, other]) await fs.writeFile(join(folder, name), 'half')
+    const before = new Date(Date.now() - 2 * 60 * 60 * 1000)
+    for (const name of [old, other]) await fs.utimes(join(folder, name), before, before)
+    await saveFile(join(folder, 'model'), bytesOf(1))
+    expect((await fs.readdir(folder)).sort()).toEqual([young, other, 'model'].sort())
+  })
+
   it('handle empty files and views into larger buffers', async () => {
     const path = join(folder, 'file')
     await saveFile(path, bytesOf())

@@ -1,4 +1,4 @@
-import type { HyperValue, Optimizer, Shapes } from 'fallline'
+import type { HyperValue, LayoutChoice, Optimizer, Shapes } from 'fallline'
 import {
   Conductor,
   checkpointOf,
@@ -68,8 +68,8 @@ export class Host {
   private conditions: () => void = () => {}
 
   /** @throws Error when an update needs what only the host can give; it says what and why. */
-  constructor(optimizer: Optimizer, shapes: Shapes) {
-    this.model = traceModel(optimizer, shapes, false)
+  constructor(optimizer: Optimizer, shapes: Shapes, layout: LayoutChoice) {
+    this.model = traceModel(optimizer, shapes, false, { layout })
     const obstacle = findObstacle(this.model)
     if (obstacle !== undefined) throw new Error(obstacle)
     this.parameters = this.model.parameters.map(({ shape, traced }) => ({

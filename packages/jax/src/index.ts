@@ -1,3 +1,5 @@
+// The types of jax-js name Float16Array.
+/// <reference lib="esnext.float16" preserve="true" />
 export {
   addDecayedWeights,
   type CountSchedule,
@@ -13,4 +15,5 @@ export {
   type FalllineTransformation,
   type GradientTransformation,
   gradientTransformation,
+  type TransformationOptions,
 } from './transformation.ts'

@@ -4,20 +4,21 @@ import {
   type CompiledOptimizer,
   compile,
   type HyperValue,
+  type LayoutChoice,
   type NonFinitePolicy,
   type Optimizer,
   type Shapes,
 } from 'fallline'
-import type { Place } from 'fallline/internal'
+import { checkLayout, type Place } from 'fallline/internal'
 import { Host } from './host.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
 import { type Scalars, type State, StepReplay } from './replay.ts'
-import { initialState, step } from './transformation.ts'
+import { initialState, step, type TransformationOptions } from './transformation.ts'
 
 /** Where the update is computed: by Fallline's own kernel, or as jax-js operations. */
 export type TrainerPath = 'fused' | 'graph'
 
-export interface TrainerOptions {
+export interface TrainerOptions extends TransformationOptions {
   /**
    * `fused`: jax-js computes the gradients, Fallline's kernel takes the step on copies in its own memory, and the
    * parameters go back; for every optimizer, also those that need the loss or evaluate several times in a step. `graph`:
@@ -86,15 +87,17 @@ export async function createTrainer<Params extends Tree, Batch extends Tree[]>(
   const path = choosePath(options)
   const named = nameArrays('createTrainer', parameters)
   const compute = loss as unknown as Loss
+  const layout = options.layout ?? 'outputLast'
+  checkLayout('createTrainer', layout)
   const engine =
     path === 'fused'
-      ? await FusedEngine.create(compute, optimizer, named, options)
-      : new GraphEngine(compute, optimizer, named)
+      ? await FusedEngine.create(compute, optimizer, named, { ...options, layout })
+      : new GraphEngine(compute, optimizer, named, layout)
   return new Trainer(engine, named.structure)
 }
 
 function choosePath(options: TrainerOptions): TrainerPath {
-  const known = ['path', 'nonFinite', 'backend']
+  const known = ['path', 'nonFinite', 'backend', 'layout']
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown !== undefined) {
     throw new Error(`createTrainer: unknown option '${unknown}'; valid names are ${known.join(', ')}`)
@@ -249,10 +252,14 @@ class FusedEngine implements Engine {
     loss: Loss,
     optimizer: Optimizer,
     named: NamedArrays,
-    { nonFinite, backend }: TrainerOptions,
+    { nonFinite, backend, layout = 'outputLast' }: TrainerOptions,
   ): Promise<FusedEngine> {
     const shapes = shapesOf(named)
-    const compiled = await compile(optimizer, shapes, { ...(nonFinite && { nonFinite }), ...(backend && { backend }) })
+    const compiled = await compile(optimizer, shapes, {
+      layout,
+      ...(nonFinite && { nonFinite }),
+      ...(backend && { backend }),
+    })
     for (const [index, name] of named.names.entries()) compiled.parameters[name]!.set(await read(named.arrays[index]!))
     return new FusedEngine(loss, named, shapes, compiled)
   }
@@ -333,9 +340,9 @@ class FusedEngine implements Engine {
     return this.named.names.map((name) => {
       const value = values[name]!
       // The reference backend computes in float64.
-      return np.array(value instanceof Float32Array ? value : Float32Array.from(value), {
-        shape: [...this.shapes[name]!],
-      })
+      const numbers = value instanceof Float32Array ? value : Float32Array.from(value)
+      // Its types leave out memory that threads share, which it copies like any other.
+      return np.array(numbers as Float32Array<ArrayBuffer>, { shape: [...this.shapes[name]!] })
     })
   }
 }
@@ -351,8 +358,8 @@ class GraphEngine implements Engine {
   private readonly train
   private readonly evaluate
 
-  constructor(loss: Loss, optimizer: Optimizer, named: NamedArrays) {
-    this.host = new Host(optimizer, shapesOf(named))
+  constructor(loss: Loss, optimizer: Optimizer, named: NamedArrays, layout: LayoutChoice) {
+    this.host = new Host(optimizer, shapesOf(named), layout)
     this.structure = named.structure
     this.params = tree.unflatten(named.structure, named.arrays)
     this.state = initialState(this.host, named.arrays)

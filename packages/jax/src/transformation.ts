@@ -1,5 +1,6 @@
 import { jit, numpy as np, tree } from '@jax-js/jax'
-import type { HyperValue, Optimizer } from 'fallline'
+import type { HyperValue, LayoutChoice, Optimizer } from 'fallline'
+import { checkLayout, checkNames } from 'fallline/internal'
 import { readCount } from './compatibility.ts'
 import { Host } from './host.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
@@ -20,6 +21,15 @@ export interface GradientTransformation {
   update<Params extends Tree>(updates: Params, state: Tree, params?: Params, scalars?: Tree): [Params, Tree]
   /** What `update` needs from the host at a step, counted from 1: arrays of the same shapes at every step. */
   scalars?(step: number): Tree
+}
+
+export interface TransformationOptions {
+  /**
+   * Which dimensions of the parameters are outputs, for rules that treat outputs and inputs unlike, such as Muon: a layout for
+   * all, or a function of name (keys joined by `/`) and shape. Default `outputLast`, as in JAX: `[in, out]` and
+   * `[height, width, in, out]`. Tables of embeddings, `[words, width]`, are `outputFirst`.
+   */
+  readonly layout?: LayoutChoice
 }
 
 /** An optimizer of Fallline as a pair (init, update) for jax-js. Made by `gradientTransformation`. */
@@ -75,16 +85,22 @@ export interface FalllineTransformation extends GradientTransformation {
  *
  * A gradient that is not finite is not noticed here; wrap the loss or use `createTrainer`, which checks.
  *
- * @throws Error from `init` for a rule that does not fit the parameters, and from every function for trees that differ
+ * @throws Error for an unknown option, from `init` for a rule that does not fit the parameters, and from every function for trees that differ
  * from those of the first `init`: make one transformation per model.
  */
-export function gradientTransformation(optimizer: Optimizer): FalllineTransformation {
+export function gradientTransformation(
+  optimizer: Optimizer,
+  options: TransformationOptions = {},
+): FalllineTransformation {
+  checkNames('gradientTransformation', options, ['layout'])
+  const { layout = 'outputLast' } = options
+  checkLayout('gradientTransformation', layout)
   let bound: { readonly host: Host; readonly key: string } | undefined
 
   const hostFor = (named: NamedArrays): Host => {
     const shapes = shapesOf(named)
     const key = JSON.stringify(Object.entries(shapes))
-    bound ??= { host: new Host(optimizer, shapes), key }
+    bound ??= { host: new Host(optimizer, shapes, layout), key }
     if (bound.key !== key) {
       throw new Error(
         `gradientTransformation: was made for the parameters ${bound.key} and given ${key}; make one for each model`,

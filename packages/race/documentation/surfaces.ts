@@ -1,4 +1,5 @@
 import { type CompiledOptimizer, compile, type OptimizerFactory, reference } from 'fallline'
+import { parameterShape } from 'fallline/internal'
 import { valueAt } from '../src/search/space.ts'
 import { enter } from '../src/training/contenders.ts'
 
@@ -117,7 +118,7 @@ async function walk(
 
 /** Two numbers, or a matrix of one row for rules that take nothing else. */
 function shapeFor({ definition }: OptimizerFactory): number[] {
-  const shape = { name: 'point', shape: [2], rank: 1, size: 2 }
+  const shape = parameterShape('point', [2])
   return definition.accepts?.(shape, { ...definition.options }) === false ? [1, 2] : [2]
 }
 

@@ -1,3 +1,5 @@
+// The types of jax-js name Float16Array.
+/// <reference lib="esnext.float16" preserve="true" />
 /**
  * A fair race between optimizers on your own task: protocol, verdict and report.
  *

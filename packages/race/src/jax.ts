@@ -1,4 +1,5 @@
 import type * as jaxModule from '@jax-js/jax'
+import type { LayoutChoice } from 'fallline'
 import { type BatchPosition, defineTask, type Split, type Task } from './task.ts'
 
 /** The jax-js library, as given to the functions of a jax task. */
@@ -23,6 +24,8 @@ export interface JaxTask<
 > extends Omit<Task, 'parameters' | 'gradient' | 'loss' | 'metric' | 'dispose'> {
   /** Shape of every parameter by name; `[]` is a scalar. */
   parameters: Shapes
+  /** As in `Task`, but `outputLast` by default, as in JAX. */
+  layout?: LayoutChoice
   /** Writes the initial values for a seed into the given arrays. */
   initialize(parameters: Record<string, Float32Array>, seed: number): void
   /**
@@ -113,7 +116,10 @@ export function defineJaxTask<
     Object.fromEntries(
       names.map((name) => [
         name,
-        jax.numpy.array(parameters[name]!, { shape: [...rest.parameters[name]!], device: 'wasm' }),
+        jax.numpy.array(parameters[name] as Float32Array<ArrayBuffer>, {
+          shape: [...rest.parameters[name]!],
+          device: 'wasm',
+        }),
       ]),
     )
 
@@ -126,7 +132,7 @@ export function defineJaxTask<
             `batch array '${name}' of task '${rest.name}' has ${values.length} values, but its shape [${shape.join(', ')}] holds ${size}`,
           )
         }
-        return [name, jax.numpy.array(values, { shape: [...shape], device: 'wasm' })]
+        return [name, jax.numpy.array(values as Float32Array<ArrayBuffer>, { shape: [...shape], device: 'wasm' })]
       }),
     )
 
@@ -140,6 +146,7 @@ export function defineJaxTask<
   }
 
   return defineTask({
+    layout: 'outputLast',
     ...rest,
     async gradient(parameters, gradients, { seed, step }: BatchPosition) {
       const { jax, valueAndGradient } = await compiled()

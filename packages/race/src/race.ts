@@ -17,7 +17,7 @@ import { random } from './search/random.ts'
 import { shiftedSobol } from './search/sequence.ts'
 import type { SearchSpace, Setting } from './search/space.ts'
 import { fingerprintOf, Store } from './store.ts'
-import { defineTask, type Task } from './task.ts'
+import { defineTask, layoutOf, type Task } from './task.ts'
 import { checkTask } from './training/check-task.ts'
 import {
   type ContenderLike,
@@ -387,6 +387,7 @@ class Marshal {
         const optimizer = await compile(entry.create(setting, runSteps(state, entry.name, 1)), task.parameters, {
           nonFinite: 'skip',
           backend,
+          ...layoutOf(task),
         })
         this.#measured.set(entry.name, optimizer)
       } catch {

@@ -1,3 +1,6 @@
+import type { LayoutChoice } from 'fallline'
+import { checkLayout } from 'fallline/internal'
+
 /** Which mini-batch a gradient is taken on: the data order follows from the seed, and steps count from 1. */
 export interface BatchPosition {
   seed: number
@@ -23,6 +26,11 @@ export interface Task {
   description: string
   /** Shape of every parameter by name; `[]` is a scalar. */
   parameters: Readonly<Record<string, readonly number[]>>
+  /**
+   * Which dimensions of the parameters are outputs, for optimizers that treat outputs and inputs unlike, such as Muon:
+   * `outputFirst` (default), `outputLast` for `[in, out]` and `[height, width, in, out]`, or a function of name and shape.
+   */
+  layout?: LayoutChoice
   /** Writes the initial values for a seed into the given arrays. */
   initialize(parameters: Record<string, Float32Array>, seed: number): void
   /**
@@ -72,6 +80,7 @@ export function defineTask(task: Task): Task {
   text(task, 'title')
   text(task, 'description')
   checkShapes(task.parameters, of)
+  if (task.layout !== undefined) checkLayout(of, task.layout)
   for (const field of ['initialize', 'gradient', 'metric'] as const) {
     if (typeof task[field] !== 'function') fail(field, of, task[field], `a function, ${signatures[field]}`)
   }
@@ -93,6 +102,11 @@ export function defineTask(task: Task): Task {
     fail('dispose', of, task.dispose, 'a function without arguments, or absent')
   }
   return task
+}
+
+/** The layout of a task as an option of `compile`. */
+export function layoutOf({ layout }: Task): { layout?: LayoutChoice } {
+  return layout === undefined ? {} : { layout }
 }
 
 const signatures = {

@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { NonFinitePolicy, Optimizer, StepResult, TensorTelemetry } from 'fallline'
+import type { LayoutChoice, NonFinitePolicy, Optimizer, StepResult, TensorTelemetry } from 'fallline'
 import {
   backendTensors,
   type Checkpoint,
   Conductor,
   Course,
+  checkLayout,
   checkNames,
   checkOptimizer,
   checkpointOf,
@@ -27,6 +28,7 @@ import { SlotStore } from './backends/operations.ts'
 import { createInstance } from './backends/select.ts'
 import { describe, revive } from './config.ts'
 import { beginsHere, Evaluations, movingTitle } from './evaluations.ts'
+import { layoutOf } from './layout.ts'
 import {
   checkpointFrom,
   fromWeights,
@@ -48,6 +50,11 @@ export interface TensorFlowOptions {
   readonly nonFinite?: NonFinitePolicy
   /** Computes norms for `telemetry()` with every step. Default false. */
   readonly telemetry?: boolean
+  /**
+   * Which dimensions of the variables are outputs, for rules that treat outputs and inputs unlike, such as Muon: a layout for
+   * all, or a function of name and shape. Default `layoutOf`, which knows how TensorFlow.js keeps its kernels.
+   */
+  readonly layout?: LayoutChoice
   /** Uses the fused kernels where there are any. `false`: an operation of TensorFlow.js for each of the rule. Default true. */
   readonly fused?: boolean
 }
@@ -190,7 +197,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   constructor(rule: Optimizer, options: TensorFlowOptions = {}) {
     super()
     checkOptimizer('TensorFlowOptimizer', rule)
-    checkNames('TensorFlowOptimizer', options, ['nonFinite', 'telemetry', 'fused'])
+    checkNames('TensorFlowOptimizer', options, ['nonFinite', 'telemetry', 'fused', 'layout'])
+    checkLayout('TensorFlowOptimizer', options.layout ?? layoutOf)
     const { nonFinite } = options
     if (nonFinite !== undefined && !['throw', 'skip', 'allow'].includes(nonFinite)) {
       throw new Error(`TensorFlowOptimizer: nonFinite must be throw, skip or allow, not ${String(nonFinite)}`)
@@ -226,9 +234,14 @@ export class TensorFlowOptimizer extends tf.Optimizer {
 
   /**
    * The optimizer as text under `name`: the one key whose strings TensorFlow.js leaves alone when it saves and loads.
-   * @throws Error when a schedule or the match of a group is a function.
+   * @throws Error when a schedule, the match of a group or the layout is a function.
    */
   override getConfig(): tf.serialization.ConfigDict {
+    if (typeof this.options.layout === 'function') {
+      throw new Error(
+        'the layout is a function, which cannot be saved with the model; use the name of a layout, or none',
+      )
+    }
     return { name: JSON.stringify({ rule: describe(this.current), options: this.options }) }
   }
 
@@ -602,11 +615,11 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   }
 
   private compile(variables: ReadonlyMap<string, tf.Variable>, streams: ReadonlyMap<string, string>): Compiled {
-    const { telemetry = false, fused = true, nonFinite } = this.options
+    const { telemetry = false, fused = true, nonFinite, layout = layoutOf } = this.options
     const shapes = Object.fromEntries([...variables].map(([name, { shape }]) => [name, shape]))
     const all = Object.entries(tf.engine().registeredVariables)
     const later = Object.fromEntries(all.flatMap(([name, { shape }]) => (variables.has(name) ? [] : [[name, shape]])))
-    const model = traceModel(this.current, shapes, telemetry, { later, streams })
+    const model = traceModel(this.current, shapes, telemetry, { later, streams, layout })
     const tensors = backendTensors(model)
     const backend = tf.getBackend()
     const policy = nonFinite ?? (backend === 'wasm' || backend === 'cpu' ? 'throw' : 'allow')

@@ -82,7 +82,7 @@ async function trainOutside(optimizer: Optimizer): Promise<Map<string, tf.Tensor
   const compiled: CompiledOptimizer = await compile(
     optimizer,
     Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [renamed(name), shape])),
-    { nonFinite: 'allow' },
+    { nonFinite: 'allow', layout: 'outputLast' },
   )
   for (const [name, variable] of variables) compiled.parameters[name]!.set(variable.dataSync())
   for (let step = 1; step <= steps; step++) {

@@ -196,9 +196,15 @@ export function refuseMask(what: string, node: Node): void {
 /** Builds nodes; equal requests give the same node. */
 export class Graph {
   readonly nodes: Node[] = []
+  /** Which side of a matrix the outputs are. */
+  readonly outputs: 'rows' | 'columns'
   /** The truth values that something was computed with, also where it turned out not to depend on them. */
   readonly conditions = new Set<Node>()
   private readonly byKey = new Map<string, Node>()
+
+  constructor(outputs: 'rows' | 'columns' = 'rows') {
+    this.outputs = outputs
+  }
 
   constant(value: number): Node {
     return this.intern('constant', [], 'host', scalarDimensions, false, false, { value })

@@ -1,3 +1,6 @@
+import type { Dimensions } from '../graph/graph.ts'
+import type { Layout } from './layout.ts'
+
 /** The facts about a parameter that a rule may look at while it is traced. */
 export interface ParameterShape {
   /** The name it was given. */
@@ -8,9 +11,19 @@ export interface ParameterShape {
   readonly rank: number
   /** How many elements it has. */
   readonly size: number
+  /** Which of its dimensions are the outputs. */
+  readonly layout: Layout
+  /** How many outputs it has. A vector or a number counts as the weights of one output. */
+  readonly outputs: number
+  /** How many weights each output has. */
+  readonly inputs: number
+  /** Its dimensions in the order of `outputFirst`: output, input, then the rest, whatever the layout. */
+  readonly outputFirst: readonly number[]
+  /** The dimensions in which it is one matrix of outputs and inputs: `g.as(shape.matrix).mean('inputs')` is one mean per output. */
+  readonly matrix: Dimensions
 }
 
-export type SlotKind = 'zeros' | 'copy' | 'rows' | 'columns' | 'shaped' | 'scalar' | 'shared'
+export type SlotKind = 'zeros' | 'copy' | 'rows' | 'columns' | 'outputs' | 'inputs' | 'shaped' | 'scalar' | 'shared'
 
 /** One piece of state of an optimizer. */
 export interface Slot {
@@ -50,14 +63,24 @@ export function copyOfParameter(options?: When): Slot {
   return slot('copy', 0, options)
 }
 
-/** One number per row (all dimensions but the last), starting at zero. */
+/** One number per row as stored (all dimensions but the last), starting at zero. */
 export function rows(options?: When): Slot {
   return slot('rows', 0, options)
 }
 
-/** One number per column (all dimensions but the last but one), starting at zero. */
+/** One number per column as stored (all dimensions but the last but one), starting at zero. */
 export function columns(options?: When): Slot {
   return slot('columns', 0, options)
+}
+
+/** One number per output of the parameter, starting at zero; shaped like a sum over the `inputs` of `as(shape.matrix)`. */
+export function perOutput(options?: When): Slot {
+  return slot('outputs', 0, options)
+}
+
+/** One number per input of an output, starting at zero; shaped like a sum over the `outputs` of `as(shape.matrix)`. */
+export function perInput(options?: When): Slot {
+  return slot('inputs', 0, options)
 }
 
 /** State of dimensions `[batch, rows, columns]` of its own, for a parameter and the options, starting at zero. */

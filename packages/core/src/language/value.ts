@@ -1,5 +1,8 @@
 import type { Dimensions, Graph, Node, ReductionAxis } from '../graph/graph.ts'
 
+/** What a sum runs over: `inputs` of each output or `outputs` of each input, whatever the layout, or the columns and rows as stored. */
+export type Axis = ReductionAxis | 'inputs' | 'outputs'
+
 /** A value or a plain number, which means the same number everywhere. */
 export type Operand = Value | number
 
@@ -43,6 +46,16 @@ export class Value {
   /** The columns of each matrix of this value. A plain number: usable in `if`. */
   get columns(): number {
     return this.node.dimensions[2]
+  }
+
+  /** The outputs of each matrix of this value: its rows or its columns, by the layout of the parameter. A plain number. */
+  get outputs(): number {
+    return this.graph.outputs === 'rows' ? this.rows : this.columns
+  }
+
+  /** The inputs of each matrix of this value: its columns or its rows, by the layout of the parameter. A plain number. */
+  get inputs(): number {
+    return this.graph.outputs === 'rows' ? this.columns : this.rows
   }
 
   /** Sum. */
@@ -214,34 +227,36 @@ export class Value {
   }
 
   /**
-   * The sum over the tensor (default), over the `columns` (one number per row), over the `rows` (one number per column)
+   * The sum over the tensor (default), over the `inputs` (one number per output) or the `outputs` (one per input) of a matrix
+   * such as `g.as(shape.matrix)`, over the `columns` (one number per row) or the `rows` (one per column) as they are stored,
    * or over `all` tensors. Accumulated in float64.
    */
-  sum(axis: ReductionAxis = 'tensor'): Value {
-    return this.wrap(this.graph.reduce('sum', this.node, axis, this.name(axis)))
+  sum(axis: Axis = 'tensor'): Value {
+    return this.wrap(this.graph.reduce('sum', this.node, this.stored(axis), this.name(axis)))
   }
 
-  /** How many elements `sum` adds: of the tensor, a row, a column, or all tensors. */
-  count(axis: ReductionAxis = 'tensor'): Value {
+  /** How many elements `sum` adds. */
+  count(axis: Axis = 'tensor'): Value {
     const [batch, rows, columns] = this.node.dimensions
-    if (axis === 'columns' || axis === 'rows') return this.lifted(axis === 'columns' ? columns : rows)
+    const stored = this.stored(axis)
+    if (stored === 'columns' || stored === 'rows') return this.lifted(stored === 'columns' ? columns : rows)
     const size = this.graph.constant(batch * rows * columns)
     return this.wrap(axis === 'all' ? this.graph.reduce('sum', size, 'all', this.name('all')) : size)
   }
 
-  /** The mean over the tensor, the columns of each row, the rows of each column, or all tensors. */
-  mean(axis: ReductionAxis = 'tensor'): Value {
+  /** The mean over what `sum` adds. */
+  mean(axis: Axis = 'tensor'): Value {
     return this.sum(axis).over(this.count(axis).maximum(1))
   }
 
-  /** The Euclidean norm over the tensor, the columns, the rows, or all tensors. */
-  norm(axis: ReductionAxis = 'tensor'): Value {
+  /** The Euclidean norm over what `sum` adds. */
+  norm(axis: Axis = 'tensor'): Value {
     return this.square().sum(axis).sqrt()
   }
 
-  /** The largest element of the tensor (default), of each row (`columns`), of each column (`rows`) or of `all` tensors. */
-  largest(axis: ReductionAxis = 'tensor'): Value {
-    return this.wrap(this.graph.reduce('maximum', this.node, axis, this.name(axis)))
+  /** The largest of what `sum` adds: of the tensor (default), of each output (`inputs`), of each row (`columns`) and so on. */
+  largest(axis: Axis = 'tensor'): Value {
+    return this.wrap(this.graph.reduce('maximum', this.node, this.stored(axis), this.name(axis)))
   }
 
   /** The matrix product, batch by batch. */
@@ -290,7 +305,12 @@ export class Value {
     return this.wrap(this.graph.constant(value))
   }
 
-  private name(axis: ReductionAxis): string | undefined {
+  private stored(axis: Axis): ReductionAxis {
+    if (axis !== 'inputs' && axis !== 'outputs') return axis
+    return (axis === 'inputs') === (this.graph.outputs === 'rows') ? 'columns' : 'rows'
+  }
+
+  private name(axis: Axis): string | undefined {
     return axis === 'all' ? this.nameReduction() : undefined
   }
 

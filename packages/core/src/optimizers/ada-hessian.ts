@@ -1,15 +1,15 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, fraction, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { inputArray } from '../language/inputs.ts'
-import { zeros } from '../language/slots.ts'
-import { biasCorrection, ema } from '../language/value.ts'
+import { type ParameterShape, zeros } from '../language/slots.ts'
+import { biasCorrection, ema, type Value } from '../language/value.ts'
 import { emaOfSquare } from '../parts/ema-of-square.ts'
 
 /**
  * AdaHessian: Adam with an estimate of the diagonal of the Hessian where Adam has the gradient.
  *
  * ```text
- * D ← |z ⊙ H z|                            z of -1 and 1; averaged over the last two of four dimensions
+ * D ← |z ⊙ H z|                            z of -1 and 1; averaged over height and width of four dimensions
  * m ← β1 m + (1 - β1) g
  * v ← β2 v + (1 - β2) D²
  * θ ← (1 - η λ) θ - η (m / (1 - β1ᵗ)) / ((v / (1 - β2ᵗ))^(k/2) + ε)
@@ -51,7 +51,7 @@ export const adaHessian = defineOptimizer({
   rule({ g, t, state, hyper, inputs, shape }) {
     const { beta1, beta2, epsilon, hessianPower } = hyper
     const magnitude = inputs.hessianDiagonal.abs()
-    const diagonal = shape.rank === 4 ? magnitude.mean('columns').mean('rows') : magnitude
+    const diagonal = shape.rank === 4 ? overPlaces(magnitude, shape) : magnitude
     const m = ema(state.m, g, beta1)
     const v = emaOfSquare(state.v, diagonal, beta2)
     const exponent = hessianPower.over(2)
@@ -60,3 +60,13 @@ export const adaHessian = defineOptimizer({
     return { direction: m.over(biasCorrection(beta1, t)).over(root.plus(epsilon)), state: { m, v } }
   },
 })
+
+/** The mean over height and width of a kernel. */
+function overPlaces(x: Value, { shape, layout }: ParameterShape): Value {
+  if (layout === 'outputFirst') return x.mean('columns').mean('rows')
+  const [height, width, input, output] = shape as [number, number, number, number]
+  return x
+    .as([1, height * width, input * output])
+    .mean('rows')
+    .as([1, input, output])
+}

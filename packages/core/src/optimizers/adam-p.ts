@@ -19,7 +19,7 @@ import { projected } from '../parts/projection.ts'
  * ```
  *
  * Defaults of the official code: η 1e-3, β (0.9, 0.999), ε 1e-8, λ 0, δ 0.1, decayRatio 0.1, nesterov false. A channel is
- * an index of the first dimension, `size` its number of elements; tensors of fewer than two dimensions are plain Adam.
+ * an output (by the layout), `size` its number of elements; tensors of fewer than two dimensions are plain Adam.
  * State: `m` and `v`, shaped like the parameter. One more read of parameter, gradient and state for the cosines.
  *
  * Decay is the rule's own, weaker where the projection acts; with another style it is not.

@@ -20,7 +20,7 @@ import { biasCorrection, ema } from '../language/value.ts'
  * 1e-3 here. State: `v` and `b`, one number per tensor, and `m`, shaped like the parameter, with momentum: nothing else
  * adaptive is as small. One more read of the gradient.
  *
- * `scale` 0 chooses s by shape: ½ for vectors, √(2 / columns) for matrices, √(1 / second dimension) for more dimensions.
+ * `scale` 0 chooses s by shape: ½ for vectors, √(2 / inputs) for matrices, √(1 / inputs) for more dimensions, a kernel's places aside.
  * The official code asks for s; give it by `groups`. With momentum the average is over u / η, which is the same for
  * a constant η. Its weight decay is ½ γ θ; it takes no other.
  *
@@ -69,7 +69,7 @@ export const amos = defineOptimizer({
 })
 
 /** What entries are about in the end, by shape alone. */
-function expectedScale({ rank, shape }: ParameterShape): number {
+function expectedScale({ rank, outputFirst }: ParameterShape): number {
   if (rank < 2) return 0.5
-  return Math.sqrt((rank === 2 ? 2 : 1) / Math.max(shape[1]!, 1))
+  return Math.sqrt((rank === 2 ? 2 : 1) / Math.max(outputFirst[1]!, 1))
 }

@@ -1,27 +1,20 @@
-import type { Dimensions } from '../graph/graph.ts'
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { lossInput } from '../language/inputs.ts'
-import { type ParameterShape, shaped, zeros } from '../language/slots.ts'
+import { perInput, perOutput, zeros } from '../language/slots.ts'
 import { ema, type Value } from '../language/value.ts'
 import { largestFinite } from '../parts/ema-of-square.ts'
 import { emoNaviPaper, lossResponse, lossState, withShadow } from '../parts/loss-response.ts'
 
-/** Index of the first dimension by all others. */
-function unfolded({ shape, size }: ParameterShape): Dimensions {
-  const first = shape[0]!
-  return [1, first, first === 0 ? 0 : size / first]
-}
-
 /**
- * EmoFact: gradients divided by averages of their size per row and column, in steps that follow the course of the loss as in
+ * EmoFact: gradients divided by averages of their size per output and input, in steps that follow the course of the loss as in
  * `emoNavi`. It needs the loss: `step({ inputs: { loss } })` or `minimize`.
  *
  * ```text
  * c ← the factor of emoNavi, from the losses so far
- * tensors of two dimensions or more, g seen as a matrix: first dimension by the others
- *   r ← β1 r + (1 - β1) √(mean over columns of g² + ε)
- *   k ← β1 k + (1 - β1) √(mean over rows of g² + ε)
+ * tensors of two dimensions or more, g seen as a matrix of outputs and inputs, by the layout
+ *   r ← β1 r + (1 - β1) √(mean over inputs of g² + ε)
+ *   k ← β1 k + (1 - β1) √(mean over outputs of g² + ε)
  *   u ← g / (√(r k) + ε)
  * scalars and vectors
  *   v ← β1 v + (1 - β2) g²
@@ -30,7 +23,7 @@ function unfolded({ shape, size }: ParameterShape): Dimensions {
  * ```
  *
  * Defaults of the official code: η 1e-3, β (0.9, 0.999), ε 1e-8, λ 0.01 decoupled, sensitivity 1; with 0 the loss has no
- * effect. Meant for losses above 0. State: `r` and `k`, one number per row and column of the matrix, or `v`, shaped like the
+ * effect. Meant for losses above 0. State: `r` and `k`, one number per output and input of the matrix, or `v`, shaped like the
  * parameter; `short`, `long` and `updates`, numbers shared by all tensors.
  *
  * This is version 3.1 of the official code without the flag that suggests to stop; `shadow` is that of `emoNavi`. With `signs` it is the later one of pytorch_optimizer, which keeps only the signs of u and divides m instead of g for vectors:
@@ -55,12 +48,8 @@ export const emoFact = defineOptimizer({
   options: { signs: false, shadow: false },
   inputs: { loss: lossInput },
   state: {
-    r: shaped((shape) => [1, unfolded(shape)[1], 1], {
-      when: ({ shape, options }) => shape.rank > 1 && !options.signs,
-    }),
-    k: shaped((shape) => [1, 1, unfolded(shape)[2]], {
-      when: ({ shape, options }) => shape.rank > 1 && !options.signs,
-    }),
+    r: perOutput({ when: ({ shape, options }) => shape.rank > 1 && !options.signs }),
+    k: perInput({ when: ({ shape, options }) => shape.rank > 1 && !options.signs }),
     v: zeros({ when: ({ shape, options }) => shape.rank < 2 && !options.signs }),
     m: zeros({ when: ({ shape, options }) => shape.rank < 2 && options.signs === true }),
     ...lossState,
@@ -83,10 +72,11 @@ export const emoFact = defineOptimizer({
       return after(m.sign(), { m })
     }
     if (shape.rank > 1) {
-      const matrix = g.as(unfolded(shape))
-      const size = (axis: 'columns' | 'rows') => matrix.square().mean(axis).plus(epsilon).minimum(largestFinite).sqrt()
-      const r = ema(state.r, size('columns'), beta1)
-      const k = ema(state.k, size('rows'), beta1)
+      const matrix = g.as(shape.matrix)
+      const size = (axis: 'inputs' | 'outputs') =>
+        matrix.square().mean(axis).plus(epsilon).minimum(largestFinite).sqrt()
+      const r = ema(state.r, size('inputs'), beta1)
+      const k = ema(state.k, size('outputs'), beta1)
       return after(matrix.over(r.sqrt().times(k.sqrt()).plus(epsilon)).as(g), { r, k })
     }
     const share = beta2.negated().plus(1).sqrt()

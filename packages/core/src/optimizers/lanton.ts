@@ -17,7 +17,7 @@ import { asMatrix, newtonSchulz } from '../parts/newton-schulz.ts'
  * θ ← (1 - η λ) θ - η √(a / amax) u(b)     amax the largest a of all tensors
  *
  * geometry    u(b)                          ‖·‖*
- * spectral    √(rows / columns) U Vᵀ        √(rows / columns) Σ singular values     b = U Σ Vᵀ, by Newton-Schulz
+ * spectral    √(outputs / inputs) U Vᵀ      √(outputs / inputs) Σ singular values     b = U Σ Vᵀ, by Newton-Schulz
  * sign        sign(b)                       Σ |element|
  * rms         √size b / ‖b‖                 √size ‖·‖
  * ```
@@ -66,7 +66,7 @@ export const lanton = defineOptimizer({
     const { geometry, newtonSchulzSteps } = options
     const orthogonal = (value: Value) => {
       const matrix = asMatrix(value, shape)
-      const scale = Math.sqrt(matrix.rows / Math.max(matrix.columns, 1))
+      const scale = Math.sqrt(matrix.outputs / Math.max(matrix.inputs, 1))
       return newtonSchulz(matrix, newtonSchulzSteps).times(scale).as(value)
     }
     const unit = (value: Value) => {

@@ -15,7 +15,7 @@ import { nthLargest } from '../parts/nth-largest.ts'
  * convexFunction   K(x)                   ∇K(x)
  * l1               ‖x‖₁                   sign(x), Lion
  * l2               ‖x‖₂, over a tensor    x / ‖x‖₂, 0 where x is 0
- * rows             Σ ‖row of x‖₂          each row over its norm
+ * rows             Σ ‖xᵢ‖₂, over outputs i   each xᵢ over its norm; outputs by the layout, a vector is one
  * huber            Σ huber(xᵢ, e)         min(max(x, -e), e) / e
  * threshold        Σ max(|xᵢ| - e, 0)     sign(x) where |x| > e, else 0
  * largest          Σ of the k largest |xᵢ|  sign(x) where |x| ≥ the k-th largest |x|, else 0
@@ -56,13 +56,13 @@ export const lionK = defineOptimizer({
   state: { m: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(2e-5, 6e-3), weightDecay: oneOf(0, 0.1, 1) },
-  rule({ g, state, hyper, options }) {
+  rule({ g, state, hyper, options, shape }) {
     const { width, exponent } = hyper
     const over = (x: Value, norm: Value) => where(norm.isGreaterThan(0), x.over(norm), 0)
     const gradients = {
       l1: (x: Value) => x.sign(),
       l2: (x: Value) => over(x, x.norm()),
-      rows: (x: Value) => over(x, x.norm('columns')),
+      rows: (x: Value) => over(x.as(shape.matrix), x.as(shape.matrix).norm('inputs')),
       huber: (x: Value) => x.minimum(width).maximum(width.negated()).over(width),
       threshold: (x: Value) => where(x.abs().isGreaterThan(width), x.sign(), 0),
       square: (x: Value) => x,
@@ -76,7 +76,7 @@ export const lionK = defineOptimizer({
         return x.sign().times(size.over(norm).power(exponent.minus(1)))
       },
     }
-    const direction = gradients[options.convexFunction](ema(state.m, g, hyper.beta1))
+    const direction = gradients[options.convexFunction](ema(state.m, g, hyper.beta1)).as(g)
     const m = ema(state.m, g, hyper.beta2)
     return { direction, state: { m } }
   },

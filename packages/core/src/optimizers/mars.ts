@@ -17,7 +17,7 @@ import { adamW } from './adam-w.ts'
  * m ← β1 m + (1 - β1) c
  * adamW:    v ← β2 v + (1 - β2) c²,  d ← (m / (1 - β1ᵗ)) / (√(v / (1 - β2ᵗ)) + ε)
  * lion:     d ← sign(m)
- * shampoo:  d ← √max(1, rows / columns) orthogonalized m      five Newton-Schulz steps as in Muon
+ * shampoo:  d ← √max(1, outputs / inputs) orthogonalized m    five Newton-Schulz steps as in Muon
  * θ ← (1 - η λ) θ - η d
  * ```
  *
@@ -95,7 +95,7 @@ export const mars = defineOptimizer({
     }
     const m = ema(state.m, c, hyper.beta1)
     if (options.form === 'lion') return { direction: m.sign(), state: { m, ...kept } }
-    const factor = Math.sqrt(Math.max(1, p.rows / p.columns))
+    const factor = Math.sqrt(Math.max(1, p.outputs / p.inputs))
     const momentum = m.over(hyper.beta1.negated().plus(1))
     return { direction: newtonSchulz(momentum, 5, hyper.epsilon).times(factor), state: { m, ...kept } }
   },

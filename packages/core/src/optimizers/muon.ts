@@ -15,7 +15,7 @@ import { adamW } from './adam-w.ts'
  * u ← (1 - μ) g + μ b                      nesterov; else b
  * X ← u / (‖u‖ + 1e-7)                     transposed if it has more rows than columns
  * five times:  A ← X Xᵀ;  X ← 3.4445 X + (-4.7750 A + 2.0315 A²) X
- * θ ← (1 - η λ) θ - η √max(1, rows / columns) X
+ * θ ← (1 - η λ) θ - η √max(1, outputs / inputs) X
  * ```
  *
  * Defaults of the official code: η 0.02, μ 0.95, nesterov true, λ 0, 5 Newton-Schulz steps. State: `b`, shaped like the
@@ -25,17 +25,18 @@ import { adamW } from './adam-w.ts'
  * auxiliary settings β (0.9, 0.95), ε 1e-10, λ 0 and a rate of 0.015 η, 3e-4 by default, which follows η (with
  * `form: 'moonlight'`, whose steps are those of AdamW, it is η itself). A fallback of your own has a rate of its own, unless
  * that is a `relativeRate`. Give embeddings and output layers to AdamW by `groups`.
- * Convolution kernels of four dimensions are seen as `[out, rest]`; other ranks as a batch of matrices in their last two.
+ * Convolution kernels of four dimensions are seen as one matrix of outputs and inputs, by the layout; other ranks as a batch of
+ * matrices in their last two, with `outputLast` `[in, out]`.
  *
  * `form: 'moonlight'` is Liu et al. 2025 (Muon is Scalable for LLM Training, arXiv 2502.16982): b ← μ b + g, u ← g + μ b,
- * the factor 0.2 √max(rows, columns), which matches the step size of AdamW (so η about 1e-3, λ 0.1), and only tensors of
+ * the factor 0.2 √max(outputs, inputs), which matches the step size of AdamW (so η about 1e-3, λ 0.1), and only tensors of
  * exactly two dimensions.
  *
  * `cautious: true` is C-Muon (Liang, Chen, Liu, Liu 2024, arXiv 2411.16085): u is 0 where b and g differ in sign, before it is made
  * orthogonal. The transform of that name masks afterwards.
  *
- * As in the official code the original factor for a kernel of four dimensions comes from its last two, not from
- * `[out, rest]`. The official iteration runs in bfloat16, here in float32; the singular values land between 0.7 and 1.2.
+ * As in the official code the original factor for a kernel of four dimensions comes from height and
+ * width, not from outputs and inputs. The official iteration runs in bfloat16, here in float32; the singular values land between 0.7 and 1.2.
  *
  * Jordan, Jin, Boza, You, Cesista, Newhouse, Bernstein 2024, Muon: An optimizer for hidden layers in neural networks,
  * https://kellerjordan.github.io/posts/muon.
@@ -69,8 +70,10 @@ export const muon = defineOptimizer({
     const ahead = moonlight ? g.plus(b.times(momentum)) : ema(b, g, momentum)
     const chosen = options.nesterov ? ahead : b
     const update = options.cautious ? whereAgreeing(chosen, b, g) : chosen
-    const orthogonal = newtonSchulz(asMatrix(update, shape), options.newtonSchulzSteps).as(p)
-    const scale = moonlight ? 0.2 * Math.sqrt(Math.max(p.rows, p.columns)) : Math.sqrt(Math.max(1, p.rows / p.columns))
+    const matrix = asMatrix(update, shape)
+    const orthogonal = newtonSchulz(matrix, options.newtonSchulzSteps).as(p)
+    const [outputs, inputs] = shape.rank === 4 ? shape.outputFirst.slice(-2) : [matrix.outputs, matrix.inputs]
+    const scale = moonlight ? 0.2 * Math.sqrt(Math.max(outputs!, inputs!)) : Math.sqrt(Math.max(1, outputs! / inputs!))
     return { direction: orthogonal.times(scale), state: { b } }
   },
 })

@@ -1,5 +1,7 @@
+import type { Dimensions } from '../graph/graph.ts'
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
+import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, scalar, shaped } from '../language/slots.ts'
 import { biasCorrection, type Value, where } from '../language/value.ts'
 import { largestFinite } from '../parts/ema-of-square.ts'
@@ -14,7 +16,7 @@ import { largestFinite } from '../parts/ema-of-square.ts'
  * θ ← project(θ)                           θᵢ ← θᵢ - mean(θᵢ), then θᵢ ← θᵢ / (‖θᵢ‖ + ε)
  * ```
  *
- * A neuron i is an index of the first dimension; vectors and scalars have one element per neuron and are not projected.
+ * A neuron i is an output, by the layout of the parameter; vectors and scalars have one element per neuron and are not projected.
  *
  * Defaults: η 0.01, β 0.999, ε 1e-8, constraints true. State: one number per neuron (for vectors per element), `v`, and σ,
  * one number per tensor.
@@ -38,27 +40,32 @@ export const nero = defineOptimizer({
   },
   hyper: { learningRate: nonNegative(0.01), beta: decayRate(0.999), epsilon: smallDivisor(1e-8) },
   options: { constraints: true },
-  state: { v: shaped((shape) => [1, neurons(shape), 1]), scale: scalar(0) },
+  state: {
+    v: shaped((shape) => {
+      const [, rows, columns] = neurons(shape)
+      return outputSide(shape) === 'rows' ? [1, rows, 1] : [1, 1, columns]
+    }),
+    scale: scalar(0),
+  },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 1e-1), beta: oneOf(0.99, 0.999) },
   rule({ p, g, t, state, hyper, options, shape }) {
     const { learningRate, beta, epsilon } = hyper
-    const count = neurons(shape)
-    const byNeuron = (x: Value) => x.as([1, count, count === 0 ? 0 : shape.size / count])
+    const byNeuron = (x: Value) => x.as(neurons(shape))
     const project = (x: Value) => {
       if (!options.constraints || shape.rank < 2) return x
-      const centred = x.minus(x.mean('columns'))
-      const length = centred.norm('columns')
+      const centred = x.minus(x.mean('inputs'))
+      const length = centred.norm('inputs')
       // What float32 leaves of equal weights is no direction.
-      const differs = length.isGreaterThan(x.norm('columns').times(1e-6))
+      const differs = length.isGreaterThan(x.norm('inputs').times(1e-6))
       return where(differs, centred.over(length.plus(epsilon)), 0)
     }
     const first = t.equals(1)
     const before = where(first, project(byNeuron(p)), byNeuron(p))
-    const length = before.norm('columns').mean()
+    const length = before.norm('inputs').mean()
     const scale = where(first, where(length.isGreaterThan(0), length, 0.01), state.scale)
     // Summed after scaling: float32 rows cannot hold the squares of a huge gradient, an infinite average would stay.
-    const square = byNeuron(g).times(beta.negated().plus(1).sqrt()).square().sum('columns')
+    const square = byNeuron(g).times(beta.negated().plus(1).sqrt()).square().sum('inputs')
     const v = state.v.times(beta).plus(square).minimum(largestFinite)
     const root = v.sqrt().over(biasCorrection(beta, t).sqrt()).plus(epsilon)
     const turned = before.minus(byNeuron(g).over(root).times(scale.times(learningRate)))
@@ -68,7 +75,7 @@ export const nero = defineOptimizer({
   },
 })
 
-/** How many neurons a tensor has. */
-function neurons({ rank, shape, size }: ParameterShape): number {
-  return rank < 2 ? size : shape[0]!
+/** Neurons and their weights. */
+function neurons({ rank, size, matrix }: ParameterShape): Dimensions {
+  return rank < 2 ? [1, size, 1] : matrix
 }

@@ -18,7 +18,7 @@ import { rectify } from '../parts/rectify.ts'
  * Ranger: RAdam with centralized gradients inside Lookahead.
  *
  * ```text
- * g ← g - mean of g over all dimensions but the first           two or more dimensions
+ * g ← g - mean of g over the inputs of each output              two or more dimensions
  * m ← β1 m + (1 - β1) g
  * v ← β2 v + (1 - β2) g²
  * N ≥ 5:  d ← r √(1 - β2ᵗ) / (1 - β1ᵗ) (m / (√v + ε) + λ θ)     N, r as in RAdam

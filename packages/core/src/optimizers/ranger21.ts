@@ -23,9 +23,9 @@ const smallest = 1e-37
  * the denominator, stable weight decay, norm loss and Lookahead.
  *
  * ```text
- * ‖·‖ᵤ: over all dimensions but the first; over the whole of a vector
+ * ‖·‖ᵤ: over the inputs of each output, by the layout; over the whole of a vector
  * g ← g min(1, clipping max(‖θ‖ᵤ, clippingEpsilon) / ‖g‖ᵤ)
- * g ← g - mean of g over all dimensions but the first           two or more dimensions
+ * g ← g - mean of g over the inputs of each output              two or more dimensions
  * g ← g / (standard deviation of g + 1e-8)                      more than two elements
  * mₜ ← β1² mₜ₋₂ + (1 - β1²) g
  * v ← β2 v + (1 - β2) g²,   v̂ ← max(v̂, v),   σ ← √(mean of v / (1 - β2ᵗ)) over all tensors
@@ -118,7 +118,7 @@ export const ranger21 = defineOptimizer({
     const synchronizes = every(hyper.lookaheadPeriod, () => true, false)
     /** The new parameter from the decayed one and the one that the step leads to. */
     const finish = (step: (shrunk: Value) => Value) => {
-      const fast = step(asUnits(p, shape).times(kept).as(p))
+      const fast = step(p.as(shape.matrix).times(kept).as(p))
       if (!synchronizes) return { parameter: fast }
       const slow = ema(state.slow, fast, hyper.lookaheadAlpha.negated().plus(1))
       return { parameter: slow, state: { slow } }
@@ -128,7 +128,7 @@ export const ranger21 = defineOptimizer({
       const s = state.s.plus(g.times(weight))
       const w = state.w.plus(g.times(weight.sqrt()).square()).minimum(largestFinite)
       const root = smooth(w.power(1 / 3))
-      const start = where(t.equals(1), asUnits(p, shape).times(kept).as(p), state.start)
+      const start = where(t.equals(1), p.as(shape.matrix).times(kept).as(p), state.start)
       return {
         direction: where(root.isGreaterThan(0), s.over(root), 0),
         state: { s, w, v, start },
@@ -152,21 +152,15 @@ export const ranger21 = defineOptimizer({
   },
 })
 
-/** The tensor with one row per unit: an index of the first dimension; a vector is one unit. */
-function asUnits(x: Value, { rank, shape, size }: ParameterShape): Value {
-  const units = rank < 2 ? 1 : shape[0]!
-  return x.as([1, units, units === 0 ? 0 : size / units])
-}
-
 function unitNorm(x: Value, shape: ParameterShape): Value {
-  return asUnits(x, shape).square().minimum(largestFinite).sum('columns').minimum(largestFinite).sqrt()
+  return x.as(shape.matrix).square().minimum(largestFinite).sum('inputs').minimum(largestFinite).sqrt()
 }
 
 /** Adaptive gradient clipping, unit by unit. */
 function clip(g: Value, maximum: Value, shape: ParameterShape): Value {
   const norm = unitNorm(g, shape)
   const factor = where(norm.isGreaterThan(maximum), maximum.over(norm.maximum(1e-6)), 1)
-  return asUnits(g, shape).times(factor).as(g)
+  return g.as(shape.matrix).times(factor).as(g)
 }
 
 /** The standard deviation over the tensor, of a sample. */

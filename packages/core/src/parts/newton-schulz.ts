@@ -16,10 +16,12 @@ export function newtonSchulz(matrix: Value, steps: number, epsilon: Operand = 1e
   return x
 }
 
-/** A convolution kernel of four dimensions as `[out, rest]`; others are a batch of matrices in their last two dimensions. */
-export function asMatrix(value: Value, { shape, rank, size }: ParameterShape): Value {
-  const [out = 1] = shape
-  return rank === 4 ? value.as([1, out, size / Math.max(out, 1)]) : value
+/**
+ * A convolution kernel of four dimensions, and every depthwise one, as one matrix of outputs and inputs; others are a batch of
+ * matrices in their last two dimensions.
+ */
+export function asMatrix(value: Value, { matrix, rank, layout }: ParameterShape): Value {
+  return rank === 4 || layout === 'depthwise' ? value.as(matrix) : value
 }
 
 /** One norm per matrix of the batch. */

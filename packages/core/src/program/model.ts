@@ -1,4 +1,5 @@
 import type { Optimizer } from '../language/definition.ts'
+import { type LayoutChoice, parameterShape } from '../language/layout.ts'
 import type { ParameterShape } from '../language/slots.ts'
 import { type ChainElement, HyperFacts, type HyperStore, Resolver } from './resolve.ts'
 import { type TracedParameter, type TraceSettings, traceParameter } from './trace.ts'
@@ -18,12 +19,17 @@ export interface TracedModel {
  * Traces every parameter of a model.
  * @param settings.later parameters that groups may match as well.
  * @param settings.streams other names for random numbers to follow, by parameter.
+ * @param settings.layout which dimensions are outputs; `outputFirst` by default.
  */
 export function traceModel(
   optimizer: Optimizer,
   shapes: Shapes,
   telemetry: boolean,
-  settings: { readonly later?: Shapes; readonly streams?: ReadonlyMap<string, string> } = {},
+  settings: {
+    readonly later?: Shapes
+    readonly streams?: ReadonlyMap<string, string>
+    readonly layout?: LayoutChoice
+  } = {},
 ): TracedModel {
   const { later = {}, streams = new Map<string, string>() } = settings
   const resolver = new Resolver()
@@ -34,8 +40,7 @@ export function traceModel(
         `compile: the shape of parameter '${name}' must be a list of whole numbers from 0 up, not ${String(shape)}`,
       )
     }
-    const size = shape.reduce((product, value) => product * value, 1)
-    const facts: ParameterShape = { name, shape: [...shape], rank: shape.length, size }
+    const facts = parameterShape(name, shape, settings.layout)
     return { shape: facts, chain: resolver.resolve(optimizer, facts) }
   }
   const parameters = Object.entries(shapes).map(resolve)

@@ -14,7 +14,8 @@ import {
   type Want,
   type WrappedOptimizer,
 } from '../language/definition.ts'
-import type { ParameterShape, Slot } from '../language/slots.ts'
+import { outputSide } from '../language/layout.ts'
+import type { ParameterShape, Slot, SlotFacts } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
 import type { Firing, Output, Program, SlotStorage, Target, VariantTree } from './program.ts'
 import { type ChainElement, elementsOf, type HyperFacts, type HyperStore } from './resolve.ts'
@@ -193,7 +194,6 @@ function factsOf(element: ChainElement, shape: ParameterShape, settings: TraceSe
 }
 
 function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings: TraceSettings): SlotStorage[] {
-  const [batch, rows, columns] = matrixDimensions(shape.shape)
   const result: SlotStorage[] = []
   for (const element of chain) {
     const slots: [string, Slot][] = Object.entries(element.optimizer.definition.state ?? {})
@@ -205,13 +205,7 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
       const key = `${element.path}.${name}`
       const shared = slot.kind === 'shared'
       const number = shared || slot.kind === 'scalar'
-      const dimensions: Dimensions = number
-        ? [1, 1, 1]
-        : slot.kind === 'rows'
-          ? [batch, rows, 1]
-          : slot.kind === 'columns'
-            ? [batch, 1, columns]
-            : (slot.dimensions?.(shape, element.optimizer.options) ?? [batch, rows, columns])
+      const dimensions = slotDimensions(slot, shape, element.optimizer.options)
       result.push({
         key,
         name,
@@ -225,6 +219,25 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
   return result
 }
 
+function slotDimensions(slot: Slot, shape: ParameterShape, options: SlotFacts['options']): Dimensions {
+  const [batch, rows, columns] = matrixDimensions(shape.shape)
+  const perOutput = slot.kind === 'outputs'
+  switch (slot.kind) {
+    case 'scalar':
+    case 'shared':
+      return [1, 1, 1]
+    case 'rows':
+      return [batch, rows, 1]
+    case 'columns':
+      return [batch, 1, columns]
+    case 'outputs':
+    case 'inputs':
+      return perOutput === (outputSide(shape) === 'rows') ? [1, shape.matrix[1], 1] : [1, 1, shape.matrix[2]]
+    default:
+      return slot.dimensions?.(shape, options) ?? [batch, rows, columns]
+  }
+}
+
 /** @throws Error when a hook of a transform did not return what it must. */
 function checkHook(title: string, hook: string, result: unknown, name: string, otherwise = ''): void {
   const value = (result as Record<string, unknown> | undefined)?.[name]
@@ -234,7 +247,7 @@ function checkHook(title: string, hook: string, result: unknown, name: string, o
 
 class Trace {
   readonly cadences: Cadence[] = []
-  private readonly graph = new Graph()
+  private readonly graph: Graph
   private readonly outputs: Output[] = []
   private readonly hostOutputs: { key: string; node: Node }[] = []
   /** The parameter, or the point that the element being traced moves instead. */
@@ -267,6 +280,7 @@ class Trace {
     this.settings = settings
     this.slots = slots
     this.decisions = decisions
+    this.graph = new Graph(outputSide(shape))
     const dimensions = matrixDimensions(shape.shape)
     this.p = this.value(this.graph.parameter(dimensions))
     this.gradient = this.value(this.graph.gradient(dimensions))

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
+import { open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url'
  *
  * The bytes go to a temporary file in the same folder, are flushed to the disk, and then take the place of the old file
  * in one move. A reader, a crash or a full disk therefore meets the old file or the new one, never half of one. When
- * something fails, the old file is untouched and the temporary one is removed. A symbolic link stays one: the file
+ * something fails, the old file is untouched and the temporary one is removed; one that a killed program left behind
+ * (`.fallline-….tmp`) is removed by a later save in that folder, once it is an hour old. A symbolic link stays one: the file
  * it points to is replaced. The new file never has wider permissions than the old one.
  *
  * @param path file name or file: URL; its folder must exist.
@@ -62,6 +63,25 @@ async function replace(path: string, bytes: Uint8Array): Promise<void> {
     throw error
   }
   await flushFolder(folder)
+  await removeStale(folder)
+}
+
+/** No file is written for as long as this, in milliseconds. */
+const staleAfter = 60 * 60 * 1000
+
+const temporaryName = /^\.fallline-[0-9a-f-]{36}\.tmp$/
+
+/** Removes temporary files of programs that were killed while they saved; what cannot be removed stays. */
+async function removeStale(folder: string): Promise<void> {
+  try {
+    for (const name of await readdir(folder)) {
+      if (!temporaryName.test(name)) continue
+      const path = join(folder, name)
+      if (Date.now() - (await stat(path)).mtimeMs > staleAfter) await rm(path, { force: true })
+    }
+  } catch {
+    // The folder may not be read, or another program was faster: the file itself is saved.
+  }
 }
 
 /** Makes the move itself outlive a power failure, where the system can flush a folder (Windows cannot). */

@@ -10,7 +10,7 @@ import { type Value, where } from '../language/value.ts'
  * gᵢ ← gᵢ bound / ‖gᵢ‖                      where ‖gᵢ‖ > bound
  * ```
  *
- * A unit i is an index of the first dimension; scalars and vectors are one unit. Defaults of the official code: `clipping`
+ * A unit i is an output (by the layout of the parameter); scalars and vectors are one unit. Defaults of the official code: `clipping`
  * 0.01, `epsilon` 1e-3. No state; one more read of gradient and parameter. The paper leaves the last layer unclipped: `groups`.
  *
  * Brock, De, Smith, Simonyan 2021, High-Performance Large-Scale Image Recognition Without Normalization, arXiv 2102.06171.
@@ -26,16 +26,10 @@ export const adaptiveGradientClipping = defineTransform({
   },
   hyper: { clipping: positive(0.01), epsilon: smallDivisor(1e-3) },
   gradient({ p, g, hyper, shape }) {
-    const units = shape.rank < 2 ? 1 : shape.shape[0]!
-    const norm = (x: Value) => x.as([1, units, units === 0 ? 0 : shape.size / units]).norm('columns')
+    const norm = (x: Value) => x.as(shape.matrix).norm('inputs')
     const bound = norm(p).maximum(hyper.epsilon).times(hyper.clipping)
     const length = norm(g)
     const scale = where(length.isGreaterThan(bound), bound.over(length), 1)
-    return {
-      gradient: g
-        .as([1, units, units === 0 ? 0 : shape.size / units])
-        .times(scale)
-        .as(g),
-    }
+    return { gradient: g.as(shape.matrix).times(scale).as(g) }
   },
 })

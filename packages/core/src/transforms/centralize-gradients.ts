@@ -2,8 +2,8 @@ import { defineTransform } from '../language/definition.ts'
 import { centralized } from '../parts/centralized.ts'
 
 /**
- * Gradient centralization: for parameters of two or more dimensions, subtracts from each output's gradient (first
- * dimension) its mean over all other dimensions. Vectors and scalars are left as they are. One more read of the gradient.
+ * Gradient centralization: for parameters of two or more dimensions, subtracts from each output's gradient (by
+ * the layout) its mean over the inputs. Vectors and scalars are left as they are. One more read of the gradient.
  *
  * Yong, Huang, Hua, Zhang 2020, Gradient Centralization, arXiv 2004.01461.
  */

@@ -27,6 +27,7 @@ import {
 } from 'fallline'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { parameterShape } from '../../src/language/layout.ts'
 import { changedBits, differences, type Snapshot } from '../support/compare.ts'
 import { smallModel } from '../support/models.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
@@ -88,7 +89,7 @@ function law(
 function takenBy({ definition }: OptimizerFactory): string[] {
   const { accepts = () => true, options = {} } = definition
   return Object.entries(smallModel)
-    .map(([name, shape]) => ({ name, shape, rank: shape.length, size: shape.reduce((a, b) => a * b, 1) }))
+    .map(([name, shape]) => parameterShape(name, shape))
     .filter((shape) => accepts(shape, options))
     .map(({ name }) => name)
 }

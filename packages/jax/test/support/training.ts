@@ -56,7 +56,7 @@ type Numbers = ReturnType<typeof numbersFor>
 
 /** The trajectory of the float64 interpreter. */
 export async function referenceTrajectory(optimizer: Optimizer, shapes: Shapes, numbers: Numbers): Promise<Trajectory> {
-  const compiled = await compile(optimizer, shapes, { backend: reference() })
+  const compiled = await compile(optimizer, shapes, { backend: reference(), layout: 'outputLast' })
   for (const name of compiled.names) compiled.parameters[name]!.set(numbers.parameters[name]!)
   for (const gradients of numbers.gradients) compiled.step({ gradients })
   return {

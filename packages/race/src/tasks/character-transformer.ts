@@ -45,6 +45,7 @@ export function createCharacterTransformer(): Task {
       `A transformer (1 block, width 32, 2 heads, context 32, 11,616 parameters) that predicts the next character of "Moby-Dick", ` +
       `chapters 1 to 40; loss: mean cross-entropy over batches of ${batchSize} windows.`,
     parameters,
+    layout: (name) => (name.startsWith('embedding/') ? 'outputFirst' : 'outputLast'),
     initialize(values, seed) {
       Object.entries<readonly number[]>(parameters).forEach(([name, shape], index) => {
         const random = generator(seed, stream.initialization, index)

@@ -31,6 +31,7 @@ export function createDigitsAutoencoder(): Task {
       'An autoencoder (64-64-8-64-64, tanh, sigmoid at the end, 9,416 parameters) on 8 x 8 handwritten digits; ' +
       'loss: squared error of an image summed over its pixels, mean over batches of 64.',
     parameters: network.parameters,
+    layout: 'outputLast',
     initialize: (parameters, seed) => network.initialize(parameters, seed),
     gradient(parameters, gradients, { seed, step }) {
       gather(digits.train, batches(seed, step), images)

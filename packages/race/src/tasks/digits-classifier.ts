@@ -20,6 +20,7 @@ export function createDigitsClassifier({ layers, ...rest }: DigitsClassifier): T
   return defineTask({
     ...rest,
     parameters: network.parameters,
+    layout: 'outputLast',
     initialize: (parameters, seed) => network.initialize(parameters, seed),
     gradient(parameters, gradients, { seed, step }) {
       gather(digits.train, batches(seed, step), images, labels)

@@ -1,5 +1,5 @@
 import { compile, type Optimizer } from 'fallline'
-import { defineTask, type Task } from '../task.ts'
+import { defineTask, layoutOf, type Task } from '../task.ts'
 import { type Arrays, evaluationOf } from './evaluate.ts'
 
 /** Optimizer steps that so many gradients pay for: at least one. @internal */
@@ -31,7 +31,7 @@ export async function gradientsPerStep(optimizer: Optimizer, task: Task): Promis
     ...(task.loss ? { loss: height } : {}),
     metric: height,
   })
-  const compiled = await compile(optimizer, task.parameters, { nonFinite: 'skip' })
+  const compiled = await compile(optimizer, task.parameters, { nonFinite: 'skip', ...layoutOf(task) })
   try {
     for (const values of Object.values(compiled.parameters as Arrays))
       values.forEach((_, i) => {

@@ -1,6 +1,6 @@
 import { type Backend, type CompiledOptimizer, compile } from 'fallline'
 import type { Setting } from '../search/space.ts'
-import type { Task } from '../task.ts'
+import { layoutOf, type Task } from '../task.ts'
 import type { Entry } from './contenders.ts'
 import { advance, beginning, fail, type NonFinite, type TrainingState, testMetric } from './training.ts'
 
@@ -52,7 +52,11 @@ export async function runOn(
   let optimizer: CompiledOptimizer | null = null
   try {
     // What is not finite is always reported by the optimizer, which is what a step costs by default; `advance` decides what follows.
-    optimizer = await compile(entry.create(setting, steps), task.parameters, { nonFinite: 'skip', backend })
+    optimizer = await compile(entry.create(setting, steps), task.parameters, {
+      nonFinite: 'skip',
+      backend,
+      ...layoutOf(task),
+    })
     result.compileMilliseconds = performance.now() - start
     if (from !== null) optimizer.load(from.checkpoint)
     const training = { task, optimizer, seed, steps, evaluateEvery, nonFinite }

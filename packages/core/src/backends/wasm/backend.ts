@@ -28,14 +28,15 @@ import {
 import { compilationCount, foreignKernelsFor, type KernelSet, kernelsFor, type LibraryIndices } from './kernels.ts'
 import { control, itemBytes, stripColumns } from './library.ts'
 import { MemoryLayout } from './memory.ts'
-import { barrierFunctions, startThreads, type Threads, threadsAvailable } from './threads.ts'
+import { barrierFunctions, startThreads, type Threads, ThreadsError, threadsAvailable } from './threads.ts'
 
 export { compilationCount }
 
 export interface WasmOptions {
   /**
    * How many threads run the kernels, this one included. Default 1. More than one need `SharedArrayBuffer` and workers
-   * (in pages: cross-origin isolation); without them one thread does the work. Results are the same to the bit.
+   * (in pages: cross-origin isolation); without them one thread does the work. Where workers are there but do not start, as
+   * under a content security policy that forbids them, so it does, and a warning says why. Results are the same to the bit.
    */
   readonly threads?: number
 }
@@ -156,15 +157,14 @@ function canonicalForms(tensors: readonly BackendTensor[]) {
 async function createInstance(tensors: readonly BackendTensor[], threads: number): Promise<HostExecutor> {
   const { canonical, unique } = canonicalForms(tensors)
   const kernels = await kernelsFor([...unique.values()], threads > 1)
-  return new InstanceBuilder(
-    tensors,
-    canonical,
-    [...unique.keys()],
-    kernels,
-    threads,
-    new MemoryLayout(),
-    false,
-  ).build()
+  const layout = new MemoryLayout()
+  try {
+    return await new InstanceBuilder(tensors, canonical, [...unique.keys()], kernels, threads, layout, false).build()
+  } catch (error) {
+    if (!(error instanceof ThreadsError)) throw error
+    console.warn(`wasm: one thread does the work instead of ${threads}, worker threads did not start: ${error.message}`)
+    return createInstance(tensors, 1)
+  }
 }
 
 /** Lays out the memory of an instance and fills in its entries. */

@@ -1,5 +1,8 @@
 import { control } from './library.ts'
 
+/** Worker threads did not start. */
+export class ThreadsError extends Error {}
+
 /** Workers that wait for work lists in a shared memory. */
 export interface Threads {
   /** Lets the workers run the list in the control block; the caller must run it too. */
@@ -71,7 +74,10 @@ export function barrierFunctions(
   }
 }
 
-/** Starts `count` workers on the module and resolves when all of them wait for work. */
+/**
+ * Starts `count` workers on the module and resolves when all of them wait for work.
+ * @throws ThreadsError that says why one of them did not start; the others are ended.
+ */
 export async function startThreads(
   count: number,
   module: WebAssembly.Module,
@@ -80,9 +86,15 @@ export async function startThreads(
 ): Promise<Threads> {
   const node = nodeThreads()
   const message = { module, memory, block }
-  const workers = await Promise.all(
+  const started = await Promise.allSettled(
     Array.from({ length: count }, () => (node ? startNodeWorker(node, message) : startWebWorker(message))),
   )
+  const workers = started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  const failed = started.find((result) => result.status === 'rejected')
+  if (failed) {
+    for (const worker of workers) worker.terminate()
+    throw new ThreadsError(String((failed.reason as Partial<Error> | undefined)?.message ?? failed.reason))
+  }
   const words = new Int32Array(memory.buffer)
   return {
     start() {
@@ -109,14 +121,13 @@ function startNodeWorker(node: NodeThreads, message: unknown): Promise<NodeWorke
 }
 
 function startWebWorker(message: unknown): Promise<Worker> {
-  return new Promise((resolve, reject) => {
-    const address = URL.createObjectURL(new Blob([workerSource], { type: 'text/javascript' }))
+  const address = URL.createObjectURL(new Blob([workerSource], { type: 'text/javascript' }))
+  return new Promise<Worker>((resolve, reject) => {
     const worker = new Worker(address)
-    worker.onerror = (event) => reject(new Error(`could not start a worker thread: ${event.message}`))
-    worker.onmessage = () => {
-      URL.revokeObjectURL(address)
-      resolve(worker)
-    }
+    // A page whose content security policy forbids the worker says nothing more.
+    worker.onerror = ({ message }) =>
+      reject(new Error(message || 'a content security policy may lack worker-src blob:'))
+    worker.onmessage = () => resolve(worker)
     worker.postMessage(message)
-  })
+  }).finally(() => URL.revokeObjectURL(address))
 }
