@@ -7,6 +7,7 @@ export {
   type BackendInstance,
   type BackendTensor,
   backendTensors,
+  type DeferredExecutor,
   type FloatArray,
   type HostMemory,
   hostReadback,
@@ -65,6 +66,7 @@ export { checkpointOf, checkpointPlaces, expectedOf, restore } from './run/check
 export { CompiledOptimizer } from './run/compiled-optimizer.ts'
 export { Conductor } from './run/conductor.ts'
 export { Course } from './run/course.ts'
+export { onDevice } from './run/device.ts'
 export { DeclaredInputs } from './run/inputs.ts'
 export { readTelemetry } from './run/telemetry.ts'
 export { evaluateSchedule, type HyperValue, isSchedule } from './schedules/schedule.ts'

@@ -8,6 +8,9 @@ import {
   type VariantTree,
 } from '../program/program.ts'
 import { pointsOf } from '../program/trace.ts'
+import type { Conductor, Tensor } from '../run/conductor.ts'
+import type { Answer, Evaluate, EvaluationRequest, NonFinitePolicy, Question, StepResult } from '../run/step.ts'
+import type { Verdicts } from '../run/verdicts.ts'
 import type { HostEnvironment } from './host.ts'
 
 /** Numbers that a backend computes with: float64 in the reference interpreter, float32 elsewhere. */
@@ -83,7 +86,10 @@ export type Place =
   | { readonly kind: 'telemetry'; readonly tensor: number; readonly key: TelemetryName }
 
 interface Runner {
-  /** Performs all updates of a step; they see each other's old values only. */
+  /**
+   * Performs all updates of a step; they see each other's old values only. What environments give is asked for before it
+   * returns.
+   */
   run(work: readonly Work[]): void
   /** Makes the array of a slot a copy of the parameter. */
   copyParameter(tensor: number, key: string): void
@@ -95,14 +101,18 @@ export interface PromptExecutor extends Runner {
   findNonFinite(tensors: readonly number[]): number[]
 }
 
-/** Runs programs on a device that answers later. What it is told is done in order. */
+/** Runs programs on a device that answers later. What it and its readback are told is done in order. */
 export interface DeferredExecutor extends Runner {
   /**
-   * Does what `run` does, unless a gradient of these tensors has an element that is infinite or not a number: then it leaves
-   * everything untouched, and so do all attempts after it until `resume` is called.
+   * Makes copies of parameters and does what `run` does, unless a gradient of these tensors has an element that is infinite or
+   * not a number: then it leaves everything untouched, and so do all attempts after it until `resume` is called.
    * @returns the tensors of which that is true; none for an attempt that was left out because of one before.
    */
-  attempt(work: readonly Work[], tensors: readonly number[]): Promise<readonly number[]>
+  attempt(
+    work: readonly Work[],
+    tensors: readonly number[],
+    copies: readonly { readonly tensor: number; readonly key: string }[],
+  ): Promise<readonly number[]>
   /** Lets attempts act again. */
   resume(): void
 }
@@ -140,9 +150,26 @@ export interface Readback {
 export interface BackendInstance {
   readonly precision: Precision
   readonly executor: Executor
+  /** Absent where arrays lie on a device. */
   readonly memory: HostMemory | undefined
   readonly readback: Readback
+  /** What the host does where arrays lie on a device: see `onDevice`. */
+  readonly device?: (conductor: Conductor, nonFinite: NonFinitePolicy, telemetry: boolean) => DeviceSupport
   dispose(): void
+}
+
+/** What the host does for an optimizer whose arrays it cannot look at. */
+export interface DeviceSupport {
+  /** What became of steps; absent when nobody asks. */
+  readonly verdicts: Verdicts | undefined
+  /** Arrays of the host on their way to the device, by tensor and name. */
+  readonly inputs: readonly ReadonlyMap<string, FloatArray>[]
+  /** Reads telemetry. */
+  readonly report: ((tensors: readonly Tensor[]) => Promise<StepResult['telemetry']>) | undefined
+  /** Stands in for arrays that cannot be looked at: says what to use when asked for one. */
+  views(what: 'parameters' | 'gradients'): Readonly<Record<string, FloatArray>>
+  /** Has the model evaluated at copies of the parameters, and brings what it writes to the device. */
+  evaluator(evaluate: Evaluate, inputs: EvaluationRequest['inputs']): (question: Question) => Promise<Answer>
 }
 
 /** A way to run optimizers: `wasm()` or `reference()`. */

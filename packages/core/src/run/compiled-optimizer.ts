@@ -1,5 +1,6 @@
 import {
   type BackendInstance,
+  type DeviceSupport,
   type FloatArray,
   type HostMemory,
   type Place,
@@ -14,10 +15,10 @@ import { decodeCheckpoint, encodeCheckpoint } from '../state/checkpoint.ts'
 import { type ArraysByName, AttachedArrays, givenArrays } from './attached-arrays.ts'
 import { checkpointOf, checkpointPlaces, expectedOf, restore, stateOf, statePlaces } from './checkpointing.ts'
 import { Conductor, type Tensor } from './conductor.ts'
-import { Course, checkList, type Question, type Turns } from './course.ts'
+import { Course, checkList, type Turns } from './course.ts'
 import { DeclaredInputs } from './inputs.ts'
-import type { Answer, Evaluate, NonFinitePolicy, StepOptions, StepResult } from './step.ts'
-import { readTelemetry, telemetryOf } from './telemetry.ts'
+import type { Evaluate, NonFinitePolicy, Question, StepOptions, StepResult } from './step.ts'
+import { telemetryOf } from './telemetry.ts'
 
 function record<Name extends string, T>(names: readonly Name[], value: (index: number) => T): Record<Name, T> {
   const result: Record<string, T> = Object.create(null)
@@ -47,6 +48,8 @@ export class CompiledOptimizer<Name extends string = string> {
   private readonly instance: BackendInstance
   private readonly stepInputs: DeclaredInputs
   private readonly course: Course
+  /** Present where parameters and gradients lie on a device. */
+  private readonly device: DeviceSupport | undefined
   /** Absent where parameters and gradients lie on a device. */
   private attached: AttachedArrays | undefined
   /** What is being done, in words, as long as nothing else may be. */
@@ -59,24 +62,26 @@ export class CompiledOptimizer<Name extends string = string> {
     instance: BackendInstance,
     { nonFinite, telemetry }: { readonly nonFinite: NonFinitePolicy; readonly telemetry: boolean },
   ) {
-    const { memory, readback, precision } = instance
+    const { memory, precision } = instance
     this.instance = instance
     this.precision = precision
     this.conductor = new Conductor(model)
     this.stepInputs = new DeclaredInputs(this.conductor)
-    const arrays = memory?.inputs ?? this.stepInputs.arraysFor(precision)
-    const report = (tensors: readonly Tensor[]) =>
-      memory ? telemetryOf(tensors, (tensor, name) => memory.telemetry(tensor, name)) : readTelemetry(tensors, readback)
+    this.device = instance.device?.(this.conductor, nonFinite, telemetry)
+    const report = telemetry
+      ? (tensors: readonly Tensor[]) => telemetryOf(tensors, (tensor, name) => memory!.telemetry(tensor, name))
+      : undefined
     this.course = new Course(this.conductor, instance.executor, this.stepInputs, {
       nonFinite,
-      arrays: () => memory?.inputs ?? arrays,
-      ...(telemetry ? { report } : {}),
+      arrays: () => (memory ?? this.device!).inputs,
+      report: this.device?.report ?? report,
+      verdicts: this.device?.verdicts,
       changed: () => this.attached?.write(),
     })
     this.names = Object.freeze([...this.conductor.names]) as readonly Name[]
-    this.parameters = this.views('parameters', memory?.parameters)
-    this.gradients = this.views('gradients', memory?.gradients)
-    this.inputs = this.inputViews(arrays)
+    this.parameters = this.views('parameters')
+    this.gradients = this.views('gradients')
+    this.inputs = this.inputViews()
     this.needs = this.stepInputs.needs
     this.moves = this.course.moves
     this.attached = memory && new AttachedArrays(this)
@@ -221,34 +226,14 @@ export class CompiledOptimizer<Name extends string = string> {
     this.attached?.read()
     this.busy = 'minimize is waiting for an evaluation of the model'
     const { inputs } = this
-    const arrays = this.attached ? undefined : this.gradientArrays()
+    const ask =
+      this.device?.evaluator(evaluate, inputs) ??
+      ((question: Question) => evaluate({ ...this.attached!.shown, inputs, ...question }))
     try {
-      return yield* this.course.evaluating(
-        (question) =>
-          arrays
-            ? this.askWithCopies(evaluate, arrays, question)
-            : evaluate({ ...this.attached!.shown, inputs, ...question }),
-        [],
-      )
+      return yield* this.course.evaluating(ask, [])
     } finally {
       this.busy = undefined
     }
-  }
-
-  /** Has the model evaluated at a copy of the parameters, and takes what it writes to the device. */
-  private async askWithCopies(
-    evaluate: Evaluate,
-    gradients: Readonly<Record<string, FloatArray>>,
-    question: Question,
-  ): Promise<Answer> {
-    const parameters = await this.readAll()
-    const answer = await evaluate({ parameters, gradients, inputs: this.inputs, ...question })
-    if (question.wants.has('gradient')) for (const name of this.names) this.write('gradient', name, gradients[name]!)
-    for (const [input, arrays] of Object.entries(this.inputs)) {
-      if (!question.wants.has(input)) continue
-      for (const [name, array] of Object.entries(arrays)) this.write('input', name, array, input)
-    }
-    return answer
   }
 
   /** @internal lets nothing else be done with the optimizer until `action` is done */
@@ -417,23 +402,10 @@ export class CompiledOptimizer<Name extends string = string> {
     this.instance.readback.write(place, values)
   }
 
-  /** Arrays of the host for gradients on the way to a device. */
-  private gradientArrays(): Readonly<Record<string, FloatArray>> {
-    const { tensors } = this.conductor
-    const Numbers = this.precision.arrays === 'float64' ? Float64Array : Float32Array
-    return record(this.names, (index) => new Numbers(tensors[index]!.shape.size))
-  }
-
-  private views(what: string, arrays: readonly FloatArray[] | undefined): Readonly<Record<Name, FloatArray>> {
+  private views(what: 'parameters' | 'gradients'): Readonly<Record<Name, FloatArray>> {
+    const { memory } = this.instance
     // A replaced array would be ignored: the kernel has only its own.
-    if (arrays) return Object.freeze(record(this.names, (index) => arrays[index]!))
-    const result = Object.create(null)
-    const instead =
-      what === 'parameters' ? 'writeParameters and await optimizer.readParameters()' : 'step({ gradients })'
-    for (const name of this.names) {
-      Object.defineProperty(result, name, { enumerable: true, get: () => this.memory(what, instead) })
-    }
-    return Object.freeze(result)
+    return memory ? Object.freeze(record(this.names, (index) => memory[what][index]!)) : this.device!.views(what)
   }
 
   private checkLength(caller: string, name: string, array: ArrayLike<number>): void {
@@ -475,9 +447,10 @@ export class CompiledOptimizer<Name extends string = string> {
     return numbers
   }
 
-  private inputViews(arrays: readonly ReadonlyMap<string, FloatArray>[]): Record<string, Record<string, FloatArray>> {
+  private inputViews(): Record<string, Record<string, FloatArray>> {
     const result: Record<string, Record<string, FloatArray>> = Object.create(null)
-    arrays.forEach((own, index) => {
+    const { inputs } = this.instance.memory ?? this.device!
+    inputs.forEach((own, index) => {
       for (const [name, array] of own) {
         result[name] ??= Object.create(null) as Record<string, FloatArray>
         result[name][this.names[index]!] = array

@@ -3,21 +3,29 @@ import { leavesOf, type Program } from '../program/program.ts'
 import { isLoss, lossKey, type TracedEvaluation } from '../program/trace.ts'
 import type { Conductor, Moment, Tensor } from './conductor.ts'
 import { type DeclaredInputs, nonFiniteNumbers } from './inputs.ts'
-import type { Answer, EvaluationRequest, EvaluationResult, NonFinitePolicy, StepResult } from './step.ts'
-import { nonFiniteError, Verdicts } from './verdicts.ts'
+import {
+  type Answer,
+  type EvaluationResult,
+  type NonFinitePolicy,
+  nonFiniteError,
+  type Question,
+  type StepResult,
+} from './step.ts'
+import type { Verdicts } from './verdicts.ts'
 
 /** What a driver is given to await, and is to send back. */
 export type Turns = Generator<unknown, StepResult, unknown>
-
-/** What is asked of the model, besides where to find the parameters and where to write. */
-export type Question = Pick<EvaluationRequest, 'wants' | 'evaluation' | 'evaluations'>
 
 export interface CourseSettings {
   readonly nonFinite: NonFinitePolicy
   /** The arrays besides gradients that programs read, by tensor and name, where the host can check them. */
   readonly arrays?: () => readonly ReadonlyMap<string, FloatArray>[]
   /** What is reported about the tensors of a step that has been run, at once or later. */
-  readonly report?: (tensors: readonly Tensor[]) => StepResult['telemetry'] | Promise<StepResult['telemetry']>
+  readonly report?:
+    | ((tensors: readonly Tensor[]) => StepResult['telemetry'] | Promise<StepResult['telemetry']>)
+    | undefined
+  /** What became of steps, for a deferred executor. */
+  readonly verdicts?: Verdicts | undefined
   /** Called when the executor has changed parameters. */
   readonly changed?: () => void
 }
@@ -49,10 +57,7 @@ export class Course {
     this.moves = conductor.trained.some(({ traced }) => traced!.evaluations.some(({ point }) => point))
     // Not a number until it is written: what is missing must not act as zeros.
     for (const arrays of settings.arrays?.() ?? []) for (const array of arrays.values()) array.fill(Number.NaN)
-    if ('attempt' in executor && (settings.nonFinite !== 'allow' || settings.report)) {
-      const skipped = () => conductor.skipped++
-      this.verdicts = new Verdicts(executor, settings.nonFinite, conductor.names, skipped)
-    }
+    this.verdicts = settings.verdicts
   }
 
   /**
@@ -85,18 +90,20 @@ export class Course {
     const work = updates.map((update) => update.work)
     inputs.checkNumbers(work, numbers)
     this.checkArrays(work)
-    if (moved.length === 0) for (const { tensor, counts } of updates) this.startCopies(tensor, counts)
-    else if (!this.verdicts) this.goBack(moment, except(moved, tensors))
     const result = { step: conductor.steps + 1, skipped: false, nonFinite }
     if (this.verdicts) {
-      const { attempt } = executor as DeferredExecutor
+      const copies = updates.flatMap(({ tensor, counts }) =>
+        moved.length > 0 ? [] : conductor.copies(tensor, counts).map((key) => ({ tensor: tensor.index, key })),
+      )
       const undo = conductor.remember()
-      const verdict = attempt.call(executor, work, allowed ? [] : indices)
+      const verdict = (executor as DeferredExecutor).attempt(work, allowed ? [] : indices, copies)
       const report = settings.report?.(tensors)
       this.verdicts.add({ result, verdict, telemetry: report && Promise.resolve(report), undo })
       conductor.commit(updates, moment)
       return result
     }
+    if (moved.length > 0) this.goBack(moment, except(moved, tensors))
+    else for (const { tensor, counts } of updates) this.startCopies(tensor, counts)
     executor.run(work)
     conductor.commit(updates, moment)
     settings.changed?.()

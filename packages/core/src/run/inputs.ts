@@ -1,9 +1,9 @@
-import type { FloatArray, Precision, Work } from '../backends/backend.ts'
+import type { FloatArray, Work } from '../backends/backend.ts'
 import { inputsOf } from '../language/definition.ts'
 import { type Input, lossInput } from '../language/inputs.ts'
 import { didYouMean } from '../language/suggest.ts'
 import { leavesOf, type Program, programsOf } from '../program/program.ts'
-import { isLoss, lossKey, pointsOf, type TracedParameter } from '../program/trace.ts'
+import { isLoss, lossKey, pointsOf } from '../program/trace.ts'
 import type { Conductor } from './conductor.ts'
 import type { StepOptions } from './step.ts'
 
@@ -17,17 +17,8 @@ export class DeclaredInputs {
   constructor(conductor: Conductor) {
     this.conductor = conductor
     this.needs = this.declared()
-    const programs = conductor.trained.flatMap(({ traced }) => programsOfParameter(traced!))
+    const programs = conductor.trained.flatMap(({ traced }) => [...programsOf(traced!.variants), ...pointsOf(traced!)])
     this.needsNumbers = programs.some((program) => leavesOf(program).numbers.length > 0)
-  }
-
-  /** Arrays of the host for the arrays that programs read, by tensor and name. */
-  arraysFor({ arrays }: Precision): ReadonlyMap<string, FloatArray>[] {
-    const Numbers = arrays === 'float64' ? Float64Array : Float32Array
-    return this.conductor.tensors.map(({ shape, traced }) => {
-      const names = traced ? programsOfParameter(traced).flatMap((program) => leavesOf(program).arrays) : []
-      return new Map(names.map((name) => [name, new Numbers(shape.size)]))
-    })
   }
 
   /** @throws Error for a name that is no input. */
@@ -122,11 +113,6 @@ export class DeclaredInputs {
     const owner = this.owners.find((candidate) => Object.hasOwn(inputsOf(candidate), input))
     return owner?.definition.title ?? this.evaluatingTitle()
   }
-}
-
-/** The programs of a step. */
-function programsOfParameter(traced: TracedParameter): Program[] {
-  return [...programsOf(traced.variants), ...pointsOf(traced)]
 }
 
 /** The inputs that are infinite or not a number. */

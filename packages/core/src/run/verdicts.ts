@@ -1,5 +1,5 @@
 import type { DeferredExecutor } from '../backends/backend.ts'
-import type { NonFinitePolicy, StepResult } from './step.ts'
+import { type NonFinitePolicy, nonFiniteError, type StepResult } from './step.ts'
 
 /** A step that a deferred executor was told to take. */
 export interface AttemptedStep {
@@ -100,13 +100,4 @@ export class Verdicts {
     step.undo()
     this.executor.resume()
   }
-}
-
-/** The error of the policy `throw`. */
-export function nonFiniteError(step: number, what: string, names: readonly string[], later = 0): Error {
-  const after = later === 0 ? '' : `; the ${later === 1 ? 'step' : `${later} steps`} after it were not taken either`
-  return new Error(
-    `step ${step}: ${what} ${names.map((name) => `'${name}'`).join(', ')} is not finite; ` +
-      `parameters and state are unchanged${after} (nonFinite: 'skip' skips such steps, 'allow' does not check)`,
-  )
 }
