@@ -81,6 +81,7 @@ const plain = {
   'i32x4.shl': 0xfdab,
   'i32x4.shr_u': 0xfdad,
   'i32x4.add': 0xfdae,
+  'i32x4.sub': 0xfdb1,
   'i32x4.max_s': 0xfdb8,
   'i64x2.extend_low_i32x4_s': 0xfdc7,
   'i64x2.shl': 0xfdcb,

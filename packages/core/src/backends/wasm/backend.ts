@@ -13,14 +13,15 @@ import {
 } from '../backend.ts'
 import { HostEvaluator } from '../host.ts'
 import {
+  asideKey,
   combineName,
   commitName,
   EntryLayout,
   foreignKey,
   geometryKey,
-  isColumnReduction,
   isForeign,
   loopName,
+  narrowKey,
   partialKey,
   scalarOffset,
   scalarsName,
@@ -28,6 +29,7 @@ import {
 import { compilationCount, foreignKernelsFor, type KernelSet, kernelsFor, type LibraryIndices } from './kernels.ts'
 import { control, itemBytes, stripColumns } from './library.ts'
 import { MemoryLayout } from './memory.ts'
+import { blockElements, hasNarrowColumns, isColumnReduction, putAside } from './sums.ts'
 import { barrierFunctions, startThreads, type Threads, ThreadsError, threadsAvailable } from './threads.ts'
 
 export { compilationCount }
@@ -60,6 +62,13 @@ export const wasmPrecision = { arrays: 'float32', scalars: 'float64', sums: 'flo
 
 /** Elements per item of work. Fixed, because partial sums of reductions belong to items: so threads do not change results. */
 const chunkElements = 65536
+
+/**
+ * Rows of a slice of long rows where every slice has sums of its own of all columns: so many, unless the slices would be too
+ * few to share among threads.
+ */
+const columnRows = 64
+const columnSlices = 16
 
 /** Rows of a matrix product per item of work, when several threads share it. */
 const productRows = 64
@@ -338,7 +347,7 @@ class InstanceBuilder {
       const [kind, name] = [key.slice(0, key.indexOf(':')), key.slice(key.indexOf(':') + 1)]
       if (kind === 'number') word(offset, memory.numbers.get(name) ?? this.shared.get(name)!)
       else if (kind === 'total') word(offset, this.total(name))
-      else if (!['geometry', 'partial', 'foreign'].includes(kind)) {
+      else if (!['geometry', 'partial', 'narrow', 'aside', 'foreign'].includes(kind)) {
         word(offset, arrayAddress(key))
         note(key, entry + offset)
       }
@@ -424,7 +433,10 @@ class InstanceBuilder {
     const add = (first: number, last: number) => items.push({ kernel, entry, first, last, chunk: items.length })
     if (loop.view) {
       const [batch, rows, columns] = normalizeView(dimensionsOf(loop.view))
-      const perSlice = Math.max(1, Math.min(rows, Math.floor(chunkElements / Math.max(columns, 1))))
+      const fitting = Math.floor(chunkElements / Math.max(columns, 1))
+      const byColumn = loop.reductions.some(({ node }) => isColumnReduction(node))
+      const tall = byColumn ? Math.min(columnRows, Math.ceil(rows / columnSlices)) : 1
+      const perSlice = Math.max(1, Math.min(rows, Math.max(fitting, tall)))
       // At least one slice, so that sums over nothing are written too.
       const slicesPerBatch = Math.max(1, Math.ceil(rows / perSlice))
       slices = batch * slicesPerBatch
@@ -444,14 +456,20 @@ class InstanceBuilder {
       const size = sizeOf(dimensionsOf(loop.domain))
       for (let first = 0; first < size; first += chunkElements) add(first, Math.min(first + chunkElements, size))
     }
-    loop.reductions.forEach(({ node }, reduction) => {
-      const columnwise = isColumnReduction(node)
+    loop.reductions.forEach((reduction, position) => {
+      const columnwise = isColumnReduction(reduction.node)
       const count = columnwise ? slices : items.length
-      const numbers = columnwise ? slices * dimensionsOf(node)[2] : count
-      const offset = layout.offset(partialKey(index, reduction))
-      word(offset, this.layout.reserve(8 * numbers))
+      const columns = columnwise ? dimensionsOf(reduction.node)[2] : 1
+      const offset = layout.offset(partialKey(index, position))
+      word(offset, this.layout.reserve(8 * count * columns))
       word(offset + 4, count)
+      if (!hasNarrowColumns(loop, reduction)) return
+      const padded = 4 * Math.ceil(columns / 4)
+      word(layout.offset(narrowKey(index, position)), this.layout.reserve(4 * items.length * padded))
     })
+    for (const register of putAside(loop)) {
+      word(layout.offset(asideKey(index, register)), this.layout.reserve(4 * items.length * blockElements))
+    }
     return items
   }
 

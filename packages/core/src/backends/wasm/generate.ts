@@ -3,8 +3,19 @@
 import type { Dimensions, Distribution, ElementOperation, Node } from '../../graph/graph.ts'
 import { type ArrayName, type Instruction, type Loop, normalizeView, type Plan } from '../../program/plan.ts'
 import { FunctionBuilder, kernelParameters, type Local, type PlainInstruction } from './assembler.ts'
+import { countUp, locals } from './library.ts'
 import { single, transcendental } from './mathematics.ts'
 import { randomFunction, sixteenFunction } from './random.ts'
+import {
+  blockElements,
+  blockRows,
+  hasNarrowColumns,
+  isColumnReduction,
+  loopAgain,
+  putAside,
+  shortestBlock,
+  smallestOfProducts,
+} from './sums.ts'
 
 /**
  * The layout of an entry: the block of 32-bit words that tells a kernel where one tensor's arrays and numbers are and
@@ -32,7 +43,9 @@ export class EntryLayout {
       if (loop.view) add(geometryKey(index), 4)
       loop.reductions.forEach((_, reduction) => {
         add(partialKey(index, reduction), 2)
+        if (hasNarrowColumns(loop, loop.reductions[reduction]!)) add(narrowKey(index, reduction))
       })
+      for (const register of putAside(loop)) add(asideKey(index, register))
       loop.body.forEach((instruction, position) => {
         if (isForeign(loop, instruction)) add(foreignKey(index, position), 2)
       })
@@ -63,6 +76,10 @@ export class EntryLayout {
 export const geometryKey = (loop: number) => `geometry:${loop}`
 /** Where the partial results of a reduction lie, and how many there are. */
 export const partialKey = (loop: number, reduction: number) => `partial:${loop}:${reduction}`
+/** Where the float32 sums of columns lie. */
+export const narrowKey = (loop: number, reduction: number) => `narrow:${loop}:${reduction}`
+/** Where each chunk puts the values of a register aside. */
+export const asideKey = (loop: number, register: number) => `aside:${loop}:${register}`
 /** Rows and columns of a broadcast that does not follow the loop's own. */
 export const foreignKey = (loop: number, position: number) => `foreign:${loop}:${position}`
 /** A pointer to a number kept as state. */
@@ -72,11 +89,6 @@ export const totalKey = (key: string) => `total:${key}`
 
 export function producedArray(plan: Plan, node: Node): ArrayName {
   return plan.scratch.find((array) => array.node === node)!.name
-}
-
-/** Reductions that leave one number per column: each slice of rows keeps its own partial sums. */
-export function isColumnReduction(node: Node): boolean {
-  return node.space === 'array' && node.attributes.axis === 'rows' && node.inputs[0]!.dimensions[2] !== 1
 }
 
 export function isForeign(loop: Loop, instruction: Instruction): boolean {
@@ -169,12 +181,22 @@ function emitScalar(
 /** Vectors per turn of the main loop. */
 const unroll = 4
 
-/** The kernel functions of one plan, by the names the scheduler uses. */
-export function generateKernels(plan: Plan, prefix: string): Map<string, FunctionBuilder> {
+/** The kernel functions of one plan, by the names the scheduler uses, and the functions that these call. */
+export function generateKernels(
+  plan: Plan,
+  prefix: string,
+): { kernels: Map<string, FunctionBuilder>; helpers: FunctionBuilder[] } {
   const layout = new EntryLayout(plan)
   const kernels = new Map<string, FunctionBuilder>()
+  const helpers: FunctionBuilder[] = []
   plan.loops.forEach((loop, index) => {
-    kernels.set(loopName(index), new LoopGenerator(plan, layout, loop, index, `${prefix}_loop_${index}`).generate())
+    const name = `${prefix}_loop_${index}`
+    kernels.set(loopName(index), new LoopGenerator(plan, layout, loop, index, name).generate())
+    loop.reductions.forEach((reduction, position) => {
+      if (!isTakenAgain(loop, reduction)) return
+      const again = loopAgain(loop, reduction, (register) => asideKey(index, register))
+      helpers.push(new LoopGenerator(plan, layout, again, index, againName(name, position), true).generateAgain())
+    })
   })
   for (let level = 0; level < plan.levels; level++) {
     const combine = combinations(plan, level)
@@ -208,8 +230,11 @@ export function generateKernels(plan: Plan, prefix: string): Map<string, Functio
     if (outputs.length > 0)
       kernels.set(commitName(shared), commitFunction(plan, layout, `${prefix}_${commitName(shared)}`, outputs))
   }
-  return kernels
+  return { kernels, helpers }
 }
+
+/** Sums in float64 a block whose float32 sum will not do. */
+const againName = (loop: string, reduction: number) => `${loop}_again_${reduction}`
 
 export const loopName = (index: number) => `loop:${index}`
 /** Sums the parts of reductions of a level that holds sums over all tensors. */
@@ -353,17 +378,17 @@ function combineColumns(
   const entry = f.parameters[0]!
   const geometry = layout.offset(geometryKey(loop))
   const word = layout.offset(partialKey(loop, reduction))
-  const names = ['partial', 'columns', 'slices', 'stride', 'result', 'end', 'rowEnd', 'pointer', 'last'] as const
-  const local = Object.fromEntries(names.map((name) => [name, f.local('i32')])) as Record<(typeof names)[number], Local>
-  const sum = f.local('f64')
+  const local = locals(f, ['partial', 'stride', 'ofBatch', 'end', 'result', 'slice', 'behind', 'from', 'to'])
   const maximum = node.attributes.kind === 'maximum'
   f.get(entry)
     .at('i32.load', geometry + 4)
-    .set(local.columns)
+    .i32(8)
+    .op('i32.mul')
+    .tee(local.stride)
   f.get(entry)
     .at('i32.load', geometry + 12)
-    .set(local.slices)
-  f.get(local.columns).i32(8).op('i32.mul').set(local.stride)
+    .op('i32.mul')
+    .set(local.ofBatch)
   f.get(entry).at('i32.load', word).tee(local.partial)
   f.get(entry)
     .at('i32.load', word + 4)
@@ -373,33 +398,26 @@ function combineColumns(
   f.get(entry)
     .at('i32.load', layout.offset(producedArray(plan, node)))
     .set(local.result)
-  f.get(local.partial)
-    .get(local.end)
-    .op('i32.lt_u')
-    .if(() => {
-      f.loop(() => {
-        f.get(local.partial).get(local.stride).op('i32.add').set(local.rowEnd)
-        f.loop(() => {
-          f.f64(maximum ? Number.NEGATIVE_INFINITY : 0).set(sum)
-          f.get(local.partial).tee(local.pointer)
-          f.get(local.stride).get(local.slices).op('i32.mul', 'i32.add').set(local.last)
-          f.loop(() => {
-            f.get(sum)
-              .get(local.pointer)
-              .at('f64.load')
-              .op(maximum ? 'f64.max' : 'f64.add')
-              .set(sum)
-            f.get(local.pointer).get(local.stride).op('i32.add').tee(local.pointer)
-            f.get(local.last).op('i32.lt_u').branchIf(0)
-          })
-          f.get(local.result).get(sum).op('f32.demote_f64').at('f32.store')
-          f.get(local.result).i32(4).op('i32.add').set(local.result)
-          f.get(local.partial).i32(8).op('i32.add').tee(local.partial).get(local.rowEnd).op('i32.lt_u').branchIf(0)
-        })
-        f.get(local.partial).get(local.stride).get(local.slices).i32(1).op('i32.sub', 'i32.mul', 'i32.add')
-        f.tee(local.partial).get(local.end).op('i32.lt_u').branchIf(0)
+  countUp(f, local.partial, local.ofBatch, local.end, () => {
+    // Slice by slice, as they lie in memory, to the first of the batch.
+    f.get(local.partial).get(local.stride).op('i32.add').tee(local.slice).set(local.from)
+    f.get(local.partial).get(local.ofBatch).op('i32.add').set(local.behind)
+    countUp(f, local.slice, local.stride, local.behind, () => {
+      f.get(local.partial).set(local.to)
+      f.get(local.slice).get(local.stride).op('i32.add').set(local.behind)
+      countUp(f, local.from, 8, local.behind, () => {
+        f.get(local.to).get(local.to).at('f64.load').get(local.from).at('f64.load')
+        f.op(maximum ? 'f64.max' : 'f64.add').at('f64.store')
+        f.get(local.to).i32(8).op('i32.add').set(local.to)
       })
+      f.get(local.partial).get(local.ofBatch).op('i32.add').set(local.behind)
     })
+    f.get(local.partial).tee(local.from).get(local.stride).op('i32.add').set(local.behind)
+    countUp(f, local.from, 8, local.behind, () => {
+      f.get(local.result).get(local.from).at('f64.load').op('f32.demote_f64').at('f32.store')
+      f.get(local.result).i32(4).op('i32.add').set(local.result)
+    })
+  })
 }
 
 function commitFunction(
@@ -425,16 +443,32 @@ function commitFunction(
   return f
 }
 
-/** Sums of one reduction while a loop runs: two float64 vectors per unrolled vector, and one for single elements. */
+/** What one reduction has so far while a loop runs. */
 interface Accumulator {
   readonly node: Node
   readonly registers: readonly number[]
   readonly index: number
-  readonly vectors: Local[]
-  readonly single: Local
   readonly kind: 'tensor' | 'row' | 'column'
-  /** `column`: where this row adds its elements. */
+  /** Four float32 sums of a block, or maxima. */
+  readonly narrow: Local
+  /** Two float64 sums, and one of single elements. */
+  readonly wide: Local
+  readonly single: Local
+  /** What a turn adds before it is added to `narrow`. */
+  readonly pair: readonly [Local, Local]
+  /** Where one of two numbers is chosen for each element: registers of the condition and of the numbers. A block counts. */
+  readonly choice: readonly number[] | undefined
+  /** `column`: where this row adds its elements: to float64 sums, or to float32 sums of a block of rows. */
   readonly pointer: Local | undefined
+  readonly narrowColumns: boolean
+  /** `column`: the float64 sums of this slice. */
+  readonly partial: Local
+}
+
+/** Whether blocks are summed in float32 first, and again in float64 where that will not do. */
+function isTakenAgain(loop: Loop, reduction: Loop['reductions'][number]): boolean {
+  if (loop.elementwise || reduction.node.attributes.kind === 'maximum') return false
+  return !isColumnReduction(reduction.node) || hasNarrowColumns(loop, reduction)
 }
 
 /** A part of a loop's body. */
@@ -443,6 +477,18 @@ interface Part {
   readonly steps: readonly { readonly register: number; readonly stores: Loop['stores'] }[]
   readonly accumulators: readonly Accumulator[]
 }
+
+function choiceOf({ body }: Loop, { node, registers }: Loop['reductions'][number]): readonly number[] | undefined {
+  const { operation, inputs } = body[registers[0]!]!
+  if (node.attributes.kind === 'maximum' || registers.length > 1 || operation !== 'select') return undefined
+  return inputs.slice(1).every((input) => body[input]!.operation === 'scalar') ? inputs : undefined
+}
+
+/** Whether an array holds values that were put aside. */
+const isAside = (array: ArrayName) => array.startsWith('aside:')
+
+/** The largest float32. */
+const largestNumber = (2 - 2 ** -23) * 2 ** 127
 
 /** What takes a processor long. */
 const slow = new Set<Instruction['operation']>(['divide', 'squareRoot'])
@@ -500,18 +546,27 @@ class LoopGenerator {
   private readonly accumulators: Accumulator[]
   private readonly parts: readonly Part[]
   private readonly remaining: Local
+  /** The element behind those that remain, where blocks are summed. */
+  private readonly end: Local | undefined
+  /** Reductions whose blocks are summed in float32. */
+  private readonly sums: readonly Accumulator[]
   private readonly position: Local | undefined
   private readonly plan: Plan
   private readonly layout: EntryLayout
   private readonly loop: Loop
   private readonly index: number
+  /** Whether a reduction is computed again for one block, in float64. */
+  private readonly again: boolean
 
-  constructor(plan: Plan, layout: EntryLayout, loop: Loop, index: number, name: string) {
+  constructor(plan: Plan, layout: EntryLayout, loop: Loop, index: number, name: string, again = false) {
     this.plan = plan
     this.layout = layout
-    this.loop = loop
+    const aside = putAside(loop).map((register) => ({ array: asideKey(index, register), register }))
+    this.loop = { ...loop, stores: [...loop.stores, ...aside] }
     this.index = index
-    this.f = new FunctionBuilder(name, kernelParameters)
+    this.again = again
+    const columns = loop.reductions.every(({ node }) => isColumnReduction(node))
+    this.f = new FunctionBuilder(name, kernelParameters, again && !columns ? ['f64'] : [])
     const [entry, first, last, chunk] = this.f.parameters as [Local, Local, Local, Local]
     this.entry = entry
     this.first = first
@@ -520,21 +575,29 @@ class LoopGenerator {
     this.remaining = this.f.local('i32')
     const positioned = loop.elementwise || loop.body.some(({ operation }) => operation === 'random')
     this.position = positioned ? this.f.local('i32') : undefined
-    this.accumulators = loop.reductions.map(({ node, registers }, reduction) => {
+    this.accumulators = loop.reductions.map((reduction, position) => {
+      const { node, registers } = reduction
       const kind = node.space !== 'array' ? 'tensor' : isColumnReduction(node) ? 'column' : 'row'
-      const maximum = node.attributes.kind === 'maximum'
-      const count = kind === 'column' || loop.elementwise ? 0 : maximum ? unroll : 2 * unroll
       return {
         node,
         registers,
-        index: reduction,
+        index: position,
         kind,
-        vectors: Array.from({ length: count }, () => this.f.local('v128')),
+        narrow: this.f.local('v128'),
+        wide: this.f.local('v128'),
         single: this.f.local('f64'),
+        pair: [this.f.local('v128'), this.f.local('v128')],
+        choice: kind === 'column' || loop.elementwise ? undefined : choiceOf(loop, reduction),
         pointer: kind === 'column' ? this.f.local('i32') : undefined,
+        narrowColumns: !again && hasNarrowColumns(loop, reduction),
+        partial: this.f.local('i32'),
       }
     })
-    this.parts = cut(loop, this.accumulators)
+    this.sums = this.accumulators.filter(
+      ({ kind, node }) => kind !== 'column' && node.attributes.kind === 'sum' && !loop.elementwise && !again,
+    )
+    this.end = this.sums.length > 0 ? this.f.local('i32') : undefined
+    this.parts = cut(this.loop, this.accumulators)
   }
 
   generate(): FunctionBuilder {
@@ -550,6 +613,48 @@ class LoopGenerator {
       this.f.at('f64.store')
     }
     return this.f
+  }
+
+  /**
+   * Elements `[first, last)`, which lie in one row, and their sum is the result; or of a column reduction whole rows, which
+   * are added to the float64 sums that the last parameter points to.
+   */
+  generateAgain(): FunctionBuilder {
+    const { f } = this
+    const [accumulator] = this.accumulators as [Accumulator]
+    this.loadScalars()
+    this.reset(accumulator)
+    if (this.loop.view) this.fromRow(accumulator.kind === 'column' ? accumulator : undefined)
+    else this.flat()
+    if (accumulator.kind !== 'column') this.total(accumulator)
+    return f
+  }
+
+  /** Begins where element `first` lies in its row. */
+  private fromRow(column: Accumulator | undefined): void {
+    const { f } = this
+    const names = ['rows', 'columns', 'batch', 'row', 'offset'] as const
+    const local = locals(f, names)
+    this.word(geometryKey(this.index)).set(local.rows)
+    this.word(geometryKey(this.index), 4).tee(local.columns)
+    f.get(this.first).get(local.columns).op('i32.div_u').tee(local.row)
+    f.op('i32.mul').set(local.offset)
+    f.get(this.first).get(local.offset).op('i32.sub').i32(4).op('i32.mul').set(local.offset)
+    f.get(local.row).get(local.rows).op('i32.div_u').set(local.batch)
+    f.get(local.row).get(local.rows).op('i32.rem_u').set(local.row)
+    this.startPointers(this.first)
+    if (column) {
+      f.get(this.chunk).set(column.pointer!)
+      countUp(f, this.first, local.columns, this.last, () => {
+        this.row(local)
+        f.get(local.row).i32(1).op('i32.add').set(local.row)
+      })
+      return
+    }
+    this.startBroadcasts(local)
+    for (const pointer of this.rowPointers.values()) f.get(pointer).get(local.offset).op('i32.add').set(pointer)
+    f.get(this.last).get(this.first).op('i32.sub').set(this.remaining)
+    this.runElements()
   }
 
   private word(key: string, extra = 0): FunctionBuilder {
@@ -630,25 +735,45 @@ class LoopGenerator {
       if (array === undefined || operation === 'broadcast') continue
       const pointer = this.pointers.get(array) ?? this.f.local('i32')
       this.pointers.set(array, pointer)
-      this.word(array).get(start).i32(4).op('i32.mul', 'i32.add').set(pointer)
+      if (isAside(array)) this.startAside(array)
+      else this.word(array).get(start).i32(4).op('i32.mul', 'i32.add').set(pointer)
     }
     if (this.position) this.f.get(start).set(this.position)
+  }
+
+  /** What is put aside begins anew with every block. */
+  private startAside(array: ArrayName): void {
+    this.word(array)
+      .get(this.chunk)
+      .i32(4 * blockElements)
+      .op('i32.mul', 'i32.add')
+      .set(this.pointers.get(array)!)
   }
 
   private flat(): void {
     const { f } = this
     this.startPointers(this.first)
+    if (this.end) f.get(this.last).set(this.end)
     f.get(this.last).get(this.first).op('i32.sub').set(this.remaining)
     this.runElements()
   }
 
   private nested(): void {
     const { f, index } = this
-    const names = ['rows', 'columns', 'perSlice', 'slices', 'slice', 'batch', 'row', 'rowEnd', 'start'] as const
-    const local = Object.fromEntries(names.map((name) => [name, f.local('i32')])) as Record<
-      (typeof names)[number],
-      Local
-    >
+    const names = [
+      'rows',
+      'columns',
+      'perSlice',
+      'slices',
+      'slice',
+      'batch',
+      'row',
+      'rowEnd',
+      'start',
+      'block',
+    ] as const
+    const local = locals(f, names)
+    const narrowColumns = this.accumulators.filter((accumulator) => accumulator.narrowColumns)
     const geometry = ['rows', 'columns', 'perSlice', 'slices'] as const
     geometry.forEach((name, position) => {
       this.word(geometryKey(index), 4 * position).set(local[name])
@@ -675,13 +800,23 @@ class LoopGenerator {
             .set(local.start)
           this.startPointers(local.start)
           this.startColumns(local.slice, local.columns)
+          f.get(local.row).set(local.block)
           f.get(local.row)
             .get(local.rowEnd)
             .op('i32.lt_u')
             .if(() => {
               f.loop(() => {
                 this.row(local)
-                f.get(local.row).i32(1).op('i32.add').tee(local.row).get(local.rowEnd).op('i32.lt_u').branchIf(0)
+                f.get(local.row).i32(1).op('i32.add').set(local.row)
+                if (narrowColumns.length > 0) {
+                  f.get(local.row).get(local.block).op('i32.sub').i32(blockRows).op('i32.eq')
+                  f.get(local.row).get(local.rowEnd).op('i32.eq', 'i32.or')
+                  f.if(() => {
+                    for (const accumulator of narrowColumns) this.settleColumns(accumulator, local)
+                    f.get(local.row).set(local.block)
+                  })
+                }
+                f.get(local.row).get(local.rowEnd).op('i32.lt_u').branchIf(0)
               })
             })
           f.get(local.slice).i32(1).op('i32.add').tee(local.slice).get(this.last).op('i32.lt_u').branchIf(0)
@@ -691,7 +826,7 @@ class LoopGenerator {
 
   private startColumns(slice: Local, columns: Local): void {
     const { f } = this
-    for (const { kind, node, pointer, index } of this.accumulators) {
+    for (const { kind, node, pointer, index, narrowColumns, partial } of this.accumulators) {
       if (kind !== 'column') continue
       this.word(partialKey(this.index, index))
         .get(slice)
@@ -699,47 +834,141 @@ class LoopGenerator {
         .op('i32.mul')
         .i32(8)
         .op('i32.mul', 'i32.add')
-        .tee(pointer!)
-      if (node.attributes.kind === 'maximum') this.fillMaximum(pointer!, columns)
-      else f.i32(0).get(columns).i32(8).op('i32.mul').fill()
+        .set(partial)
+      if (node.attributes.kind === 'maximum') this.fillMaximum(partial, columns)
+      else f.get(partial).i32(0).get(columns).i32(8).op('i32.mul').fill()
+      if (!narrowColumns) {
+        f.get(partial).set(pointer!)
+        continue
+      }
+      this.word(narrowKey(this.index, index))
+        .get(this.chunk)
+        .get(columns)
+        .i32(3)
+        .op('i32.add')
+        .i32(-4)
+        .op('i32.and', 'i32.mul')
+        .i32(4)
+        .op('i32.mul', 'i32.add')
+        .set(pointer!)
+      this.fillNarrow(node, pointer!, columns)
     }
   }
 
-  /** Starts the partial maxima of the columns; the pointer is on the stack too. */
-  private fillMaximum(pointer: Local, columns: Local): void {
+  /** Starts the partial maxima of the columns. */
+  private fillMaximum(partial: Local, columns: Local): void {
     const { f } = this
     const [at, end] = [f.local('i32'), f.local('i32')]
-    f.tee(at).get(columns).i32(8).op('i32.mul', 'i32.add').set(end)
-    f.get(pointer)
-      .get(end)
-      .op('i32.lt_u')
-      .if(() => {
-        f.loop(() => {
-          f.get(at).f64(Number.NEGATIVE_INFINITY).at('f64.store')
-          f.get(at).i32(8).op('i32.add').tee(at).get(end).op('i32.lt_u').branchIf(0)
-        })
+    f.get(partial).tee(at).get(columns).i32(8).op('i32.mul', 'i32.add').set(end)
+    countUp(f, at, 8, end, () => f.get(at).f64(Number.NEGATIVE_INFINITY).at('f64.store'))
+  }
+
+  /** Starts the float32 sums or maxima of the columns, which fill whole vectors. */
+  private fillNarrow(node: Node, pointer: Local, columns: Local): void {
+    const { f } = this
+    const [at, end] = [f.local('i32'), f.local('i32')]
+    f.get(pointer).tee(at).get(columns).i32(4).op('i32.mul', 'i32.add').set(end)
+    countUp(f, at, 16, end, () => {
+      f.get(at)
+      this.neutral(node)
+      f.at('v128.store')
+    })
+  }
+
+  /** Adds the float32 sums of a block of rows to the float64 sums of the slice, or computes them again; then starts anew. */
+  private settleColumns(
+    accumulator: Accumulator,
+    local: Record<'batch' | 'row' | 'rows' | 'columns' | 'block', Local>,
+  ) {
+    const { f } = this
+    const { node, index, pointer, partial } = accumulator
+    const maximum = node.attributes.kind === 'maximum'
+    const [at, to, end] = [f.local('i32'), f.local('i32'), f.local('i32')]
+    const [notFinite, value] = [f.local('v128'), f.local('v128')]
+    const start = () => f.get(partial).set(to).get(pointer!).tee(at)
+    const element = (row: Local) => {
+      f.get(local.batch).get(local.rows).op('i32.mul').get(row).op('i32.add').get(local.columns).op('i32.mul')
+    }
+    const addition = () => {
+      start().get(local.columns).i32(-4).op('i32.and').i32(4).op('i32.mul', 'i32.add').set(end)
+      countUp(f, at, 16, end, () => {
+        f.get(at).at('v128.load').set(value)
+        for (const half of [0, 1]) {
+          f.get(to)
+            .get(to)
+            .at('v128.load', 16 * half)
+            .get(value)
+          if (half === 1) f.get(value).upperHalf()
+          f.op('f64x2.promote_low_f32x4', maximum ? 'f64x2.max' : 'f64x2.add').at('v128.store', 16 * half)
+        }
+        f.get(to).i32(32).op('i32.add').set(to)
       })
+      f.get(pointer!).get(local.columns).i32(4).op('i32.mul', 'i32.add').set(end)
+      countUp(f, at, 4, end, () => {
+        f.get(to).get(to).at('f64.load').get(at).at('f32.load')
+        f.op('f64.promote_f32', maximum ? 'f64.max' : 'f64.add').at('f64.store')
+        f.get(to).i32(8).op('i32.add').set(to)
+      })
+    }
+    if (maximum) addition()
+    else {
+      start().get(local.columns).i32(4).op('i32.mul', 'i32.add').set(end)
+      f.zeroVector().set(notFinite)
+      // x minus x is 0 for finite x, else not a number, whose bits are not 0.
+      countUp(f, at, 16, end, () => {
+        f.get(notFinite).get(at).at('v128.load').tee(value).get(value).op('f32x4.sub', 'v128.or').set(notFinite)
+      })
+      f.get(notFinite)
+        .op('v128.any_true')
+        .if(() => {
+          f.get(this.entry)
+          element(local.block)
+          element(local.row)
+          f.get(partial).callHelper(againName(f.name, index)).op('else')
+          addition()
+        })
+    }
+    this.fillNarrow(node, pointer!, local.columns)
+  }
+
+  /** Leaves what a sum or a maximum begins with on the stack, in four lanes. */
+  private neutral(node: Node): void {
+    if (node.attributes.kind === 'maximum') this.f.f32(Number.NEGATIVE_INFINITY).op('f32x4.splat')
+    else this.f.zeroVector()
   }
 
   private row(local: Record<'batch' | 'row' | 'rows' | 'columns', Local>): void {
     const { f } = this
-    this.loop.body.forEach((instruction, register) => {
-      if (instruction.operation === 'broadcast' && !isForeign(this.loop, instruction))
-        this.startBroadcast(instruction, register, local)
-    })
+    this.startBroadcasts(local)
     for (const accumulator of this.accumulators) if (accumulator.kind === 'row') this.reset(accumulator)
+    if (this.end) {
+      f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').i32(1).op('i32.add')
+      f.get(local.columns).op('i32.mul').set(this.end)
+    }
     f.get(local.columns).set(this.remaining)
     this.runElements()
     for (const accumulator of this.accumulators) {
-      const { kind, node, pointer } = accumulator
+      const { kind, node, pointer, narrowColumns } = accumulator
       // Every row adds to the same partial sums: back to their start.
-      if (kind === 'column') f.get(pointer!).get(local.columns).i32(8).op('i32.mul', 'i32.sub').set(pointer!)
+      if (kind === 'column')
+        f.get(pointer!)
+          .get(local.columns)
+          .i32(narrowColumns ? 4 : 8)
+          .op('i32.mul', 'i32.sub')
+          .set(pointer!)
       if (kind !== 'row') continue
       this.word(producedArray(this.plan, node))
       f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').i32(4).op('i32.mul', 'i32.add')
       this.total(accumulator)
       f.op('f32.demote_f64').at('f32.store')
     }
+  }
+
+  private startBroadcasts(local: Record<'batch' | 'row' | 'rows' | 'columns', Local>): void {
+    this.loop.body.forEach((instruction, register) => {
+      if (instruction.operation === 'broadcast' && !isForeign(this.loop, instruction))
+        this.startBroadcast(instruction, register, local)
+    })
   }
 
   /** Finds a broadcast operand's place at the start of a row: a pointer that advances, or one number for the row. */
@@ -790,13 +1019,76 @@ class LoopGenerator {
         })
     }
     if (!this.loop.elementwise) {
-      repeat(4 * unroll, () => this.turn())
+      if (this.end) this.runBlocks(this.end)
+      else if (!this.again) repeat(4 * unroll, () => this.turn())
       repeat(4, () => {
         const values: Local[] = []
         for (const part of this.parts) this.vectorPart(part, values, 0, false)
       })
     }
     repeat(1, () => this.singleBody())
+  }
+
+  /** Runs the turns in blocks, whose float32 sums are added to the float64 sums at their ends. */
+  private runBlocks(end: Local): void {
+    const { f, remaining, sums } = this
+    const [begin, rest, whole] = [f.local('i32'), f.local('i32'), f.local('i32')]
+    const elements = 4 * unroll
+    f.get(remaining)
+      .i32(shortestBlock)
+      .op('i32.ge_u')
+      .if(() => {
+        f.loop(() => {
+          f.get(remaining).get(remaining).i32(-elements).op('i32.and').tee(whole).i32(blockElements)
+          f.get(whole).i32(blockElements).op('i32.lt_u', 'select', 'i32.sub').set(rest)
+          f.get(end).get(remaining).op('i32.sub').set(begin)
+          for (const { narrow } of sums) f.zeroVector().set(narrow)
+          for (const array of this.pointers.keys()) if (isAside(array)) this.startAside(array)
+          f.loop(() => {
+            this.turn()
+            this.advance(elements)
+            f.get(remaining).i32(elements).op('i32.sub').tee(remaining).get(rest).op('i32.gt_u').branchIf(0)
+          })
+          for (const accumulator of sums) {
+            if (accumulator.choice) this.sumChoices(accumulator.narrow, accumulator.choice, begin, end)
+            this.settle(accumulator, begin, end)
+          }
+          f.get(remaining).i32(shortestBlock).op('i32.ge_u').branchIf(0)
+        })
+      })
+  }
+
+  /** Makes four sums of four counts of a condition, a number where it holds and another where it does not. */
+  private sumChoices(narrow: Local, [, yes, no]: readonly number[], begin: Local, end: Local): void {
+    const { f } = this
+    const count = f.local('v128')
+    f.get(narrow).op('f32x4.convert_i32x4_u').tee(count).get(this.vectors.get(yes!)!).op('f32x4.mul')
+    f.get(end).get(this.remaining).op('i32.sub').get(begin).op('i32.sub').i32(2).op('i32.shr_u', 'f32.convert_i32_u')
+    f.op('f32x4.splat').get(count).op('f32x4.sub').get(this.vectors.get(no!)!).op('f32x4.mul', 'f32x4.add').set(narrow)
+  }
+
+  /** Adds the float32 sums of the block that began at an element to the float64 sums, or computes them again. */
+  private settle({ registers, index, narrow, wide, single }: Accumulator, begin: Local, end: Local): void {
+    const { f } = this
+    const magnitude = f.local('v128')
+    f.get(narrow).op('f32x4.abs').tee(magnitude).f32(largestNumber).op('f32x4.splat', 'f32x4.le')
+    if (registers.length === 2) f.f32(smallestOfProducts).op('f32x4.splat').get(magnitude).op('f32x4.le', 'v128.and')
+    f.op('v128.not', 'v128.any_true').if(() => {
+      f.get(single).get(this.entry).get(begin).get(end).get(this.remaining).op('i32.sub').get(this.chunk)
+      f.callHelper(againName(f.name, index)).op('f64.add').set(single).op('else')
+      this.addHalves(wide, () => f.get(narrow))
+    })
+  }
+
+  /** Adds four float32 numbers to two float64 sums. */
+  private addHalves(wide: Local, value: () => void): void {
+    const { f } = this
+    f.get(wide)
+    value()
+    f.op('f64x2.promote_low_f32x4', 'f64x2.add')
+    value()
+    value()
+    f.upperHalf().op('f64x2.promote_low_f32x4', 'f64x2.add').set(wide)
   }
 
   private advance(elements: number): void {
@@ -807,10 +1099,10 @@ class LoopGenerator {
         .op('i32.add')
         .set(pointer)
     }
-    for (const { pointer } of this.accumulators) {
+    for (const { pointer, narrowColumns } of this.accumulators) {
       if (pointer)
         f.get(pointer)
-          .i32(8 * elements)
+          .i32((narrowColumns ? 4 : 8) * elements)
           .op('i32.add')
           .set(pointer)
     }
@@ -834,6 +1126,7 @@ class LoopGenerator {
     for (const { register, stores } of part.steps) {
       values[register] = this.vectorValue(register, values, lane, ofSixteen)
       for (const store of stores) {
+        if (isAside(store.array) && !ofSixteen) continue
         this.f
           .get(this.pointers.get(store.array)!)
           .get(values[store.register]!)
@@ -843,8 +1136,11 @@ class LoopGenerator {
     for (const accumulator of part.accumulators)
       this.accumulateVector(
         accumulator,
-        accumulator.registers.map((r) => values[r]!),
+        (ofSixteen && accumulator.choice ? accumulator.choice.slice(0, 1) : accumulator.registers).map(
+          (r) => values[r]!,
+        ),
         lane,
+        ofSixteen,
       )
   }
 
@@ -889,35 +1185,73 @@ class LoopGenerator {
     } else throw new Error(`no vector code for ${operation}`)
   }
 
-  private accumulateVector(accumulator: Accumulator, inputs: readonly Local[], lane: number): void {
+  private accumulateVector(accumulator: Accumulator, inputs: readonly Local[], lane: number, ofSixteen: boolean): void {
     const { f } = this
-    const { kind, node, vectors, pointer } = accumulator
+    const { kind, node, narrow, wide, pair, choice, pointer, narrowColumns } = accumulator
     const maximum = node.attributes.kind === 'maximum'
-    if (maximum && kind !== 'column') {
-      f.get(vectors[lane]!).get(inputs[0]!).op('f32x4.max').set(vectors[lane]!)
-      return
+    const combine = maximum ? 'f32x4.max' : 'f32x4.add'
+    const value = () => {
+      f.get(inputs[0]!)
+      if (inputs.length === 2) f.get(inputs[1]!).op('f32x4.mul')
     }
-    for (const half of [0, 1]) {
-      const promote = (input: Local) => {
-        f.get(input)
-        if (half === 1) f.get(input).upperHalf()
-        f.op('f64x2.promote_low_f32x4')
+    if (kind === 'column') {
+      if (narrowColumns) {
+        f.get(pointer!)
+          .get(pointer!)
+          .at('v128.load', 16 * lane)
+        value()
+        f.op(combine).at('v128.store', 16 * lane)
+        return
       }
-      const address = 32 * lane + 16 * half
-      if (kind === 'column') f.get(pointer!).get(pointer!).at('v128.load', address)
-      else f.get(vectors[2 * lane + half]!)
-      promote(inputs[0]!)
-      if (inputs.length === 2) {
-        if (inputs[1] === inputs[0]) {
-          const wide = f.local('v128')
-          f.tee(wide).get(wide)
-        } else promote(inputs[1]!)
-        f.op('f64x2.mul')
+      for (const half of [0, 1]) {
+        const address = 32 * lane + 16 * half
+        f.get(pointer!).get(pointer!).at('v128.load', address)
+        this.wideHalf(inputs, half)
+        f.op(maximum ? 'f64x2.max' : 'f64x2.add').at('v128.store', address)
       }
-      f.op(maximum ? 'f64x2.max' : 'f64x2.add')
-      if (kind === 'column') f.at('v128.store', address)
-      else f.set(vectors[2 * lane + half]!)
+    } else if (ofSixteen && choice) {
+      // A condition that holds is -1.
+      f.get(narrow)
+      value()
+      f.op('i32x4.sub').set(narrow)
+    } else if (ofSixteen) {
+      // Pairs of vectors, then pairs of pairs, then the sum so far: few roundings, and few numbers to hold.
+      const [first, second] = pair
+      if (lane === 1) f.get(first)
+      if (lane === 3) f.get(narrow).get(first).get(second)
+      value()
+      if (lane === 1) f.op(combine)
+      if (lane === 3) f.op(combine, combine, combine).set(narrow)
+      else f.set(lane === 2 ? second : first)
+    } else if (maximum) {
+      f.get(narrow)
+      value()
+      f.op(combine).set(narrow)
+    } else {
+      f.get(wide)
+      for (const half of [0, 1]) {
+        this.wideHalf(inputs, half)
+        f.op('f64x2.add')
+      }
+      f.set(wide)
     }
+  }
+
+  /** Leaves one half of a vector, or of the product of two, on the stack in float64. */
+  private wideHalf(inputs: readonly Local[], half: number): void {
+    const { f } = this
+    const promote = (input: Local) => {
+      f.get(input)
+      if (half === 1) f.get(input).upperHalf()
+      f.op('f64x2.promote_low_f32x4')
+    }
+    promote(inputs[0]!)
+    if (inputs.length < 2) return
+    if (inputs[1] === inputs[0]) {
+      const number = f.local('v128')
+      f.tee(number).get(number)
+    } else promote(inputs[1]!)
+    f.op('f64x2.mul')
   }
 
   private singleBody(): void {
@@ -949,9 +1283,10 @@ class LoopGenerator {
       f.set(local)
       values.push(local)
     })
-    for (const { array, register } of this.loop.stores)
-      f.get(this.pointers.get(array)!).get(values[register]!).at('f32.store')
-    for (const { node, registers, single, kind, pointer } of this.accumulators) {
+    for (const { array, register } of this.loop.stores) {
+      if (!isAside(array)) f.get(this.pointers.get(array)!).get(values[register]!).at('f32.store')
+    }
+    for (const { node, registers, single, kind, pointer, narrowColumns } of this.accumulators) {
       const [a, b] = registers.map((register) => values[register]!) as [Local, Local | undefined]
       const value = f.local('f64')
       f.get(a).op('f64.promote_f32')
@@ -959,7 +1294,10 @@ class LoopGenerator {
       f.set(value)
       const maximum = node.attributes.kind === 'maximum'
       const combine = maximum ? 'f64.max' : 'f64.add'
-      if (kind === 'column') f.get(pointer!).get(pointer!).at('f64.load').get(value).op(combine).at('f64.store')
+      if (narrowColumns) {
+        f.get(pointer!).get(pointer!).at('f32.load').op('f64.promote_f32').get(value)
+        f.op(combine, 'f32.demote_f64').at('f32.store')
+      } else if (kind === 'column') f.get(pointer!).get(pointer!).at('f64.load').get(value).op(combine).at('f64.store')
       else f.get(single).get(value).op(combine).set(single)
     }
   }
@@ -985,38 +1323,22 @@ class LoopGenerator {
     f.i32(4).op('i32.mul', 'i32.add').at('f32.load')
   }
 
-  private reset({ node, vectors, single }: Omit<Accumulator, 'kind'>): void {
+  private reset({ node, narrow, wide, single }: Omit<Accumulator, 'kind'>): void {
     const { f } = this
-    const maximum = node.attributes.kind === 'maximum'
-    for (const vector of vectors) {
-      if (maximum) f.f32(Number.NEGATIVE_INFINITY).op('f32x4.splat')
-      else f.zeroVector()
-      f.set(vector)
-    }
-    f.f64(maximum ? Number.NEGATIVE_INFINITY : 0).set(single)
+    this.neutral(node)
+    f.set(narrow).zeroVector().set(wide)
+    f.f64(node.attributes.kind === 'maximum' ? Number.NEGATIVE_INFINITY : 0).set(single)
   }
 
   /** Leaves the float64 total of an accumulator on the stack, added in a fixed order. */
-  private total({ node, vectors, single }: Accumulator): void {
+  private total({ node, narrow, wide, single }: Accumulator): void {
     const { f } = this
     if (node.attributes.kind === 'maximum') {
-      for (const vector of vectors) {
-        for (let lane = 0; lane < 4; lane++) {
-          f.get(single).get(vector).extract('f32x4', lane).op('f64.promote_f32', 'f64.max').set(single)
-        }
-      }
       f.get(single)
+      for (let lane = 0; lane < 4; lane++) f.get(narrow).extract('f32x4', lane).op('f64.promote_f32', 'f64.max')
       return
     }
-    if (vectors.length === 0) {
-      f.get(single)
-      return
-    }
-    const sum = f.local('v128')
-    f.get(vectors[0]!)
-    for (const vector of vectors.slice(1)) f.get(vector).op('f64x2.add')
-    f.set(sum)
-    f.get(sum).extract('f64x2', 0).get(sum).extract('f64x2', 1).op('f64.add').get(single).op('f64.add')
+    f.get(wide).extract('f64x2', 0).get(wide).extract('f64x2', 1).op('f64.add').get(single).op('f64.add')
   }
 }
 

@@ -68,6 +68,7 @@ export function generateFunctions(plans: readonly Plan[]): {
   functions: FunctionBuilder[]
   indices: Map<string, number>[]
   library: LibraryIndices
+  helpers: FunctionBuilder[]
 } {
   const functions = [checkFinite()]
   const add = (needed: boolean, make: () => FunctionBuilder) => (needed ? functions.push(make()) - 1 : undefined)
@@ -84,15 +85,18 @@ export function generateFunctions(plans: readonly Plan[]): {
     transpose: add(uses('transpose', 'array'), transpose),
     matmul: add(uses('matmul', 'array'), matmul),
   }
+  const helpers: FunctionBuilder[] = []
   const indices = plans.map((plan, index) => {
     const table = new Map<string, number>()
-    for (const [name, builder] of generateKernels(plan, `program_${index}`)) {
+    const generated = generateKernels(plan, `program_${index}`)
+    helpers.push(...generated.helpers)
+    for (const [name, builder] of generated.kernels) {
       table.set(name, functions.length)
       functions.push(builder)
     }
     return table
   })
-  return { functions, indices, library: { ...(optional as LibraryIndices), checkFinite: 0 } }
+  return { functions, indices, library: { ...(optional as LibraryIndices), checkFinite: 0 }, helpers }
 }
 
 async function compileKernels(programs: readonly CanonicalProgram[], shared: boolean): Promise<KernelSet> {
@@ -112,11 +116,11 @@ function generateModule(
   shared: readonly ImportedFunction[] | undefined,
 ): Omit<KernelSet, 'module'> & { bytes: Uint8Array<ArrayBuffer> } {
   const plans = planTogether(programs)
-  const { functions, indices, library } = generateFunctions(plans)
+  const { functions, indices, library, helpers } = generateFunctions(plans)
   return {
     plans,
     indices,
     library,
-    bytes: assembleModule(functions, driver, [...mathematicalFunctions(), ...randomFunctions()], shared),
+    bytes: assembleModule(functions, driver, [...helpers, ...mathematicalFunctions(), ...randomFunctions()], shared),
   }
 }

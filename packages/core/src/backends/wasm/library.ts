@@ -11,19 +11,23 @@ export const rowsPerBlock = 4
 /** Columns of the strip of the right factor that is packed. */
 export const stripColumns = 8
 
-function locals<const N extends string>(f: FunctionBuilder, names: readonly N[]): Record<N, Local> {
+/** A local variable for an address or a count by each of the names. */
+export function locals<const N extends string>(f: FunctionBuilder, names: readonly N[]): Record<N, Local> {
   return Object.fromEntries(names.map((name) => [name, f.local('i32')])) as Record<N, Local>
 }
 
 /** Emits `do { body } while (counter += step, counter < end)`, skipped when it would not run once. */
-function countUp(f: FunctionBuilder, counter: Local, step: number, end: Local, body: () => void): void {
+export function countUp(f: FunctionBuilder, counter: Local, step: number | Local, end: Local, body: () => void): void {
   f.get(counter)
     .get(end)
     .op('i32.lt_u')
     .if(() => {
       f.loop(() => {
         body()
-        f.get(counter).i32(step).op('i32.add').tee(counter).get(end).op('i32.lt_u').branchIf(0)
+        f.get(counter)
+        if (typeof step === 'number') f.i32(step)
+        else f.get(step)
+        f.op('i32.add').tee(counter).get(end).op('i32.lt_u').branchIf(0)
       })
     })
 }

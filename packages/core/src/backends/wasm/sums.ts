@@ -1,0 +1,86 @@
+/**
+ * How the sums of a loop are taken: in float32 within short blocks, in float64 across them, always in the same order.
+ *
+ * - **Block**: 128 to 256 elements, counted from the start of the chunk or of the row. The four vectors of a turn are added
+ *   in pairs, and their sum to one vector of four float32 sums; at the end of the block these are added to float64 sums.
+ *   What is left over, short rows and small tensors are summed in float64.
+ * - **Columns**: a float32 sum for every column over up to 16 rows, then float64.
+ * - **Again in float64**: a block whose float32 sums are not finite, or so small that products may have vanished, is summed
+ *   again from what memory holds, in float64 with products from their float32 factors. So one element of 1e20 has a finite
+ *   norm, elements of 1e-30 have one that is not 0, and what is not finite ends as it does in float64.
+ *
+ * Bound: with u = 2^-24 a summand is rounded once as a product, twice within its turn, fifteen times across the turns; what
+ * products lose to underflow is less than u of the block's sum. So the sum s of the summands x_i is off by at most
+ * 19 u / (1 - 19 u) sum |x_i|, which is less than 1.14e-6 sum |x_i|, however many there are (float64 adds less than 1e-9
+ * of it up to 2^22 blocks); sums over columns by 15 u. Roundings of both signs cancel, so usual errors are about u.
+ */
+
+import type { Node } from '../../graph/graph.ts'
+import type { Instruction, Loop } from '../../program/plan.ts'
+
+/** Elements of a block at most, and at least: sixteen and eight turns. */
+export const blockElements = 256
+export const shortestBlock = 128
+
+/** Rows over which a column is summed in float32. */
+export const blockRows = 16
+
+/** Sums of products with a smaller float32 sum are taken again: 64 products lose less than 2^-24 of a larger one. */
+export const smallestOfProducts = 2 ** -120
+
+type Reduction = Loop['reductions'][number]
+
+/** Reductions that leave one number per column: each slice of rows keeps its own partial sums. */
+export function isColumnReduction(node: Node): boolean {
+  return node.space === 'array' && node.attributes.axis === 'rows' && node.inputs[0]!.dimensions[2] !== 1
+}
+
+/** For every register whether its value can be found again when the loop has stored what it stores. */
+function recoverable({ body, stores }: Loop): readonly boolean[] {
+  const overwritten = new Set(stores.map(({ array }) => array))
+  const stored = new Set(stores.map(({ register }) => register))
+  const found: boolean[] = []
+  body.forEach(({ inputs, array }, register) => {
+    const computed = (array === undefined || !overwritten.has(array)) && inputs.every((input) => found[input])
+    found.push(stored.has(register) || computed)
+  })
+  return found
+}
+
+/** Whether columns have float32 sums first, or maxima, which are exact in float32. */
+export function hasNarrowColumns(loop: Loop, { node, registers }: Reduction): boolean {
+  if (loop.elementwise || !isColumnReduction(node)) return false
+  // Products would need a look at every column, of which many may be all zeros; what cannot be found again is too much to keep.
+  return node.attributes.kind === 'maximum' || (registers.length === 1 && recoverable(loop)[registers[0]!]!)
+}
+
+/** The registers whose values are put aside until the end of their block, because they could not be found again. */
+export function putAside(loop: Loop): number[] {
+  if (loop.elementwise) return []
+  const found = recoverable(loop)
+  const summed = loop.reductions.filter(({ node }) => node.attributes.kind === 'sum' && !isColumnReduction(node))
+  return [...new Set(summed.flatMap(({ registers }) => registers.filter((register) => !found[register])))]
+}
+
+/** A loop that computes one reduction again from what memory holds; `aside` names the array of a value that was put aside. */
+export function loopAgain(loop: Loop, reduction: Reduction, aside: (register: number) => string): Loop {
+  const found = recoverable(loop)
+  const body: Instruction[] = []
+  const places = new Map<number, number>()
+  const visit = (register: number): number => {
+    const known = places.get(register)
+    if (known !== undefined) return known
+    const instruction = loop.body[register]!
+    const stored = loop.stores.find((store) => store.register === register)?.array
+    const array = stored ?? (found[register] ? undefined : aside(register))
+    const again: Instruction =
+      array === undefined
+        ? { ...instruction, inputs: instruction.inputs.map(visit) }
+        : { operation: 'load', inputs: [], array }
+    const place = body.push(again) - 1
+    places.set(register, place)
+    return place
+  }
+  const registers = reduction.registers.map(visit)
+  return { ...loop, body, stores: [], reductions: [{ node: reduction.node, registers }] }
+}
