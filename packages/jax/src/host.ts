@@ -1,11 +1,8 @@
 import type { HyperValue, LayoutChoice, Optimizer, Shapes } from 'fallline'
 import {
   Conductor,
-  checkpointOf,
   checkpointPlaces,
-  decodeCheckpoint,
-  encodeCheckpoint,
-  expectedOf,
+  encodeRun,
   type FloatArray,
   HostEvaluator,
   isLoss,
@@ -17,8 +14,8 @@ import {
   pointsOf,
   programsOf,
   type Readback,
-  restore,
   type TracedModel,
+  takeRun,
   traceModel,
   type VariantTree,
   visit,
@@ -181,13 +178,12 @@ export class Host {
 
   /** The bytes of a checkpoint of arrays and numbers that `read` gives. */
   async save(read: (places: readonly Place[]) => Promise<readonly FloatArray[]>): Promise<Uint8Array> {
-    const values = await read(checkpointPlaces(this.conductor, 'all'))
-    return encodeCheckpoint(checkpointOf(this.conductor, 'all', values))
+    return encodeRun(this.conductor, await read(checkpointPlaces(this.conductor, 'all')))
   }
 
   /** Reads a checkpoint; `write` gets the arrays and numbers. */
   load(bytes: Uint8Array, write: Readback['write']): void {
-    restore(this.conductor, { write }, decodeCheckpoint(bytes, expectedOf(this.conductor)))
+    takeRun(this.conductor, { write }, bytes, {})
     this.current = new Float64Array(this.count)
     this.fill(this.conductor.evaluations(), this.evaluations)
   }

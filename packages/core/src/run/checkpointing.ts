@@ -1,4 +1,5 @@
-import type { FloatArray, Place, Readback, WritablePlace } from '../backends/backend.ts'
+import type { FloatArray, HostMemory, Place, Readback, WritablePlace } from '../backends/backend.ts'
+import { sizeOf } from '../graph/graph.ts'
 import { signatureOf } from '../language/signature.ts'
 import type { SlotStorage } from '../program/program.ts'
 import { matrixDimensions } from '../program/trace.ts'
@@ -39,11 +40,11 @@ function entriesOf(conductor: Conductor, scope: Scope): Entry[] {
 
 function entryOf(tensor: Tensor, slot: SlotStorage): Entry {
   const { index, shape } = tensor
-  const { residency, key, dimensions, shared } = slot
+  const { residency, key, dimensions } = slot
   const full = matrixDimensions(shape.shape)
   const whole = dimensions.every((size, axis) => size === full[axis])
   return {
-    key: shared ? `shared/${key}` : `state/${shape.name}/${key}`,
+    key: slotKey(tensor, slot),
     shape: residency !== 'array' ? undefined : whole ? shape.shape : dimensions,
     place: residency === 'host' ? undefined : { kind: residency === 'array' ? 'array' : 'number', tensor: index, key },
     tensor,
@@ -78,10 +79,10 @@ export function checkpointOf(conductor: Conductor, scope: Scope, values: readonl
 /** What a checkpoint must be to fit. */
 export function expectedOf(conductor: Conductor): Expected {
   const arrays = new Map<string, { readonly shape: readonly number[] }>()
-  const numbers = new Set<string>()
+  const numbers = new Map<string, undefined>()
   for (const { key, shape } of entriesOf(conductor, 'all')) {
     if (shape) arrays.set(key, { shape })
-    else numbers.add(key)
+    else numbers.set(key, undefined)
   }
   return { ...headOf(conductor), arrays, numbers }
 }
@@ -110,6 +111,54 @@ export function restore(conductor: Conductor, to: Pick<Readback, 'write'>, check
   conductor.skipped = skipped
 }
 
+/** Makes state and counts what they are before the first step. Parameters stay. */
+export function restart(conductor: Conductor, to: Pick<Readback, 'write'>): void {
+  for (const { shape, place, tensor, slot } of entriesOf(conductor, 'state')) {
+    const { initial, dimensions } = slot!
+    if (place) to.write(place, shape ? new Float32Array(sizeOf(dimensions)) : [initial as number])
+    else conductor.writeNumber(tensor, slot!, initial as number)
+  }
+  for (const tensor of conductor.tensors) tensor.counts = zeroed(tensor.counts)
+  conductor.counts = zeroed(conductor.counts)
+  conductor.skipped = 0
+}
+
+const zeroed = (counts: ReadonlyMap<string, number>) => new Map([...counts.keys()].map((clock) => [clock, 0] as const))
+
+/** State of the parameters that `rebase` was given, as `NAME/SLOT`. */
+export interface Rebased {
+  /** Copies of the parameter, which moved along. */
+  readonly moved: readonly string[]
+  /** All other state, which stayed. */
+  readonly kept: readonly string[]
+}
+
+/** Gives parameters other values and moves the copies of them that are part of the state by the difference. */
+export function rebase(
+  conductor: Conductor,
+  memory: HostMemory,
+  given: Readonly<Record<string, ArrayLike<number>>>,
+): Rebased {
+  const moved: string[] = []
+  const kept: string[] = []
+  for (const tensor of conductor.tensors) {
+    const { name } = tensor.shape
+    const target = given[name]
+    if (target === undefined) continue
+    const parameter = memory.parameters[tensor.index]!
+    for (const slot of tensor.traced?.slots ?? []) {
+      const moves = slot.initial === 'copy'
+      ;(moves ? moved : kept).push(`${name}/${slot.key}`)
+      // Before the first step there is no copy yet.
+      if (!moves || tensor.counts.get('') === 0) continue
+      const copy = memory.slotArray(tensor.index, slot.key)
+      for (let i = 0; i < copy.length; i++) copy[i]! += target[i]! - parameter[i]!
+    }
+    parameter.set(target)
+  }
+  return { moved, kept }
+}
+
 /** Where all that `stateOf` wants to be given lies. */
 export function statePlaces(tensor: Tensor): Place[] {
   return slotsOf(tensor).flatMap((slot) => entryOf(tensor, slot).place ?? [])
@@ -130,6 +179,11 @@ export function stateOf(conductor: Conductor, tensor: Tensor, values: readonly F
     result[unique ? slot.name : slot.key] = !value ? conductor.number(tensor, slot) : shape ? value : value[0]!
   }
   return result
+}
+
+/** What a checkpoint calls the state of a tensor. */
+export function slotKey({ shape }: Tensor, { shared, key }: SlotStorage): string {
+  return shared ? `shared/${key}` : `state/${shape.name}/${key}`
 }
 
 function slotsOf({ traced }: Tensor): readonly SlotStorage[] {

@@ -11,12 +11,13 @@ import { checkNames } from '../language/definition.ts'
 import type { Input } from '../language/inputs.ts'
 import type { TracedModel } from '../program/model.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
-import { decodeCheckpoint, encodeCheckpoint } from '../state/checkpoint.ts'
+import type { Loaded, LoadOptions } from '../state/checkpoint.ts'
 import { type ArraysByName, AttachedArrays, givenArrays } from './attached-arrays.ts'
-import { checkpointOf, checkpointPlaces, expectedOf, restore, stateOf, statePlaces } from './checkpointing.ts'
+import { checkpointPlaces, type Rebased, rebase, stateOf, statePlaces } from './checkpointing.ts'
 import { Conductor, type Tensor } from './conductor.ts'
 import { Course, checkList, type Turns } from './course.ts'
 import { DeclaredInputs } from './inputs.ts'
+import { encodeRun, takeRun } from './portable.ts'
 import type { Evaluate, NonFinitePolicy, Question, StepOptions, StepResult } from './step.ts'
 import { telemetryOf } from './telemetry.ts'
 
@@ -29,7 +30,7 @@ function record<Name extends string, T>(names: readonly Name[], value: (index: n
 }
 
 /** An optimizer with its parameters, gradients, state and kernels. Made by `compile`. */
-export class CompiledOptimizer<Name extends string = string> {
+export class CompiledOptimizer<Name extends string = string, H extends string = string> {
   /** Parameter names in creation order. */
   readonly names: readonly Name[]
   /** The parameters: views of the kernel's own memory. Write initial values here; `step` updates them in place. */
@@ -55,6 +56,7 @@ export class CompiledOptimizer<Name extends string = string> {
   /** What is being done, in words, as long as nothing else may be. */
   private busy: string | undefined
   private disposed = false
+  private finished = false
 
   /** @internal use `compile` */
   constructor(
@@ -102,8 +104,8 @@ export class CompiledOptimizer<Name extends string = string> {
   }
 
   /** The hyperparameters of the default group, schedules evaluated at the last step (before any, at the first). */
-  get hyper(): Readonly<Record<string, number>> {
-    return this.hyperOf('')
+  get hyper(): Readonly<Record<H, number>> {
+    return this.hyperOf('') as Readonly<Record<H, number>>
   }
 
   /** The hyperparameters of a group, schedules evaluated at the last step. */
@@ -117,9 +119,11 @@ export class CompiledOptimizer<Name extends string = string> {
    * @param options.group the name of a group; default: the optimizer of the parameters that no group takes.
    * @throws Error for an unknown group or name or an invalid value, or in the middle of a step; nothing is changed then.
    */
-  set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string } = {}): void {
+  set(values: { readonly [K in H]?: HyperValue }): void
+  set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string }): void
+  set(values: { readonly [name: string]: HyperValue | undefined }, options: { readonly group?: string } = {}): void {
     this.refuseWhileBusy('set')
-    this.conductor.set(values, options.group ?? '')
+    this.conductor.set(values as Readonly<Record<string, HyperValue>>, options.group ?? '')
   }
 
   /**
@@ -150,6 +154,7 @@ export class CompiledOptimizer<Name extends string = string> {
    */
   step(options?: StepOptions<Name>): StepResult<Name> {
     this.refuseWhileBusy('step')
+    this.refuseAfterFinish('step')
     if (this.moves) {
       throw new Error(
         `${this.stepInputs.evaluatingTitle()} evaluates the model at points of its own: use await optimizer.minimize(evaluate) instead of step`,
@@ -223,6 +228,7 @@ export class CompiledOptimizer<Name extends string = string> {
   /** The course of `minimize`, during which nothing else may be done. */
   private *evaluating(evaluate: Evaluate): Turns {
     this.refuseWhileBusy('minimize')
+    this.refuseAfterFinish('minimize')
     this.attached?.read()
     this.busy = 'minimize is waiting for an evaluation of the model'
     const { inputs } = this
@@ -245,6 +251,14 @@ export class CompiledOptimizer<Name extends string = string> {
     } finally {
       this.busy = undefined
     }
+  }
+
+  private refuseAfterFinish(caller: string): void {
+    if (!this.finished) return
+    throw new Error(
+      `${caller}: finish has put what to evaluate with into the parameters, and training cannot go on from there; load a ` +
+        'checkpoint, or compile anew',
+    )
   }
 
   private refuseAfterDispose(caller: string): void {
@@ -302,6 +316,48 @@ export class CompiledOptimizer<Name extends string = string> {
   }
 
   /**
+   * Ends training in place: the parameters become what `evaluationParameters` gives, as they are to be used and stored.
+   * Training cannot go on from there, so `step`, `minimize`, `save` and `rebase` throw from now on; `load` begins again.
+   * @throws Error in the middle of a step.
+   */
+  finish(): void {
+    const values = this.evaluationParameters()
+    for (const name of this.names) this.write('parameter', name, values[name])
+    this.attached!.write()
+    this.finished = true
+  }
+
+  /**
+   * Goes on from other parameters, such as an average over several machines, a clipped copy or another checkpoint's, with the
+   * state that there is. Copies of the parameter in the state (the slow weights of lookahead, z of schedule-free methods, the
+   * start of Prodigy and DoG, averages of parameters) move along by as much as their parameter does; state made of gradients,
+   * numbers and counts stay. Write initial values into `parameters` instead, before the first step.
+   *
+   * ```ts
+   * import { compile, lookahead, sgd } from 'fallline'
+   *
+   * const optimizer = await compile(lookahead(sgd({ learningRate: 0.1 })), { w: [1] })
+   * optimizer.step({ gradients: { w: [1] } })
+   * console.log(optimizer.rebase({ w: [5] }).moved) // [ 'w/lookahead.slow' ]
+   * ```
+   *
+   * @param parameters the new values by name; parameters that are left out stay.
+   * @returns the names of the state that moved and of what stayed, of the parameters that were given.
+   * @throws Error for an unknown name or a wrong length, or in the middle of a step; nothing is changed then.
+   */
+  rebase(parameters: ArraysByName<Name>): Rebased {
+    this.refuseWhileBusy('rebase')
+    this.refuseAfterFinish('rebase')
+    const given = givenArrays(parameters)
+    for (const [name, array] of Object.entries(given)) this.checkLength('rebase', name, array)
+    const memory = this.memory('rebase', 'writeParameters(...), which leaves the state as it is')
+    this.attached!.read()
+    const result = rebase(this.conductor, memory, given)
+    this.attached!.write()
+    return result
+  }
+
+  /**
    * The state of one parameter by slot name: arrays are live views, numbers are copies. Wrapped optimizers prefix names
    * that occur twice with their path.
    * @throws Error for an unknown name, and after `dispose`.
@@ -325,38 +381,51 @@ export class CompiledOptimizer<Name extends string = string> {
 
   /**
    * Parameters, state and step counts as the bytes of a safetensors file. Hyperparameters are not part of it.
-   * @throws Error in the middle of a step, when the parameters may stand elsewhere.
+   * @throws Error in the middle of a step, when the parameters may stand elsewhere, and after `finish`.
    */
   save(): Uint8Array {
     this.refuseWhileBusy('save')
+    this.refuseAfterFinish('save')
     const memory = this.memory('save', 'await optimizer.saveAsync()')
     this.attached!.read()
-    const values = checkpointPlaces(this.conductor, 'all').map((place) => viewPlace(memory, place))
-    return encodeCheckpoint(checkpointOf(this.conductor, 'all', values))
+    return encodeRun(
+      this.conductor,
+      checkpointPlaces(this.conductor, 'all').map((place) => viewPlace(memory, place)),
+    )
   }
 
   /**
    * `save` on every backend, when all steps are settled.
-   * @throws Error in the middle of a step, or when a step has failed.
+   * @throws Error in the middle of a step, after `finish`, or when a step has failed.
    */
   async saveAsync(): Promise<Uint8Array> {
+    this.refuseAfterFinish('saveAsync')
     return this.reading('saveAsync', async () => {
-      const values = await this.instance.readback.read(checkpointPlaces(this.conductor, 'all'))
-      return encodeCheckpoint(checkpointOf(this.conductor, 'all', values))
+      return encodeRun(this.conductor, await this.instance.readback.read(checkpointPlaces(this.conductor, 'all')))
     })
   }
 
   /**
-   * Continues from what `save` gave, to the bit on the same backend.
-   * @throws Error when the bytes are of another model, optimizer or version, or damaged, or in the middle of a step; nothing
-   * is changed then.
+   * Continues from what `save` gave, to the bit on the same backend. Hyperparameters may differ, and so may all that has no
+   * state: clipping, caution or centralization around the optimizer, and groups that differ in hyperparameters only.
+   *
+   * With `take: 'fitting'` other changes are accepted too. A parameter takes its value when it has the same shape, and its
+   * state when that fits as a whole; otherwise its state begins anew, as before its first step. So a layer that was frozen may
+   * be trained, another one added, or a wrapper that has state. The count of steps, which schedules follow, goes on. With
+   * `take: 'parameters'` state and counts begin anew everywhere.
+   *
+   * @returns what was taken, what the file lacks and what it holds in excess, by name: nothing of the last two unless
+   * `take` was given.
+   * @throws Error when the bytes are of another model or optimizer (unless `take` was given), of another version, or
+   * damaged, or in the middle of a step; nothing is changed then.
    */
-  load(bytes: Uint8Array): void {
+  load(bytes: Uint8Array, options: LoadOptions = {}): Loaded {
     this.refuseWhileBusy('load')
     this.course.verdicts?.check('load')
-    const loaded = decodeCheckpoint(bytes, expectedOf(this.conductor))
-    restore(this.conductor, this.instance.readback, loaded)
+    const result = takeRun(this.conductor, this.instance.readback, bytes, options)
+    this.finished = false
     this.attached?.write()
+    return result
   }
 
   /**

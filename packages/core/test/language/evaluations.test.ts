@@ -20,10 +20,9 @@ import {
   backendTensors,
   Conductor,
   Course,
-  checkpointOf,
   checkpointPlaces,
   DeclaredInputs,
-  encodeCheckpoint,
+  encodeRun,
   traceModel,
 } from 'fallline/internal'
 import { describe, expect, it } from 'vitest'
@@ -37,8 +36,7 @@ async function startNow(optimizer: Optimizer) {
   const [a, b] = memory!.parameters
   const [gradientOfA, gradientOfB] = memory!.gradients
   const views = { parameters: { a: a!, b: b! }, gradients: { a: gradientOfA!, b: gradientOfB! } }
-  const save = () =>
-    encodeCheckpoint(checkpointOf(conductor, 'all', readback.readSync!(checkpointPlaces(conductor, 'all'))))
+  const save = () => encodeRun(conductor, readback.readSync!(checkpointPlaces(conductor, 'all')))
   return { course, memory: memory!, views, save }
 }
 
