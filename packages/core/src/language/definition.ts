@@ -148,9 +148,13 @@ export interface RuleResult<S extends string> {
   readonly state?: Readonly<Partial<Record<S, Value>>>
   /**
    * For rules that move several sequences: turns the direction (after the wrappers that change it) into the new
-   * parameter and more state. The rule then applies learning rate and weight decay itself.
+   * parameter and more state. The rule then applies learning rate and weight decay itself. `project` is what projections around
+   * do: the rule passes the sequence that takes the step through it before it averages.
    */
-  readonly apply?: (direction: Value) => {
+  readonly apply?: (
+    direction: Value,
+    project: (value: Value) => Value,
+  ) => {
     readonly parameter: Value
     readonly state?: Readonly<Partial<Record<S, Value>>>
   }
@@ -498,6 +502,15 @@ export interface TransformDefinition<
     /** State that the optimizer inside is to have instead. */
     readonly wrapped?: Readonly<Record<string, Value>>
   }
+  /**
+   * The nearest point of a convex set. The sequence that takes the step is projected, wherever the transform stands, and again
+   * what becomes of it, the parameter and what to evaluate with, for what rounding adds.
+   */
+  readonly project?: (
+    context: Pick<TransformContext<NoInfer<H>, NoInfer<S>, NoInfer<O>, NoInfer<I>>, 'hyper' | 'options' | 'shape'> & {
+      readonly value: Value
+    },
+  ) => Value
   /** Adds weight decay of this style, with the hyperparameter `weightDecay`. */
   readonly decay?: Exclude<DecayStyle, 'own'>
   /** What to evaluate the model with, where that is not the parameter. */
