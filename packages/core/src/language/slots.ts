@@ -102,12 +102,15 @@ export function shaped(dimensions: Exclude<SlotExtent, string>, options?: SlotOp
   return slot(dimensions, options)
 }
 
-/** One number per tensor that starts at `initial`. Kept on the host if only host values enter it. */
+/**
+ * One number per tensor that starts at `initial`. Kept on the host, in float64, if only host values enter it, else as precisely as
+ * the backend keeps numbers: in float64 on `wasm()` and `reference()`.
+ */
 export function scalar(initial: number, options?: SlotOptions): Slot {
   return slot('number', { start: initial, ...options })
 }
 
-/** One number that all tensors of this optimizer share. */
+/** One number that all tensors of this optimizer share, kept as `scalar` is. */
 export function sharedScalar(initial: number, options?: SlotOptions): Slot {
   return slot('number', { start: initial, ...options }, 'allTensors')
 }

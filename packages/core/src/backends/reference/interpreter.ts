@@ -3,14 +3,7 @@ import { randomNumber } from '../../graph/philox.ts'
 import { applyScalar } from '../../graph/scalar.ts'
 import { findTotal, type TelemetryName, writeStart } from '../../program/program.ts'
 import { references } from '../../routines/references.ts'
-import {
-  arrayInputs,
-  type Backend,
-  type BackendInstance,
-  type BackendTensor,
-  type FloatArray,
-  type Work,
-} from '../backend.ts'
+import { arrayInputs, type Backend, type BackendTensor, type HostExecutor, onHost, type Work } from '../backend.ts'
 import { HostEvaluator, hostProgram } from '../host.ts'
 
 type Computed = number | Float64Array
@@ -22,9 +15,11 @@ type Computed = number | Float64Array
 export function reference(): Backend {
   return {
     name: 'reference',
-    create: async (tensors) => new ReferenceInstance(tensors),
+    create: async (tensors) => onHost(new ReferenceInstance(tensors), precision),
   }
 }
+
+const precision = { arrays: 'float64', scalars: 'float64', sums: 'float64' } as const
 
 interface TensorMemory {
   readonly parameter: Float64Array
@@ -35,7 +30,7 @@ interface TensorMemory {
   readonly telemetry: Map<TelemetryName, number>
 }
 
-class ReferenceInstance implements BackendInstance {
+class ReferenceInstance implements HostExecutor {
   readonly parameters: readonly Float64Array[]
   readonly gradients: readonly Float64Array[]
   readonly inputs: readonly ReadonlyMap<string, Float64Array>[]
@@ -69,10 +64,6 @@ class ReferenceInstance implements BackendInstance {
 
   slotArray(tensor: number, key: string): Float64Array {
     return this.memory[tensor]!.arrays.get(key)!
-  }
-
-  writeSlot(tensor: number, key: string, values: FloatArray): void {
-    this.slotArray(tensor, key).set(values)
   }
 
   copyParameter(tensor: number, key: string): void {
@@ -121,7 +112,7 @@ class ReferenceInstance implements BackendInstance {
     return this.memory[tensor]!.telemetry.get(name)
   }
 
-  evaluate(work: readonly Work[]): Float64Array[] {
+  compute(work: readonly Work[]): Float64Array[] {
     return this.interpreters(work).map(([interpreter, { program, tensor }]) => {
       const result = new Float64Array(this.memory[tensor]!.parameter.length)
       fill(result, interpreter.value(program.outputs[0]!.node))
