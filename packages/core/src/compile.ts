@@ -44,11 +44,11 @@ export interface CompileOptions {
  * @throws Error for an invalid shape, a group that matches nothing, or a rule that does not fit a parameter; the message
  * names the optimizer and the parameter.
  */
-export async function compile<const Name extends string>(
-  optimizer: Optimizer,
+export async function compile<const Name extends string, H extends string>(
+  optimizer: Optimizer<H>,
   shapes: Shapes<Name>,
   options: CompileOptions = {},
-): Promise<CompiledOptimizer<Name>> {
+): Promise<CompiledOptimizer<Name, H>> {
   checkOptimizer('compile: the first argument', optimizer)
   if (typeof shapes !== 'object' || shapes === null) {
     throw new Error(
@@ -67,5 +67,5 @@ export async function compile<const Name extends string>(
   checkLayout('compile', layout)
   const model = traceModel(optimizer, shapes, telemetry, { layout })
   const instance = await (options.backend ?? wasm()).create(backendTensors(model))
-  return new CompiledOptimizer<Name>(model, instance, { nonFinite, telemetry })
+  return new CompiledOptimizer<Name, H>(model, instance, { nonFinite, telemetry })
 }

@@ -1,4 +1,4 @@
-export type { Backend, FloatArray } from './backends/backend.ts'
+export type { Backend, FloatArray, Precision } from './backends/backend.ts'
 export { reference } from './backends/reference/interpreter.ts'
 export { compilationCount, type WasmOptions, wasm } from './backends/wasm/backend.ts'
 export * from './batch-size/index.ts'
@@ -72,6 +72,7 @@ export { emaOfSquare } from './parts/ema-of-square.ts'
 export { asMatrix, newtonSchulz } from './parts/newton-schulz.ts'
 export type { Shapes } from './program/model.ts'
 export type { ArraysByName } from './run/attached-arrays.ts'
+export type { Rebased } from './run/checkpointing.ts'
 export type { CompiledOptimizer } from './run/compiled-optimizer.ts'
 export type {
   Evaluate,

@@ -42,6 +42,7 @@ describe('an unknown name', () => {
       /there are weights, bias; did you mean 'weights'\?/,
     )
     expect(() => optimizer.state('bais')).toThrow(/did you mean 'bias'\?/)
+    // @ts-expect-error misspelled
     const misspelled = groups(adam(), [{ match: 'bias', hyper: { weightDecai: 0 } }])
     await expect(compile(misspelled, { bias: [1] })).rejects.toThrow(/did you mean 'weightDecay'\?/)
     await expect(compile(adam(), { a: [1] }, { telemetri: true } as never)).rejects.toThrow(

@@ -148,9 +148,13 @@ export interface RuleResult<S extends string> {
   readonly state?: Readonly<Partial<Record<S, Value>>>
   /**
    * For rules that move several sequences: turns the direction (after the wrappers that change it) into the new
-   * parameter and more state. The rule then applies learning rate and weight decay itself.
+   * parameter and more state. The rule then applies learning rate and weight decay itself. `project` is what projections around
+   * do: the rule passes the sequence that takes the step through it before it averages.
    */
-  readonly apply?: (direction: Value) => {
+  readonly apply?: (
+    direction: Value,
+    project: (value: Value) => Value,
+  ) => {
     readonly parameter: Value
     readonly state?: Readonly<Partial<Record<S, Value>>>
   }
@@ -234,7 +238,7 @@ export type OptimizerSettings<H extends string, O extends OptionSpecification> =
 
 /** Makes optimizers of one kind; carries its definition. */
 export interface OptimizerFactory<H extends string = string, O extends OptionSpecification = OptionSpecification> {
-  (settings?: OptimizerSettings<H, O>): Optimizer
+  (settings?: OptimizerSettings<H, O>): Optimizer<H>
   readonly definition: OptimizerDefinition
 }
 
@@ -245,7 +249,12 @@ export interface HyperSettings {
 }
 
 /** A configured optimizer, perhaps wrapped and grouped: what `compile` takes. Immutable; compile it as often as needed. */
-export type Optimizer = BaseOptimizer | WrappedOptimizer | GroupedOptimizer
+export type Optimizer<H extends string = string> = (BaseOptimizer | WrappedOptimizer | GroupedOptimizer) & {
+  /** In types only: the names of its hyperparameters, for groups and `set`. A method, so that what wraps it may replace it. */
+  [hyperNames]?(name: H): void
+}
+
+declare const hyperNames: unique symbol
 
 export interface BaseOptimizer {
   readonly kind: 'base'
@@ -271,12 +280,12 @@ export interface WrappedOptimizer {
 export type ParameterMatch = RegExp | string | ((shape: ParameterShape) => boolean)
 
 /** Parameters that are treated otherwise: with other hyperparameters, by another optimizer, or not at all. */
-export interface ParameterGroup {
+export interface ParameterGroup<H extends string = string> {
   /** For `set(values, { group })` and error messages; default `group 1`, `group 2`, ... */
   readonly name?: string
   readonly match: ParameterMatch
   /** Hyperparameters that differ from those of the default optimizer. */
-  readonly hyper?: Readonly<Record<string, HyperValue>>
+  readonly hyper?: string extends H ? Readonly<Record<string, HyperValue>> : { readonly [K in H]?: HyperValue }
   readonly optimizer?: Optimizer
   readonly frozen?: boolean
 }
@@ -346,7 +355,7 @@ export function defineOptimizer<
 >(definition: OptimizerDefinition<H, O, S, I>): OptimizerFactory<H, O> {
   const erased = definition as unknown as OptimizerDefinition
   const common = ['decay', 'maximize', ...(definition.fallback ? ['fallback'] : [])]
-  const factory = (settings: OptimizerSettings<H, O> = {} as OptimizerSettings<H, O>): Optimizer => {
+  const factory = (settings: OptimizerSettings<H, O> = {} as OptimizerSettings<H, O>): Optimizer<H> => {
     if (typeof settings !== 'object' || settings === null) {
       throw new Error(
         `${definition.title}: settings must be an object such as { learningRate: 0.01 }, not ${String(settings)}`,
@@ -368,7 +377,7 @@ export function defineOptimizer<
         throw new Error(`${definition.title}: decay has no effect, this optimizer has no weightDecay`)
       }
     }
-    return {
+    return shown({
       kind: 'base',
       definition: erased,
       hyper,
@@ -376,7 +385,7 @@ export function defineOptimizer<
       decay,
       maximize: given.maximize ?? false,
       fallback: given.fallback,
-    }
+    })
   }
   return Object.assign(factory, { definition: erased })
 }
@@ -493,6 +502,15 @@ export interface TransformDefinition<
     /** State that the optimizer inside is to have instead. */
     readonly wrapped?: Readonly<Record<string, Value>>
   }
+  /**
+   * The nearest point of a convex set. The sequence that takes the step is projected, wherever the transform stands, and again
+   * what becomes of it, the parameter and what to evaluate with, for what rounding adds.
+   */
+  readonly project?: (
+    context: Pick<TransformContext<NoInfer<H>, NoInfer<S>, NoInfer<O>, NoInfer<I>>, 'hyper' | 'options' | 'shape'> & {
+      readonly value: Value
+    },
+  ) => Value
   /** Adds weight decay of this style, with the hyperparameter `weightDecay`. */
   readonly decay?: Exclude<DecayStyle, 'own'>
   /** What to evaluate the model with, where that is not the parameter. */
@@ -511,7 +529,7 @@ export type TransformSettings<H extends string, O extends OptionSpecification> =
 
 /** Makes wrapped optimizers; carries its definition. */
 export interface TransformFactory<H extends string, O extends OptionSpecification = Record<never, never>> {
-  (inner: Optimizer, settings?: TransformSettings<H, O>): Optimizer
+  <Inner extends string>(inner: Optimizer<Inner>, settings?: TransformSettings<H, O>): Optimizer<H | Inner>
   readonly definition: TransformDefinition
 }
 
@@ -539,19 +557,34 @@ export function defineTransform<
   const I extends string = never,
 >(definition: TransformDefinition<H, S, O, I>): TransformFactory<H, O> {
   const erased = definition as unknown as TransformDefinition
-  const factory = (inner: Optimizer, settings: TransformSettings<H, O> = {} as TransformSettings<H, O>): Optimizer => {
+  const factory = <Inner extends string>(
+    inner: Optimizer<Inner>,
+    settings: TransformSettings<H, O> = {} as TransformSettings<H, O>,
+  ): Optimizer<H | Inner> => {
     checkOptimizer(`${definition.title}: the first argument`, inner)
     if (typeof settings !== 'object' || settings === null) {
       throw new Error(`${definition.title}: settings must be an object, not ${String(settings)}`)
     }
-    return {
+    return shown({
       kind: 'wrapped',
       definition: erased,
       ...readSettings(erased, settings as Record<string, unknown>, []),
       inner,
-    }
+    })
   }
   return Object.assign(factory, { definition: erased })
+}
+
+/** An optimizer that tells TensorFlow.js, which looks for this method, where its own are. */
+function shown<T extends object>(optimizer: T): T {
+  return Object.defineProperty(optimizer, 'minimize', {
+    get(): never {
+      throw new Error(
+        "this optimizer is of 'fallline'; model.compile of TensorFlow.js takes those of '@fallline/tfjs': import it from " +
+          'there, or pass toTensorFlow(optimizer)',
+      )
+    },
+  })
 }
 
 /** @internal true for what factories and wrappers return */
@@ -583,7 +616,10 @@ export function inputsOf({ definition, options }: BaseOptimizer | WrappedOptimiz
  * @throws Error for a group that says nothing or more than one thing, naming the group; `compile` throws for a group that
  * matches no parameter.
  */
-export function groups(base: Optimizer, list: readonly ParameterGroup[]): Optimizer {
+export function groups<H extends string>(
+  base: Optimizer<H>,
+  list: readonly ParameterGroup<NoInfer<H>>[],
+): Optimizer<H> {
   checkOptimizer('groups: the first argument', base)
   if (!Array.isArray(list)) throw new Error(`groups: the second argument must be a list of groups, not ${String(list)}`)
   const names = new Set<string>()
@@ -609,7 +645,7 @@ export function groups(base: Optimizer, list: readonly ParameterGroup[]): Optimi
     }
     return { ...group, name }
   })
-  return { kind: 'grouped', base, groups: named }
+  return shown({ kind: 'grouped', base, groups: named as GroupedOptimizer['groups'] })
 }
 
 /** @internal @throws Error that names the argument when it is not an optimizer */

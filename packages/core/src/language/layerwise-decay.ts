@@ -49,7 +49,10 @@ export interface LayerwiseDecayArguments {
  * parameters to another optimizer (its rate is another one); `compile` throws for a layer without parameters, for a layer number that
  * is too high, and with `last` for a parameter that fits nowhere.
  */
-export function layerwiseDecay(optimizer: Optimizer, options: LayerwiseDecayArguments): Optimizer {
+export function layerwiseDecay<H extends string>(
+  optimizer: Optimizer<H>,
+  options: LayerwiseDecayArguments,
+): Optimizer<H> {
   checkOptimizer('layerwiseDecay: the first argument', optimizer)
   checkNames('layerwiseDecay', options, ['layer', 'layers', 'decay', 'first', 'last'])
   const { layer, layers, decay = 0.75, first, last } = options
@@ -80,7 +83,7 @@ export function layerwiseDecay(optimizer: Optimizer, options: LayerwiseDecayArgu
     )
   }
   const depths = Array.from({ length: layers + 1 }, (_, depth) => depth).slice(first ? 0 : 1)
-  return groups(
+  return groups<string>(
     optimizer,
     depths.map((depth) => ({
       name: depth === 0 ? 'first' : `layer ${depth - 1}`,

@@ -1,5 +1,5 @@
 import type { HyperValue } from '../schedules/schedule.ts'
-import { checkOptimizer, defineTransform, type Optimizer } from './definition.ts'
+import { checkOptimizer, defineTransform, type Optimizer, type WrappedOptimizer } from './definition.ts'
 import { stepCount } from './hyperparameters.ts'
 
 const between = defineTransform({
@@ -26,13 +26,13 @@ const between = defineTransform({
  * @throws Error for optimizers that move or evaluate at points of their own (schedule-free, averages, sharpness-aware), which
  * cannot come or go in the middle of a run.
  */
-export function switchAfter(
-  first: Optimizer,
-  then: Optimizer,
+export function switchAfter<First extends string, Then extends string>(
+  first: Optimizer<First>,
+  then: Optimizer<Then>,
   settings: { readonly steps?: HyperValue } = {},
-): Optimizer {
+): Optimizer<Then | 'steps'> {
   checkOptimizer('switchAfter: the first argument', first)
   checkOptimizer('switchAfter: the second argument', then)
   const wrapped = between(then, settings)
-  return { ...(wrapped as Extract<Optimizer, { kind: 'wrapped' }>), earlier: first }
+  return { ...(wrapped as WrappedOptimizer), earlier: first }
 }

@@ -69,10 +69,12 @@ export const a2Grad = defineOptimizer({
     return {
       direction: g.over(h.times(hyper.beta).plus(gamma)),
       state: { mean, v, ...(a ? { a } : {}), reach: t.power(-1).times(2) },
-      apply: (direction) => {
+      apply: (direction, project) => {
         const step = direction.times(hyper.learningRate)
-        const x = state.x.minus(step)
-        const average = p.minus(step.times(t.plus(1).power(-1).times(2)))
+        const free = state.x.minus(step)
+        const x = project(free)
+        const moved = x === free ? step.negated() : x.minus(state.x)
+        const average = p.plus(moved.times(t.plus(1).power(-1).times(2)))
         const share = t.plus(2).power(-1).times(2)
         return { parameter: average.plus(x.minus(average).times(share)), state: { x } }
       },

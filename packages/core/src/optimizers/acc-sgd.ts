@@ -45,11 +45,11 @@ export const accSGD = defineOptimizer({
     const beta = c.square().times(statisticalAdvantage).over(longStepRatio)
     return {
       direction: g,
-      apply: (direction) => {
+      apply: (direction, project) => {
         // β κ / c is c ξ.
         const longStep = direction.times(learningRate.times(c).times(statisticalAdvantage))
-        const w = state.w.times(beta.negated().plus(1)).plus(p.times(beta)).minus(longStep)
-        const short = p.minus(direction.times(learningRate))
+        const w = project(state.w.times(beta.negated().plus(1)).plus(p.times(beta)).minus(longStep))
+        const short = project(p.minus(direction.times(learningRate)))
         const parameter = short.times(c).plus(w.times(beta)).over(c.plus(beta))
         return { parameter, state: { w } }
       },

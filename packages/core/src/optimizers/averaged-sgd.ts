@@ -49,8 +49,8 @@ export const averagedSGD = defineOptimizer({
     const share = before.minus(averagingStart).maximum(1).power(-1)
     return {
       direction: g.plus(p.times(regularization)),
-      apply: (direction) => {
-        const parameter = p.minus(direction.times(learningRate.over(slowed)))
+      apply: (direction, project) => {
+        const parameter = project(p.minus(direction.times(learningRate.over(slowed))))
         return { parameter, state: { a: state.a.plus(parameter.minus(state.a).times(share)) } }
       },
     }

@@ -57,12 +57,12 @@ export const ftrl = defineOptimizer({
     return {
       direction: g,
       state: { n },
-      apply: (direction) => {
+      apply: (direction, project) => {
         const z = state.z.plus(direction).minus(growth.times(p))
         const scale = n.sqrt().plus(beta).plus(ridge.times(learningRate))
         const beyond = z.abs().minus(lasso).maximum(0)
         const solution = z.sign().times(beyond).times(learningRate.negated()).over(scale)
-        return { parameter: where(n.isGreaterThan(0).and(moves), solution, p), state: { z } }
+        return { parameter: project(where(n.isGreaterThan(0).and(moves), solution, p)), state: { z } }
       },
     }
   },

@@ -69,8 +69,8 @@ export const ranger = defineOptimizer({
     return {
       direction: rectify(m.times(start), v.sqrt().plus(epsilon), beta2, t, m.times(start)),
       state: { m, v },
-      apply: (direction) => {
-        const fast = p.minus(direction.plus(p.times(ownWeightDecay.times(scale))).times(learningRate))
+      apply: (direction, project) => {
+        const fast = project(p.minus(direction.plus(p.times(ownWeightDecay.times(scale))).times(learningRate)))
         if (!synchronizes) return { parameter: fast }
         const slow = ema(fast, state.slow, lookaheadAlpha)
         return { parameter: slow, state: { slow } }

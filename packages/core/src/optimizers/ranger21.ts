@@ -132,7 +132,7 @@ export const ranger21 = defineOptimizer({
       return {
         direction: where(root.isGreaterThan(0), s.over(root), 0),
         state: { s, w, v, start },
-        apply: (direction) => finish((shrunk) => ema(shrunk, start.minus(direction), hyper.momentum)),
+        apply: (direction, project) => finish((shrunk) => project(ema(shrunk, start.minus(direction), hyper.momentum))),
       }
     }
     const vMaximum = options.amsgrad ? state.vMaximum.maximum(v) : v
@@ -147,7 +147,7 @@ export const ranger21 = defineOptimizer({
     return {
       direction: momentum.over(noise.times(biasCorrection(beta1, t))).over(denominator),
       state: { ...averages, v, ...(options.amsgrad ? { vMaximum } : {}) },
-      apply: (direction) => finish((shrunk) => shrunk.minus(direction.times(learningRate))),
+      apply: (direction, project) => finish((shrunk) => project(shrunk.minus(direction.times(learningRate)))),
     }
   },
 })

@@ -53,9 +53,9 @@ export const srmm = defineOptimizer({
     return {
       direction: meanGradient,
       state: { meanGradient, mean, age },
-      apply: (direction) => {
+      apply: (direction, project) => {
         const pull = learningRate.times(proximalRegularization)
-        return { parameter: mean.plus(p.minus(mean).times(pull)).minus(direction.times(learningRate)) }
+        return { parameter: project(mean.plus(p.minus(mean).times(pull)).minus(direction.times(learningRate))) }
       },
     }
   },

@@ -26,13 +26,13 @@ export function scheduleFreeStep(
   return {
     direction,
     state: { weightSum, largestLearningRate },
-    apply: (changed) => {
+    apply: (changed, project) => {
       const u = changed.plus(y.times(ownWeightDecay))
-      const pull = beta.times(c.negated().plus(1)).minus(1).times(learningRate)
-      return {
-        parameter: y.plus(state.z.minus(y).times(c)).plus(u.times(pull)),
-        state: { z: state.z.minus(u.times(learningRate)) },
-      }
+      const share = beta.times(c.negated().plus(1)).minus(1)
+      const free = state.z.minus(u.times(learningRate))
+      const z = project(free)
+      const pulled = z === free ? u.times(share.times(learningRate)) : state.z.minus(z).times(share)
+      return { parameter: y.plus(state.z.minus(y).times(c)).plus(pulled), state: { z } }
     },
   }
 }

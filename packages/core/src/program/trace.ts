@@ -94,11 +94,20 @@ interface Direction {
   readonly element: ChainElement
   /** Changes to the new parameter, innermost first. */
   readonly parameterHooks: ((next: Value) => Value)[]
+  /** Projections of the sequence that takes the step, innermost first. */
+  readonly projections: Projection[]
 }
+
+type Projection = (value: Value) => Value
 
 /** The programs that run before the update: to the points of evaluations, and back. */
 export function pointsOf({ evaluations, origin }: TracedParameter): Program[] {
   return [...evaluations.flatMap(({ point }) => point ?? []), ...(origin ? [origin] : [])]
+}
+
+/** One projection after the other. */
+function joined(projections: readonly Projection[]): Projection {
+  return (value) => projections.reduce((projected, project) => project(projected), value)
 }
 
 /** Traces the chain of one parameter into programs, one per combination of cadences. */
@@ -356,7 +365,9 @@ class Trace {
       optimizer.kind === 'base'
         ? optimizer.definition.evaluation!({ ...common, hyper: this.hyperOf(element) })
         : optimizer.definition.evaluation!({ ...common, hyper: this.hyperOf(element) })
-    this.store({ kind: 'evaluation' }, result, 'the evaluation parameter')
+    const wrappers = this.chain.filter(({ optimizer }) => optimizer.kind === 'wrapped' && optimizer.definition.project)
+    const project = joined(wrappers.map((wrapper) => this.projection(wrapper)).reverse())
+    this.store({ kind: 'evaluation' }, project(result), 'the evaluation parameter')
     return this.program()
   }
 
@@ -423,6 +434,7 @@ class Trace {
       this.storeState(element, result.state)
       found.direction = result.direction
     }
+    if (definition.project) found.projections.push(this.projection(element))
     if (definition.parameter) {
       if (found.apply) {
         throw new Error(
@@ -507,6 +519,7 @@ class Trace {
       base: optimizer,
       element,
       parameterHooks: [],
+      projections: [],
     }
   }
 
@@ -524,10 +537,11 @@ class Trace {
   /** Learning rate and weight decay, once for every optimizer. */
   private finish(update: Direction): Value {
     const { direction, learningRate, element, from } = update
+    const project = joined(update.projections)
     if (update.apply) {
-      const applied = this.within(element, () => update.apply!(direction))
+      const applied = this.within(element, () => update.apply!(direction, project))
       this.storeState(element, applied.state)
-      return applied.parameter
+      return project(applied.parameter)
     }
     let kept: Value | undefined
     let shrink: Value | undefined
@@ -542,8 +556,22 @@ class Trace {
     }
     let next = (kept ? from.times(kept) : from).minus(direction.times(learningRate))
     if (shrink) next = next.over(shrink)
+    next = project(next)
     for (const hook of update.parameterHooks) next = hook(next)
-    return next
+    return project(next)
+  }
+
+  /** What is projected already stays as it is. */
+  private projection(element: ChainElement): Projection {
+    const { definition, options } = element.optimizer as WrappedOptimizer
+    const done = new Set<Node>()
+    return (value) => {
+      if (done.has(value.node)) return value
+      const context = { value, hyper: this.hyperOf(element), options, shape: this.shape }
+      const result = this.within(element, () => definition.project!(context))
+      done.add(result.node)
+      return result
+    }
   }
 
   /** η² / η_max, with η_max the largest learning rate so far. */

@@ -186,7 +186,7 @@ describe('checkpoints', () => {
     expectRefusal(
       lions,
       first.save(),
-      /groups\(adamW\(\), group 1: frozen\), this one is groups\(adamW\(\), group 1: sgd\(\)\)/,
+      /is of the optimizer adamW\(\), this one is groups\(adamW\(\), group 1: sgd\(\)\)/,
     )
   })
 

@@ -327,6 +327,7 @@ describe('set', () => {
     )
     expectRefusal(
       optimizer,
+      // @ts-expect-error no such hyperparameter
       () => optimizer.set({ learningRate: 5, speed: 1 }),
       /set: unknown hyperparameter 'speed'; valid names are maximumNorm, learningRate, momentum, dampening, weightDecay/,
     )

@@ -9,6 +9,7 @@ import {
   defineOptimizer,
   defineTransform,
   findOptimizer,
+  groups,
   lookahead,
   muon,
   nonNegative,
@@ -68,8 +69,8 @@ describe('right settings are accepted', () => {
         decay: 'proximal',
         maximize: true,
       }),
-    ).toEqualTypeOf<Optimizer>()
-    expectTypeOf(muon({ form: 'moonlight', newtonSchulzSteps: 4, fallback: sgd() })).toEqualTypeOf<Optimizer>()
+    ).toExtend<Optimizer>()
+    expectTypeOf(muon({ form: 'moonlight', newtonSchulzSteps: 4, fallback: sgd() })).toExtend<Optimizer>()
     expect(findOptimizer('adamw')({ learningRate: cosine({ from: 1e-3, to: 0, steps: 9 }), amsgrad: true }).kind).toBe(
       'base',
     )
@@ -151,6 +152,40 @@ describe('definitions infer their names', () => {
     expect(wrap(sgd(), { gain: 2 }).kind).toBe('wrapped')
     // @ts-expect-error the name is misspelt
     expect(() => wrap(sgd(), { gian: 2 })).toThrow(/unknown setting 'gian'/)
+  })
+})
+
+describe('the names of hyperparameters', () => {
+  it('are in the types of groups and of set, through wrappers, and others are refused', async () => {
+    const base = clipByGlobalNorm(adamW())
+    // @ts-expect-error misspelt
+    const wrong = groups(base, [{ match: 'b', hyper: { weightDecai: 0 } }])
+    await expect(compile(wrong, { w: [1], b: [1] })).rejects.toThrow("did you mean 'weightDecay'?")
+    const grouped = groups(base, [
+      { match: 'b', hyper: { weightDecay: 0, maximumNorm: 2 } },
+      { name: 'others', match: 'o', optimizer: sgd({ momentum: 0.9 }) },
+    ])
+    const optimizer = await compile(grouped, { w: [1], b: [1], o: [1] })
+    optimizer.set({ learningRate: 0.5, maximumNorm: 3 })
+    optimizer.set({ momentum: 0.5 }, { group: 'others' })
+    expect([optimizer.hyper.maximumNorm, optimizer.hyper.learningRate]).toEqual([3, 0.5])
+    // @ts-expect-error misspelt
+    expect(() => optimizer.set({ learnigRate: 1 })).toThrow("did you mean 'learningRate'?")
+    // @ts-expect-error momentum is not one of Adam's
+    expect(optimizer.hyper.momentum).toBeUndefined()
+  })
+
+  it('do not stand in the way of wrapping what a variable holds, or of any optimizer', async () => {
+    let optimizer = adamW()
+    optimizer = clipByGlobalNorm(optimizer)
+    const some: Optimizer[] = [optimizer, sgd(), findOptimizer('lion')()]
+    const either = await compile(Math.random() < 2 ? sgd() : adamW(), { w: [1] })
+    either.set({ learningRate: 1 })
+    for (const one of some) {
+      const compiled: CompiledOptimizer = await compile(one, { w: [1] })
+      compiled.set({ learningRate: 1 })
+    }
+    expect(either.hyper.learningRate).toBe(1)
   })
 })
 

@@ -1,11 +1,22 @@
-import { adamW, type CompiledOptimizer, compile, mezo, type OptExRequest, optEx, reference, sgd, wasm } from 'fallline'
+import {
+  adamW,
+  type CompiledOptimizer,
+  compile,
+  mezo,
+  type OptExRequest,
+  type Optimizer,
+  optEx,
+  reference,
+  sgd,
+  wasm,
+} from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { changedBits, snapshot } from '../support/compare.ts'
 
 const shapes = { matrix: [3, 2], vector: [4] }
 const curvature = (i: number) => 1 + (i % 4) * 3
 
-async function start(optimizer = sgd({ learningRate: 0.03, momentum: 0.5 }), backend = reference()) {
+async function start(optimizer: Optimizer = sgd({ learningRate: 0.03, momentum: 0.5 }), backend = reference()) {
   const compiled = await compile(optimizer, shapes, { backend })
   fill(compiled)
   return compiled

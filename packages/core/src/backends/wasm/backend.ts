@@ -5,9 +5,9 @@ import type { Program, TelemetryName } from '../../program/program.ts'
 import {
   arrayInputs,
   type Backend,
-  type BackendInstance,
   type BackendTensor,
-  type FloatArray,
+  type HostExecutor,
+  onHost,
   programsOfTensor,
   type Work,
 } from '../backend.ts'
@@ -54,11 +54,16 @@ export function wasm(options: WasmOptions = {}): Backend {
   if (!Number.isInteger(threads) || threads < 1)
     throw new Error(`wasm: threads must be a whole number from 1 up, not ${threads}`)
   const count = threadsAvailable() ? threads : 1
-  return { name: 'wasm', create: (tensors) => createInstance(tensors, count) }
+  return { name: 'wasm', create: async (tensors) => onHost(await createInstance(tensors, count), wasmPrecision) }
 }
+
+/** @internal which numbers the kernels compute with */
+export const wasmPrecision = { arrays: 'float32', scalars: 'float64', sums: 'float64' } as const
 
 /** Elements per item of work. Fixed, because partial sums of reductions belong to items: so threads do not change results. */
 const chunkElements = 65536
+/** Every how many steps numbers next to 0 are put to 0: seldom enough to cost nothing beside the steps. */
+const settlingPeriod = 128
 
 /**
  * Rows of a slice of long rows where every slice has sums of its own of all columns: so many, unless the slices would be too
@@ -106,6 +111,8 @@ interface TensorMemory {
   readonly finiteEntry: number
   readonly flag: number
   readonly size: number
+  /** The parameter and its state, with the entries of the kernel that settles them. */
+  readonly settling: readonly { readonly entry: number; readonly size: number }[]
   /** The words that hold the address of the parameter, and of the gradient. */
   readonly pointers: Readonly<Record<ForeignArray, number[]>>
 }
@@ -122,7 +129,7 @@ export interface ForeignMemory {
 }
 
 /** @internal an instance whose parameters and gradients lie in someone else's memory */
-export interface ForeignInstance extends BackendInstance {
+export interface ForeignInstance extends HostExecutor {
   /** Says where the parameter or the gradient of a tensor lies from now on. */
   place(tensor: number, array: ForeignArray, address: number): void
 }
@@ -160,7 +167,7 @@ function canonicalForms(tensors: readonly BackendTensor[]) {
   return { canonical, unique }
 }
 
-async function createInstance(tensors: readonly BackendTensor[], threads: number): Promise<BackendInstance> {
+async function createInstance(tensors: readonly BackendTensor[], threads: number): Promise<HostExecutor> {
   const { canonical, unique } = canonicalForms(tensors)
   const kernels = await kernelsFor([...unique.values()], threads > 1)
   const layout = new MemoryLayout()
@@ -242,7 +249,7 @@ class InstanceBuilder {
       const address = this.layout.reserve(this.packing)
       for (const user of this.packingUsers) this.words.push({ address: user, value: address })
     }
-    const lists = this.reserveLists(prepared)
+    const lists = this.reserveLists(prepared, memories)
     return { memories, prepared, lists, block: this.layout.reserve(control.bytes, 64) }
   }
 
@@ -304,10 +311,15 @@ class InstanceBuilder {
     const flag = finiteEntry + 8
     this.words.push({ address: finiteEntry, value: gradient }, { address: finiteEntry + 4, value: flag })
     const evaluationArray = evaluation ? this.layout.reserveArray(size) : 0
-    const pointers = { parameter: [], gradient: [finiteEntry] }
+    const settling = [{ address: parameter, size }, ...arrays.values()].map(({ address: value, size }) => {
+      const entry = this.layout.reserve(8)
+      this.words.push({ address: entry, value })
+      return { entry, size }
+    })
+    const pointers = { parameter: [settling[0]!.entry], gradient: [finiteEntry] }
     const inputs = new Map(arrayInputs(tensor).map((name) => [name, this.layout.reserveArray(size)]))
     const arraysOf = { evaluation: evaluationArray, inputs, arrays, numbers }
-    return { parameter, gradient, ...arraysOf, finiteEntry, flag, size, pointers }
+    return { parameter, gradient, ...arraysOf, finiteEntry, flag, size, settling, pointers }
   }
 
   private prepareTensor(tensor: BackendTensor, memory: TensorMemory): Map<Program, Prepared> {
@@ -510,7 +522,10 @@ class InstanceBuilder {
   }
 
   /** Room for the longest work list, its rounds and the pointers of sums over tensors. */
-  private reserveLists(prepared: readonly ReadonlyMap<Program, Prepared>[]): ListRegions {
+  private reserveLists(
+    prepared: readonly ReadonlyMap<Program, Prepared>[],
+    memories: readonly TensorMemory[],
+  ): ListRegions {
     let items = this.totals.size
     let rounds = 4
     for (const programs of prepared) {
@@ -521,13 +536,16 @@ class InstanceBuilder {
       }
       items += most
     }
-    const finite = this.tensors.reduce((count, { size }) => count + Math.ceil(size / chunkElements), 0)
+    const chunks = (size: number) => Math.ceil(size / chunkElements)
+    const finite = this.tensors.reduce((count, { size }) => count + chunks(size), 0)
+    const settling = memories.flatMap((memory) => memory.settling).reduce((count, { size }) => count + chunks(size), 0)
     return {
       items: this.layout.reserve(itemBytes * (items + 1)),
       rounds: this.layout.reserve(8 * rounds),
       counters: this.layout.reserve(4 * rounds),
       totals: this.layout.reserve(this.totals.size * (8 + 4 * this.tensors.length)),
       finite: this.layout.reserve(itemBytes * (finite + 1)),
+      settling: this.layout.reserve(itemBytes * (settling + 1)),
     }
   }
 }
@@ -547,6 +565,7 @@ interface ListRegions {
   readonly counters: number
   readonly totals: number
   readonly finite: number
+  readonly settling: number
 }
 
 function sameElements<T>(a: readonly T[], b: readonly T[]): boolean {
@@ -653,10 +672,6 @@ class WasmInstance implements ForeignInstance {
     return this.floats(address, size)
   }
 
-  writeSlot(tensor: number, key: string, values: FloatArray): void {
-    this.slotArray(tensor, key).set(values)
-  }
-
   copyParameter(tensor: number, key: string): void {
     this.slotArray(tensor, key).set(this.parameters[tensor]!)
   }
@@ -689,6 +704,11 @@ class WasmInstance implements ForeignInstance {
   }
 
   run(work: readonly Work[]): void {
+    this.perform(work)
+    if (work.length > 0 && work[0]!.environment.count('', false) % settlingPeriod === 0) this.settle(work)
+  }
+
+  private perform(work: readonly Work[]): void {
     this.look()
     const ready = work.map(({ tensor, program }) => this.prepared[tensor]!.get(program)!)
     const evaluated: { environment: Work['environment']; address: number }[] = []
@@ -713,14 +733,29 @@ class WasmInstance implements ForeignInstance {
     this.execute(this.regions.items, items.length / 5, rounds)
   }
 
+  /**
+   * Moments of what has no gradient any more decay, and rounding would keep them just above 0 for ever, at numbers that processors
+   * compute with many times as slowly. WebAssembly cannot tell them to leave those out, so they are put to 0 now and then.
+   */
+  private settle(work: readonly Work[]): void {
+    const kernel = this.library.settle
+    const items = work.flatMap(({ tensor }) =>
+      this.tensors[tensor]!.settling.flatMap(({ entry, size }) =>
+        split(size, chunkElements).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 })),
+      ),
+    )
+    this.words.set(encodeItems(items), this.regions.settling / 4)
+    this.execute(this.regions.settling, items.length, [[0, items.length]])
+  }
+
   telemetry(tensor: number, name: TelemetryName): number | undefined {
     const address = this.last[tensor]?.scalarOf(name)
     this.look()
     return address === undefined ? undefined : this.numbers[address / 8]!
   }
 
-  evaluate(work: readonly Work[]): Float32Array[] {
-    if (work.length > 0) this.run(work)
+  compute(work: readonly Work[]): Float32Array[] {
+    if (work.length > 0) this.perform(work)
     return work.map(({ tensor }) => {
       const { evaluation, size } = this.tensors[tensor]!
       return this.floats(evaluation, size).slice()

@@ -4,7 +4,16 @@ import type { Operation, Space } from '../../graph/graph.ts'
 import { type CanonicalProgram, type Plan, planTogether } from '../../program/plan.ts'
 import { assembleModule, type FunctionBuilder, type ImportedFunction } from './assembler.ts'
 import { generateKernels } from './generate.ts'
-import { checkFinite, combineTotals, driver, matmul, sharedDriver, sharedImports, transpose } from './library.ts'
+import {
+  checkFinite,
+  combineTotals,
+  driver,
+  matmul,
+  settle,
+  sharedDriver,
+  sharedImports,
+  transpose,
+} from './library.ts'
 import { mathematicalFunctions } from './mathematics.ts'
 import { randomFunctions } from './random.ts'
 
@@ -20,6 +29,7 @@ export interface KernelSet {
 
 export type LibraryIndices = Readonly<Partial<Record<'sum' | 'maximum' | 'transpose' | 'matmul', number>>> & {
   readonly checkFinite: number
+  readonly settle: number
 }
 
 let compilations = 0
@@ -70,7 +80,7 @@ export function generateFunctions(plans: readonly Plan[]): {
   library: LibraryIndices
   helpers: FunctionBuilder[]
 } {
-  const functions = [checkFinite()]
+  const functions = [checkFinite(), settle()]
   const add = (needed: boolean, make: () => FunctionBuilder) => (needed ? functions.push(make()) - 1 : undefined)
   const uses = (operation: Operation, space: Space, kind?: string) =>
     plans.some(({ program }) =>
@@ -96,7 +106,7 @@ export function generateFunctions(plans: readonly Plan[]): {
     }
     return table
   })
-  return { functions, indices, library: { ...(optional as LibraryIndices), checkFinite: 0 }, helpers }
+  return { functions, indices, library: { ...(optional as LibraryIndices), checkFinite: 0, settle: 1 }, helpers }
 }
 
 async function compileKernels(programs: readonly CanonicalProgram[], shared: boolean): Promise<KernelSet> {

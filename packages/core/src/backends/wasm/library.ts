@@ -57,27 +57,11 @@ export function combineTotals(kind: 'sum' | 'maximum'): FunctionBuilder {
 /** Raises a flag when an element in `[first, last)` is infinite or not a number. Entry: array, flag. */
 export function checkFinite(): FunctionBuilder {
   const f = new FunctionBuilder('check_finite', kernelParameters)
-  const [entry, first, last] = f.parameters as [Local, Local, Local]
-  const { pointer, remaining } = locals(f, ['pointer', 'remaining'])
+  const entry = f.parameters[0]!
+  const { pointer } = locals(f, ['pointer'])
   const largest = Array.from({ length: 8 }, () => f.local('v128'))
   const single = f.local('f32')
-  f.get(entry).at('i32.load').get(first).i32(4).op('i32.mul', 'i32.add').set(pointer)
-  f.get(last).get(first).op('i32.sub').set(remaining)
-  const repeat = (elements: number, body: () => void) =>
-    f
-      .get(remaining)
-      .i32(elements)
-      .op('i32.ge_u')
-      .if(() => {
-        f.loop(() => {
-          body()
-          f.get(pointer)
-            .i32(4 * elements)
-            .op('i32.add')
-            .set(pointer)
-          f.get(remaining).i32(elements).op('i32.sub').tee(remaining).i32(elements).op('i32.ge_u').branchIf(0)
-        })
-      })
+  const repeat = overElements(f, pointer)
   // Without their signs the bits of floats are ordered as they are, and those that are not finite come last.
   const withoutSign = f.local('v128')
   f.i32(0x7fffffff).op('i32x4.splat').set(withoutSign)
@@ -100,6 +84,55 @@ export function checkFinite(): FunctionBuilder {
   f.i32(0x7f7fffff).op('i32x4.splat', 'i32x4.gt_s', 'v128.any_true')
   f.get(single).get(single).op('f32.ne', 'i32.or')
   f.if(() => f.get(entry).at('i32.load', 4).i32(1).at('i32.store'))
+  return f
+}
+
+/** Puts the pointer at `first` of the entry's array; what it returns repeats a body while so many elements are left to `last`. */
+function overElements(f: FunctionBuilder, pointer: Local): (elements: number, body: () => void) => void {
+  const [entry, first, last] = f.parameters as [Local, Local, Local]
+  const { remaining } = locals(f, ['remaining'])
+  f.get(entry).at('i32.load').get(first).i32(4).op('i32.mul', 'i32.add').set(pointer)
+  f.get(last).get(first).op('i32.sub').set(remaining)
+  return (elements, body) => {
+    f.get(remaining)
+      .i32(elements)
+      .op('i32.ge_u')
+      .if(() => {
+        f.loop(() => {
+          body()
+          f.get(pointer)
+            .i32(4 * elements)
+            .op('i32.add')
+            .set(pointer)
+          f.get(remaining).i32(elements).op('i32.sub').tee(remaining).i32(elements).op('i32.ge_u').branchIf(0)
+        })
+      })
+  }
+}
+
+/** Puts 0 in the place of elements in `[first, last)` that are smaller than the smallest normal float32, 2⁻¹²⁶. Entry: array. */
+export function settle(): FunctionBuilder {
+  const f = new FunctionBuilder('settle', kernelParameters)
+  const { pointer } = locals(f, ['pointer'])
+  const [value, small, smallest] = [f.local('v128'), f.local('v128'), f.local('v128')]
+  f.f32(2 ** -126)
+    .op('f32x4.splat')
+    .set(smallest)
+  const repeat = overElements(f, pointer)
+  repeat(4, () => {
+    // Compared as whole numbers, in whose order those bits are. What is 0 already needs no store.
+    f.get(pointer).at('v128.load').tee(value)
+    f.get(smallest).get(value).op('f32x4.abs', 'i32x4.gt_s', 'v128.and').tee(small).op('v128.any_true')
+    f.if(() => f.get(pointer).get(value).get(small).op('v128.xor').at('v128.store'))
+  })
+  repeat(1, () => {
+    f.get(pointer)
+      .at('f32.load')
+      .op('f32.abs')
+      .f32(2 ** -126)
+      .op('f32.lt')
+    f.if(() => f.get(pointer).f32(0).at('f32.store'))
+  })
   return f
 }
 
