@@ -60,7 +60,7 @@ function instructionOf(node: Node, inputs: readonly number[]): HostInstruction {
 }
 
 /** One value with the places of up to three inputs. */
-interface Evaluation {
+interface Calculation {
   readonly operation: ElementOperation
   readonly place: number
   readonly a: number
@@ -72,7 +72,7 @@ interface Evaluation {
 export class HostEvaluator {
   /** Hyperparameters, counts and state: what changes from step to step. */
   private readonly leaves: { readonly place: number; readonly leaf: HostInstruction }[] = []
-  private readonly evaluations: Evaluation[] = []
+  private readonly calculations: Calculation[] = []
   /** Every value; constants are written once. */
   private readonly values: Float64Array
   private readonly results: readonly number[]
@@ -84,16 +84,16 @@ export class HostEvaluator {
       if (instruction.operation === 'constant') this.values[place] = instruction.value
       else if ('inputs' in instruction) {
         const [a = 0, b = 0, c = 0] = instruction.inputs
-        this.evaluations.push({ operation: instruction.operation, place, a, b, c })
+        this.calculations.push({ operation: instruction.operation, place, a, b, c })
       } else this.leaves.push({ place, leaf: instruction })
     })
   }
 
   /** Writes the results, in their order, to `target` from `offset` on. */
   evaluate(environment: HostEnvironment, target: Float64Array | number[], offset = 0): void {
-    const { leaves, evaluations, values, results } = this
+    const { leaves, calculations, values, results } = this
     for (const { leaf, place } of leaves) values[place] = readLeaf(leaf, environment)
-    for (const { operation, place, a, b, c } of evaluations) {
+    for (const { operation, place, a, b, c } of calculations) {
       values[place] = applyScalar(operation, values[a]!, values[b]!, values[c]!)
     }
     for (let index = 0; index < results.length; index++) target[offset + index] = values[results[index]!]!

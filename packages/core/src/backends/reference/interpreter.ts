@@ -1,10 +1,11 @@
 import { type ElementOperation, type Node, type NodeOf, sameDimensions, sizeOf } from '../../graph/node.ts'
 import { randomNumber } from '../../graph/philox.ts'
 import { applyScalar } from '../../graph/scalar.ts'
-import { findTotal, type TelemetryName, writeStart } from '../../program/program.ts'
+import { type Algebra, type Interpreter, interpret } from '../../program/interpret.ts'
+import { type TelemetryName, writeStart } from '../../program/program.ts'
 import { references } from '../../routines/references.ts'
 import { arrayInputs, type Backend, type BackendTensor, type HostExecutor, onHost, type Work } from '../backend.ts'
-import { HostEvaluator, hostProgram } from '../host.ts'
+import { type HostEnvironment, HostEvaluator, hostProgram } from '../host.ts'
 
 type Computed = number | Float64Array
 
@@ -122,11 +123,13 @@ class ReferenceInstance implements HostExecutor {
 
   dispose(): void {}
 
-  private interpreters(work: readonly Work[]): [Interpreter, Work][] {
-    const all: Interpreter[] = []
-    for (const item of work) {
-      all.push(new Interpreter(item, this.memory[item.tensor]!, this.shared, all))
-    }
+  private interpreters(work: readonly Work[]): [Interpreter<Computed>, Work][] {
+    const all = interpret(
+      work.map(({ tensor, program, environment }) => ({
+        program,
+        algebra: new Float64Algebra(environment, this.memory[tensor]!, this.shared),
+      })),
+    )
     return all.map((interpreter, index) => [interpreter, work[index]!])
   }
 }
@@ -136,89 +139,73 @@ function fill(target: Float64Array, value: Computed): void {
   else target.set(value)
 }
 
-/** Evaluates the nodes of one program for one tensor. */
-class Interpreter {
-  private readonly values = new Map<Node, Computed>()
-  private readonly work: Work
+type Value = (node: Node) => Computed
+
+/** Arithmetic in float64, on the memory of one tensor. */
+class Float64Algebra implements Algebra<Computed> {
+  private readonly environment: HostEnvironment
   private readonly memory: TensorMemory
   private readonly shared: ReadonlyMap<string, number>
-  /** The interpreters of all tensors of this step, for reductions over all of them. */
-  private readonly all: readonly Interpreter[]
+  private readonly known = new Map<Node, number>()
 
-  constructor(work: Work, memory: TensorMemory, shared: ReadonlyMap<string, number>, all: readonly Interpreter[]) {
-    this.work = work
+  constructor(environment: HostEnvironment, memory: TensorMemory, shared: ReadonlyMap<string, number>) {
+    this.environment = environment
     this.memory = memory
     this.shared = shared
-    this.all = all
   }
 
-  value(node: Node): Computed {
-    const known = this.values.get(node)
+  host(node: Node): number {
+    const known = this.known.get(node)
     if (known !== undefined) return known
-    const value = this.compute(node)
-    this.values.set(node, value)
-    return value
+    const result = [0]
+    new HostEvaluator(hostProgram([node])).evaluate(this.environment, result)
+    this.known.set(node, result[0]!)
+    return result[0]!
   }
 
-  private compute(node: Node): Computed {
-    if (node.space === 'host') {
-      const result = [0]
-      new HostEvaluator(hostProgram([node])).evaluate(this.work.environment, result)
-      return result[0]!
-    }
-    switch (node.operation) {
-      case 'parameter':
-        return this.memory.parameter
-      case 'gradient':
-        return this.memory.gradient
-      case 'slot':
-        return this.memory.arrays.get(node.key) ?? this.memory.scalars.get(node.key) ?? this.shared.get(node.key)!
-      case 'stride':
-        return Float64Array.from({ length: sizeOf(node.dimensions) }, (_, index) => (index % node.period === 0 ? 1 : 0))
-      case 'index':
-        return Float64Array.from({ length: sizeOf(node.dimensions) }, (_, index) => index)
-      case 'view':
-        return this.value(node.inputs[0]!)
-      case 'reduce':
-        return node.axis === 'all' ? this.overAll(node) : this.reduce(node)
-      case 'random':
-        return this.random(node)
-      case 'input':
-        return this.memory.inputs.get(node.key)!
-      case 'routine':
-        return this.routine(node)
-      case 'constant':
-      case 'hyper':
-      case 'count':
-        throw new Error(`${node.operation} is known on the host`)
-      default:
-        return this.element(node)
-    }
+  parameter(): Float64Array {
+    return this.memory.parameter
   }
 
-  private overAll({ key, reduction }: NodeOf<'reduce'>): number {
-    const parts = this.all.flatMap((interpreter) => interpreter.contribution(key) ?? [])
-    if (reduction === 'maximum') return Math.max(...parts)
-    return parts.reduce((sum, part) => sum + part, 0)
+  gradient(): Float64Array {
+    return this.memory.gradient
   }
 
-  private random({ inputs, distribution, draw, dimensions }: NodeOf<'random'>): Float64Array {
-    const [seed, step, tensor] = inputs.map((input) => this.value(input)) as [number, number, number]
+  input({ key }: NodeOf<'input'>): Float64Array {
+    return this.memory.inputs.get(key)!
+  }
+
+  slot({ key }: NodeOf<'slot'>): Computed {
+    return this.memory.arrays.get(key) ?? this.memory.scalars.get(key) ?? this.shared.get(key)!
+  }
+
+  stride({ dimensions, period }: NodeOf<'stride'>): Float64Array {
+    return Float64Array.from({ length: sizeOf(dimensions) }, (_, index) => (index % period === 0 ? 1 : 0))
+  }
+
+  index({ dimensions }: Node): Float64Array {
+    return Float64Array.from({ length: sizeOf(dimensions) }, (_, index) => index)
+  }
+
+  view({ inputs }: Node, value: Value): Computed {
+    return value(inputs[0]!)
+  }
+
+  random({ inputs, dimensions, distribution, draw }: NodeOf<'random'>, value: Value): Float64Array {
+    const [seed, step, tensor] = inputs.map(value) as [number, number, number]
     const stream = { seed, step, tensor, draw }
     return Float64Array.from({ length: sizeOf(dimensions) }, (_, index) => randomNumber(distribution, stream, index))
   }
 
-  /** What this tensor gives to a reduction over all tensors; nothing when its program has no such reduction. */
-  private contribution(key: string): number | undefined {
-    const node = findTotal(this.work.program, key)
-    if (!node) return undefined
-    const input = node.inputs[0]!
-    return (input.space === 'array' ? this.reduce(node) : this.value(input)) as number
+  total({ reduction }: NodeOf<'reduce'>, parts: readonly Computed[]): number {
+    const numbers = parts as readonly number[]
+    if (reduction === 'maximum') return Math.max(...numbers)
+    return numbers.reduce((sum, part) => sum + part, 0)
   }
 
-  private reduce(node: NodeOf<'reduce'>): Computed {
+  reduce(node: NodeOf<'reduce'>, value: Value): Computed {
     const { reduction, axis } = node
-    const [values, others] = node.inputs.map((input) => this.value(input) as Float64Array)
+    const [values, others] = node.inputs.map(value) as Float64Array[]
     const [batch, rows, columns] = node.inputs[0]!.dimensions
     const sums = new Float64Array(sizeOf(node.dimensions)).fill(reduction === 'maximum' ? Number.NEGATIVE_INFINITY : 0)
     for (let index = 0; index < batch * rows * columns; index++) {
@@ -234,18 +221,15 @@ class Interpreter {
     return node.space === 'array' ? sums : sums[0]!
   }
 
-  private routine({ routine, result, inputs }: NodeOf<'routine'>): Float64Array {
-    const operands = inputs.map((input) => ({
-      values: this.value(input) as Float64Array,
-      dimensions: input.dimensions,
-    }))
+  routine({ routine, result, inputs }: NodeOf<'routine'>, value: Value): Float64Array {
+    const operands = inputs.map((input) => ({ values: value(input) as Float64Array, dimensions: input.dimensions }))
     return references[routine](operands)[result]!
   }
 
-  private element(node: NodeOf<ElementOperation>): Computed {
+  element(node: NodeOf<ElementOperation>, value: Value): Computed {
     const [first, second, third] = node.inputs.map((input) => {
-      const value = this.value(input)
-      return { value, dimensions: input.dimensions, repeats: !sameDimensions(input.dimensions, node.dimensions) }
+      const { dimensions } = input
+      return { value: value(input), dimensions, repeats: !sameDimensions(dimensions, node.dimensions) }
     })
     const at = (operand: typeof first, index: number): number => {
       if (operand === undefined) return 0
