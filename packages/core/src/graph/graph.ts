@@ -65,7 +65,7 @@ export type Operation = LeafOperation | ElementOperation | 'view' | 'reduce' | '
 export interface Attributes {
   /** `constant`: the value. */
   readonly value?: number
-  /** `hyper`, `input`, `slot`, global `reduce`: the name under which host, state and kernels find it. */
+  /** `hyper`, `input`, `slot`, global `reduce`: the name under which host, state and kernels find it. `guard`: see there. */
   readonly key?: string
   /** `hyper`, `count`: which clock counts its steps; '' counts calls of `step`. */
   readonly clock?: string
@@ -192,6 +192,9 @@ export function applyScalar(operation: Operation, a: number, b: number, c: numbe
 export function refuseMask(what: string, node: Node): void {
   if (node.mask) throw new Error(`${what}: this is a truth value; make it a number with where(condition, 1, 0)`)
 }
+
+/** The key of operations that float32 alone needs. */
+export const guardKey = 'guard'
 
 /** Builds nodes; equal requests give the same node. */
 export class Graph {
@@ -340,6 +343,13 @@ export class Graph {
       )
     }
     return this.intern('matmul', [left, right], 'array', [leftBatch, rows, columns], false, true, {})
+  }
+
+  /** Keeps a value from what float32 cannot hold. The float64 reference leaves it out. */
+  guard(operation: 'minimum' | 'maximum', input: Node, limit: number): Node {
+    if (input.space === 'host') return input
+    const inputs = [input, this.constant(limit)]
+    return this.intern(operation, inputs, input.space, input.dimensions, false, input.perTensor, { key: guardKey })
   }
 
   /** An elementwise operation with broadcasting; simplifies what it can. */

@@ -67,11 +67,11 @@ export const adafactor = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(0.1, 30), decayExponent: oneOf(0.5, 0.8) },
+  largestGradient: 1e15,
   rule({ p, g, t, state, hyper, options, shape, disabled }) {
     const { beta1, epsilon1, epsilon2, clippingThreshold } = hyper
     const beta2 = options.secondMomentDecay === 'adam' ? adamDecay(hyper.beta2, t) : powerDecay(hyper.decayExponent, t)
-    // Float32 cannot hold the square of a gradient above 1.8e19; an infinite mean would make rows and columns NaN.
-    const square = g.square().plus(epsilon1).minimum(1e30)
+    const square = g.square().plus(epsilon1)
     const factored = isFactored({ shape, options })
     const averages: { r?: Value; k?: Value; v?: Value } = {}
     let u: Value

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
 import { checkLosses, listLossGradients, lossGradients, slotsPerLoss } from '../language/loss-gradients.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * MultiAdam: an Adam for each of several losses, whose updates are averaged, so that no loss outweighs another by its scale.
@@ -48,7 +48,7 @@ export const multiAdam = defineOptimizer({
     checkLosses(options.losses)
     const next: Record<string, Value> = {}
     const updates = listLossGradients(inputs, options.losses).map((alone, index) => {
-      const gradient = alone.plus(added)
+      const gradient = alone.plus(added).limitedInSize(largestSquared)
       const m = ema(state[`m${index + 1}`]!, gradient, beta1)
       const v = emaOfSquare(state[`v${index + 1}`]!, gradient, beta2)
       next[`m${index + 1}`] = m

@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { type ParameterShape, shaped, zeros } from '../language/slots.ts'
 import { ema, type Value } from '../language/value.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
 const slots = ['a1', 'a2', 'a3', 'a4'] as const
@@ -70,6 +71,7 @@ export const sm3 = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-3, 1), momentum: oneOf(0, 0.9) },
+  largestGradient: largestSquared,
   rule({ p, g, state, hyper, shape, disabled }) {
     if (shape.size === 0) return { direction: g }
     const next: Partial<Record<keyof typeof state, Value>> = {}

@@ -1,4 +1,4 @@
-import { applyScalar, type Distribution, type Node, sameDimensions, sizeOf } from '../../graph/graph.ts'
+import { applyScalar, type Distribution, guardKey, type Node, sameDimensions, sizeOf } from '../../graph/graph.ts'
 import { randomNumber } from '../../graph/philox.ts'
 import { findTotal, type TelemetryName } from '../../program/program.ts'
 import {
@@ -196,7 +196,7 @@ class Interpreter {
       case 'matmul':
         return this.matmul(node)
       default:
-        return this.element(node)
+        return key === guardKey ? this.value(node.inputs[0]!) : this.element(node)
     }
   }
 
