@@ -4,6 +4,7 @@ import type { PolicyFigures } from '../../packages/race/recording/figures.ts'
 import { aims, type Results, verdict } from './aims.ts'
 import type { ChooseResult } from './sections/choose.ts'
 import type { ColdResult } from './sections/cold.ts'
+import type { DecayResult } from './sections/decay.ts'
 import type { JaxResult } from './sections/jax.ts'
 import { type LibraryResult, share } from './sections/library.ts'
 import type { PeerReport, PeerResult } from './sections/peers.ts'
@@ -127,6 +128,19 @@ function coldSection(results: readonly ColdResult[]): string {
   const head = ['', '4x4', '+-', '1024x1024', 'first step', '']
   return `${heading('Cold compilation in a fresh process, ms')}${table(head, rows, [0, 5])}
 ${colors.dim('4x4: trace, plan, generate and compile. 1024x1024: the same and its memory; first step: of that size, by code made in a hurry.')}`
+}
+
+function decaySection(results: readonly DecayResult[]): string {
+  const rows = results.map(({ optimizer, parameters, atRest, worst }) => [
+    optimizer,
+    String(parameters),
+    number(atRest.median),
+    number(worst),
+  ])
+  const legend = colors.dim(
+    'Times the step with gradients: once the moments are at rest, and the slowest 32 steps on the way there',
+  )
+  return `${heading('Steps when gradients have ended')}${table(['', 'parameters', 'at rest', 'slowest'], rows, [0])}\n${legend}`
 }
 
 function sizeSection(results: readonly SizeResult[]): string {
@@ -296,12 +310,13 @@ function aimSection(results: Results): string {
 
 /** The whole report as text. */
 export function report(results: Results): string {
-  const { steps, cold, sizes, peers, jax, tensorflow, library, choose } = results
+  const { steps, cold, sizes, peers, jax, tensorflow, library, choose, decay } = results
   const sections = [
     steps && steps.length > 0 && stepSection(steps),
     library && library.length > 0 && librarySection(library),
     cold && cold.length > 0 && coldSection(cold),
     sizes && sizeSection(sizes),
+    decay && decaySection(decay),
     choose && chooseSection(choose),
     peers && peerSection(peers),
     jax && jaxSection(jax),
