@@ -42,6 +42,8 @@ export const multiAdam = defineOptimizer({
   state: { ...slotsPerLoss('m'), ...slotsPerLoss('v') },
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 1e-1) },
+  // The gradients of the losses are limited in the rule: it reads no other.
+  largestGradient: largestSquared,
   rule({ p, t, state, hyper, inputs, options, decay, ownWeightDecay }) {
     const { beta1, beta2, epsilon } = hyper
     const added = p.times(decay === 'coupled' ? hyper.weightDecay : ownWeightDecay)
