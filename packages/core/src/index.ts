@@ -1,4 +1,4 @@
-export type { Backend, FloatArray } from './backends/backend.ts'
+export type { Backend, FloatArray, Precision } from './backends/backend.ts'
 export { reference } from './backends/reference/interpreter.ts'
 export { compilationCount, type WasmOptions, wasm } from './backends/wasm/backend.ts'
 export * from './batch-size/index.ts'

@@ -7,12 +7,26 @@ export {
   type BackendInstance,
   type BackendTensor,
   backendTensors,
+  type DeferredExecutor,
   type FloatArray,
+  type HostMemory,
+  hostReadback,
+  onHost,
+  type Place,
+  type Precision,
+  type PromptExecutor,
   programsOfTensor,
+  type Readback,
   type Work,
+  type WritablePlace,
 } from './backends/backend.ts'
 export { type HostEnvironment, HostEvaluator } from './backends/host.ts'
-export { createForeignInstance, type ForeignInstance, type ForeignMemory } from './backends/wasm/backend.ts'
+export {
+  createForeignInstance,
+  type ForeignInstance,
+  type ForeignMemory,
+  wasmPrecision,
+} from './backends/wasm/backend.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export * from './graph/graph.ts'
 export { type RandomStream, randomNumber } from './graph/philox.ts'
@@ -31,6 +45,7 @@ export { describeOptimizer, type Factories, type Json, reviveOptimizer } from '.
 export { checkLayout, type LayoutChoice, parameterShape } from './language/layout.ts'
 export { isRelativeRate, relativeTo } from './language/relative-rate.ts'
 export { hyperBeforeTraining, withHyper } from './language/settings.ts'
+export { signatureOf } from './language/signature.ts'
 export { didYouMean } from './language/suggest.ts'
 export { elementsIn, mainRule, type Visitor, visit } from './language/walk.ts'
 export { type TracedModel, traceModel } from './program/model.ts'
@@ -47,7 +62,13 @@ export {
   type VariantTree,
 } from './program/program.ts'
 export { isLoss, pointsOf } from './program/trace.ts'
+export { checkpointOf, checkpointPlaces, restore } from './run/checkpointing.ts'
 export { CompiledOptimizer } from './run/compiled-optimizer.ts'
-export { telemetryOf } from './run/telemetry.ts'
+export { Conductor } from './run/conductor.ts'
+export { Course } from './run/course.ts'
+export { onDevice } from './run/device.ts'
+export { DeclaredInputs } from './run/inputs.ts'
+export { encodeRun, takeRun } from './run/portable.ts'
+export { readTelemetry } from './run/telemetry.ts'
 export { evaluateSchedule, type HyperValue, isSchedule } from './schedules/schedule.ts'
 export type { Checkpoint } from './state/checkpoint.ts'

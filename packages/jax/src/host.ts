@@ -1,18 +1,21 @@
 import type { HyperValue, LayoutChoice, Optimizer, Shapes } from 'fallline'
 import {
-  type BackendInstance,
-  CompiledOptimizer,
+  Conductor,
+  checkpointPlaces,
+  encodeRun,
   type FloatArray,
   HostEvaluator,
   isLoss,
   leavesOf,
   type Node,
   nodesOf,
+  type Place,
   type Program,
   pointsOf,
   programsOf,
-  sizeOf,
+  type Readback,
   type TracedModel,
+  takeRun,
   traceModel,
   type VariantTree,
   visit,
@@ -26,88 +29,6 @@ export interface ModelParameter {
   readonly name: string
   readonly shape: readonly number[]
   readonly traced: Traced | undefined
-}
-
-/**
- * A backend that computes nothing: it notes what a step would run, so that Fallline's own optimizer keeps the step
- * counts, schedules, cadences and numbers of the host, while the arrays stay in jax-js. It holds arrays only while a
- * checkpoint passes through it.
- */
-class Recorder implements BackendInstance {
-  parameters: FloatArray[]
-  gradients: FloatArray[]
-  readonly inputs: readonly ReadonlyMap<string, FloatArray>[]
-  /** Told what a step runs, while the numbers of the host are still those before it. */
-  listener: (work: readonly Work[]) => void = () => {}
-  readonly arrays = new Map<string, FloatArray>()
-  readonly scalars = new Map<string, number>()
-  private readonly model: TracedModel
-  private readonly sharedKeys = new Set<string>()
-
-  constructor(model: TracedModel) {
-    this.model = model
-    this.parameters = model.parameters.map(() => new Float32Array(0))
-    this.gradients = this.parameters
-    this.inputs = model.parameters.map(() => new Map())
-    for (const { traced } of model.parameters) {
-      for (const slot of traced?.slots ?? []) if (slot.shared) this.sharedKeys.add(slot.key)
-    }
-  }
-
-  /** Makes room for parameters and state. */
-  allocate(): void {
-    this.parameters = this.model.parameters.map(({ shape }) => new Float32Array(shape.size))
-    this.model.parameters.forEach(({ traced }, tensor) => {
-      for (const { residency, key, dimensions } of traced?.slots ?? []) {
-        if (residency === 'array') this.arrays.set(`${tensor}/${key}`, new Float32Array(sizeOf(dimensions)))
-      }
-    })
-  }
-
-  release(): void {
-    this.parameters = this.model.parameters.map(() => new Float32Array(0))
-    this.arrays.clear()
-  }
-
-  slotArray(tensor: number, key: string): FloatArray {
-    return this.arrays.get(`${tensor}/${key}`) ?? new Float32Array(0)
-  }
-
-  writeSlot(tensor: number, key: string, values: FloatArray): void {
-    this.slotArray(tensor, key).set(values)
-  }
-
-  copyParameter(): void {}
-
-  readScalar(tensor: number, key: string): number {
-    return this.scalars.get(this.scalarKey(tensor, key)) ?? 0
-  }
-
-  writeScalar(tensor: number, key: string, value: number): void {
-    this.scalars.set(this.scalarKey(tensor, key), value)
-  }
-
-  findNonFinite(): number[] {
-    return []
-  }
-
-  run(work: readonly Work[]): void {
-    this.listener(work)
-  }
-
-  telemetry(): undefined {
-    return undefined
-  }
-
-  evaluate(): FloatArray[] {
-    return []
-  }
-
-  dispose(): void {}
-
-  private scalarKey(tensor: number, key: string): string {
-    return this.sharedKeys.has(key) ? key : `${tensor}/${key}`
-  }
 }
 
 /** Numbers of one tensor that the host computes for every step. */
@@ -133,8 +54,8 @@ export class Host {
   /** How many numbers a step takes. */
   readonly count: number
   private readonly model: TracedModel
-  private readonly recorder: Recorder
-  private optimizer: CompiledOptimizer
+  /** Counts, schedules, cadences and numbers of the host; the arrays stay in jax-js. */
+  private conductor: Conductor
   private readonly places = new Map<Node, number>()
   private readonly choicePlaces = new Map<VariantTree, number>()
   private readonly entries: Entry[] = []
@@ -153,8 +74,7 @@ export class Host {
       shape: shape.shape,
       traced,
     }))
-    this.recorder = new Recorder(this.model)
-    this.optimizer = this.start()
+    this.conductor = new Conductor(this.model)
     let count = 0
     const common = new Map<string, number>()
     this.parameters.forEach(({ traced }, tensor) => {
@@ -219,12 +139,7 @@ export class Host {
 
   /** The steps that the values are at. */
   get steps(): number {
-    return this.optimizer.steps
-  }
-
-  /** The compiled optimizer without arrays, for hyperparameters. */
-  get compiled(): CompiledOptimizer {
-    return this.optimizer
+    return this.conductor.steps
   }
 
   /** Where a host value lies in the vector. */
@@ -246,52 +161,45 @@ export class Host {
     if (!Number.isInteger(step) || step < 1) {
       throw new Error(`scalars: the step must be a whole number from 1 up, not ${String(step)}`)
     }
-    if (step < this.steps) this.optimizer = this.start()
+    if (step < this.steps) this.conductor = new Conductor(this.model)
     while (this.steps < step) this.advance()
     this.conditions()
     return Float32Array.from(this.current)
   }
 
-  set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string }): void {
-    this.optimizer.set(values, options)
+  /** The hyperparameters of a group, schedules evaluated at the last step. */
+  hyperOf(group: string): Readonly<Record<string, number>> {
+    return this.conductor.hyperOf(group)
   }
 
-  /** The bytes of a checkpoint of what `fill` writes into the arrays and numbers it is given. */
-  save(fill: (recorder: BackendInstance) => void): Uint8Array {
-    this.recorder.allocate()
-    fill(this.recorder)
-    const bytes = this.optimizer.save()
-    this.recorder.release()
-    return bytes
+  set(values: Readonly<Record<string, HyperValue>>, { group = '' }: { readonly group?: string } = {}): void {
+    this.conductor.set(values, group)
   }
 
-  /** Reads a checkpoint; `take` gets the arrays and numbers. */
-  load(bytes: Uint8Array, take: (recorder: BackendInstance) => void): void {
-    this.recorder.allocate()
-    try {
-      this.optimizer.load(bytes)
-      this.current = new Float64Array(this.count)
-      this.fill(this.optimizer.evaluationWork(), this.evaluations)
-      take(this.recorder)
-    } finally {
-      this.recorder.release()
-    }
+  /** The bytes of a checkpoint of arrays and numbers that `read` gives. */
+  async save(read: (places: readonly Place[]) => Promise<readonly FloatArray[]>): Promise<Uint8Array> {
+    return encodeRun(this.conductor, await read(checkpointPlaces(this.conductor, 'all')))
   }
 
-  private start(): CompiledOptimizer {
-    return new CompiledOptimizer(this.model, this.recorder, { nonFinite: 'allow', telemetry: false })
+  /** Reads a checkpoint; `write` gets the arrays and numbers. */
+  load(bytes: Uint8Array, write: Readback['write']): void {
+    takeRun(this.conductor, { write }, bytes, {})
+    this.current = new Float64Array(this.count)
+    this.fill(this.conductor.evaluations(), this.evaluations)
   }
 
   private advance(): void {
     this.current = new Float64Array(this.count)
-    this.recorder.listener = (work) => {
-      this.fill(work, this.entries)
-      const programs = new Map(work.map(({ tensor, program }) => [tensor, program]))
-      for (const { tensor, place, fired } of this.choices)
-        this.current[place] = fired.has(programs.get(tensor)!) ? 1 : 0
-    }
-    this.optimizer.step()
-    this.fill(this.optimizer.evaluationWork(), this.evaluations)
+    const { conductor } = this
+    const moment = conductor.next(new Map())
+    const updates = conductor.plan(conductor.trained, moment)
+    const work = updates.map((update) => update.work)
+    // While the numbers of the host are still those before the step.
+    this.fill(work, this.entries)
+    const programs = new Map(work.map(({ tensor, program }) => [tensor, program]))
+    for (const { tensor, place, fired } of this.choices) this.current[place] = fired.has(programs.get(tensor)!) ? 1 : 0
+    conductor.commit(updates, moment)
+    this.fill(conductor.evaluations(), this.evaluations)
   }
 
   private fill(work: readonly Work[], entries: readonly Entry[]): void {

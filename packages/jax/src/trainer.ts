@@ -9,10 +9,10 @@ import {
   type Optimizer,
   type Shapes,
 } from 'fallline'
-import { checkLayout } from 'fallline/internal'
+import { checkLayout, type Place } from 'fallline/internal'
 import { Host } from './host.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
-import { type Scalars, type State, StepReplay, slotShape } from './replay.ts'
+import { type Scalars, type State, StepReplay } from './replay.ts'
 import { initialState, step, type TransformationOptions } from './transformation.ts'
 
 /** Where the update is computed: by Fallline's own kernel, or as jax-js operations. */
@@ -35,7 +35,7 @@ export interface TrainerOptions extends TransformationOptions {
 /** The two ways of taking a step. */
 interface Engine {
   readonly path: TrainerPath
-  readonly compiled: CompiledOptimizer
+  readonly hyperparameters: Pick<CompiledOptimizer, 'hyperOf' | 'set'>
   readonly steps: number
   step(batch: readonly Tree[]): Promise<np.Array>
   parameters(): np.Array[]
@@ -141,18 +141,18 @@ export class Trainer<Params extends Tree, Batch extends Tree[]> {
 
   /** The hyperparameters of the default group, schedules evaluated at the last step. */
   get hyper(): Readonly<Record<string, number>> {
-    return this.engine.compiled.hyper
+    return this.engine.hyperparameters.hyperOf('')
   }
 
   /** The hyperparameters of a group, schedules evaluated at the last step. */
   hyperOf(group: string): Readonly<Record<string, number>> {
-    return this.engine.compiled.hyperOf(group)
+    return this.engine.hyperparameters.hyperOf(group)
   }
 
   /** Changes hyperparameters from the next step on; nothing is traced or compiled again. See `CompiledOptimizer.set`. */
   set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string } = {}): void {
     this.refuseWhileBusy('set')
-    this.engine.compiled.set(values, options)
+    this.engine.hyperparameters.set(values, options)
   }
 
   /**
@@ -234,7 +234,7 @@ export class Trainer<Params extends Tree, Batch extends Tree[]> {
 /** Gradients out of jax-js, one step of Fallline's kernel, parameters in. */
 class FusedEngine implements Engine {
   readonly path = 'fused'
-  readonly compiled: CompiledOptimizer
+  private readonly compiled: CompiledOptimizer
   private readonly named: Pick<NamedArrays, 'names' | 'structure'>
   private readonly shapes: Shapes
   private readonly valueAndGradient: ReturnType<typeof jit<(params: Tree, ...batch: Tree[]) => Tree[]>>
@@ -262,6 +262,10 @@ class FusedEngine implements Engine {
     })
     for (const [index, name] of named.names.entries()) compiled.parameters[name]!.set(await read(named.arrays[index]!))
     return new FusedEngine(loss, named, shapes, compiled)
+  }
+
+  get hyperparameters(): CompiledOptimizer {
+    return this.compiled
   }
 
   get steps(): number {
@@ -372,8 +376,8 @@ class GraphEngine implements Engine {
     })
   }
 
-  get compiled(): CompiledOptimizer {
-    return this.host.compiled
+  get hyperparameters(): Host {
+    return this.host
   }
 
   async step(batch: readonly Tree[]): Promise<np.Array> {
@@ -405,36 +409,22 @@ class GraphEngine implements Engine {
   }
 
   async save(): Promise<Uint8Array> {
-    const parameters = await Promise.all(this.parameters().map(read))
-    const slots = await Promise.all(
-      this.slots().map(async (slot) => ({ ...slot, data: await read(slot.table[slot.key]!.ref) })),
-    )
-    return this.host.save((memory) => {
-      parameters.forEach((data, tensor) => {
-        memory.parameters[tensor]!.set(data)
-      })
-      for (const { tensor, key, residency, data } of slots) {
-        if (residency === 'array') memory.slotArray(tensor, key).set(data)
-        else memory.writeScalar(tensor, key, data[0]!)
-      }
-    })
+    return this.host.save((places) => Promise.all(places.map((place) => read(this.at(place).ref))))
   }
 
   load(bytes: Uint8Array): void {
-    this.host.load(bytes, (memory) => {
-      const arrays = this.host.parameters.map(({ shape }, tensor) =>
-        np.array(memory.parameters[tensor] as Float32Array<ArrayBuffer>, { shape: [...shape] }),
-      )
-      tree.dispose([this.params, this.state.count])
-      this.params = tree.unflatten(this.structure, arrays)
-      this.steps = this.host.steps
-      this.state.count = np.array(Int32Array.of(this.steps), { shape: [] })
-      for (const { tensor, key, residency, shape, table } of this.slots()) {
-        const data = residency === 'array' ? memory.slotArray(tensor, key) : [memory.readScalar(tensor, key)]
-        table[key]!.dispose()
-        table[key] = np.array(Float32Array.from(data), { shape })
-      }
+    const parameters = tree.leaves(this.params) as np.Array[]
+    this.host.load(bytes, (place, values) => {
+      const { shape } = this.at(place)
+      const array = np.array(Float32Array.from(values), { shape: [...shape] })
+      this.at(place).dispose()
+      if ('key' in place) this.table(place)[place.key] = array
+      else parameters[place.tensor] = array
     })
+    this.params = tree.unflatten(this.structure, parameters)
+    this.steps = this.host.steps
+    this.state.count.dispose()
+    this.state.count = np.array(Int32Array.of(this.steps), { shape: [] })
   }
 
   dispose(): void {
@@ -443,18 +433,14 @@ class GraphEngine implements Engine {
     this.evaluate.dispose()
   }
 
-  /** Every slot that lies in jax-js, shared ones once, with the table of the state that has it. */
-  private slots() {
-    const seen = new Set<string>()
-    return this.host.parameters.flatMap(({ name, shape, traced }, tensor) =>
-      (traced?.slots ?? [])
-        .filter(({ residency, shared, key }) => residency !== 'host' && !(shared && seen.has(key)))
-        .map((slot) => {
-          if (slot.shared) seen.add(slot.key)
-          const table = slot.shared ? this.state.shared : this.state.slots[name]!
-          return { tensor, key: slot.key, residency: slot.residency, shape: slotShape(slot, shape), table }
-        }),
-    )
+  /** The parameter or state that lies there. */
+  private at(place: Place): np.Array {
+    return 'key' in place ? this.table(place)[place.key]! : (tree.leaves(this.params)[place.tensor] as np.Array)
+  }
+
+  private table({ tensor, key }: { readonly tensor: number; readonly key: string }): Record<string, np.Array> {
+    const own = this.state.slots[this.host.parameters[tensor]!.name]
+    return own && key in own ? own : this.state.shared
   }
 }
 

@@ -3,17 +3,23 @@ import type { LayoutChoice, NonFinitePolicy, Optimizer, StepResult, TensorTeleme
 import {
   backendTensors,
   type Checkpoint,
-  CompiledOptimizer,
+  Conductor,
+  Course,
   checkLayout,
   checkNames,
   checkOptimizer,
+  checkpointOf,
+  checkpointPlaces,
+  DeclaredInputs,
   type HyperValue,
   hyperBeforeTraining,
   leavesOf,
   programsOfTensor,
+  readTelemetry,
+  restore,
+  signatureOf,
   sizeOf,
   type TracedModel,
-  telemetryOf,
   traceModel,
   withHyper,
 } from 'fallline/internal'
@@ -58,7 +64,9 @@ interface Compiled {
   readonly backend: string
   readonly model: TracedModel
   readonly instance: VariableInstance
-  readonly steps: CompiledOptimizer
+  readonly conductor: Conductor
+  readonly course: Course
+  readonly inputs: DeclaredInputs
   /** The variables whose gradient is read. */
   readonly differentiated: ReadonlySet<string>
 }
@@ -113,11 +121,11 @@ export type StepInputs = Readonly<Record<string, number | tf.NamedTensorMap>>
 const noInputs: ReadonlyMap<string, tf.Tensor> = new Map()
 
 /** @throws Error for an input that the optimizer does not take. */
-function split(inputs: StepInputs, steps: CompiledOptimizer) {
+function split(inputs: StepInputs, declared: DeclaredInputs) {
   const numbers: Record<string, number> = {}
   const arrays: [string, tf.NamedTensorMap][] = []
   for (const [name, input] of Object.entries(inputs)) {
-    steps.inputNamed(name)
+    declared.named(name)
     if (typeof input === 'number') numbers[name] = input
     else arrays.push([name, input])
   }
@@ -239,12 +247,12 @@ export class TensorFlowOptimizer extends tf.Optimizer {
 
   /** How many steps have been taken. */
   override get iterations(): number {
-    return this.compiled?.steps.steps ?? this.pending?.steps ?? 0
+    return this.compiled?.conductor.steps ?? this.pending?.steps ?? 0
   }
 
   /** How many steps `nonFinite: 'skip'` has skipped. */
   get skipped(): number {
-    return this.compiled?.steps.skipped ?? this.pending?.skipped ?? 0
+    return this.compiled?.conductor.skipped ?? this.pending?.skipped ?? 0
   }
 
   /** What the last step did; `undefined` before the first. */
@@ -264,7 +272,9 @@ export class TensorFlowOptimizer extends tf.Optimizer {
 
   /** The hyperparameters of a group. */
   hyperOf(group: string): Readonly<Record<string, number>> {
-    return this.compiled?.steps.hyperOf(group) ?? hyperBeforeTraining(this.current, group, Math.max(this.iterations, 1))
+    return (
+      this.compiled?.conductor.hyperOf(group) ?? hyperBeforeTraining(this.current, group, Math.max(this.iterations, 1))
+    )
   }
 
   /**
@@ -276,7 +286,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     checkNames('set', options, ['group'])
     const { group = '' } = options
     const changed = withHyper(this.current, values, group)
-    this.compiled?.steps.set(values, { group })
+    this.compiled?.conductor.set(values, group)
     this.current = changed
   }
 
@@ -334,14 +344,14 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   private step(evaluations: Evaluations, names: readonly string[], inputs: StepInputs, evaluated: boolean): void {
     const present = new Map(names.map((name) => [name, this.variableNamed(name, evaluations.gradients[name])]))
     const compiled = this.prepare(present)
-    const { steps, instance, differentiated } = compiled
-    const { numbers, arrays } = split(inputs, steps)
+    const { conductor, course, instance, differentiated } = compiled
+    const { numbers, arrays } = split(inputs, compiled.inputs)
     const read = [...present.values()].filter(({ name }) => differentiated.has(name))
     const bind = () => this.bind(compiled, present, evaluations.gradients, arrays)
-    const absent = steps.names.filter((name) => !present.has(name))
+    const absent = conductor.names.filter((name) => !present.has(name))
     bind()
     try {
-      this.last = steps.minimizeNow(({ wants, evaluation }) => {
+      this.last = course.evaluatedNow(({ wants, evaluation }) => {
         const without: string[] = []
         if (evaluation > 0 || !evaluated) {
           instance.finish()
@@ -391,10 +401,11 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     }
     if (present.size === 0) return
     const compiled = this.prepare(present)
-    const { steps, instance } = compiled
-    const { numbers, arrays } = split(inputs, steps)
+    const { conductor, course, instance } = compiled
+    const { numbers, arrays } = split(inputs, compiled.inputs)
     this.bind(compiled, present, given, arrays)
-    this.last = steps.step({ without: steps.names.filter((name) => !present.has(name)), inputs: numbers })
+    const tensors = conductor.present(conductor.names.filter((name) => !present.has(name)))
+    this.last = course.update(tensors, compiled.inputs.numbers(numbers))
     instance.finish()
   }
 
@@ -412,13 +423,13 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   }
 
   private bind(
-    { steps, instance }: Compiled,
+    { conductor, instance }: Compiled,
     present: ReadonlyMap<string, tf.Variable>,
     gradients: tf.NamedTensorMap,
     arrays: readonly (readonly [string, tf.NamedTensorMap])[],
   ): void {
     const bound: Bound[] = []
-    steps.names.forEach((name, index) => {
+    conductor.names.forEach((name, index) => {
       const variable = present.get(name)
       if (!variable) return
       bound.push({ index, variable, gradient: gradients[name], inputs: inputsFor(name, arrays) })
@@ -435,10 +446,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
       throw new Error('telemetry: make the optimizer with it, as in adan({ learningRate: 1e-3 }, { telemetry: true })')
     }
     if (!this.compiled) throw new Error('telemetry: there is none before the first step')
-    const { instance, model } = this.compiled
-    await instance.fetch()
-    const trained = model.parameters.flatMap(({ shape, traced }, index) => (traced ? [{ index, shape }] : []))
-    return telemetryOf(trained, (index, name) => instance.telemetry(index, name))
+    const { instance, conductor } = this.compiled
+    return readTelemetry(conductor.trained, instance.readback)
   }
 
   /**
@@ -454,8 +463,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   async withEvaluationParameters<T>(action: () => T | Promise<T>): Promise<T> {
     this.refuseWhileBusy('withEvaluationParameters')
     const variables = [...this.variables.values()]
-    const work = (this.compiled?.steps.evaluationWork() ?? []).filter(({ tensor }) => isAlive(variables[tensor]!))
-    const values = this.compiled?.instance.evaluateTensors(work, variables) ?? []
+    const work = (this.compiled?.conductor.evaluations() ?? []).filter(({ tensor }) => isAlive(variables[tensor]!))
+    const values = this.compiled?.instance.compute(work, variables) ?? []
     const swapped = work.map(({ tensor }, position) => {
       const variable = variables[tensor]!
       const trained = tf.keep(tf.clone(variable as tf.Tensor))
@@ -512,7 +521,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
         this.hold(renamed)
         this.streams = streams
       }
-      this.compiled.steps.restore(checkpointFrom(saved, taken))
+      restore(this.compiled.conductor, this.compiled.instance.readback, checkpointFrom(saved, taken))
       this.pending = { ...saved, variables: left }
     } else this.pending = saved
   }
@@ -536,10 +545,10 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   /** Frees the state when no variable is left that it belongs to. */
   private releaseUnused(): void {
     if (!this.compiled || [...this.variables.values()].some(isAlive)) return
-    const { steps } = this.compiled
-    const { optimizer, counts, skipped } = steps.checkpoint({ hostOnly: true })
+    const { conductor } = this.compiled
+    const { optimizer, counts, skipped } = checkpointOf(conductor, 'host', [])
     const variables = this.pending?.variables ?? []
-    this.pending = { optimizer, steps: steps.steps, counts: [...counts.get('')!], shared: {}, skipped, variables }
+    this.pending = { optimizer, steps: conductor.steps, counts: [...counts.get('')!], shared: {}, skipped, variables }
     this.compiled = undefined
     this.variables.clear()
     this.streams = new Map()
@@ -551,8 +560,9 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     if (!this.compiled) {
       return this.pending ?? { optimizer: '', steps: 0, counts: [['', 0]], shared: {}, skipped: 0, variables: [] }
     }
-    await this.compiled.instance.fetch()
-    const saved = savedFrom(this.compiled.steps.checkpoint(), this.compiled.model, this.streams)
+    const { conductor, instance, model } = this.compiled
+    const values = await instance.readback.read(checkpointPlaces(conductor, 'state'))
+    const saved = savedFrom(checkpointOf(conductor, 'state', values), model, this.streams)
     return withVariables(saved, this.pending?.variables ?? [])
   }
 
@@ -615,9 +625,12 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const policy = nonFinite ?? (backend === 'wasm' || backend === 'cpu' ? 'throw' : 'allow')
     const instance = createInstance(tensors, this.held.slots, fused)
     // Telemetry is read on request and not by the step, which would wait for the device.
-    const steps = new CompiledOptimizer(model, instance, { nonFinite: policy, telemetry: false })
+    const conductor = new Conductor(model)
+    const inputs = new DeclaredInputs(conductor)
+    const course = new Course(conductor, instance, inputs, { nonFinite: policy })
     const reading = tensors.filter((tensor) => programsOfTensor(tensor).some((program) => leavesOf(program).gradient))
-    return { backend, model, instance, steps, differentiated: new Set(reading.map(({ name }) => name)) }
+    const differentiated = new Set(reading.map(({ name }) => name))
+    return { backend, model, instance, conductor, course, inputs, differentiated }
   }
 
   /** Gives what was just compiled the state so far, and loaded state to the variables that are new. */
@@ -627,21 +640,25 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     matched?: Matched,
     gone: readonly string[] = [],
   ): void {
-    const { steps, instance } = compiled
+    const { conductor, instance } = compiled
+    const { readback } = instance
     const { pending } = this
     if (pending && matched) {
       const { taken, left } = matched
       checkState(pending, taken, compiled)
       const loaded = checkpointFrom(pending, taken)
       // The counts and numbers that all variables share were loaded with the first of them.
-      if (before) steps.restore({ ...loaded, numbers: withoutShared(loaded.numbers), counts: loaded.counts })
-      else steps.restore(loaded)
+      const numbers = before ? withoutShared(loaded.numbers) : loaded.numbers
+      restore(conductor, readback, { ...loaded, numbers })
       this.pending = { ...pending, variables: left }
     }
     if (!before) return
     // Tensors stay where they are; what lies in the memory of a kernel is copied.
     const stays = isKernel(before.instance) === isKernel(instance) && !isKernel(instance)
-    steps.restore(withoutState(before.steps.checkpoint({ hostOnly: stays }), before.model, gone))
+    const scope = stays ? 'host' : 'state'
+    const values = before.instance.readback.readSync(checkpointPlaces(before.conductor, scope))
+    const carried = checkpointOf(before.conductor, scope, values)
+    restore(conductor, readback, withoutState(carried, before.model, gone))
     before.instance.dispose()
     if (isKernel(instance)) this.held.slots.dispose()
   }
@@ -723,8 +740,8 @@ function match(
 }
 
 /** @throws Error when the state is of another optimizer or lacks something. */
-function checkState(saved: SavedState, taken: ReadonlyMap<string, SavedVariable>, { steps, model }: Compiled): void {
-  const own = steps.checkpoint({ hostOnly: true }).optimizer
+function checkState(saved: SavedState, taken: ReadonlyMap<string, SavedVariable>, { model }: Compiled): void {
+  const own = signatureOf(model.optimizer)
   // Saved before its first step it is the state of any optimizer.
   if (saved.optimizer !== '' && saved.optimizer !== own) {
     throw new Error(`setWeights: the state is of the optimizer ${saved.optimizer}, this one is ${own}`)

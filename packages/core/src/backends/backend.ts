@@ -8,6 +8,9 @@ import {
   type VariantTree,
 } from '../program/program.ts'
 import { pointsOf } from '../program/trace.ts'
+import type { Conductor, Tensor } from '../run/conductor.ts'
+import type { Answer, Evaluate, EvaluationRequest, NonFinitePolicy, Question, StepResult } from '../run/step.ts'
+import type { Verdicts } from '../run/verdicts.ts'
 import type { HostEnvironment } from './host.ts'
 
 /** Numbers that a backend computes with: float64 in the reference interpreter, float32 elsewhere. */
@@ -55,34 +58,172 @@ export interface Work {
   readonly environment: HostEnvironment
 }
 
-/** Runs programs on its own memory. */
-export interface BackendInstance {
+/** Which numbers a backend computes with. */
+export interface Precision {
+  /** Elements of parameters, gradients and state. */
+  readonly arrays: 'float32' | 'float64'
+  /** Numbers that come after a reduction: norms, trust ratios, state of one number. */
+  readonly scalars: 'float32' | 'float64'
+  /** Sums over tensors. */
+  readonly sums: 'float32' | 'float64'
+}
+
+type ArrayPlace =
+  | { readonly kind: 'parameter' | 'gradient'; readonly tensor: number }
+  /** An array that the user supplies besides the gradient, and state with residency `array`. */
+  | { readonly kind: 'input' | 'array'; readonly tensor: number; readonly key: string }
+
+/** Where something lies that can be written. */
+export type WritablePlace =
+  | ArrayPlace
+  /** State with residency `device`. */
+  | { readonly kind: 'number'; readonly tensor: number; readonly key: string }
+
+/** Where an array lies, or a number, which is read as an array of one. */
+export type Place =
+  | WritablePlace
+  /** What the last run computed for reporting; nothing when its program has none of that name. */
+  | { readonly kind: 'telemetry'; readonly tensor: number; readonly key: TelemetryName }
+
+interface Runner {
+  /**
+   * Performs all updates of a step; they see each other's old values only. What environments give is asked for before it
+   * returns.
+   */
+  run(work: readonly Work[]): void
+  /** Makes the array of a slot a copy of the parameter. */
+  copyParameter(tensor: number, key: string): void
+}
+
+/** Runs programs at once, or can at least look at gradients at once. */
+export interface PromptExecutor extends Runner {
+  /** The tensors among those given whose gradient has an element that is infinite or not a number. */
+  findNonFinite(tensors: readonly number[]): number[]
+}
+
+/** Runs programs on a device that answers later. What it and its readback are told is done in order. */
+export interface DeferredExecutor extends Runner {
+  /**
+   * Makes copies of parameters and does what `run` does, unless a gradient of these tensors has an element that is infinite or
+   * not a number: then it leaves everything untouched, and so do all attempts after it until `resume` is called.
+   * @returns the tensors of which that is true; none for an attempt that was left out because of one before.
+   */
+  attempt(
+    work: readonly Work[],
+    tensors: readonly number[],
+    copies: readonly { readonly tensor: number; readonly key: string }[],
+  ): Promise<readonly number[]>
+  /** Lets attempts act again. */
+  resume(): void
+}
+
+export type Executor = PromptExecutor | DeferredExecutor
+
+/** Live views of what an executor works on, where the host can have them. */
+export interface HostMemory {
   readonly parameters: readonly FloatArray[]
   readonly gradients: readonly FloatArray[]
   /** The arrays besides the gradient that a tensor's programs read, by name. */
   readonly inputs: readonly ReadonlyMap<string, FloatArray>[]
   /** The array of a slot with residency `array`. */
   slotArray(tensor: number, key: string): FloatArray
-  /** Gives that array other contents. */
-  writeSlot(tensor: number, key: string, values: FloatArray): void
-  /** Makes that array a copy of the parameter. */
-  copyParameter(tensor: number, key: string): void
   /** A number with residency `device`; shared numbers are the same for every tensor. */
   readScalar(tensor: number, key: string): number
   writeScalar(tensor: number, key: string, value: number): void
-  /** The tensors among those given whose gradient has an element that is infinite or not a number. */
-  findNonFinite(tensors: readonly number[]): number[]
-  /** Performs all updates of a step; they see each other's old values only. */
-  run(work: readonly Work[]): void
   /** A number that the last run computed for reporting; `undefined` when the program has none of that name. */
   telemetry(tensor: number, name: TelemetryName): number | undefined
-  /** Runs evaluation programs and copies what they computed. */
-  evaluate(work: readonly Work[]): FloatArray[]
+  /** Runs programs that compute what to evaluate with, and copies that. */
+  compute(work: readonly Work[]): FloatArray[]
+}
+
+/** Reads and writes copies of what an executor works on, in order with what it was told to run. */
+export interface Readback {
+  read(places: readonly Place[]): Promise<readonly FloatArray[]>
+  /** Does so at once; absent where that is not possible. */
+  readonly readSync?: (places: readonly Place[]) => readonly FloatArray[]
+  write(place: WritablePlace, values: ArrayLike<number>): void
+  /** Runs programs that compute what to evaluate with, and reads that. */
+  compute(work: readonly Work[]): Promise<readonly FloatArray[]>
+}
+
+/** The memory of one optimizer and what runs on it. */
+export interface BackendInstance {
+  readonly precision: Precision
+  readonly executor: Executor
+  /** Absent where arrays lie on a device. */
+  readonly memory: HostMemory | undefined
+  readonly readback: Readback
+  /** What the host does where arrays lie on a device: see `onDevice`. */
+  readonly device?: (conductor: Conductor, nonFinite: NonFinitePolicy, telemetry: boolean) => DeviceSupport
   dispose(): void
+}
+
+/** What the host does for an optimizer whose arrays it cannot look at. */
+export interface DeviceSupport {
+  /** What became of steps; absent when nobody asks. */
+  readonly verdicts: Verdicts | undefined
+  /** Arrays of the host on their way to the device, by tensor and name. */
+  readonly inputs: readonly ReadonlyMap<string, FloatArray>[]
+  /** Reads telemetry. */
+  readonly report: ((tensors: readonly Tensor[]) => Promise<StepResult['telemetry']>) | undefined
+  /** Stands in for arrays that cannot be looked at: says what to use when asked for one. */
+  views(what: 'parameters' | 'gradients'): Readonly<Record<string, FloatArray>>
+  /** Has the model evaluated at copies of the parameters, and brings what it writes to the device. */
+  evaluator(evaluate: Evaluate, inputs: EvaluationRequest['inputs']): (question: Question) => Promise<Answer>
 }
 
 /** A way to run optimizers: `wasm()` or `reference()`. */
 export interface Backend {
   readonly name: string
   create(tensors: readonly BackendTensor[]): Promise<BackendInstance>
+}
+
+/** An executor that works on memory of the host. */
+export interface HostExecutor extends PromptExecutor, HostMemory {
+  dispose(): void
+}
+
+/** What works on memory of the host, as a backend gives it. */
+export function onHost(executor: HostExecutor, precision: Precision): BackendInstance {
+  return { precision, executor, memory: executor, readback: hostReadback(executor), dispose: () => executor.dispose() }
+}
+
+/** Reads from memory of the host. */
+export function hostReadback(memory: HostMemory): Required<Readback> {
+  const readSync = (places: readonly Place[]) => places.map((place) => viewPlace(memory, place).slice())
+  return {
+    read: async (places) => readSync(places),
+    readSync,
+    write: (place, values) => writePlace(memory, place, values),
+    compute: async (work) => memory.compute(work),
+  }
+}
+
+/** The array itself, where there is one. */
+export function viewPlace(memory: HostMemory, place: Place): FloatArray {
+  const { tensor } = place
+  if (place.kind === 'number') return Float64Array.of(memory.readScalar(tensor, place.key))
+  if (place.kind === 'telemetry') {
+    const value = memory.telemetry(tensor, place.key)
+    return value === undefined ? new Float64Array(0) : Float64Array.of(value)
+  }
+  return viewOf(memory, place)
+}
+
+function writePlace(memory: HostMemory, place: WritablePlace, values: ArrayLike<number>): void {
+  if (place.kind === 'number') memory.writeScalar(place.tensor, place.key, values[0]!)
+  else viewOf(memory, place).set(values)
+}
+
+function viewOf(memory: HostMemory, place: ArrayPlace): FloatArray {
+  switch (place.kind) {
+    case 'parameter':
+      return memory.parameters[place.tensor]!
+    case 'gradient':
+      return memory.gradients[place.tensor]!
+    case 'input':
+      return memory.inputs[place.tensor]!.get(place.key)!
+    case 'array':
+      return memory.slotArray(place.tensor, place.key)
+  }
 }

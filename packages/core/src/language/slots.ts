@@ -88,12 +88,15 @@ export function shaped(dimensions: NonNullable<Slot['dimensions']>, options?: Wh
   return { ...slot('shaped', 0, options), dimensions }
 }
 
-/** One number per tensor that starts at `initial`. Kept in float64, on the host if only host values enter it. */
+/**
+ * One number per tensor that starts at `initial`. Kept on the host, in float64, if only host values enter it, else as precisely as
+ * the backend keeps numbers: in float64 on `wasm()` and `reference()`.
+ */
 export function scalar(initial: number, options?: When): Slot {
   return slot('scalar', initial, options)
 }
 
-/** One number that all tensors of this optimizer share. Kept in float64. */
+/** One number that all tensors of this optimizer share, kept as `scalar` is. */
 export function sharedScalar(initial: number, options?: When): Slot {
   return slot('shared', initial, options)
 }

@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection } from '../language/value.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * Apollo: a quasi-Newton method whose Hessian is diagonal, so that it costs what Adam costs.
@@ -45,6 +46,7 @@ export const apollo = defineOptimizer({
   state: { m: zeros(), hessian: zeros(), update: zeros() },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-2, 3), weightDecay: oneOf(0, 1e-4, 1e-3) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper }) {
     const { beta, minimumCurvature, epsilon } = hyper
     const alpha = beta.negated().plus(1).over(biasCorrection(beta, t))

@@ -1,53 +1,110 @@
-import type { BackendInstance, FloatArray } from '../backends/backend.ts'
+import type { FloatArray, HostMemory, Place, Readback, WritablePlace } from '../backends/backend.ts'
+import { sizeOf } from '../graph/graph.ts'
 import { signatureOf } from '../language/signature.ts'
 import type { SlotStorage } from '../program/program.ts'
 import { matrixDimensions } from '../program/trace.ts'
-import type { Checkpoint } from '../state/checkpoint.ts'
+import type { Checkpoint, Expected } from '../state/checkpoint.ts'
 import type { Conductor, Tensor } from './conductor.ts'
 
-/** Where parameters and state lie. */
-export type StateMemory = Pick<BackendInstance, 'parameters' | 'slotArray' | 'writeSlot' | 'readScalar' | 'writeScalar'>
-
-/** Parameters, state and counts; without a memory the counts and numbers that the host keeps. Arrays are views. */
-export function checkpointOf(conductor: Conductor, memory?: StateMemory): Checkpoint {
-  const arrays: Checkpoint['arrays'] = new Map()
-  const numbers: Checkpoint['numbers'] = new Map()
-  const counts: Checkpoint['counts'] = new Map([['', conductor.counts]])
-  for (const tensor of conductor.tensors) {
-    const { name, shape } = tensor.shape
-    if (memory) arrays.set(`parameters/${name}`, { shape, data: memory.parameters[tensor.index]! })
-    counts.set(`parameters/${name}`, tensor.counts)
-    const full = matrixDimensions(shape)
-    for (const slot of tensor.traced?.slots ?? []) {
-      if (!memory && slot.residency !== 'host') continue
-      const value = slotValue(conductor, memory, tensor, slot)
-      const key = slotKey(tensor, slot)
-      if (typeof value === 'number') numbers.set(key, value)
-      else {
-        const whole = slot.dimensions.every((size, axis) => size === full[axis])
-        arrays.set(key, { shape: whole ? shape : slot.dimensions, data: value })
-      }
-    }
-  }
-  const { skipped } = conductor
-  return { optimizer: signatureOf(conductor.model.optimizer), arrays, numbers, counts, skipped }
+/** One array or number of a checkpoint. */
+interface Entry {
+  /** Its name in the file. */
+  readonly key: string
+  /** Absent for a number. */
+  readonly shape: readonly number[] | undefined
+  /** Absent for a number that the host keeps. */
+  readonly place: WritablePlace | undefined
+  readonly tensor: Tensor
+  /** Absent for a parameter. */
+  readonly slot: SlotStorage | undefined
 }
 
-/** Takes over the state, the numbers and the counts that a checkpoint has; others stay as they are, and so do parameters. */
-export function restore(conductor: Conductor, memory: StateMemory, checkpoint: Checkpoint): void {
-  const { arrays, numbers, counts, skipped } = checkpoint
+/** How much of a run a checkpoint has: also parameters, also the state that lies where programs run, or what the host keeps. */
+export type Scope = 'all' | 'state' | 'host'
+
+/** What a checkpoint is made of, shared state once. */
+function entriesOf(conductor: Conductor, scope: Scope): Entry[] {
+  const entries = new Map<string, Entry>()
   for (const tensor of conductor.tensors) {
-    const { name } = tensor.shape
-    for (const slot of tensor.traced?.slots ?? []) {
-      const key = slotKey(tensor, slot)
-      const array = arrays.get(key)
-      const number = numbers.get(key)
-      if (array) memory.writeSlot(tensor.index, slot.key, array.data)
-      if (number === undefined) continue
-      if (slot.residency === 'device') memory.writeScalar(tensor.index, slot.key, number)
-      else conductor.writeNumber(tensor, slot, number)
+    const { index, shape } = tensor
+    const key = `parameters/${shape.name}`
+    const place = { kind: 'parameter', tensor: index } as const
+    if (scope === 'all') entries.set(key, { key, shape: shape.shape, place, tensor, slot: undefined })
+    for (const slot of slotsOf(tensor)) {
+      const entry = entryOf(tensor, slot)
+      if (!entry.place || scope !== 'host') entries.set(entry.key, entry)
     }
-    const own = counts.get(`parameters/${name}`)
+  }
+  return [...entries.values()]
+}
+
+function entryOf(tensor: Tensor, slot: SlotStorage): Entry {
+  const { index, shape } = tensor
+  const { residency, key, dimensions } = slot
+  const full = matrixDimensions(shape.shape)
+  const whole = dimensions.every((size, axis) => size === full[axis])
+  return {
+    key: slotKey(tensor, slot),
+    shape: residency !== 'array' ? undefined : whole ? shape.shape : dimensions,
+    place: residency === 'host' ? undefined : { kind: residency === 'array' ? 'array' : 'number', tensor: index, key },
+    tensor,
+    slot,
+  }
+}
+
+/** Where all that `checkpointOf` wants to be given lies. */
+export function checkpointPlaces(conductor: Conductor, scope: Scope): Place[] {
+  return entriesOf(conductor, scope).flatMap(({ place }) => place ?? [])
+}
+
+/**
+ * Parameters, state and counts.
+ * @param values what lies in the `checkpointPlaces`, in their order.
+ */
+export function checkpointOf(conductor: Conductor, scope: Scope, values: readonly FloatArray[]): Checkpoint {
+  const arrays: Checkpoint['arrays'] = new Map()
+  const numbers: Checkpoint['numbers'] = new Map()
+  let next = 0
+  for (const { key, shape, place, tensor, slot } of entriesOf(conductor, scope)) {
+    if (!place) numbers.set(key, conductor.number(tensor, slot!))
+    else {
+      const data = values[next++]!
+      if (shape) arrays.set(key, { shape, data })
+      else numbers.set(key, data[0]!)
+    }
+  }
+  return { ...headOf(conductor), arrays, numbers, skipped: conductor.skipped }
+}
+
+/** What a checkpoint must be to fit. */
+export function expectedOf(conductor: Conductor): Expected {
+  const arrays = new Map<string, { readonly shape: readonly number[] }>()
+  const numbers = new Map<string, undefined>()
+  for (const { key, shape } of entriesOf(conductor, 'all')) {
+    if (shape) arrays.set(key, { shape })
+    else numbers.set(key, undefined)
+  }
+  return { ...headOf(conductor), arrays, numbers }
+}
+
+function headOf(conductor: Conductor) {
+  const counts: Checkpoint['counts'] = new Map([['', conductor.counts]])
+  for (const { shape, counts: own } of conductor.tensors) counts.set(`parameters/${shape.name}`, own)
+  return { optimizer: signatureOf(conductor.model.optimizer), counts }
+}
+
+/** Takes over what a checkpoint has; the rest stays as it is. */
+export function restore(conductor: Conductor, to: Pick<Readback, 'write'>, checkpoint: Checkpoint): void {
+  const { arrays, numbers, counts, skipped } = checkpoint
+  for (const { key, place, tensor, slot } of entriesOf(conductor, 'all')) {
+    const array = arrays.get(key)
+    const number = numbers.get(key)
+    if (place && array) to.write(place, array.data)
+    else if (place && number !== undefined) to.write(place, [number])
+    else if (number !== undefined) conductor.writeNumber(tensor, slot!, number)
+  }
+  for (const tensor of conductor.tensors) {
+    const own = counts.get(`parameters/${tensor.shape.name}`)
     if (own) tensor.counts = new Map(own)
   }
   conductor.counts = new Map(counts.get('')!)
@@ -55,15 +112,13 @@ export function restore(conductor: Conductor, memory: StateMemory, checkpoint: C
 }
 
 /** Makes state and counts what they are before the first step. Parameters stay. */
-export function restart(conductor: Conductor, memory: StateMemory): void {
-  for (const tensor of conductor.tensors) {
-    for (const slot of tensor.traced?.slots ?? []) {
-      if (slot.residency === 'array') memory.slotArray(tensor.index, slot.key).fill(0)
-      else if (slot.residency === 'device') memory.writeScalar(tensor.index, slot.key, slot.initial as number)
-      else conductor.writeNumber(tensor, slot, slot.initial as number)
-    }
-    tensor.counts = zeroed(tensor.counts)
+export function restart(conductor: Conductor, to: Pick<Readback, 'write'>): void {
+  for (const { shape, place, tensor, slot } of entriesOf(conductor, 'state')) {
+    const { initial, dimensions } = slot!
+    if (place) to.write(place, shape ? new Float32Array(sizeOf(dimensions)) : [initial as number])
+    else conductor.writeNumber(tensor, slot!, initial as number)
   }
+  for (const tensor of conductor.tensors) tensor.counts = zeroed(tensor.counts)
   conductor.counts = zeroed(conductor.counts)
   conductor.skipped = 0
 }
@@ -81,7 +136,7 @@ export interface Rebased {
 /** Gives parameters other values and moves the copies of them that are part of the state by the difference. */
 export function rebase(
   conductor: Conductor,
-  memory: StateMemory,
+  memory: HostMemory,
   given: Readonly<Record<string, ArrayLike<number>>>,
 ): Rebased {
   const moved: string[] = []
@@ -104,13 +159,24 @@ export function rebase(
   return { moved, kept }
 }
 
-/** The state of one parameter by slot name; names that occur twice are prefixed with their path. */
-export function stateOf(conductor: Conductor, memory: StateMemory, tensor: Tensor) {
-  const slots = tensor.traced?.slots ?? []
+/** Where all that `stateOf` wants to be given lies. */
+export function statePlaces(tensor: Tensor): Place[] {
+  return slotsOf(tensor).flatMap((slot) => entryOf(tensor, slot).place ?? [])
+}
+
+/**
+ * The state of one parameter by slot name; names that occur twice are prefixed with their path.
+ * @param values what lies in the `statePlaces`, in their order.
+ */
+export function stateOf(conductor: Conductor, tensor: Tensor, values: readonly FloatArray[]) {
+  const slots = slotsOf(tensor)
   const result: Record<string, FloatArray | number> = {}
+  let next = 0
   for (const slot of slots) {
     const unique = slots.filter((other) => other.name === slot.name).length === 1
-    result[unique ? slot.name : slot.key] = slotValue(conductor, memory, tensor, slot)
+    const { place, shape } = entryOf(tensor, slot)
+    const value = place && values[next++]!
+    result[unique ? slot.name : slot.key] = !value ? conductor.number(tensor, slot) : shape ? value : value[0]!
   }
   return result
 }
@@ -120,8 +186,6 @@ export function slotKey({ shape }: Tensor, { shared, key }: SlotStorage): string
   return shared ? `shared/${key}` : `state/${shape.name}/${key}`
 }
 
-function slotValue(conductor: Conductor, memory: StateMemory | undefined, tensor: Tensor, slot: SlotStorage) {
-  if (slot.residency === 'array') return memory!.slotArray(tensor.index, slot.key)
-  if (slot.residency === 'device') return memory!.readScalar(tensor.index, slot.key)
-  return conductor.number(tensor, slot)
+function slotsOf({ traced }: Tensor): readonly SlotStorage[] {
+  return traced?.slots ?? []
 }

@@ -1,33 +1,32 @@
-import type { BackendInstance, FloatArray, Work } from '../backends/backend.ts'
+import {
+  type BackendInstance,
+  type DeviceSupport,
+  type FloatArray,
+  type HostMemory,
+  type Place,
+  type Precision,
+  viewPlace,
+} from '../backends/backend.ts'
 import { checkNames } from '../language/definition.ts'
 import type { Input } from '../language/inputs.ts'
 import type { TracedModel } from '../program/model.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
-import {
-  type Checkpoint,
-  decodeCheckpoint,
-  decodeFitting,
-  encodeCheckpoint,
-  type Loaded,
-  type LoadOptions,
-} from '../state/checkpoint.ts'
+import type { Loaded, LoadOptions } from '../state/checkpoint.ts'
 import { type ArraysByName, AttachedArrays, givenArrays } from './attached-arrays.ts'
-import { checkpointOf, type Rebased, rebase, restart, restore, stateOf } from './checkpointing.ts'
+import { checkpointPlaces, type Rebased, rebase, stateOf, statePlaces } from './checkpointing.ts'
 import { Conductor, type Tensor } from './conductor.ts'
-import { Course, type CourseSettings, checkList } from './course.ts'
-import { StepInputs } from './inputs.ts'
-import { PortableNames } from './portable.ts'
-import type { Answer, Evaluate, EvaluationRequest, StepOptions, StepResult } from './step.ts'
+import { Course, checkList, type Turns } from './course.ts'
+import { DeclaredInputs } from './inputs.ts'
+import { encodeRun, takeRun } from './portable.ts'
+import type { Evaluate, NonFinitePolicy, Question, StepOptions, StepResult } from './step.ts'
+import { telemetryOf } from './telemetry.ts'
 
-type Steps = Generator<Answer | Promise<Answer>, StepResult, Answer>
-
-function record<T>(names: readonly string[], value: (index: number) => T): Readonly<Record<string, T>> {
+function record<Name extends string, T>(names: readonly Name[], value: (index: number) => T): Record<Name, T> {
   const result: Record<string, T> = Object.create(null)
   names.forEach((name, index) => {
     result[name] = value(index)
   })
-  // A replaced array would be ignored: the kernel has only its own.
-  return Object.freeze(result)
+  return result
 }
 
 /** An optimizer with its parameters, gradients, state and kernels. Made by `compile`. */
@@ -44,32 +43,52 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
   readonly needs: Readonly<Record<string, Input>>
   /** True when a step evaluates the model elsewhere than where the parameters stand: then only `minimize` takes one. */
   readonly moves: boolean
+  /** Which numbers the backend computes with. */
+  readonly precision: Precision
   private readonly conductor: Conductor
   private readonly instance: BackendInstance
-  private readonly stepInputs: StepInputs
+  private readonly stepInputs: DeclaredInputs
   private readonly course: Course
-  private attached: AttachedArrays
+  /** Present where parameters and gradients lie on a device. */
+  private readonly device: DeviceSupport | undefined
+  /** Absent where parameters and gradients lie on a device. */
+  private attached: AttachedArrays | undefined
   /** What is being done, in words, as long as nothing else may be. */
   private busy: string | undefined
   private disposed = false
   private finished = false
 
   /** @internal use `compile` */
-  constructor(model: TracedModel, instance: BackendInstance, settings: Omit<CourseSettings, 'changed'>) {
+  constructor(
+    model: TracedModel,
+    instance: BackendInstance,
+    { nonFinite, telemetry }: { readonly nonFinite: NonFinitePolicy; readonly telemetry: boolean },
+  ) {
+    const { memory, precision } = instance
     this.instance = instance
+    this.precision = precision
     this.conductor = new Conductor(model)
-    this.stepInputs = new StepInputs(this.conductor)
-    const changed = () => this.attached.write()
-    this.course = new Course(this.conductor, instance, this.stepInputs, { ...settings, changed })
+    this.stepInputs = new DeclaredInputs(this.conductor)
+    this.device = instance.device?.(this.conductor, nonFinite, telemetry)
+    const report = telemetry
+      ? (tensors: readonly Tensor[]) => telemetryOf(tensors, (tensor, name) => memory!.telemetry(tensor, name))
+      : undefined
+    this.course = new Course(this.conductor, instance.executor, this.stepInputs, {
+      nonFinite,
+      arrays: () => (memory ?? this.device!).inputs,
+      report: this.device?.report ?? report,
+      verdicts: this.device?.verdicts,
+      changed: () => this.attached?.write(),
+    })
     this.names = Object.freeze([...this.conductor.names]) as readonly Name[]
-    this.parameters = record(this.names, (index) => instance.parameters[index]!)
-    this.gradients = record(this.names, (index) => instance.gradients[index]!)
+    this.parameters = this.views('parameters')
+    this.gradients = this.views('gradients')
     this.inputs = this.inputViews()
     this.needs = this.stepInputs.needs
     this.moves = this.course.moves
-    this.attached = new AttachedArrays(this)
+    this.attached = memory && new AttachedArrays(this)
     // Assigning to them would change nothing but what callers see.
-    for (const name of ['names', 'parameters', 'gradients', 'inputs', 'needs', 'moves']) {
+    for (const name of ['names', 'parameters', 'gradients', 'inputs', 'needs', 'moves', 'precision']) {
       Object.defineProperty(this, name, { writable: false, configurable: false })
     }
   }
@@ -123,6 +142,7 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     for (const [name, array] of [...Object.entries(parameters), ...Object.entries(gradients)]) {
       this.checkLength('attach', name, array)
     }
+    this.memory('attach', 'writeParameters and step({ gradients })')
     this.attached = new AttachedArrays(this, parameters, gradients)
     this.attached.read()
   }
@@ -140,12 +160,27 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
         `${this.stepInputs.evaluatingTitle()} evaluates the model at points of its own: use await optimizer.minimize(evaluate) instead of step`,
       )
     }
+    this.course.verdicts?.check('step')
     const tensors = options ? this.present(options) : this.conductor.trained
     const numbers = this.takeInputs(options?.inputs)
-    this.attached.read()
+    this.attached?.read()
     for (const [name, array] of Object.entries(options?.gradients ?? {}))
-      if (array) this.gradients[name as Name].set(array as ArrayLike<number>)
+      if (array) this.write('gradient', name, array as ArrayLike<number>)
     return this.course.update(tensors, numbers)
+  }
+
+  /**
+   * Waits until it is known what became of the steps so far. Backends that compute on a device look at gradients when the step
+   * is taken, and tell later: `step` gives what the step is if its gradients were finite. With `nonFinite: 'throw'` the next
+   * steps may follow at once; they are not taken either when one fails. With `skip` each must be awaited, because the counts of
+   * the next depend on it. On other backends it is known at once.
+   * @returns the last step.
+   * @throws Error when a gradient was not finite (policy `throw`). The next `step` throws it too, whichever comes first;
+   * parameters, state and counts are then those before the step that failed.
+   */
+  async settled(): Promise<StepResult<Name>> {
+    this.refuseAfterDispose('settled')
+    return (await this.course.verdicts?.settled()) ?? this.course.last
   }
 
   /**
@@ -175,42 +210,33 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
   async minimize(evaluate: Evaluate<Name>): Promise<StepResult<Name>> {
     if (typeof evaluate !== 'function')
       throw new Error(`minimize: evaluate must be a function, not ${String(evaluate)}`)
-    const step = this.evaluating(evaluate, [])
+    if (this.course.verdicts) await this.settled()
+    const step = this.evaluating(evaluate)
     let turn = step.next()
     while (!turn.done) {
       turn = await Promise.resolve(turn.value).then(
-        (answer) => this.answered(step, answer),
+        (answer) => {
+          this.attached?.readGradients()
+          return step.next(answer)
+        },
         (error) => step.throw(error),
       )
     }
     return turn.value
   }
 
-  /** @internal `minimize` at once; parameters that are `absent` take no part and are not moved. */
-  minimizeNow(evaluate: (request: EvaluationRequest) => Answer, absent: Iterable<string>): StepResult {
-    const step = this.evaluating(evaluate, absent)
-    let turn = step.next()
-    while (!turn.done) turn = this.answered(step, turn.value as Answer)
-    return turn.value
-  }
-
-  private answered(step: Steps, answer: Answer) {
-    this.attached.readGradients()
-    return step.next(answer)
-  }
-
   /** The course of `minimize`, during which nothing else may be done. */
-  private *evaluating(evaluate: Evaluate, absent: Iterable<string>): Steps {
+  private *evaluating(evaluate: Evaluate): Turns {
     this.refuseWhileBusy('minimize')
     this.refuseAfterFinish('minimize')
-    this.attached.read()
+    this.attached?.read()
     this.busy = 'minimize is waiting for an evaluation of the model'
     const { inputs } = this
+    const ask =
+      this.device?.evaluator(evaluate, inputs) ??
+      ((question: Question) => evaluate({ ...this.attached!.shown, inputs, ...question }))
     try {
-      return yield* this.course.evaluating(
-        (question) => evaluate({ ...this.attached.shown, inputs, ...question }),
-        absent,
-      )
+      return yield* this.course.evaluating(ask, [])
     } finally {
       this.busy = undefined
     }
@@ -253,14 +279,40 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
    */
   evaluationParameters(): Record<Name, FloatArray> {
     this.refuseWhileBusy('evaluationParameters')
-    this.attached.read()
+    const memory = this.memory('evaluationParameters', 'await optimizer.readEvaluationParameters()')
+    this.attached!.read()
     const work = this.conductor.evaluations()
-    const computed = new Map(this.instance.evaluate(work).map((array, index) => [work[index]!.tensor, array]))
-    const result: Record<string, FloatArray> = Object.create(null)
-    this.names.forEach((name, index) => {
-      result[name] = computed.get(index) ?? this.instance.parameters[index]!.slice()
+    const computed = new Map(memory.compute(work).map((array, index) => [work[index]!.tensor, array]))
+    return record(this.names, (index) => computed.get(index) ?? memory.parameters[index]!.slice())
+  }
+
+  /** `evaluationParameters` on every backend, when all steps are settled. */
+  async readEvaluationParameters(): Promise<Record<Name, FloatArray>> {
+    return this.reading('readEvaluationParameters', async () => {
+      const { readback } = this.instance
+      const work = this.conductor.evaluations()
+      const [values, parameters] = await Promise.all([readback.compute(work), this.readAll()])
+      const computed = new Map(values.map((array, index) => [work[index]!.tensor, array]))
+      return record(this.names, (index) => computed.get(index) ?? parameters[this.names[index]!])
     })
-    return result
+  }
+
+  /** Copies of the parameters, on every backend, when all steps are settled. */
+  async readParameters(): Promise<Record<Name, FloatArray>> {
+    return this.reading('readParameters', () => this.readAll())
+  }
+
+  /**
+   * Gives parameters other values, on every backend; those that are left out stay.
+   * @throws Error for an unknown name or a wrong length, or in the middle of a step; nothing is changed then.
+   */
+  writeParameters(parameters: { readonly [name in Name]?: ArrayLike<number> }): void {
+    this.refuseWhileBusy('writeParameters')
+    const entries = Object.entries<ArrayLike<number>>(parameters as Record<string, ArrayLike<number>>)
+    for (const [name, array] of entries) this.checkLength('writeParameters', name, array)
+    this.attached?.read()
+    for (const [name, array] of entries) this.write('parameter', name, array)
+    this.attached?.write()
   }
 
   /**
@@ -270,10 +322,8 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
    */
   finish(): void {
     const values = this.evaluationParameters()
-    this.names.forEach((name, index) => {
-      this.instance.parameters[index]!.set(values[name])
-    })
-    this.attached.write()
+    for (const name of this.names) this.write('parameter', name, values[name])
+    this.attached!.write()
     this.finished = true
   }
 
@@ -300,9 +350,10 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     this.refuseAfterFinish('rebase')
     const given = givenArrays(parameters)
     for (const [name, array] of Object.entries(given)) this.checkLength('rebase', name, array)
-    this.attached.read()
-    const result = rebase(this.conductor, this.instance, given)
-    this.attached.write()
+    const memory = this.memory('rebase', 'writeParameters(...), which leaves the state as it is')
+    this.attached!.read()
+    const result = rebase(this.conductor, memory, given)
+    this.attached!.write()
     return result
   }
 
@@ -314,7 +365,18 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
   state(name: Name): Readonly<Record<string, FloatArray | number>> {
     this.refuseAfterDispose('state')
     const tensor = this.conductor.tensors[this.conductor.indexOf('state', name)]!
-    return stateOf(this.conductor, this.instance, tensor)
+    const memory = this.memory('state', 'await optimizer.readState(name)')
+    const values = statePlaces(tensor).map((place) => viewPlace(memory, place))
+    return stateOf(this.conductor, tensor, values)
+  }
+
+  /** Copies of the state of one parameter, on every backend, when all steps are settled. */
+  async readState(name: Name): Promise<Readonly<Record<string, FloatArray | number>>> {
+    const tensor = this.conductor.tensors[this.conductor.indexOf('readState', name)]!
+    return this.reading('readState', async () => {
+      const values = await this.instance.readback.read(statePlaces(tensor))
+      return stateOf(this.conductor, tensor, values)
+    })
   }
 
   /**
@@ -324,8 +386,23 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
   save(): Uint8Array {
     this.refuseWhileBusy('save')
     this.refuseAfterFinish('save')
-    this.attached.read()
-    return encodeCheckpoint(new PortableNames(this.conductor).shorten(this.checkpoint()))
+    const memory = this.memory('save', 'await optimizer.saveAsync()')
+    this.attached!.read()
+    return encodeRun(
+      this.conductor,
+      checkpointPlaces(this.conductor, 'all').map((place) => viewPlace(memory, place)),
+    )
+  }
+
+  /**
+   * `save` on every backend, when all steps are settled.
+   * @throws Error in the middle of a step, after `finish`, or when a step has failed.
+   */
+  async saveAsync(): Promise<Uint8Array> {
+    this.refuseAfterFinish('saveAsync')
+    return this.reading('saveAsync', async () => {
+      return encodeRun(this.conductor, await this.instance.readback.read(checkpointPlaces(this.conductor, 'all')))
+    })
   }
 
   /**
@@ -344,29 +421,11 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
    */
   load(bytes: Uint8Array, options: LoadOptions = {}): Loaded {
     this.refuseWhileBusy('load')
-    checkNames('load', options, ['take'])
-    const { take = 'everything' } = options
-    if (!['everything', 'fitting', 'parameters'].includes(take)) {
-      throw new Error(`load: take must be everything, fitting or parameters, not ${String(take)}`)
-    }
-    const names = new PortableNames(this.conductor)
-    const expected = names.shorten(this.checkpoint())
-    const { checkpoint, ...result } =
-      take === 'everything' ? decodeCheckpoint(bytes, expected) : decodeFitting(bytes, expected, take)
-    if (take !== 'everything') restart(this.conductor, this.instance)
-    this.names.forEach((name, index) => {
-      const found = checkpoint.arrays.get(`parameters/${name}`)
-      if (found) this.instance.parameters[index]!.set(found.data)
-    })
-    this.restore(names.restore(checkpoint))
+    this.course.verdicts?.check('load')
+    const result = takeRun(this.conductor, this.instance.readback, bytes, options)
     this.finished = false
-    this.attached.write()
+    this.attached?.write()
     return result
-  }
-
-  /** @internal takes over the state, the numbers and the counts that a checkpoint has; others stay as they are */
-  restore(checkpoint: Checkpoint): void {
-    restore(this.conductor, this.instance, checkpoint)
   }
 
   /**
@@ -380,19 +439,42 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     this.instance.dispose()
   }
 
-  /** @internal parameters, state and counts; `hostOnly`: the counts and numbers that the host keeps */
-  checkpoint({ hostOnly = false } = {}): Checkpoint {
-    return checkpointOf(this.conductor, hostOnly ? undefined : this.instance)
+  /** Memory of the host; @throws Error that names what to use where there is none. */
+  private memory(caller: string, instead: string): HostMemory {
+    const { memory } = this.instance
+    if (memory) return memory
+    throw new Error(`${caller}: this backend keeps parameters and state on a device; use ${instead}`)
   }
 
-  /** @internal what to compute for the parameters whose evaluation differs from them */
-  evaluationWork(): Work[] {
-    return this.conductor.evaluations()
+  /** Reads while nothing else is done, when all steps are settled. */
+  private async reading<T>(caller: string, action: () => Promise<T>): Promise<T> {
+    this.refuseWhileBusy(caller)
+    this.busy = `${caller} is reading from the device`
+    try {
+      await this.course.verdicts?.settled()
+      this.attached?.read()
+      return await action()
+    } finally {
+      this.busy = undefined
+    }
   }
 
-  /** @internal @throws Error for a name that is no input */
-  inputNamed(name: string): Input {
-    return this.stepInputs.named(name)
+  private async readAll(): Promise<Record<Name, FloatArray>> {
+    const places = this.names.map((_, tensor): Place => ({ kind: 'parameter', tensor }))
+    const values = await this.instance.readback.read(places)
+    return record(this.names, (index) => values[index]!)
+  }
+
+  private write(kind: 'parameter' | 'gradient' | 'input', name: string, values: ArrayLike<number>, key = ''): void {
+    const tensor = this.conductor.indexOf('step', name)
+    const place = kind === 'input' ? { kind, tensor, key } : { kind, tensor }
+    this.instance.readback.write(place, values)
+  }
+
+  private views(what: 'parameters' | 'gradients'): Readonly<Record<Name, FloatArray>> {
+    const { memory } = this.instance
+    // A replaced array would be ignored: the kernel has only its own.
+    return memory ? Object.freeze(record(this.names, (index) => memory[what][index]!)) : this.device!.views(what)
   }
 
   private checkLength(caller: string, name: string, array: ArrayLike<number>): void {
@@ -425,20 +507,25 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     const numbers = this.stepInputs.numbers(inputs, (parameter, array) => this.checkLength('step', parameter, array))
     for (const [name, value] of Object.entries(inputs ?? {})) {
       if (typeof value === 'number') continue
-      for (const [parameter, array] of Object.entries(value)) this.inputs[name]?.[parameter]?.set(array!)
+      for (const [parameter, array] of Object.entries(value)) {
+        const own = this.inputs[name]?.[parameter]
+        own?.set(array!)
+        if (own && !this.attached) this.write('input', parameter, array!, name)
+      }
     }
     return numbers
   }
 
   private inputViews(): Record<string, Record<string, FloatArray>> {
     const result: Record<string, Record<string, FloatArray>> = Object.create(null)
-    this.instance.inputs.forEach((arrays, index) => {
-      for (const [name, array] of arrays) {
+    const { inputs } = this.instance.memory ?? this.device!
+    inputs.forEach((own, index) => {
+      for (const [name, array] of own) {
         result[name] ??= Object.create(null) as Record<string, FloatArray>
         result[name][this.names[index]!] = array
       }
     })
-    for (const arrays of Object.values(result)) Object.freeze(arrays)
+    for (const own of Object.values(result)) Object.freeze(own)
     return Object.freeze(result)
   }
 }

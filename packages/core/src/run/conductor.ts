@@ -222,6 +222,21 @@ export class Conductor {
     this.counts = counts
   }
 
+  /** Remembers counts and numbers; the result brings them back. */
+  remember(): () => void {
+    const { counts } = this
+    const shared = new Map(this.shared)
+    const own = this.tensors.map((tensor) => ({ counts: new Map(tensor.counts), host: new Map(tensor.host) }))
+    return () => {
+      this.counts = counts
+      for (const [key, value] of shared) this.shared.set(key, value)
+      this.tensors.forEach((tensor, index) => {
+        tensor.counts = own[index]!.counts
+        for (const [key, value] of own[index]!.host) tensor.host.set(key, value)
+      })
+    }
+  }
+
   /** What to compute for the parameters where the point to evaluate with differs from them. */
   evaluations(): Work[] {
     const moment: Moment = { counts: this.counts, numbers: new Map(), values: new Map() }

@@ -1,19 +1,32 @@
-import type { BackendInstance, Work } from '../backends/backend.ts'
+import type { DeferredExecutor, Executor, FloatArray, Work } from '../backends/backend.ts'
 import { leavesOf, type Program } from '../program/program.ts'
 import { isLoss, lossKey, type TracedEvaluation } from '../program/trace.ts'
 import type { Conductor, Moment, Tensor } from './conductor.ts'
-import { nonFiniteNumbers, type StepInputs } from './inputs.ts'
-import type { Answer, EvaluationRequest, EvaluationResult, NonFinitePolicy, StepResult } from './step.ts'
-import { telemetryOf } from './telemetry.ts'
+import { type DeclaredInputs, nonFiniteNumbers } from './inputs.ts'
+import {
+  type Answer,
+  type EvaluationResult,
+  type NonFinitePolicy,
+  nonFiniteError,
+  type Question,
+  type StepResult,
+} from './step.ts'
+import type { Verdicts } from './verdicts.ts'
 
-/** What is asked of the model, besides where to find the parameters and where to write. */
-export type Question = Pick<EvaluationRequest, 'wants' | 'evaluation' | 'evaluations'>
+/** What a driver is given to await, and is to send back. */
+export type Turns = Generator<unknown, StepResult, unknown>
 
 export interface CourseSettings {
   readonly nonFinite: NonFinitePolicy
-  /** Whether results have telemetry. */
-  readonly telemetry: boolean
-  /** Called when the instance has changed parameters. */
+  /** The arrays besides gradients that programs read, by tensor and name, where the host can check them. */
+  readonly arrays?: () => readonly ReadonlyMap<string, FloatArray>[]
+  /** What is reported about the tensors of a step that has been run, at once or later. */
+  readonly report?:
+    | ((tensors: readonly Tensor[]) => StepResult['telemetry'] | Promise<StepResult['telemetry']>)
+    | undefined
+  /** What became of steps, for a deferred executor. */
+  readonly verdicts?: Verdicts | undefined
+  /** Called when the executor has changed parameters. */
   readonly changed?: () => void
 }
 
@@ -26,71 +39,84 @@ export class Course {
   readonly evaluations: number
   /** True when a step evaluates the model elsewhere than where the parameters stand. */
   readonly moves: boolean
+  /** What became of steps; absent where that is known at once. */
+  readonly verdicts: Verdicts | undefined
+  /** The last step, where what became of it is known at once. */
+  last: StepResult = { step: 0, skipped: false, nonFinite: [] }
   private readonly conductor: Conductor
-  private readonly instance: BackendInstance
-  private readonly inputs: StepInputs
+  private readonly executor: Executor
+  private readonly inputs: DeclaredInputs
   private readonly settings: CourseSettings
-  private readonly needsArrays: boolean
 
-  constructor(conductor: Conductor, instance: BackendInstance, inputs: StepInputs, settings: CourseSettings) {
+  constructor(conductor: Conductor, executor: Executor, inputs: DeclaredInputs, settings: CourseSettings) {
     this.conductor = conductor
-    this.instance = instance
+    this.executor = executor
     this.inputs = inputs
     this.settings = settings
     this.evaluations = Math.max(1, ...conductor.trained.map(({ traced }) => traced!.evaluations.length))
     this.moves = conductor.trained.some(({ traced }) => traced!.evaluations.some(({ point }) => point))
-    this.needsArrays = instance.inputs.some((arrays) => arrays.size > 0)
     // Not a number until it is written: what is missing must not act as zeros.
-    for (const arrays of instance.inputs) for (const array of arrays.values()) array.fill(Number.NaN)
+    for (const arrays of settings.arrays?.() ?? []) for (const array of arrays.values()) array.fill(Number.NaN)
+    this.verdicts = settings.verdicts
   }
 
   /**
    * The update itself, from gradients and inputs that are in place.
-   * @param moved the tensors that stand elsewhere than before the step.
+   * @param moved the tensors that stand elsewhere than before the step. Those without an update are brought back, unless the
+   * verdict comes later.
+   * @returns with `verdicts`, what the step is if it turns out to be taken.
    */
   update(tensors: readonly Tensor[], numbers: ReadonlyMap<string, number>, moved: readonly Tensor[] = []): StepResult {
-    const { conductor, instance, inputs } = this
-    const gradients = this.findNonFinite(tensors)
-    const nonFinite = [...gradients, ...(this.settings.nonFinite === 'allow' ? [] : nonFiniteNumbers(numbers))]
+    const { conductor, executor, inputs, settings } = this
+    const allowed = settings.nonFinite === 'allow'
+    const indices = tensors.map(({ index }) => index)
+    const gradients = allowed || !('findNonFinite' in executor) ? [] : executor.findNonFinite(indices)
+    const nonFinite = gradients.map((index) => conductor.names[index]!)
+    if (!allowed) nonFinite.push(...nonFiniteNumbers(numbers))
     if (nonFinite.length > 0) {
-      if (this.settings.nonFinite === 'throw') {
+      if (settings.nonFinite === 'throw') {
         const what = gradients.length > 0 ? 'the gradient of' : 'the input'
-        throw new Error(
-          `step ${conductor.steps + 1}: ${what} ${nonFinite.map((name) => `'${name}'`).join(', ')} is not finite; ` +
-            "parameters and state are unchanged (nonFinite: 'skip' skips such steps, 'allow' does not check)",
-        )
+        throw nonFiniteError(conductor.steps + 1, what, nonFinite)
       }
       this.goBack(conductor.next(numbers), moved)
       conductor.skipped++
-      return { step: conductor.steps, skipped: true, nonFinite }
+      const result = { step: conductor.steps, skipped: true, nonFinite }
+      this.verdicts?.note(result)
+      this.last = result
+      return result
     }
     const moment = conductor.next(numbers)
     const updates = conductor.plan(tensors, moment)
     const work = updates.map((update) => update.work)
     inputs.checkNumbers(work, numbers)
     this.checkArrays(work)
-    if (moved.length > 0) {
-      this.goBack(
-        moment,
-        moved.filter((tensor) => !tensors.includes(tensor)),
+    const result = { step: conductor.steps + 1, skipped: false, nonFinite }
+    if (this.verdicts) {
+      const copies = updates.flatMap(({ tensor, counts }) =>
+        moved.length > 0 ? [] : conductor.copies(tensor, counts).map((key) => ({ tensor: tensor.index, key })),
       )
-    } else for (const { tensor, counts } of updates) this.startCopies(tensor, counts)
-    instance.run(work)
+      const undo = conductor.remember()
+      const verdict = (executor as DeferredExecutor).attempt(work, allowed ? [] : indices, copies)
+      const report = settings.report?.(tensors)
+      this.verdicts.add({ result, verdict, telemetry: report && Promise.resolve(report), undo })
+      conductor.commit(updates, moment)
+      return result
+    }
+    if (moved.length > 0) this.goBack(moment, except(moved, tensors))
+    else for (const { tensor, counts } of updates) this.startCopies(tensor, counts)
+    executor.run(work)
     conductor.commit(updates, moment)
-    this.settings.changed?.()
-    const result = { step: conductor.steps, skipped: false, nonFinite }
-    if (!this.settings.telemetry) return result
-    return { ...result, telemetry: telemetryOf(tensors, (tensor, name) => instance.telemetry(tensor, name)) }
+    settings.changed?.()
+    const telemetry = settings.report?.(tensors) as StepResult['telemetry']
+    this.last = telemetry ? { ...result, telemetry } : result
+    return this.last
   }
 
   /**
-   * A step with evaluations of the model: yields what `evaluate` returned and is sent it, awaited or as it is.
+   * A step with evaluations of the model: yields what `evaluate` returned, or a verdict, and is sent it, awaited or as it is.
    * @param absent parameters that take no part and are not moved.
    */
-  *evaluating(
-    evaluate: (question: Question) => Answer | Promise<Answer>,
-    absent: Iterable<string>,
-  ): Generator<Answer | Promise<Answer>, StepResult, Answer> {
+  *evaluating(evaluate: (question: Question) => Answer | Promise<Answer>, absent: Iterable<string>): Turns {
     const { conductor, evaluations } = this
     const without = new Set(absent)
     let present = conductor.present(without)
@@ -103,7 +129,7 @@ export class Course {
       for (; evaluation < evaluations; evaluation++) {
         if (this.moveTo(evaluation, moment, present, moved.length > 0)) moved = present
         const wants = this.wantsOf(evaluation, moment, present)
-        const result = yield evaluate({ wants, evaluation, evaluations })
+        const result = (yield evaluate({ wants, evaluation, evaluations })) as Answer
         const given: Exclude<EvaluationResult, number | undefined> =
           typeof result === 'object' ? result : typeof result === 'number' ? { loss: result } : {}
         if (given.loss !== undefined) {
@@ -118,7 +144,11 @@ export class Course {
       }
       present = conductor.present(without)
       if (present.length < moved.length) this.checkSeparate()
-      return this.update(present, numbers, moved)
+      const result = this.update(present, numbers, moved)
+      if (!this.verdicts || result.skipped) return result
+      const settled = (yield this.verdicts.settled()) as StepResult
+      this.goBack(moment, settled.skipped ? moved : except(moved, present))
+      return settled
     } catch (error) {
       if (moved.length > 0) {
         // The way back is known from the last point only.
@@ -127,6 +157,14 @@ export class Course {
       }
       throw error
     }
+  }
+
+  /** A step whose evaluations answer at once, on an executor that does so too. */
+  evaluatedNow(evaluate: (question: Question) => Answer, absent: Iterable<string>): StepResult {
+    const turns = this.evaluating(evaluate, absent)
+    let turn = turns.next()
+    while (!turn.done) turn = turns.next(turn.value)
+    return turn.value
   }
 
   /** The evaluation of a tensor's own that is the `evaluation`-th of the step: those of fewer are the last ones. */
@@ -187,25 +225,24 @@ export class Course {
   private move(programs: readonly { tensor: Tensor; program: Program }[], moment: Moment): void {
     const work = this.conductor.before(programs, moment)
     this.checkArrays(work)
-    this.instance.run(work)
+    this.executor.run(work)
     this.settings.changed?.()
   }
 
   private startCopies(tensor: Tensor, own: ReadonlyMap<string, number> | undefined): void {
-    for (const key of this.conductor.copies(tensor, own)) this.instance.copyParameter(tensor.index, key)
+    for (const key of this.conductor.copies(tensor, own)) this.executor.copyParameter(tensor.index, key)
   }
 
   private checkArrays(work: readonly Work[]): void {
-    if (!this.needsArrays) return
-    const finite = this.settings.nonFinite !== 'allow'
-    for (const item of work) this.inputs.checkArrays(item, this.instance.inputs[item.tensor]!, { finite })
+    const { nonFinite } = this.settings
+    const arrays = this.settings.arrays?.()
+    if (!arrays?.some(({ size }) => size > 0)) return
+    for (const item of work) this.inputs.checkArrays(item, arrays[item.tensor]!, { finite: nonFinite !== 'allow' })
   }
+}
 
-  private findNonFinite(tensors: readonly Tensor[]): string[] {
-    if (this.settings.nonFinite === 'allow') return []
-    const found = this.instance.findNonFinite(tensors.map((tensor) => tensor.index))
-    return found.map((index) => this.conductor.names[index]!)
-  }
+function except(all: readonly Tensor[], some: readonly Tensor[]): Tensor[] {
+  return all.filter((tensor) => !some.includes(tensor))
 }
 
 /** @throws Error for a text, whose letters would be taken for names. */

@@ -8,7 +8,7 @@ import type { Conductor } from './conductor.ts'
 import type { StepOptions } from './step.ts'
 
 /** What the steps of an optimizer take besides gradients. */
-export class StepInputs {
+export class DeclaredInputs {
   /** By name. */
   readonly needs: Readonly<Record<string, Input>>
   private readonly conductor: Conductor
@@ -34,7 +34,7 @@ export class StepInputs {
    * @param check called for every array.
    * @throws Error for a name that is no input, or a value that is not what the input is.
    */
-  numbers(inputs: StepOptions['inputs'], check: (parameter: string, array: ArrayLike<number>) => void) {
+  numbers(inputs: StepOptions['inputs'], check?: (parameter: string, array: ArrayLike<number>) => void) {
     const numbers = new Map<string, number>()
     for (const [name, value] of Object.entries(inputs ?? {})) {
       if (this.named(name).kind === 'number') {
@@ -44,7 +44,7 @@ export class StepInputs {
       } else {
         if (typeof value !== 'object' || value === null)
           throw new Error(`step: input '${name}' must be arrays by parameter name, not ${String(value)}`)
-        for (const [parameter, array] of Object.entries(value)) check(parameter, array!)
+        for (const [parameter, array] of Object.entries(value)) check?.(parameter, array!)
       }
     }
     return numbers

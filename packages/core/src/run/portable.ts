@@ -1,8 +1,60 @@
+import type { FloatArray, Readback } from '../backends/backend.ts'
+import { checkNames } from '../language/definition.ts'
 import { signatureOf } from '../language/signature.ts'
 import { elementsIn } from '../language/walk.ts'
-import type { Checkpoint } from '../state/checkpoint.ts'
-import { slotKey } from './checkpointing.ts'
+import {
+  type Checkpoint,
+  decodeCheckpoint,
+  decodeFitting,
+  encodeCheckpoint,
+  type Loaded,
+  type LoadOptions,
+} from '../state/checkpoint.ts'
+import { checkpointOf, expectedOf, restart, restore, slotKey } from './checkpointing.ts'
 import type { Conductor } from './conductor.ts'
+
+interface Contents<Array, Number> extends Pick<Checkpoint, 'counts'> {
+  readonly arrays: ReadonlyMap<string, Array>
+  readonly numbers: ReadonlyMap<string, Number>
+}
+
+/**
+ * The bytes of a file with parameters, state and counts.
+ * @param values what lies in the `checkpointPlaces`, in their order.
+ */
+export function encodeRun(conductor: Conductor, values: readonly FloatArray[]): Uint8Array {
+  const { skipped } = conductor
+  const contents = checkpointOf(conductor, 'all', values)
+  return encodeCheckpoint({ ...new PortableNames(conductor).shorten(contents), skipped })
+}
+
+/**
+ * Takes what such a file holds.
+ * @throws Error when it does not fit or is damaged; nothing is changed then.
+ */
+export function takeRun(
+  conductor: Conductor,
+  to: Pick<Readback, 'write'>,
+  bytes: Uint8Array,
+  options: LoadOptions,
+): Loaded {
+  checkNames('load', options, ['take'])
+  const { take = 'everything' } = options
+  if (!['everything', 'fitting', 'parameters'].includes(take)) {
+    throw new Error(`load: take must be everything, fitting or parameters, not ${String(take)}`)
+  }
+  const names = new PortableNames(conductor)
+  const expected = names.shorten(expectedOf(conductor))
+  const { checkpoint, ...result } =
+    take === 'everything' ? decodeCheckpoint(bytes, expected) : decodeFitting(bytes, expected, take)
+  if (take !== 'everything') restart(conductor, to)
+  conductor.names.forEach((name, tensor) => {
+    const found = checkpoint.arrays.get(`parameters/${name}`)
+    if (found) to.write({ kind: 'parameter', tensor }, found.data)
+  })
+  restore(conductor, to, names.restore(checkpoint))
+  return result
+}
 
 /**
  * How checkpoints name things in files: without what has no state, so that wrapping clipping around an optimizer or taking it
@@ -25,8 +77,8 @@ export class PortableNames {
     this.optimizer = signatureOf(conductor.model.optimizer, this.without)
   }
 
-  /** A checkpoint with the names of files. */
-  shorten(checkpoint: Checkpoint): Checkpoint {
+  /** A checkpoint, or what one must be, with the names of files. */
+  shorten<Array, Number>(checkpoint: Contents<Array, Number>) {
     const rename = <T>(entries: ReadonlyMap<string, T>): Map<string, T> =>
       new Map([...entries].map(([key, value]) => [this.slots.get(key) ?? key, value]))
     const counts = new Map(
@@ -35,8 +87,8 @@ export class PortableNames {
         new Map([...clocks].map(([clock, count]) => [withoutSegments(clock, this.without), count] as const)),
       ]),
     )
-    const { arrays, numbers, skipped } = checkpoint
-    return { optimizer: this.optimizer, arrays: rename(arrays), numbers: rename(numbers), counts, skipped }
+    const { arrays, numbers } = checkpoint
+    return { optimizer: this.optimizer, arrays: rename(arrays), numbers: rename(numbers), counts }
   }
 
   /** The other way round; clocks that the checkpoint lacks are as they are here. */

@@ -42,6 +42,9 @@ export interface EvaluationRequest<Name extends string = string> {
   readonly evaluations: number
 }
 
+/** What is asked of the model, besides where to find the parameters and where to write. */
+export type Question = Pick<EvaluationRequest, 'wants' | 'evaluation' | 'evaluations'>
+
 /** What an evaluation gives back: the loss alone, or more. */
 export type EvaluationResult =
   | number
@@ -59,3 +62,12 @@ export type Answer = EvaluationResult | void
 
 /** Evaluates the model for `minimize`. */
 export type Evaluate<Name extends string = string> = (request: EvaluationRequest<Name>) => Answer | Promise<Answer>
+
+/** The error of the policy `throw`. */
+export function nonFiniteError(step: number, what: string, names: readonly string[], later = 0): Error {
+  const after = later === 0 ? '' : `; the ${later === 1 ? 'step' : `${later} steps`} after it were not taken either`
+  return new Error(
+    `step ${step}: ${what} ${names.map((name) => `'${name}'`).join(', ')} is not finite; ` +
+      `parameters and state are unchanged${after} (nonFinite: 'skip' skips such steps, 'allow' does not check)`,
+  )
+}

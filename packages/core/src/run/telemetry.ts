@@ -1,3 +1,4 @@
+import type { Place, Readback } from '../backends/backend.ts'
 import type { ParameterShape } from '../language/slots.ts'
 import type { TelemetryName } from '../program/program.ts'
 
@@ -29,4 +30,21 @@ export function telemetryOf(
     }
   }
   return result
+}
+
+const telemetryNames = ['gradientNorm', 'updateNorm', 'parameterNorm', 'nonFinite'] as const
+
+/** The same, read from where it was computed. */
+export async function readTelemetry(
+  tensors: readonly { readonly index: number; readonly shape: ParameterShape }[],
+  readback: Pick<Readback, 'read'>,
+): Promise<Record<string, TensorTelemetry>> {
+  const places = tensors.flatMap(({ index }) =>
+    telemetryNames.map((key): Place => ({ kind: 'telemetry', tensor: index, key })),
+  )
+  const values = await readback.read(places)
+  const orders = new Map(tensors.map(({ index }, order) => [index, order]))
+  return telemetryOf(tensors, (tensor, name) => {
+    return values[telemetryNames.length * orders.get(tensor)! + telemetryNames.indexOf(name)]![0]
+  })
 }

@@ -17,6 +17,12 @@ export interface Checkpoint {
   readonly skipped: number
 }
 
+/** What a checkpoint must be to fit a model: all but the values. */
+export interface Expected extends Pick<Checkpoint, 'optimizer' | 'counts'> {
+  readonly arrays: ReadonlyMap<string, { readonly shape: readonly number[] }>
+  readonly numbers: ReadonlyMap<string, unknown>
+}
+
 /** The bytes of a safetensors file with the version, the optimizer and the step counts in its header. */
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
   const tensors = new Map<string, { shape: readonly number[]; data: FloatArray }>(checkpoint.arrays)
@@ -56,7 +62,7 @@ type Tensors = ReturnType<typeof decodeSafetensors>['tensors']
  * Reads a checkpoint that must fit `expected`: same optimizer, same parameters and shapes.
  * @throws Error that says what does not fit.
  */
-export function decodeCheckpoint(bytes: Uint8Array, expected: Checkpoint): Decoded {
+export function decodeCheckpoint(bytes: Uint8Array, expected: Expected): Decoded {
   const { tensors, metadata } = open(bytes, headerLimit(expected))
   const partly = ". With load(bytes, { take: 'fitting' }) what fits is taken"
   if (metadata.optimizer !== expected.optimizer) {
@@ -94,7 +100,7 @@ export function decodeCheckpoint(bytes: Uint8Array, expected: Checkpoint): Decod
  * Reads what fits `expected` of the checkpoint of another model or optimizer.
  * @throws Error when the bytes are no checkpoint, of another version, or damaged.
  */
-export function decodeFitting(bytes: Uint8Array, expected: Checkpoint, take: 'fitting' | 'parameters'): Decoded {
+export function decodeFitting(bytes: Uint8Array, expected: Expected, take: 'fitting' | 'parameters'): Decoded {
   const { tensors, metadata } = open(bytes, largestHeader)
   const given = parseCounts(metadata.counts)
   const skipped = readSkipped(metadata.skipped)
@@ -144,7 +150,7 @@ export function decodeFitting(bytes: Uint8Array, expected: Checkpoint, take: 'fi
 }
 
 /** Whether something of a file has the shape that it has here. */
-function fits(key: string, tensors: Tensors, expected: Checkpoint): boolean {
+function fits(key: string, tensors: Tensors, expected: Expected): boolean {
   const found = tensors.get(key)
   const own = expected.arrays.get(key)
   if (!found) return false
@@ -178,7 +184,7 @@ function readSkipped(text: string | undefined): number {
 const largestHeader = 2 ** 24
 
 /** Far more than the header of a checkpoint that fits can take: a hostile one must not fill the memory. */
-function headerLimit({ optimizer, arrays, numbers, counts }: Checkpoint): number {
+function headerLimit({ optimizer, arrays, numbers, counts }: Expected): number {
   // A character takes up to twelve bytes as an escape within an escape.
   const names = [optimizer, ...arrays.keys(), ...numbers.keys(), ...counts.keys()]
   const clocks = [...counts.values()].flatMap((own) => [...own.keys()])
@@ -217,7 +223,7 @@ function withinTotal(clocks: ReadonlyMap<string, number>, total: ReadonlyMap<str
 }
 
 /** @throws Error when a count is missing, unknown or impossible. */
-function checkCounts(counts: Checkpoint['counts'], expected: Checkpoint): void {
+function checkCounts(counts: Checkpoint['counts'], expected: Expected): void {
   const unknown = [...counts.keys()].filter((key) => !expected.counts.has(key))
   if (unknown.length > 0) throw new Error(`${damagedCounts}: ${list(unknown)} is unknown here`)
   for (const [key, own] of expected.counts) {

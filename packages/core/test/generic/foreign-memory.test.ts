@@ -1,5 +1,5 @@
 import { compile, registry } from 'fallline'
-import { createForeignInstance, type ForeignInstance } from 'fallline/internal'
+import { createForeignInstance, type ForeignInstance, onHost, wasmPrecision } from 'fallline/internal'
 import { describe, expect, it } from 'vitest'
 import { smallModel } from '../support/models.ts'
 import { randomNumbers } from '../support/random.ts'
@@ -40,7 +40,7 @@ describe('kernels in a memory that belongs to someone else', () => {
       let instance: ForeignInstance | undefined
       const create = async (tensors: Parameters<typeof createForeignInstance>[0]) => {
         instance = createForeignInstance(tensors, owner)
-        return instance
+        return onHost(instance, wasmPrecision)
       }
       const own = await compile(make(factory), smallModel)
       const foreign = await compile(make(factory), smallModel, { backend: { name: 'foreign', create } })

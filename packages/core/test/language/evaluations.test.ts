@@ -16,7 +16,29 @@ import {
   zoFrankWolfe,
   zoRankSGD,
 } from 'fallline'
+import {
+  backendTensors,
+  Conductor,
+  Course,
+  checkpointPlaces,
+  DeclaredInputs,
+  encodeRun,
+  traceModel,
+} from 'fallline/internal'
 import { describe, expect, it } from 'vitest'
+
+/** The course of an optimizer without the face around it, on WebAssembly. */
+async function startNow(optimizer: Optimizer) {
+  const model = traceModel(optimizer, { a: [3], b: [2] }, false)
+  const { executor, memory, readback } = await wasm().create(backendTensors(model))
+  const conductor = new Conductor(model)
+  const course = new Course(conductor, executor, new DeclaredInputs(conductor), { nonFinite: 'throw' })
+  const [a, b] = memory!.parameters
+  const [gradientOfA, gradientOfB] = memory!.gradients
+  const views = { parameters: { a: a!, b: b! }, gradients: { a: gradientOfA!, b: gradientOfB! } }
+  const save = () => encodeRun(conductor, readback.readSync!(checkpointPlaces(conductor, 'all')))
+  return { course, memory: memory!, views, save }
+}
 
 const optimizers: Readonly<Record<string, Optimizer>> = {
   sharpnessAware: sharpnessAware(sgd({ learningRate: 0.1, momentum: 0.9 })),
@@ -118,34 +140,32 @@ describe('evaluations', () => {
   })
 
   it.each(Object.entries(optimizers))('of functions that answer at once are the same: %s', async (_, optimizer) => {
-    const [now, later] = [await compile(optimizer, { a: [3], b: [2] }), await compile(optimizer, { a: [3], b: [2] })]
-    for (const { parameters } of [now, later]) for (const values of Object.values(parameters)) values.fill(0.75)
-    const evaluate = ({ parameters, gradients }: EvaluationRequest) => {
+    const [now, later] = [await startNow(optimizer), await compile(optimizer, { a: [3], b: [2] })]
+    for (const values of [...now.memory.parameters, ...Object.values(later.parameters)]) values.fill(0.75)
+    const evaluate = ({ parameters, gradients }: Pick<EvaluationRequest, 'parameters' | 'gradients'>) => {
       gradients.a!.set(parameters.a!)
       gradients.b!.set(parameters.b!)
       return square(parameters.a!) + square(parameters.b!)
     }
     for (let step = 1; step <= 3; step++) {
-      const result = now.minimizeNow(evaluate, [])
+      const result = now.course.evaluatedNow(() => evaluate(now.views), [])
       expect(await later.minimize(async (request) => evaluate(request))).toEqual(result)
     }
     expect(now.save()).toEqual(later.save())
     const fails = () => {
       throw new Error('no batch')
     }
-    expect(() => now.minimizeNow(fails, [])).toThrow('no batch')
+    expect(() => now.course.evaluatedNow(fails, [])).toThrow('no batch')
     await expect(later.minimize(fails)).rejects.toThrow('no batch')
-    expect([...now.parameters.a!]).toEqual([...later.parameters.a!])
-    const before = [...now.parameters.b!]
-    now.minimizeNow(
-      (request) => {
-        expect([...request.parameters.b!]).toEqual(before)
-        return evaluate(request)
-      },
-      ['b'],
-    )
-    expect([...now.parameters.b!]).toEqual(before)
-    expect([...now.parameters.a!]).not.toEqual([...later.parameters.a!])
+    const { parameters } = now.views
+    expect([...parameters.a!]).toEqual([...later.parameters.a!])
+    const before = [...parameters.b!]
+    now.course.evaluatedNow(() => {
+      expect([...parameters.b!]).toEqual(before)
+      return evaluate(now.views)
+    }, ['b'])
+    expect([...parameters.b!]).toEqual(before)
+    expect([...parameters.a!]).not.toEqual([...later.parameters.a!])
   })
 
   it('stay one where an option leaves the others out', async () => {

@@ -90,8 +90,9 @@ describe('an application with one optimizer', () => {
 
   it('does not grow unnoticed', async () => {
     const { text } = await bundle(app, { minify: true })
-    // The benchmark reports the size beside its aim; raise this only for a reason. Loading what fits costs 1 KiB.
-    expect(gzipSync(text).length).toBeLessThan(50 * 1024)
+    // The benchmark reports the size beside its aim; raise this only for a reason. Loading what fits costs 1 KiB, and so do
+    // steps that are settled and read later.
+    expect(gzipSync(text).length).toBeLessThan(51.5 * 1024)
   })
 })
 

@@ -1,5 +1,5 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
-import { type BackendInstance, type BackendTensor, leavesOf, type Work } from 'fallline/internal'
+import { type BackendTensor, leavesOf, type PromptExecutor, type Readback, type Work } from 'fallline/internal'
 
 /** A variable with its gradient, if the next programs read it. */
 export interface Bound {
@@ -25,17 +25,18 @@ export function checkInputs(work: readonly Work[], bound: readonly Bound[], tens
 }
 
 /** Runs the programs of an optimizer on the variables of TensorFlow.js. */
-export interface VariableInstance extends BackendInstance {
+export interface VariableInstance extends PromptExecutor {
   /** How it runs, for people. */
   readonly execution: Execution
+  /** The state and what was reported. */
+  readonly readback: Omit<Required<Readback>, 'compute'>
   /** Says which variables and gradients the next calls are about. */
   bind(bound: readonly Bound[]): void
   /** Leaves the values that `run` has computed since the last call in the variables. */
   finish(): void
-  /** Reads what lies on a device, so that `slotArray`, `readScalar` and `telemetry` can give it. */
-  fetch(): Promise<void>
-  /** What evaluation programs compute, as tensors of the variables' shapes that the caller disposes. */
-  evaluateTensors(work: readonly Work[], variables: readonly Variable[]): Tensor[]
+  /** What programs compute to evaluate with, as tensors of the variables' shapes that the caller disposes. */
+  compute(work: readonly Work[], variables: readonly Variable[]): Tensor[]
+  dispose(): void
 }
 
 /** `wasm` and `cpu`: one fused kernel. `webgl`: packed programs. `operations`: an operation of TensorFlow.js for each of the rule. */

@@ -2,11 +2,10 @@ import * as tf from '@tensorflow/tfjs-core'
 import {
   type BackendTensor,
   createForeignInstance,
-  type FloatArray,
   type ForeignInstance,
   type ForeignMemory,
+  hostReadback,
   MemoryLayout,
-  type TelemetryName,
   type Work,
 } from 'fallline/internal'
 import { type Bound, checkInputs, type Execution, type VariableInstance } from './instance.ts'
@@ -26,10 +25,8 @@ interface Home {
  * works on, and not in tensors.
  */
 export class KernelInstance implements VariableInstance {
-  readonly parameters: readonly FloatArray[]
-  readonly gradients: readonly FloatArray[]
-  readonly inputs: readonly ReadonlyMap<string, FloatArray>[] = []
   readonly execution: Execution
+  readonly readback: VariableInstance['readback']
   private readonly home: Home
   private readonly instance: ForeignInstance
   private readonly tensors: readonly BackendTensor[]
@@ -45,8 +42,7 @@ export class KernelInstance implements VariableInstance {
     this.given = tensors.map(() => false)
     this.execution = home.execution
     this.instance = createForeignInstance(tensors, home.memory)
-    this.parameters = this.instance.parameters
-    this.gradients = this.instance.gradients
+    this.readback = hostReadback(this.instance)
   }
 
   bind(bound: readonly Bound[]): void {
@@ -61,24 +57,8 @@ export class KernelInstance implements VariableInstance {
     this.ahead = false
   }
 
-  slotArray(tensor: number, key: string): FloatArray {
-    return this.instance.slotArray(tensor, key)
-  }
-
-  writeSlot(tensor: number, key: string, values: FloatArray): void {
-    this.instance.writeSlot(tensor, key, values)
-  }
-
   copyParameter(tensor: number, key: string): void {
     this.instance.copyParameter(tensor, key)
-  }
-
-  readScalar(tensor: number, key: string): number {
-    return this.instance.readScalar(tensor, key)
-  }
-
-  writeScalar(tensor: number, key: string, value: number): void {
-    this.instance.writeScalar(tensor, key, value)
   }
 
   findNonFinite(tensors: readonly number[]): number[] {
@@ -94,21 +74,11 @@ export class KernelInstance implements VariableInstance {
     this.ahead = true
   }
 
-  telemetry(tensor: number, name: TelemetryName): number | undefined {
-    return this.instance.telemetry(tensor, name)
-  }
-
-  async fetch(): Promise<void> {}
-
-  evaluate(work: readonly Work[]): FloatArray[] {
-    return this.instance.evaluate(work)
-  }
-
-  evaluateTensors(work: readonly Work[], variables: readonly tf.Variable[]): tf.Tensor[] {
+  compute(work: readonly Work[], variables: readonly tf.Variable[]): tf.Tensor[] {
     if (work.length === 0) return []
     const nothing = { gradient: undefined, inputs: new Map<string, tf.Tensor>() }
     this.bind(work.map(({ tensor: index }) => ({ index, variable: variables[index]!, ...nothing })))
-    return this.evaluate(work).map((values, position) => {
+    return this.instance.compute(work).map((values, position) => {
       const { shape } = variables[work[position]!.tensor]!
       return tf.tensor(values as Float32Array, shape, 'float32')
     })

@@ -4,15 +4,15 @@ import {
   type Dimensions,
   type Distribution,
   type ElementOperation,
-  type FloatArray,
   findTotal,
   HostEvaluator,
   type Node,
+  type Place,
   type RandomStream,
   randomNumber,
   sizeOf,
-  type TelemetryName,
   type Work,
+  type WritablePlace,
 } from 'fallline/internal'
 import { type Bound, checkInputs, type Execution, type VariableInstance } from './instance.ts'
 
@@ -46,13 +46,6 @@ export class SlotStore {
     for (const tensor of this.tensors.values()) tensor.dispose()
     this.tensors.clear()
   }
-
-  /** Reads all tensors at once. */
-  async read(): Promise<Map<string, FloatArray>> {
-    const entries = [...this.tensors]
-    const values = await Promise.all(entries.map(([, tensor]) => tensor.data<'float32'>()))
-    return new Map(entries.map(([key], index) => [key, values[index] as Float32Array]))
-  }
 }
 
 /** Computes a whole expression of elementwise operations at once; `undefined` when it cannot. */
@@ -64,15 +57,19 @@ export type Fuser = (
 
 const sharedOwner = ''
 
+const nothing = new Float32Array(0)
+
 /**
  * Replays programs as operations of TensorFlow.js: works on any backend, and is what the fused ways are checked against.
  * Numbers that come after a reduction are tensors of rank 0, so nothing is read back during a step.
  */
 export class OperationInstance implements VariableInstance {
-  readonly parameters: readonly FloatArray[] = []
-  readonly gradients: readonly FloatArray[] = []
-  readonly inputs: readonly ReadonlyMap<string, FloatArray>[] = []
   readonly execution: Execution
+  readonly readback: VariableInstance['readback'] = {
+    read: (places) => Promise.all(places.map((place) => this.tensorAt(place)?.data<'float32'>() ?? nothing)),
+    readSync: (places) => places.map((place) => this.tensorAt(place)?.dataSync<'float32'>() ?? nothing),
+    write: (place, values) => this.write(place, values),
+  }
   private readonly tensors: readonly BackendTensor[]
   private readonly slots: SlotStore
   private readonly reported: SlotStore
@@ -80,8 +77,6 @@ export class OperationInstance implements VariableInstance {
   private readonly fuse: Fuser | undefined
   private readonly sharedKeys: ReadonlySet<string>
   private bound = new Map<number, Bound>()
-  private fetched: ReadonlyMap<string, FloatArray> | undefined
-  private fetchedReports: ReadonlyMap<string, FloatArray> | undefined
 
   constructor(tensors: readonly BackendTensor[], slots: SlotStore, execution: Execution, fuse?: Fuser) {
     this.tensors = tensors
@@ -102,28 +97,9 @@ export class OperationInstance implements VariableInstance {
     this.bound = new Map(bound.map((item) => [item.index, item]))
   }
 
-  slotArray(tensor: number, key: string): FloatArray {
-    const { name } = this.tensors[tensor]!
-    return this.fetched?.get(`${name}\n${key}`) ?? (this.slotTensor(tensor, key).dataSync() as Float32Array)
-  }
-
-  writeSlot(tensor: number, key: string, values: FloatArray): void {
-    const { dimensions } = this.slot(tensor, key)
-    this.change(this.tensors[tensor]!.name, key, tf.tensor(Float32Array.from(values), [...dimensions]))
-  }
-
   copyParameter(tensor: number, key: string): void {
     const { dimensions } = this.slot(tensor, key)
-    this.change(this.tensors[tensor]!.name, key, tf.reshape(this.bound.get(tensor)!.variable, [...dimensions]))
-  }
-
-  readScalar(tensor: number, key: string): number {
-    const owner = this.owner(tensor, key)
-    return (this.fetched?.get(`${owner}\n${key}`) ?? this.slots.get(owner, key)!.dataSync())[0]!
-  }
-
-  writeScalar(tensor: number, key: string, value: number): void {
-    this.change(this.owner(tensor, key), key, tf.scalar(value))
+    this.slots.set(this.tensors[tensor]!.name, key, tf.reshape(this.bound.get(tensor)!.variable, [...dimensions]))
   }
 
   findNonFinite(tensors: readonly number[]): number[] {
@@ -138,8 +114,6 @@ export class OperationInstance implements VariableInstance {
 
   run(work: readonly Work[]): void {
     checkInputs(work, [...this.bound.values()], this.tensors)
-    this.fetched = undefined
-    this.fetchedReports = undefined
     tf.tidy(() => {
       const commits: (() => void)[] = []
       const committed = new Set<string>()
@@ -176,21 +150,7 @@ export class OperationInstance implements VariableInstance {
 
   finish(): void {}
 
-  telemetry(tensor: number, name: TelemetryName): number | undefined {
-    return this.fetchedReports?.get(`${this.tensors[tensor]!.name}\n${name}`)?.[0]
-  }
-
-  async fetch(): Promise<void> {
-    const [state, reports] = await Promise.all([this.slots.read(), this.reported.read()])
-    this.fetched = state
-    this.fetchedReports = reports
-  }
-
-  evaluate(): FloatArray[] {
-    throw new Error('the evaluation parameters of TensorFlow.js are tensors: use evaluateTensors')
-  }
-
-  evaluateTensors(work: readonly Work[], variables: readonly tf.Variable[]): tf.Tensor[] {
+  compute(work: readonly Work[], variables: readonly tf.Variable[]): tf.Tensor[] {
     return tf.tidy(() =>
       this.replays(work, variables).map((replay) => {
         const { tensor, program } = replay.work
@@ -223,9 +183,22 @@ export class OperationInstance implements VariableInstance {
     return all
   }
 
-  private change(owner: string, key: string, tensor: tf.Tensor): void {
-    this.fetched = undefined
-    this.slots.set(owner, key, tensor)
+  /** The tensor of state or of a report, if there is one. */
+  private tensorAt(place: Place): tf.Tensor | undefined {
+    const { kind, tensor } = place
+    if (kind === 'array') return this.slotTensor(tensor, place.key)
+    if (kind === 'number') return this.slots.get(this.owner(tensor, place.key), place.key)
+    if (kind === 'telemetry') return this.reported.get(this.tensors[tensor]!.name, place.key)
+    throw new Error(`the ${kind} of a variable lies in TensorFlow.js`)
+  }
+
+  private write(place: WritablePlace, values: ArrayLike<number>): void {
+    const { kind, tensor } = place
+    if (kind === 'array') {
+      const { dimensions } = this.slot(tensor, place.key)
+      this.slots.set(this.tensors[tensor]!.name, place.key, tf.tensor(Float32Array.from(values), [...dimensions]))
+    } else if (kind === 'number') this.slots.set(this.owner(tensor, place.key), place.key, tf.scalar(values[0]!))
+    else throw new Error(`the ${kind} of a variable lies in TensorFlow.js`)
   }
 
   /** The tensor of an array slot; it is made when it is first needed. */

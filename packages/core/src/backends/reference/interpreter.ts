@@ -1,14 +1,7 @@
 import { applyScalar, type Distribution, guardKey, type Node, sameDimensions, sizeOf } from '../../graph/graph.ts'
 import { randomNumber } from '../../graph/philox.ts'
 import { findTotal, type TelemetryName } from '../../program/program.ts'
-import {
-  arrayInputs,
-  type Backend,
-  type BackendInstance,
-  type BackendTensor,
-  type FloatArray,
-  type Work,
-} from '../backend.ts'
+import { arrayInputs, type Backend, type BackendTensor, type HostExecutor, onHost, type Work } from '../backend.ts'
 import { HostEvaluator } from '../host.ts'
 
 type Computed = number | Float64Array
@@ -20,9 +13,11 @@ type Computed = number | Float64Array
 export function reference(): Backend {
   return {
     name: 'reference',
-    create: async (tensors) => new ReferenceInstance(tensors),
+    create: async (tensors) => onHost(new ReferenceInstance(tensors), precision),
   }
 }
+
+const precision = { arrays: 'float64', scalars: 'float64', sums: 'float64' } as const
 
 interface TensorMemory {
   readonly parameter: Float64Array
@@ -33,7 +28,7 @@ interface TensorMemory {
   readonly telemetry: Map<TelemetryName, number>
 }
 
-class ReferenceInstance implements BackendInstance {
+class ReferenceInstance implements HostExecutor {
   readonly parameters: readonly Float64Array[]
   readonly gradients: readonly Float64Array[]
   readonly inputs: readonly ReadonlyMap<string, Float64Array>[]
@@ -64,10 +59,6 @@ class ReferenceInstance implements BackendInstance {
 
   slotArray(tensor: number, key: string): Float64Array {
     return this.memory[tensor]!.arrays.get(key)!
-  }
-
-  writeSlot(tensor: number, key: string, values: FloatArray): void {
-    this.slotArray(tensor, key).set(values)
   }
 
   copyParameter(tensor: number, key: string): void {
@@ -116,7 +107,7 @@ class ReferenceInstance implements BackendInstance {
     return this.memory[tensor]!.telemetry.get(name)
   }
 
-  evaluate(work: readonly Work[]): Float64Array[] {
+  compute(work: readonly Work[]): Float64Array[] {
     return this.interpreters(work).map(([interpreter, { program, tensor }]) => {
       const result = new Float64Array(this.memory[tensor]!.parameter.length)
       fill(result, interpreter.value(program.outputs[0]!.node))

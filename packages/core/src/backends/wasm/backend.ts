@@ -5,9 +5,9 @@ import type { Program, TelemetryName } from '../../program/program.ts'
 import {
   arrayInputs,
   type Backend,
-  type BackendInstance,
   type BackendTensor,
-  type FloatArray,
+  type HostExecutor,
+  onHost,
   programsOfTensor,
   type Work,
 } from '../backend.ts'
@@ -54,8 +54,11 @@ export function wasm(options: WasmOptions = {}): Backend {
   if (!Number.isInteger(threads) || threads < 1)
     throw new Error(`wasm: threads must be a whole number from 1 up, not ${threads}`)
   const count = threadsAvailable() ? threads : 1
-  return { name: 'wasm', create: (tensors) => createInstance(tensors, count) }
+  return { name: 'wasm', create: async (tensors) => onHost(await createInstance(tensors, count), wasmPrecision) }
 }
+
+/** @internal which numbers the kernels compute with */
+export const wasmPrecision = { arrays: 'float32', scalars: 'float64', sums: 'float64' } as const
 
 /** Elements per item of work. Fixed, because partial sums of reductions belong to items: so threads do not change results. */
 const chunkElements = 65536
@@ -126,7 +129,7 @@ export interface ForeignMemory {
 }
 
 /** @internal an instance whose parameters and gradients lie in someone else's memory */
-export interface ForeignInstance extends BackendInstance {
+export interface ForeignInstance extends HostExecutor {
   /** Says where the parameter or the gradient of a tensor lies from now on. */
   place(tensor: number, array: ForeignArray, address: number): void
 }
@@ -164,7 +167,7 @@ function canonicalForms(tensors: readonly BackendTensor[]) {
   return { canonical, unique }
 }
 
-async function createInstance(tensors: readonly BackendTensor[], threads: number): Promise<BackendInstance> {
+async function createInstance(tensors: readonly BackendTensor[], threads: number): Promise<HostExecutor> {
   const { canonical, unique } = canonicalForms(tensors)
   const kernels = await kernelsFor([...unique.values()], threads > 1)
   const layout = new MemoryLayout()
@@ -669,10 +672,6 @@ class WasmInstance implements ForeignInstance {
     return this.floats(address, size)
   }
 
-  writeSlot(tensor: number, key: string, values: FloatArray): void {
-    this.slotArray(tensor, key).set(values)
-  }
-
   copyParameter(tensor: number, key: string): void {
     this.slotArray(tensor, key).set(this.parameters[tensor]!)
   }
@@ -755,7 +754,7 @@ class WasmInstance implements ForeignInstance {
     return address === undefined ? undefined : this.numbers[address / 8]!
   }
 
-  evaluate(work: readonly Work[]): Float32Array[] {
+  compute(work: readonly Work[]): Float32Array[] {
     if (work.length > 0) this.perform(work)
     return work.map(({ tensor }) => {
       const { evaluation, size } = this.tensors[tensor]!

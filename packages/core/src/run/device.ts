@@ -1,0 +1,93 @@
+import type {
+  BackendInstance,
+  DeferredExecutor,
+  DeviceSupport,
+  FloatArray,
+  Place,
+  Precision,
+  Readback,
+} from '../backends/backend.ts'
+import { leavesOf, programsOf } from '../program/program.ts'
+import { pointsOf } from '../program/trace.ts'
+import type { Conductor, Tensor } from './conductor.ts'
+import type { Answer, Evaluate, EvaluationRequest, NonFinitePolicy, Question } from './step.ts'
+import { readTelemetry } from './telemetry.ts'
+import { Verdicts } from './verdicts.ts'
+
+/** What a backend gives that works on a device. */
+export function onDevice(
+  executor: DeferredExecutor,
+  readback: Readback,
+  precision: Precision,
+  dispose: () => void,
+): BackendInstance {
+  const device = (conductor: Conductor, nonFinite: NonFinitePolicy, telemetry: boolean) =>
+    new Device(conductor, executor, readback, precision, nonFinite, telemetry)
+  return { precision, executor, memory: undefined, readback, device, dispose }
+}
+
+/** What the host does for an optimizer whose arrays it cannot look at. */
+class Device implements DeviceSupport {
+  readonly verdicts: Verdicts | undefined
+  readonly inputs: readonly ReadonlyMap<string, FloatArray>[]
+  readonly report: DeviceSupport['report']
+  private readonly conductor: Conductor
+  private readonly readback: Readback
+  private readonly precision: Precision
+
+  constructor(
+    conductor: Conductor,
+    executor: DeferredExecutor,
+    readback: Readback,
+    precision: Precision,
+    nonFinite: NonFinitePolicy,
+    telemetry: boolean,
+  ) {
+    this.conductor = conductor
+    this.readback = readback
+    this.precision = precision
+    this.inputs = conductor.tensors.map(({ shape, traced }) => {
+      const programs = traced ? [...programsOf(traced.variants), ...pointsOf(traced)] : []
+      const names = programs.flatMap((program) => leavesOf(program).arrays)
+      return new Map(names.map((name) => [name, this.array(shape.size)]))
+    })
+    this.report = telemetry ? (tensors: readonly Tensor[]) => readTelemetry(tensors, readback) : undefined
+    if (nonFinite === 'allow' && !telemetry) return
+    this.verdicts = new Verdicts(executor, nonFinite, conductor.names, () => conductor.skipped++)
+  }
+
+  views(what: 'parameters' | 'gradients'): Readonly<Record<string, FloatArray>> {
+    const instead =
+      what === 'parameters' ? 'writeParameters(...) and await readParameters()' : 'step({ gradients: ... })'
+    const result = Object.create(null)
+    const get = () => {
+      throw new Error(`${what}: this backend keeps them on a device; use ${instead}`)
+    }
+    for (const name of this.conductor.names) Object.defineProperty(result, name, { enumerable: true, get })
+    return Object.freeze(result)
+  }
+
+  evaluator(evaluate: Evaluate, inputs: EvaluationRequest['inputs']): (question: Question) => Promise<Answer> {
+    const { tensors, names } = this.conductor
+    const gradients: Record<string, FloatArray> = Object.create(null)
+    for (const { shape } of tensors) gradients[shape.name] = this.array(shape.size)
+    return async (question) => {
+      const { wants } = question
+      const values = await this.readback.read(names.map((_, tensor): Place => ({ kind: 'parameter', tensor })))
+      const parameters: Record<string, FloatArray> = Object.create(null)
+      for (const [tensor, name] of names.entries()) parameters[name] = values[tensor]!
+      const answer = await evaluate({ parameters, gradients, inputs, ...question })
+      for (const [tensor, name] of names.entries()) {
+        if (wants.has('gradient')) this.readback.write({ kind: 'gradient', tensor }, gradients[name]!)
+        for (const [key, array] of this.inputs[tensor]!) {
+          if (wants.has(key)) this.readback.write({ kind: 'input', tensor, key }, array)
+        }
+      }
+      return answer
+    }
+  }
+
+  private array(size: number): FloatArray {
+    return this.precision.arrays === 'float64' ? new Float64Array(size) : new Float32Array(size)
+  }
+}
