@@ -136,7 +136,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
   const scale = kind === 'matrix' ? 3e-4 : kind === 'global' || factory === (nero as unknown) ? 3e-5 : 6e-6
   const tolerance = { relative: 1e-6, scale }
 
-  const { fallback, definition } = factory() as BaseOptimizer
+  const { definition, options, fallback = definition.fallback?.(options) } = factory() as BaseOptimizer
   const owners = [definition, ...(fallback?.kind === 'base' ? [fallback.definition] : [])]
   const limit = Math.min(...owners.map(({ largestGradient = Number.POSITIVE_INFINITY }) => largestGradient))
   const endured = Object.keys(courses).filter((course) => ![beyondFloat32[name] ?? []].flat().includes(course))
