@@ -1,5 +1,7 @@
 // A character-level transformer in jax-js, trained with Muon on its matrices and AdamW elsewhere. It saves a checkpoint on
 // the way: stop it and start it again, and it goes on where it was.
+//
+// npm run build && npx tsx examples/character-transformer.ts
 import { existsSync } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -105,7 +107,9 @@ export async function train(tokens: Int32Array, checkpoint: string, until: numbe
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const text = gunzipSync(await readFile('packages/race/data/moby-dick.txt.gz')).toString('utf8')
+  const text = gunzipSync(
+    await readFile(new URL('data/moby-dick.txt.gz', import.meta.resolve('@fallline/race/package.json'))),
+  ).toString('utf8')
   const checkpoint = join(tmpdir(), `character-transformer-${process.pid}.safetensors`)
   const tokens = tokenize(text)
   const first = await train(tokens, checkpoint, 40, 100) // as if it were stopped here

@@ -4,6 +4,7 @@ import { classics } from './mappings/classics.ts'
 import { curvatureAndEvaluations } from './mappings/curvature-and-evaluations.ts'
 import { established } from './mappings/established.ts'
 import type { Mapping } from './mappings/mapping.ts'
+import { optax } from './mappings/optax.ts'
 import { stepSizes } from './mappings/step-sizes.ts'
 
 /** How the trajectories of every reference are replayed, by the reference's name. */
@@ -12,6 +13,7 @@ export const mappings: Readonly<Record<string, Mapping>> = {
   ...adaptiveAndLayerwise,
   ...curvatureAndEvaluations,
   ...established,
+  ...optax,
   ...stepSizes,
   ...classics,
 }

@@ -1,4 +1,4 @@
-/** A Layers model on handwritten digits in Node: `npx tsx packages/tfjs/examples/digits.ts`. */
+/** A Layers model on handwritten digits in Node: `npm run build && npx tsx packages/tfjs/examples/digits.ts`. */
 
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'

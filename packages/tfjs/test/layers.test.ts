@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { LayersModel } from '@tensorflow/tfjs-layers'
-import { registry, switchAfter } from 'fallline'
+import { adamW as coreAdamW, clipByGlobalNorm as coreClip, groups as coreGroups, registry, switchAfter } from 'fallline'
 import { beforeEach, describe, expect, it } from 'vitest'
 import {
   adamW,
@@ -243,4 +243,17 @@ describe('saving', () => {
       }),
     ).toThrow(/registerOptimizers\(mystery\)/)
   })
+})
+
+it('an optimizer of fallline itself, given to a model, says where the right one is', async () => {
+  await tf.setBackend('cpu')
+  const model = makeModel()
+  for (const given of [coreAdamW(), coreClip(coreAdamW()), coreGroups(coreAdamW(), [{ match: 'a', frozen: true }])]) {
+    expect(() => model.compile({ optimizer: given as never, loss })).toThrow(
+      /takes those of '@fallline\/tfjs'.*toTensorFlow\(optimizer\)/,
+    )
+    expect(JSON.stringify({ ...given })).not.toContain('minimize')
+  }
+  model.compile({ optimizer: toTensorFlow(coreAdamW()), loss })
+  model.dispose()
 })

@@ -382,7 +382,7 @@ export function defineOptimizer<
         throw new Error(`${definition.title}: decay has no effect, this optimizer has no weightDecay`)
       }
     }
-    return {
+    return shown({
       kind: 'base',
       definition: erased,
       hyper,
@@ -390,7 +390,7 @@ export function defineOptimizer<
       decay,
       maximize: given.maximize ?? false,
       fallback: given.fallback,
-    }
+    })
   }
   return Object.assign(factory, { definition: erased })
 }
@@ -570,14 +570,26 @@ export function defineTransform<
     if (typeof settings !== 'object' || settings === null) {
       throw new Error(`${definition.title}: settings must be an object, not ${String(settings)}`)
     }
-    return {
+    return shown({
       kind: 'wrapped',
       definition: erased,
       ...readSettings(erased, settings as Record<string, unknown>, []),
       inner,
-    }
+    })
   }
   return Object.assign(factory, { definition: erased })
+}
+
+/** An optimizer that tells TensorFlow.js, which looks for this method, where its own are. */
+function shown<T extends object>(optimizer: T): T {
+  return Object.defineProperty(optimizer, 'minimize', {
+    get(): never {
+      throw new Error(
+        "this optimizer is of 'fallline'; model.compile of TensorFlow.js takes those of '@fallline/tfjs': import it from " +
+          'there, or pass toTensorFlow(optimizer)',
+      )
+    },
+  })
 }
 
 /** @internal true for what factories and wrappers return */
@@ -638,7 +650,7 @@ export function groups<H extends string>(
     }
     return { ...group, name }
   })
-  return { kind: 'grouped', base, groups: named as GroupedOptimizer['groups'] }
+  return shown({ kind: 'grouped', base, groups: named as GroupedOptimizer['groups'] })
 }
 
 /** @internal @throws Error that names the argument when it is not an optimizer */

@@ -1,4 +1,15 @@
-import { adaptiveBraking, adaptiveGradientClipping, clipByRootMeanSquare, orthoGrad, sgd, zClip } from 'fallline'
+import {
+  adaptiveBraking,
+  adaptiveGradientClipping,
+  addNoise,
+  clipByRootMeanSquare,
+  compile,
+  normalizeGradients,
+  orthoGrad,
+  sgd,
+  zClip,
+} from 'fallline'
+import { expect, it } from 'vitest'
 import { norm, restate, type Step, sum, type Tensor } from '../support/restate.ts'
 
 /** SGD, with momentum or without, on what `change` makes of the gradients of all tensors. */
@@ -143,4 +154,51 @@ restate(zClip, {
     layout: 'matrices',
     paper: () => descend(-0.02, 0, zClipped(0.7, 1, 10, 0.01)),
   },
+})
+
+const normalized = (tensors: readonly Tensor[]) => {
+  const length = norm(tensors.map(({ g }) => norm(g)))
+  return tensors.map(({ g }) => scaled(g, 1 / length))
+}
+
+restate(normalizeGradients, {
+  'around SGD': {
+    optimizer: normalizeGradients(sgd({ learningRate: 0.05, momentum: 0 })),
+    salt: 0.7,
+    paper: () => descend(0.05, 0, normalized),
+  },
+  'around momentum': {
+    optimizer: normalizeGradients(sgd({ learningRate: 0.02, momentum: 0.9 })),
+    salt: 1.6,
+    layout: 'matrices',
+    paper: () => descend(0.02, 0.9, normalized),
+  },
+})
+
+it('addNoise: the noise is normal, fades as its paper says, and follows the seed', async () => {
+  const drawn = async (seed: number) => {
+    const rule = addNoise(sgd({ learningRate: 1 }), { variance: 0.25, fading: 0.5, seed })
+    const optimizer = await compile(rule, { w: [20000] })
+    const steps: Float32Array[] = []
+    for (let step = 1; step <= 16; step++) {
+      const before = optimizer.parameters.w.slice()
+      optimizer.gradients.w.fill(3)
+      optimizer.step()
+      steps.push(Float32Array.from(before, (value, i) => value - optimizer.parameters.w[i]! - 3))
+    }
+    return steps
+  }
+  const steps = await drawn(1)
+  for (const step of [1, 4, 16]) {
+    const noise = [...steps[step - 1]!]
+    const variance = 0.25 / Math.sqrt(step)
+    // Ten standard errors of 20,000 draws.
+    expect(Math.abs(sum(noise) / noise.length)).toBeLessThan(10 * Math.sqrt(variance / noise.length))
+    const found = sum(noise.map((value) => value ** 2)) / noise.length
+    expect(Math.abs(found / variance - 1)).toBeLessThan(10 * Math.sqrt(2 / noise.length))
+    const fourth = sum(noise.map((value) => value ** 4)) / noise.length
+    expect(fourth / found ** 2).toBeCloseTo(3, 0)
+  }
+  expect(await drawn(1)).toEqual(steps)
+  expect(await drawn(2)).not.toEqual(steps)
 })

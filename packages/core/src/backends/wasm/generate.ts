@@ -461,8 +461,9 @@ interface Accumulator {
   /** `column`: where this row adds its elements: to float64 sums, or to float32 sums of a block of rows. */
   readonly pointer: Local | undefined
   readonly narrowColumns: boolean
-  /** `column`: the float64 sums of this slice. */
+  /** `column`: the float64 sums of this slice, and where a row begins to add. */
   readonly partial: Local
+  readonly base: Local
 }
 
 /** Whether blocks are summed in float32 first, and again in float64 where that will not do. */
@@ -548,6 +549,10 @@ class LoopGenerator {
   private readonly remaining: Local
   /** The element behind those that remain, where blocks are summed. */
   private readonly end: Local | undefined
+  /** The element that a block begins with. */
+  private readonly begin: Local
+  /** The row that a loop is in, where it follows rows. */
+  private place: Record<'batch' | 'row' | 'rows' | 'columns', Local> | undefined
   /** Reductions whose blocks are summed in float32. */
   private readonly sums: readonly Accumulator[]
   private readonly position: Local | undefined
@@ -591,12 +596,14 @@ class LoopGenerator {
         pointer: kind === 'column' ? this.f.local('i32') : undefined,
         narrowColumns: !again && hasNarrowColumns(loop, reduction),
         partial: this.f.local('i32'),
+        base: this.f.local('i32'),
       }
     })
     this.sums = this.accumulators.filter(
       ({ kind, node }) => kind !== 'column' && node.attributes.kind === 'sum' && !loop.elementwise && !again,
     )
     this.end = this.sums.length > 0 ? this.f.local('i32') : undefined
+    this.begin = this.sums.length > 0 ? this.f.local('i32') : this.first
     this.parts = cut(this.loop, this.accumulators)
   }
 
@@ -642,15 +649,15 @@ class LoopGenerator {
     f.get(this.first).get(local.offset).op('i32.sub').i32(4).op('i32.mul').set(local.offset)
     f.get(local.row).get(local.rows).op('i32.div_u').set(local.batch)
     f.get(local.row).get(local.rows).op('i32.rem_u').set(local.row)
-    this.startPointers(this.first)
     if (column) {
-      f.get(this.chunk).set(column.pointer!)
+      f.get(this.chunk).set(column.base)
       countUp(f, this.first, local.columns, this.last, () => {
         this.row(local)
         f.get(local.row).i32(1).op('i32.add').set(local.row)
       })
       return
     }
+    this.startPointers(this.first)
     this.startBroadcasts(local)
     for (const pointer of this.rowPointers.values()) f.get(pointer).get(local.offset).op('i32.add').set(pointer)
     f.get(this.last).get(this.first).op('i32.sub').set(this.remaining)
@@ -752,8 +759,8 @@ class LoopGenerator {
 
   private flat(): void {
     const { f } = this
-    this.startPointers(this.first)
     if (this.end) f.get(this.last).set(this.end)
+    else this.startPointers(this.first)
     f.get(this.last).get(this.first).op('i32.sub').set(this.remaining)
     this.runElements()
   }
@@ -769,7 +776,7 @@ class LoopGenerator {
       'batch',
       'row',
       'rowEnd',
-      'start',
+
       'block',
     ] as const
     const local = locals(f, names)
@@ -790,15 +797,6 @@ class LoopGenerator {
           f.get(local.rows).get(local.rowEnd).get(local.rows).op('i32.lt_u')
           // select takes the first when the condition holds: the end of the slice, or of the batch.
           f.op('select').set(local.rowEnd)
-          f.get(local.batch)
-            .get(local.rows)
-            .op('i32.mul')
-            .get(local.row)
-            .op('i32.add')
-            .get(local.columns)
-            .op('i32.mul')
-            .set(local.start)
-          this.startPointers(local.start)
           this.startColumns(local.slice, local.columns)
           f.get(local.row).set(local.block)
           f.get(local.row)
@@ -826,8 +824,21 @@ class LoopGenerator {
 
   private startColumns(slice: Local, columns: Local): void {
     const { f } = this
-    for (const { kind, node, pointer, index, narrowColumns, partial } of this.accumulators) {
+    for (const { kind, node, index, narrowColumns, partial, base } of this.accumulators) {
       if (kind !== 'column') continue
+      if (narrowColumns) {
+        this.word(narrowKey(this.index, index))
+          .get(this.chunk)
+          .get(columns)
+          .i32(3)
+          .op('i32.add')
+          .i32(-4)
+          .op('i32.and', 'i32.mul')
+          .i32(4)
+          .op('i32.mul', 'i32.add')
+          .set(base)
+        this.fillNarrow(node, base, columns)
+      }
       this.word(partialKey(this.index, index))
         .get(slice)
         .get(columns)
@@ -837,21 +848,7 @@ class LoopGenerator {
         .set(partial)
       if (node.attributes.kind === 'maximum') this.fillMaximum(partial, columns)
       else f.get(partial).i32(0).get(columns).i32(8).op('i32.mul').fill()
-      if (!narrowColumns) {
-        f.get(partial).set(pointer!)
-        continue
-      }
-      this.word(narrowKey(this.index, index))
-        .get(this.chunk)
-        .get(columns)
-        .i32(3)
-        .op('i32.add')
-        .i32(-4)
-        .op('i32.and', 'i32.mul')
-        .i32(4)
-        .op('i32.mul', 'i32.add')
-        .set(pointer!)
-      this.fillNarrow(node, pointer!, columns)
+      if (!narrowColumns) f.get(partial).set(base)
     }
   }
 
@@ -881,11 +878,11 @@ class LoopGenerator {
     local: Record<'batch' | 'row' | 'rows' | 'columns' | 'block', Local>,
   ) {
     const { f } = this
-    const { node, index, pointer, partial } = accumulator
+    const { node, index, base, partial } = accumulator
     const maximum = node.attributes.kind === 'maximum'
     const [at, to, end] = [f.local('i32'), f.local('i32'), f.local('i32')]
     const [notFinite, value] = [f.local('v128'), f.local('v128')]
-    const start = () => f.get(partial).set(to).get(pointer!).tee(at)
+    const start = () => f.get(partial).set(to).get(base).tee(at)
     const element = (row: Local) => {
       f.get(local.batch).get(local.rows).op('i32.mul').get(row).op('i32.add').get(local.columns).op('i32.mul')
     }
@@ -903,7 +900,7 @@ class LoopGenerator {
         }
         f.get(to).i32(32).op('i32.add').set(to)
       })
-      f.get(pointer!).get(local.columns).i32(4).op('i32.mul', 'i32.add').set(end)
+      f.get(base).get(local.columns).i32(4).op('i32.mul', 'i32.add').set(end)
       countUp(f, at, 4, end, () => {
         f.get(to).get(to).at('f64.load').get(at).at('f32.load')
         f.op('f64.promote_f32', maximum ? 'f64.max' : 'f64.add').at('f64.store')
@@ -928,7 +925,7 @@ class LoopGenerator {
           addition()
         })
     }
-    this.fillNarrow(node, pointer!, local.columns)
+    this.fillNarrow(node, base, local.columns)
   }
 
   /** Leaves what a sum or a maximum begins with on the stack, in four lanes. */
@@ -939,28 +936,38 @@ class LoopGenerator {
 
   private row(local: Record<'batch' | 'row' | 'rows' | 'columns', Local>): void {
     const { f } = this
-    this.startBroadcasts(local)
+    this.place = local
     for (const accumulator of this.accumulators) if (accumulator.kind === 'row') this.reset(accumulator)
-    if (this.end) {
-      f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').i32(1).op('i32.add')
-      f.get(local.columns).op('i32.mul').set(this.end)
-    }
-    f.get(local.columns).set(this.remaining)
+    const start = f.local('i32')
+    f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').get(local.columns).op('i32.mul')
+    f.set(start).get(local.columns).set(this.remaining)
+    if (this.end) f.get(start).get(local.columns).op('i32.add').set(this.end)
+    else this.moveTo(start)
     this.runElements()
     for (const accumulator of this.accumulators) {
-      const { kind, node, pointer, narrowColumns } = accumulator
-      // Every row adds to the same partial sums: back to their start.
-      if (kind === 'column')
-        f.get(pointer!)
-          .get(local.columns)
-          .i32(narrowColumns ? 4 : 8)
-          .op('i32.mul', 'i32.sub')
-          .set(pointer!)
+      const { kind, node } = accumulator
       if (kind !== 'row') continue
       this.word(producedArray(this.plan, node))
       f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').i32(4).op('i32.mul', 'i32.add')
       this.total(accumulator)
       f.op('f32.demote_f64').at('f32.store')
+    }
+  }
+
+  /** Moves all pointers to an element of the row that the loop is in, or of the chunk. */
+  private moveTo(element: Local): void {
+    const { f, place, remaining } = this
+    this.startPointers(element)
+    if (!place) return
+    this.startBroadcasts(place)
+    const offset = f.local('i32')
+    f.get(place.columns).get(remaining).op('i32.sub').i32(4).op('i32.mul').set(offset)
+    for (const pointer of this.rowPointers.values()) f.get(pointer).get(offset).op('i32.add').set(pointer)
+    for (const { pointer, base, narrowColumns } of this.accumulators) {
+      if (!pointer) continue
+      f.get(base).get(offset)
+      if (!narrowColumns) f.i32(2).op('i32.mul')
+      f.op('i32.add').set(pointer)
     }
   }
 
@@ -1021,6 +1028,10 @@ class LoopGenerator {
     if (!this.loop.elementwise) {
       if (this.end) this.runBlocks(this.end)
       else if (!this.again) repeat(4 * unroll, () => this.turn())
+      if (this.end) {
+        f.get(this.end).get(remaining).op('i32.sub').set(this.begin)
+        this.moveTo(this.begin)
+      }
       repeat(4, () => {
         const values: Local[] = []
         for (const part of this.parts) this.vectorPart(part, values, 0, false)
@@ -1029,10 +1040,13 @@ class LoopGenerator {
     repeat(1, () => this.singleBody())
   }
 
-  /** Runs the turns in blocks, whose float32 sums are added to the float64 sums at their ends. */
+  /**
+   * Runs the turns in blocks, whose float32 sums are added to the float64 sums at their ends. What lives while a function is
+   * called is written to the stack wherever it changes: so nothing that changes in a turn does.
+   */
   private runBlocks(end: Local): void {
-    const { f, remaining, sums } = this
-    const [begin, rest, whole] = [f.local('i32'), f.local('i32'), f.local('i32')]
+    const { f, remaining, sums, begin } = this
+    const [rest, whole] = [f.local('i32'), f.local('i32')]
     const elements = 4 * unroll
     f.get(remaining)
       .i32(shortestBlock)
@@ -1042,17 +1056,23 @@ class LoopGenerator {
           f.get(remaining).get(remaining).i32(-elements).op('i32.and').tee(whole).i32(blockElements)
           f.get(whole).i32(blockElements).op('i32.lt_u', 'select', 'i32.sub').set(rest)
           f.get(end).get(remaining).op('i32.sub').set(begin)
+          this.moveTo(begin)
           for (const { narrow } of sums) f.zeroVector().set(narrow)
-          for (const array of this.pointers.keys()) if (isAside(array)) this.startAside(array)
           f.loop(() => {
             this.turn()
             this.advance(elements)
             f.get(remaining).i32(elements).op('i32.sub').tee(remaining).get(rest).op('i32.gt_u').branchIf(0)
           })
-          for (const accumulator of sums) {
-            if (accumulator.choice) this.sumChoices(accumulator.narrow, accumulator.choice, begin, end)
-            this.settle(accumulator, begin, end)
-          }
+          f.get(rest).set(remaining)
+          const checked = sums.map((accumulator) => this.check(accumulator, begin, end))
+          sums.forEach(({ index, wide, single }, position) => {
+            const { bad, halves } = checked[position]!
+            f.get(bad).if(() => {
+              f.get(single).get(this.entry).get(begin).get(end).get(rest).op('i32.sub').get(this.chunk)
+              f.callHelper(againName(f.name, index)).op('f64.add').set(single).op('else')
+              f.get(wide).get(halves).op('f64x2.add').set(wide)
+            })
+          })
           f.get(remaining).i32(shortestBlock).op('i32.ge_u').branchIf(0)
         })
       })
@@ -1067,28 +1087,17 @@ class LoopGenerator {
     f.op('f32x4.splat').get(count).op('f32x4.sub').get(this.vectors.get(no!)!).op('f32x4.mul', 'f32x4.add').set(narrow)
   }
 
-  /** Adds the float32 sums of the block that began at an element to the float64 sums, or computes them again. */
-  private settle({ registers, index, narrow, wide, single }: Accumulator, begin: Local, end: Local): void {
+  /** Whether the float32 sums of a block will not do, and their two sums in float64. */
+  private check({ registers, narrow, choice }: Accumulator, begin: Local, end: Local): { bad: Local; halves: Local } {
     const { f } = this
-    const magnitude = f.local('v128')
+    if (choice) this.sumChoices(narrow, choice, begin, end)
+    const [magnitude, halves, bad] = [f.local('v128'), f.local('v128'), f.local('i32')]
     f.get(narrow).op('f32x4.abs').tee(magnitude).f32(largestNumber).op('f32x4.splat', 'f32x4.le')
     if (registers.length === 2) f.f32(smallestOfProducts).op('f32x4.splat').get(magnitude).op('f32x4.le', 'v128.and')
-    f.op('v128.not', 'v128.any_true').if(() => {
-      f.get(single).get(this.entry).get(begin).get(end).get(this.remaining).op('i32.sub').get(this.chunk)
-      f.callHelper(againName(f.name, index)).op('f64.add').set(single).op('else')
-      this.addHalves(wide, () => f.get(narrow))
-    })
-  }
-
-  /** Adds four float32 numbers to two float64 sums. */
-  private addHalves(wide: Local, value: () => void): void {
-    const { f } = this
-    f.get(wide)
-    value()
-    f.op('f64x2.promote_low_f32x4', 'f64x2.add')
-    value()
-    value()
-    f.upperHalf().op('f64x2.promote_low_f32x4', 'f64x2.add').set(wide)
+    f.op('v128.not', 'v128.any_true').set(bad)
+    f.get(narrow).op('f64x2.promote_low_f32x4').get(narrow).get(narrow).upperHalf()
+    f.op('f64x2.promote_low_f32x4', 'f64x2.add').set(halves)
+    return { bad, halves }
   }
 
   private advance(elements: number): void {
