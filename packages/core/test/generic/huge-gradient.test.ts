@@ -24,9 +24,10 @@ const growing = new Set([
   'ranger',
 ])
 
-/** AdaHessian loses what tells a huge gradient from a huge curvature. PID keeps differences of gradients, infinite beyond 3.4e38. */
+/** AdaHessian loses what tells a huge gradient from a huge curvature. PID and optimistic gradients take multiples, beyond 3.4e38. */
 const tolerances: Readonly<Record<string, readonly [at1e25: number, at3e38: number]>> = {
   adaHessian: [0.3, 0.3],
+  optimisticGradient: [1e-5, 1],
   pid: [1e-5, 1],
 }
 
