@@ -48,6 +48,7 @@ export { hyperBeforeTraining, withHyper } from './language/settings.ts'
 export { signatureOf } from './language/signature.ts'
 export { didYouMean } from './language/suggest.ts'
 export { elementsIn, mainRule, type Visitor, visit } from './language/walk.ts'
+export { type Algebra, Interpreter, interpret, Totals } from './program/interpret.ts'
 export { type TracedModel, traceModel } from './program/model.ts'
 export {
   findTotal,

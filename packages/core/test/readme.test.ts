@@ -96,6 +96,13 @@ describe('the examples of the documentation', () => {
     expect(examples[0]!.code.trimEnd().split('\n').length).toBeLessThanOrEqual(20)
   })
 
+  it('begin with one that compiles where indices may be missing, as tsc --init has it', () => {
+    const options = { ...program.getCompilerOptions(), noUncheckedIndexedAccess: true }
+    const strict = ts.createProgram([join(folder, examples[0]!.file)], options)
+    const source = strict.getSourceFile(join(folder, examples[0]!.file))!
+    expect(strict.getSemanticDiagnostics(source).map(({ messageText }) => messageText)).toEqual([])
+  })
+
   it('would not compile with a misspelled hyperparameter', () => {
     expect(typeErrors('misspelled.mts').join('\n')).toContain('lerningRate')
   })

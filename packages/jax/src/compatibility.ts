@@ -1,6 +1,6 @@
-import { Array as JaxArray, numpy as np, tree } from '@jax-js/jax'
+import { numpy as np, tree } from '@jax-js/jax'
+import { type GradientTransformation, readCount } from './gradient-transformation.ts'
 import type { Tree } from './parameters.ts'
-import type { GradientTransformation } from './transformation.ts'
 
 /** A number for every update, from how many updates came before it: 0 at the first, as in optax. */
 export type CountSchedule = (count: number) => number
@@ -144,17 +144,6 @@ function counted(
     },
     scalars,
   }
-}
-
-/**
- * The number of steps in a state; borrows the array.
- * @throws Error inside jit, where there is no number yet.
- */
-export function readCount(caller: string, count: np.Array): number {
-  if (count instanceof JaxArray) return count.ref.item()
-  throw new Error(
-    `${caller}: inside jit the fourth argument of update is needed: pass optimizer.scalars(step) through the jitted function`,
-  )
 }
 
 function withoutState(params: Tree): Tree {

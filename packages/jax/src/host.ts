@@ -185,7 +185,7 @@ export class Host {
   load(bytes: Uint8Array, write: Readback['write']): void {
     takeRun(this.conductor, { write }, bytes, {})
     this.current = new Float64Array(this.count)
-    this.fill(this.conductor.evaluations(), this.evaluations)
+    this.fill(this.conductor.averages(), this.evaluations)
   }
 
   private advance(): void {
@@ -199,7 +199,7 @@ export class Host {
     const programs = new Map(work.map(({ tensor, program }) => [tensor, program]))
     for (const { tensor, place, fired } of this.choices) this.current[place] = fired.has(programs.get(tensor)!) ? 1 : 0
     conductor.commit(updates, moment)
-    this.fill(conductor.evaluations(), this.evaluations)
+    this.fill(conductor.averages(), this.evaluations)
   }
 
   private fill(work: readonly Work[], entries: readonly Entry[]): void {

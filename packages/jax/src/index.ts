@@ -7,13 +7,13 @@ export {
   clipByGlobalNorm,
   scaleBySchedule,
 } from './compatibility.ts'
+export type { GradientTransformation } from './gradient-transformation.ts'
 export type { Tree } from './parameters.ts'
 export type { Scalars, State } from './replay.ts'
 export { createTrainer, type Trainer, type TrainerOptions, type TrainerPath } from './trainer.ts'
 export {
   applyUpdates,
   type FalllineTransformation,
-  type GradientTransformation,
   gradientTransformation,
   type TransformationOptions,
 } from './transformation.ts'

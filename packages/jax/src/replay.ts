@@ -1,12 +1,14 @@
 import { nn, numpy as np } from '@jax-js/jax'
 import {
+  type Algebra,
   type Dimensions,
   type ElementOperation,
-  findTotal,
+  Interpreter,
   type Node,
   type Program,
   type SlotStorage,
   sizeOf,
+  Totals,
   type VariantTree,
 } from 'fallline/internal'
 import type { Host, ModelParameter } from './host.ts'
@@ -50,10 +52,18 @@ export class StepReplay {
   private readonly parameters: readonly np.Array[]
   private readonly state: State
   private readonly values: np.Array
-  private readonly replays = new Map<Program, ProgramReplay>()
+  private readonly interpreters = new Map<Program, Interpreter<Operand>>()
   /** Every array made on the way, released at the end. */
   private readonly owned: np.Array[] = []
-  private readonly totals = new Map<string, Operand>()
+  /** Reductions over all tensors: what the program of each gives to them. */
+  private readonly totals = new Totals<Operand>(({ attributes: { key, kind } }) => {
+    const none = nothing(kind === 'maximum')
+    return this.host.parameters.flatMap(({ traced }, tensor) => {
+      const part = (program: Program) => this.interpreter(program, tensor).part(key!) ?? none
+      const value = traced ? this.choose(traced.variants, part) : none
+      return value === none ? [] : [value]
+    })
+  })
 
   constructor(
     host: Host,
@@ -107,7 +117,9 @@ export class StepReplay {
     const result = this.host.parameters.map(({ traced, shape }, tensor) => {
       const old = this.parameters[tensor]!
       const program = traced?.evaluation
-      return program ? shaped(this.replay(program, tensor).take(program.outputs[0]!.node), [...shape]) : old.ref
+      return program
+        ? shaped(take(this.interpreter(program, tensor).value(program.outputs[0]!.node)), [...shape])
+        : old.ref
     })
     this.release()
     return result
@@ -119,7 +131,7 @@ export class StepReplay {
     return value
   }
 
-  /** A number of the host, for an operation that consumes it. */
+  /** A number of the host. */
   scalar(node: Node): Operand {
     if (node.operation === 'constant') return node.attributes.value!
     const value = this.valueAt(this.host.place(node))
@@ -143,33 +155,17 @@ export class StepReplay {
     return this.state.slots[this.host.parameters[tensor]!.name]?.[key] ?? this.state.shared[key]!
   }
 
-  /** A reduction over all tensors: what the program of each gives to it. */
-  total({ attributes: { key, kind } }: Node): Operand {
-    const known = this.totals.get(key!)
-    if (known !== undefined) return known
-    const nothing = kind === 'maximum' ? Number.NEGATIVE_INFINITY : 0
-    const combine = kind === 'maximum' ? np.maximum : np.add
-    const parts = this.host.parameters.flatMap(({ traced }, tensor) => {
-      const part = (program: Program) => this.replay(program, tensor).contribution(key!) ?? nothing
-      const value = traced ? this.choose(traced.variants, part) : nothing
-      return value === nothing ? [] : [value]
-    })
-    const total = parts.length > 0 ? parts.reduce((sum, part) => this.own(combine(take(sum), take(part)))) : nothing
-    this.totals.set(key!, total)
-    return total
-  }
-
   /** A view of one number; each use has its own, because jax-js copies a view that several kernels share. */
   private valueAt(place: number): np.Array {
     return this.values.ref.slice(place)
   }
 
-  private replay(program: Program, tensor: number): ProgramReplay {
-    const known = this.replays.get(program)
+  private interpreter(program: Program, tensor: number): Interpreter<Operand> {
+    const known = this.interpreters.get(program)
     if (known) return known
-    const replay = new ProgramReplay(this, tensor, program)
-    this.replays.set(program, replay)
-    return replay
+    const interpreter = new Interpreter(program, new JaxAlgebra(this, tensor), this.totals)
+    this.interpreters.set(program, interpreter)
+    return interpreter
   }
 
   /** One output of a parameter's programs, `old` where a program does not store it. */
@@ -183,7 +179,7 @@ export class StepReplay {
     const value = this.choose(traced!.variants, (program) => {
       const node = find(program)
       if (!node) return old
-      return this.own(shaped(this.replay(program, tensor).take(node), shape))
+      return this.own(shaped(take(this.interpreter(program, tensor).value(node)), shape))
     })
     return shaped(take(value), shape)
   }
@@ -204,75 +200,84 @@ export class StepReplay {
   }
 }
 
-/** One program for one tensor; every node is computed once. */
-class ProgramReplay {
+type Value = (node: Node) => Operand
+
+/**
+ * Operations of jax-js, for one parameter. Every value belongs to the step, which frees it at its end: operations are given
+ * references.
+ */
+class JaxAlgebra implements Algebra<Operand> {
   private readonly step: StepReplay
   private readonly tensor: number
-  private readonly program: Program
-  private readonly values = new Map<Node, Operand>()
 
-  constructor(step: StepReplay, tensor: number, program: Program) {
+  constructor(step: StepReplay, tensor: number) {
     this.step = step
     this.tensor = tensor
-    this.program = program
   }
 
-  /** A reference of a node's value, for an operation that consumes it. */
-  take(node: Node): Operand {
-    return node.space === 'host' ? this.step.scalar(node) : take(this.value(node))
+  host(node: Node): Operand {
+    return this.step.own(this.step.scalar(node))
   }
 
-  /** What this tensor gives to a reduction over all tensors; nothing if its program has none of that name. */
-  contribution(key: string): Operand | undefined {
-    const node = findTotal(this.program, key)
-    if (!node) return undefined
-    return this.step.own(node.inputs[0]!.space === 'array' ? this.reduce(node) : this.take(node.inputs[0]!))
+  parameter(): Operand {
+    return this.step.own(this.step.parameter(this.tensor).ref)
   }
 
-  private value(node: Node): Operand {
-    const known = this.values.get(node)
-    if (known !== undefined) return known
-    const value = this.compute(node)
-    this.values.set(node, value)
-    return value
+  gradient(): Operand {
+    return this.step.own(this.step.gradient(this.tensor).ref)
   }
 
-  private compute(node: Node): Operand {
-    if (node.operation === 'reduce' && node.attributes.axis === 'all') return this.step.total(node)
-    return this.step.own(this.array(node))
+  slot({ attributes }: Node): Operand {
+    return this.step.own(this.step.slot(this.tensor, attributes.key!).ref)
   }
 
-  private array(node: Node): Operand {
-    const { operation, inputs, dimensions, attributes } = node
-    const [first, second] = inputs as [Node, Node]
-    switch (operation) {
-      case 'parameter':
-        return this.step.parameter(this.tensor).ref
-      case 'gradient':
-        return this.step.gradient(this.tensor).ref
-      case 'slot':
-        return this.step.slot(this.tensor, attributes.key!).ref
-      case 'stride':
-        return shaped(np.arange(sizeOf(dimensions)).mod(attributes.period!).equal(0), this.shapeOf(dimensions))
-      case 'index':
-        return shaped(np.arange(sizeOf(dimensions)), this.shapeOf(dimensions))
-      case 'view':
-        return shaped(this.take(first), this.shapeOf(dimensions))
-      case 'reduce':
-        return this.reduce(node)
-      case 'transpose':
-        return np.swapaxes(this.matrix(first), -1, -2)
-      case 'matmul':
-        return np.matmul(this.matrix(first), this.matrix(second))
-      case 'constant':
-      case 'hyper':
-      case 'count':
-      case 'input':
-      case 'random':
-        throw new Error(`${operation} is no array in jax-js`)
-      default:
-        return element(operation, this.operands(node))
-    }
+  input(): never {
+    throw new Error('an update of jax-js has no inputs')
+  }
+
+  random(): never {
+    throw new Error('an update of jax-js draws no random numbers')
+  }
+
+  stride({ dimensions, attributes }: Node): Operand {
+    const every = np.arange(sizeOf(dimensions)).mod(attributes.period!).equal(0)
+    return this.step.own(shaped(every, this.shapeOf(dimensions)))
+  }
+
+  index({ dimensions }: Node): Operand {
+    return this.step.own(shaped(np.arange(sizeOf(dimensions)), this.shapeOf(dimensions)))
+  }
+
+  view({ inputs, dimensions }: Node, value: Value): Operand {
+    return this.step.own(shaped(take(value(inputs[0]!)), this.shapeOf(dimensions)))
+  }
+
+  transpose({ inputs }: Node, value: Value): Operand {
+    return this.step.own(np.swapaxes(matrix(inputs[0]!, value), -1, -2))
+  }
+
+  matmul({ inputs }: Node, value: Value): Operand {
+    return this.step.own(np.matmul(matrix(inputs[0]!, value), matrix(inputs[1]!, value)))
+  }
+
+  reduce({ attributes: { kind, axis }, inputs, space }: Node, value: Value): Operand {
+    const inTensor = axis === 'tensor' || axis === 'all'
+    const factors = inputs.map((input) => (inTensor ? take(value(input)) : matrix(input, value)))
+    const product = factors.length === 2 ? np.multiply(factors[0]!, factors[1]!) : factors[0]!
+    const over = inTensor ? null : axis === 'columns' ? -1 : -2
+    const options = { keepdims: space === 'array' }
+    return this.step.own(kind === 'maximum' ? np.max(product, over, options) : np.sum(product, over, options))
+  }
+
+  total({ attributes }: Node, parts: readonly Operand[]): Operand {
+    const maximum = attributes.kind === 'maximum'
+    if (parts.length === 0) return nothing(maximum)
+    const combine = maximum ? np.maximum : np.add
+    return parts.reduce((sum, part) => this.step.own(combine(take(sum), take(part))))
+  }
+
+  element(node: Node, value: Value): Operand {
+    return this.step.own(element(node.operation as ElementOperation, this.operands(node, value)))
   }
 
   private shapeOf(dimensions: Dimensions): number[] {
@@ -280,8 +285,8 @@ class ProgramReplay {
   }
 
   /** The inputs of an elementwise operation, as three dimensions where they would not broadcast as they are. */
-  private operands({ inputs }: Node): Operand[] {
-    const values = inputs.map((input) => this.take(input))
+  private operands({ inputs }: Node, value: Value): Operand[] {
+    const values = inputs.map((input) => take(value(input)))
     const arrays = values.filter((value) => typeof value !== 'number' && value.size !== 1) as np.Array[]
     const many = arrays.some((array) => array.ndim > 3)
     if (!many || arrays.every((array) => array.shape.join() === arrays[0]!.shape.join())) return values
@@ -289,21 +294,17 @@ class ProgramReplay {
       arrays.includes(value as np.Array) ? shaped(value, inputs[index]!.dimensions) : value,
     )
   }
+}
 
-  private reduce({ attributes: { kind, axis }, inputs, space }: Node): Operand {
-    const inTensor = axis === 'tensor' || axis === 'all'
-    const factors = inputs.map((input) => (inTensor ? this.take(input) : this.matrix(input)))
-    const value = factors.length === 2 ? np.multiply(factors[0]!, factors[1]!) : factors[0]!
-    const over = inTensor ? null : axis === 'columns' ? -1 : -2
-    const options = { keepdims: space === 'array' }
-    return kind === 'maximum' ? np.max(value, over, options) : np.sum(value, over, options)
-  }
+/** What a reduction over nothing gives. */
+function nothing(maximum: boolean): number {
+  return maximum ? Number.NEGATIVE_INFINITY : 0
+}
 
-  /** A value as a matrix, or as a batch of several. */
-  private matrix(node: Node): np.Array {
-    const [batch, ...matrix] = node.dimensions
-    return shaped(this.take(node), batch === 1 ? matrix : node.dimensions)
-  }
+/** A value as a matrix, or as a batch of several. */
+function matrix(node: Node, value: Value): np.Array {
+  const [batch, ...dimensions] = node.dimensions
+  return shaped(take(value(node)), batch === 1 ? dimensions : node.dimensions)
 }
 
 /** An elementwise operation; consumes its operands. */

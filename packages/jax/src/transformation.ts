@@ -1,27 +1,10 @@
 import { jit, numpy as np, tree } from '@jax-js/jax'
 import type { HyperValue, LayoutChoice, Optimizer } from 'fallline'
 import { checkLayout, checkNames } from 'fallline/internal'
-import { readCount } from './compatibility.ts'
+import { type GradientTransformation, readCount } from './gradient-transformation.ts'
 import { Host } from './host.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
 import { type Scalars, type State, StepReplay, slotShape } from './replay.ts'
-
-/**
- * A pair of pure functions over trees of jax-js arrays, as in optax. As everywhere in jax-js, arrays that are passed to
- * them are consumed.
- */
-export interface GradientTransformation {
-  /** The first state for these parameters. */
-  init(params: Tree): Tree
-  /**
-   * The updates and the state of one step. `params` is what the gradients were taken at; weight decay and all that reads
-   * the parameters needs it, as in optax, others do not. `scalars` is what `scalars(step)` gives; only inside `jit` it is
-   * needed.
-   */
-  update<Params extends Tree>(updates: Params, state: Tree, params?: Params, scalars?: Tree): [Params, Tree]
-  /** What `update` needs from the host at a step, counted from 1: arrays of the same shapes at every step. */
-  scalars?(step: number): Tree
-}
 
 export interface TransformationOptions {
   /**

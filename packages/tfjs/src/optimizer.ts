@@ -463,7 +463,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   async withEvaluationParameters<T>(action: () => T | Promise<T>): Promise<T> {
     this.refuseWhileBusy('withEvaluationParameters')
     const variables = [...this.variables.values()]
-    const work = (this.compiled?.conductor.evaluations() ?? []).filter(({ tensor }) => isAlive(variables[tensor]!))
+    const work = (this.compiled?.conductor.averages() ?? []).filter(({ tensor }) => isAlive(variables[tensor]!))
     const values = this.compiled?.instance.compute(work, variables) ?? []
     const swapped = work.map(({ tensor }, position) => {
       const variable = variables[tensor]!

@@ -13,7 +13,7 @@ export interface HostEnvironment {
 }
 
 /** One value to compute: its operation and the places of its operands. */
-interface Evaluation {
+interface Calculation {
   readonly node: Node
   readonly place: number
   readonly a: number
@@ -24,15 +24,15 @@ interface Evaluation {
 /** Evaluates host scalars in float64, each once per step, in an order fixed when it is made. */
 export class HostEvaluator {
   /** Hyperparameters, counts and state: what changes from step to step. */
-  private readonly leaves: Evaluation[] = []
-  private readonly operations: Evaluation[] = []
+  private readonly leaves: Calculation[] = []
+  private readonly operations: Calculation[] = []
   /** The value of every node; constants are written once. */
   private readonly values: Float64Array
   private readonly results: number[]
 
   constructor(nodes: readonly Node[]) {
     const places = new Map<Node, number>()
-    const constants: Evaluation[] = []
+    const constants: Calculation[] = []
     const visit = (node: Node): number => {
       const known = places.get(node)
       if (known !== undefined) return known

@@ -281,7 +281,7 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     this.refuseWhileBusy('evaluationParameters')
     const memory = this.memory('evaluationParameters', 'await optimizer.readEvaluationParameters()')
     this.attached!.read()
-    const work = this.conductor.evaluations()
+    const work = this.conductor.averages()
     const computed = new Map(memory.compute(work).map((array, index) => [work[index]!.tensor, array]))
     return record(this.names, (index) => computed.get(index) ?? memory.parameters[index]!.slice())
   }
@@ -290,7 +290,7 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
   async readEvaluationParameters(): Promise<Record<Name, FloatArray>> {
     return this.reading('readEvaluationParameters', async () => {
       const { readback } = this.instance
-      const work = this.conductor.evaluations()
+      const work = this.conductor.averages()
       const [values, parameters] = await Promise.all([readback.compute(work), this.readAll()])
       const computed = new Map(values.map((array, index) => [work[index]!.tensor, array]))
       return record(this.names, (index) => computed.get(index) ?? parameters[this.names[index]!])

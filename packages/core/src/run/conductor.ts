@@ -237,8 +237,8 @@ export class Conductor {
     }
   }
 
-  /** What to compute for the parameters where the point to evaluate with differs from them. */
-  evaluations(): Work[] {
+  /** What to compute for the parameters where the average to evaluate with differs from them. */
+  averages(): Work[] {
     const moment: Moment = { counts: this.counts, numbers: new Map(), values: new Map() }
     return this.trained.flatMap((tensor) => {
       // Before its first step a tensor has no average yet.

@@ -1,11 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core'
 import {
+  type Algebra,
   type BackendTensor,
   type Dimensions,
   type Distribution,
   type ElementOperation,
-  findTotal,
+  type HostEnvironment,
   HostEvaluator,
+  type Interpreter,
+  interpret,
   type Node,
   type Place,
   type RandomStream,
@@ -117,11 +120,10 @@ export class OperationInstance implements VariableInstance {
     tf.tidy(() => {
       const commits: (() => void)[] = []
       const committed = new Set<string>()
-      for (const replay of this.replays(work)) {
-        const { tensor, program } = replay.work
+      for (const [interpreter, { tensor, program }] of this.interpreters(work)) {
         const { name } = this.tensors[tensor]!
         const computed = program.outputs.map(({ node }) => {
-          const value = replay.value(node)
+          const value = interpreter.value(node)
           return node.space === 'array' ? spread(value, node.dimensions) : value
         })
         program.outputs.forEach(({ target, node }, index) => {
@@ -152,9 +154,8 @@ export class OperationInstance implements VariableInstance {
 
   compute(work: readonly Work[], variables: readonly tf.Variable[]): tf.Tensor[] {
     return tf.tidy(() =>
-      this.replays(work, variables).map((replay) => {
-        const { tensor, program } = replay.work
-        return tf.clone(owned(replay.value(program.outputs[0]!.node), variables[tensor]!.shape))
+      this.interpreters(work, variables).map(([interpreter, { tensor, program }]) => {
+        return tf.clone(owned(interpreter.value(program.outputs[0]!.node), variables[tensor]!.shape))
       }),
     )
   }
@@ -165,22 +166,21 @@ export class OperationInstance implements VariableInstance {
     this.draws.dispose()
   }
 
-  private replays(work: readonly Work[], variables?: readonly tf.Variable[]): Replay[] {
-    const all: Replay[] = []
-    for (const item of work) {
-      const bound = this.bound.get(item.tensor)
-      const leaves = {
-        parameter: variables?.[item.tensor] ?? bound?.variable,
-        gradient: bound?.gradient,
-        inputs: bound?.inputs,
-        slot: (key: string) =>
-          item.program.arraySlots.has(key)
-            ? this.slotTensor(item.tensor, key)
-            : this.slots.get(this.owner(item.tensor, key), key)!,
-      }
-      all.push(new Replay(item, leaves, all, this.draws, this.fuse))
-    }
-    return all
+  private interpreters(work: readonly Work[], variables?: readonly tf.Variable[]): [Interpreter<Computed>, Work][] {
+    const all = interpret(
+      work.map(({ tensor, program, environment }) => {
+        const bound = this.bound.get(tensor)
+        const leaves = {
+          parameter: variables?.[tensor] ?? bound?.variable,
+          gradient: bound?.gradient,
+          inputs: bound?.inputs,
+          slot: (key: string) =>
+            program.arraySlots.has(key) ? this.slotTensor(tensor, key) : this.slots.get(this.owner(tensor, key), key)!,
+        }
+        return { program, algebra: new TensorAlgebra(environment, leaves, this.draws, this.fuse) }
+      }),
+    )
+    return all.map((interpreter, index) => [interpreter, work[index]!])
   }
 
   /** The tensor of state or of a report, if there is one. */
@@ -266,127 +266,106 @@ class Draws {
 const hostEvaluators = new WeakMap<Node, HostEvaluator>()
 const strides = new WeakMap<Node, Float32Array>()
 
-/** Evaluates the nodes of one program for one variable. */
-class Replay {
-  readonly work: Work
-  private readonly values = new Map<Node, Computed>()
+type Value = (node: Node) => Computed
+
+/** The value as an array of its node's dimensions. */
+const arrayOf = (node: Node, value: Value): tf.Tensor3D => spread(value(node), node.dimensions) as tf.Tensor3D
+
+/** Operations of TensorFlow.js, for one variable. */
+class TensorAlgebra implements Algebra<Computed> {
+  private readonly environment: HostEnvironment
   private readonly leaves: Leaves
-  /** The replays of all variables of this step, for reductions over all of them. */
-  private readonly all: readonly Replay[]
   private readonly draws: Draws
   private readonly fuse: Fuser | undefined
+  private readonly known = new Map<Node, number>()
 
-  constructor(work: Work, leaves: Leaves, all: readonly Replay[], draws: Draws, fuse: Fuser | undefined) {
-    this.work = work
+  constructor(environment: HostEnvironment, leaves: Leaves, draws: Draws, fuse: Fuser | undefined) {
+    this.environment = environment
     this.leaves = leaves
-    this.all = all
     this.draws = draws
     this.fuse = fuse
   }
 
-  readonly value = (node: Node): Computed => {
-    const known = this.values.get(node)
+  host(node: Node): number {
+    const known = this.known.get(node)
     if (known !== undefined) return known
-    const value = this.compute(node)
-    this.values.set(node, value)
-    return value
+    const evaluator = hostEvaluators.get(node) ?? new HostEvaluator([node])
+    hostEvaluators.set(node, evaluator)
+    const result = [0]
+    evaluator.evaluate(this.environment, result)
+    this.known.set(node, result[0]!)
+    return result[0]!
   }
 
-  private readonly isKnown = (node: Node): boolean => this.values.has(node)
-
-  private compute(node: Node): Computed {
-    if (node.space === 'host') return this.host(node)
-    const { operation, dimensions, attributes } = node
-    switch (operation) {
-      case 'parameter':
-        return tf.reshape(this.leaves.parameter!, [...dimensions])
-      case 'gradient':
-        return tf.reshape(this.leaves.gradient!, [...dimensions])
-      case 'slot':
-        return this.leaves.slot(attributes.key!)
-      case 'stride':
-        return tf.cast(tf.tensor(strideOf(node), [...dimensions]), 'bool')
-      case 'view':
-        return tf.reshape(this.tensor(node.inputs[0]!), [...dimensions])
-      case 'reduce':
-        return this.reduce(node)
-      case 'transpose':
-        return tf.transpose(this.tensor(node.inputs[0]!), [0, 2, 1])
-      case 'matmul':
-        // The wasm backend has no product of nothing.
-        if (sizeOf(node.dimensions) === 0) return tf.zeros([...dimensions])
-        return tf.matMul(this.tensor(node.inputs[0]!), this.tensor(node.inputs[1]!))
-      case 'input':
-        return tf.reshape(this.leaves.inputs!.get(attributes.key!)!, [...dimensions])
-      case 'index':
-        return tf.reshape(tf.range(0, sizeOf(dimensions)), [...dimensions])
-      case 'random':
-        return this.random(node)
-      case 'constant':
-      case 'hyper':
-      case 'count':
-        throw new Error(`${operation} is known on the host`)
-      default:
-        // The wasm backend divides by zero when it repeats what is empty.
-        if (node.space === 'array' && sizeOf(dimensions) === 0)
-          return tf.zeros([...dimensions], node.mask ? 'bool' : 'float32')
-        return (
-          (node.space === 'array' ? this.fuse?.(node, this.value, this.isKnown) : undefined) ??
-          element(operation, node.inputs.map(this.value))
-        )
-    }
+  parameter({ dimensions }: Node): tf.Tensor {
+    return tf.reshape(this.leaves.parameter!, [...dimensions])
   }
 
-  private random({ inputs, dimensions, attributes }: Node): tf.Tensor {
-    const [seed, step, tensor] = inputs.map(this.value) as [number, number, number]
+  gradient({ dimensions }: Node): tf.Tensor {
+    return tf.reshape(this.leaves.gradient!, [...dimensions])
+  }
+
+  input({ dimensions, attributes }: Node): tf.Tensor {
+    return tf.reshape(this.leaves.inputs!.get(attributes.key!)!, [...dimensions])
+  }
+
+  slot({ attributes }: Node): tf.Tensor {
+    return this.leaves.slot(attributes.key!)
+  }
+
+  stride(node: Node): tf.Tensor {
+    return tf.cast(tf.tensor(strideOf(node), [...node.dimensions]), 'bool')
+  }
+
+  index({ dimensions }: Node): tf.Tensor {
+    return tf.reshape(tf.range(0, sizeOf(dimensions)), [...dimensions])
+  }
+
+  random({ inputs, dimensions, attributes }: Node, value: Value): tf.Tensor {
+    const [seed, step, tensor] = inputs.map(value) as [number, number, number]
     const kind = attributes.kind as Distribution
     return this.draws.get(kind, { seed, step, tensor, draw: attributes.draw! }, dimensions)
   }
 
-  private host(node: Node): number {
-    const evaluator = hostEvaluators.get(node) ?? new HostEvaluator([node])
-    hostEvaluators.set(node, evaluator)
-    const result = [0]
-    evaluator.evaluate(this.work.environment, result)
-    return result[0]!
+  view({ inputs, dimensions }: Node, value: Value): tf.Tensor {
+    return tf.reshape(arrayOf(inputs[0]!, value), [...dimensions])
   }
 
-  /** The value as an array of its node's dimensions. */
-  private tensor(node: Node): tf.Tensor3D {
-    const value = this.value(node)
-    return spread(value, node.dimensions) as tf.Tensor3D
+  transpose({ inputs }: Node, value: Value): tf.Tensor {
+    return tf.transpose(arrayOf(inputs[0]!, value), [0, 2, 1])
   }
 
-  private reduce(node: Node): Computed {
-    const { kind, axis, key } = node.attributes
-    if (axis === 'all') {
-      const parts = this.all.map((replay) => replay.contribution(key!)).filter((part) => part !== undefined)
-      if (parts.length === 1) return parts[0]!
-      return kind === 'maximum' ? tf.max(tf.stack(parts)) : tf.addN(parts)
-    }
-    return this.reduceOwn(node, kind === 'maximum')
+  matmul({ inputs, dimensions }: Node, value: Value): tf.Tensor {
+    // The wasm backend has no product of nothing.
+    if (sizeOf(dimensions) === 0) return tf.zeros([...dimensions])
+    return tf.matMul(arrayOf(inputs[0]!, value), arrayOf(inputs[1]!, value))
   }
 
-  private reduceOwn(node: Node, maximum: boolean): tf.Tensor {
-    const { axis } = node.attributes
+  reduce({ inputs, space, dimensions, attributes }: Node, value: Value): tf.Tensor {
+    const { kind, axis } = attributes
+    const maximum = kind === 'maximum'
     // The wasm backend leaves the sum of nothing unwritten.
-    if (sizeOf(node.inputs[0]!.dimensions) === 0) {
-      return tf.fill(node.space === 'array' ? [...node.dimensions] : [], maximum ? Number.NEGATIVE_INFINITY : 0)
+    if (sizeOf(inputs[0]!.dimensions) === 0) {
+      return tf.fill(space === 'array' ? [...dimensions] : [], maximum ? Number.NEGATIVE_INFINITY : 0)
     }
-    const [first, second] = node.inputs.map((input) => this.tensor(input))
+    const [first, second] = inputs.map((input) => arrayOf(input, value))
     const input = second ? tf.mul(first!, second) : first!
     const along = axis === 'columns' ? 2 : axis === 'rows' ? 1 : undefined
     return maximum ? tf.max(input, along, along !== undefined) : tf.sum(input, along, along !== undefined)
   }
 
-  /** What this variable adds to a reduction over all. */
-  private contribution(key: string): tf.Tensor | undefined {
-    const node = findTotal(this.work.program, key)
-    if (!node) return undefined
-    const input = node.inputs[0]!
-    if (input.space === 'array') return this.reduceOwn(node, node.attributes.kind === 'maximum')
-    const value = this.value(input)
-    return typeof value === 'number' ? tf.scalar(value) : value
+  total({ attributes }: Node, parts: readonly Computed[]): Computed {
+    const tensors = parts.map((part) => (typeof part === 'number' ? tf.scalar(part) : part))
+    if (tensors.length === 1) return tensors[0]!
+    return attributes.kind === 'maximum' ? tf.max(tf.stack(tensors)) : tf.addN(tensors)
+  }
+
+  element(node: Node, value: Value, isKnown: (node: Node) => boolean): Computed {
+    const { operation, space, dimensions, mask } = node
+    // The wasm backend divides by zero when it repeats what is empty.
+    if (space === 'array' && sizeOf(dimensions) === 0) return tf.zeros([...dimensions], mask ? 'bool' : 'float32')
+    const fused = space === 'array' ? this.fuse?.(node, value, isKnown) : undefined
+    return fused ?? element(operation as ElementOperation, node.inputs.map(value))
   }
 }
 

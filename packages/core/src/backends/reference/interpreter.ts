@@ -1,8 +1,9 @@
 import { applyScalar, type Distribution, type Node, sameDimensions, sizeOf } from '../../graph/graph.ts'
 import { randomNumber } from '../../graph/philox.ts'
-import { findTotal, type TelemetryName } from '../../program/program.ts'
+import { type Algebra, type Interpreter, interpret } from '../../program/interpret.ts'
+import type { TelemetryName } from '../../program/program.ts'
 import { arrayInputs, type Backend, type BackendTensor, type HostExecutor, onHost, type Work } from '../backend.ts'
-import { HostEvaluator } from '../host.ts'
+import { type HostEnvironment, HostEvaluator } from '../host.ts'
 
 type Computed = number | Float64Array
 
@@ -117,11 +118,13 @@ class ReferenceInstance implements HostExecutor {
 
   dispose(): void {}
 
-  private interpreters(work: readonly Work[]): [Interpreter, Work][] {
-    const all: Interpreter[] = []
-    for (const item of work) {
-      all.push(new Interpreter(item, this.memory[item.tensor]!, this.shared, all))
-    }
+  private interpreters(work: readonly Work[]): [Interpreter<Computed>, Work][] {
+    const all = interpret(
+      work.map(({ tensor, program, environment }) => ({
+        program,
+        algebra: new Float64Algebra(environment, this.memory[tensor]!, this.shared),
+      })),
+    )
     return all.map((interpreter, index) => [interpreter, work[index]!])
   }
 }
@@ -131,92 +134,77 @@ function fill(target: Float64Array, value: Computed): void {
   else target.set(value)
 }
 
-/** Evaluates the nodes of one program for one tensor. */
-class Interpreter {
-  private readonly values = new Map<Node, Computed>()
-  private readonly work: Work
+type Value = (node: Node) => Computed
+
+/** Arithmetic in float64, on the memory of one tensor. */
+class Float64Algebra implements Algebra<Computed> {
+  private readonly environment: HostEnvironment
   private readonly memory: TensorMemory
   private readonly shared: ReadonlyMap<string, number>
-  /** The interpreters of all tensors of this step, for reductions over all of them. */
-  private readonly all: readonly Interpreter[]
+  private readonly known = new Map<Node, number>()
 
-  constructor(work: Work, memory: TensorMemory, shared: ReadonlyMap<string, number>, all: readonly Interpreter[]) {
-    this.work = work
+  constructor(environment: HostEnvironment, memory: TensorMemory, shared: ReadonlyMap<string, number>) {
+    this.environment = environment
     this.memory = memory
     this.shared = shared
-    this.all = all
   }
 
-  value(node: Node): Computed {
-    const known = this.values.get(node)
+  host(node: Node): number {
+    const known = this.known.get(node)
     if (known !== undefined) return known
-    const value = this.compute(node)
-    this.values.set(node, value)
-    return value
+    const result = [0]
+    new HostEvaluator([node]).evaluate(this.environment, result)
+    this.known.set(node, result[0]!)
+    return result[0]!
   }
 
-  private compute(node: Node): Computed {
-    if (node.space === 'host') {
-      const result = [0]
-      new HostEvaluator([node]).evaluate(this.work.environment, result)
-      return result[0]!
-    }
-    const { key, period } = node.attributes
-    switch (node.operation) {
-      case 'parameter':
-        return this.memory.parameter
-      case 'gradient':
-        return this.memory.gradient
-      case 'slot':
-        return this.memory.arrays.get(key!) ?? this.memory.scalars.get(key!) ?? this.shared.get(key!)!
-      case 'stride':
-        return Float64Array.from({ length: sizeOf(node.dimensions) }, (_, index) => (index % period! === 0 ? 1 : 0))
-      case 'index':
-        return Float64Array.from({ length: sizeOf(node.dimensions) }, (_, index) => index)
-      case 'view':
-        return this.value(node.inputs[0]!)
-      case 'reduce':
-        if (node.attributes.axis !== 'all') return this.reduce(node)
-        return this.overAll(node)
-      case 'random':
-        return this.random(node)
-      case 'input':
-        return this.memory.inputs.get(key!)!
-      case 'transpose':
-        return this.transpose(node)
-      case 'matmul':
-        return this.matmul(node)
-      default:
-        return this.element(node)
-    }
+  parameter(): Float64Array {
+    return this.memory.parameter
   }
 
-  private overAll({ attributes }: Node): number {
-    const parts = this.all.flatMap((interpreter) => interpreter.contribution(attributes.key!) ?? [])
-    if (attributes.kind === 'maximum') return Math.max(...parts)
-    return parts.reduce((sum, part) => sum + part, 0)
+  gradient(): Float64Array {
+    return this.memory.gradient
   }
 
-  private random(node: Node): Float64Array {
-    const [seed, step, tensor] = node.inputs.map((input) => this.value(input)) as [number, number, number]
-    const { kind, draw } = node.attributes
+  input({ attributes }: Node): Float64Array {
+    return this.memory.inputs.get(attributes.key!)!
+  }
+
+  slot({ attributes }: Node): Computed {
+    const key = attributes.key!
+    return this.memory.arrays.get(key) ?? this.memory.scalars.get(key) ?? this.shared.get(key)!
+  }
+
+  stride({ dimensions, attributes }: Node): Float64Array {
+    return Float64Array.from({ length: sizeOf(dimensions) }, (_, index) => (index % attributes.period! === 0 ? 1 : 0))
+  }
+
+  index({ dimensions }: Node): Float64Array {
+    return Float64Array.from({ length: sizeOf(dimensions) }, (_, index) => index)
+  }
+
+  view({ inputs }: Node, value: Value): Computed {
+    return value(inputs[0]!)
+  }
+
+  random({ inputs, dimensions, attributes }: Node, value: Value): Float64Array {
+    const [seed, step, tensor] = inputs.map(value) as [number, number, number]
+    const { kind, draw } = attributes
     const stream = { seed, step, tensor, draw: draw! }
-    return Float64Array.from({ length: sizeOf(node.dimensions) }, (_, index) =>
+    return Float64Array.from({ length: sizeOf(dimensions) }, (_, index) =>
       randomNumber(kind as Distribution, stream, index),
     )
   }
 
-  /** What this tensor gives to a reduction over all tensors; nothing when its program has no such reduction. */
-  private contribution(key: string): number | undefined {
-    const node = findTotal(this.work.program, key)
-    if (!node) return undefined
-    const input = node.inputs[0]!
-    return (input.space === 'array' ? this.reduce(node) : this.value(input)) as number
+  total({ attributes }: Node, parts: readonly Computed[]): number {
+    const numbers = parts as readonly number[]
+    if (attributes.kind === 'maximum') return Math.max(...numbers)
+    return numbers.reduce((sum, part) => sum + part, 0)
   }
 
-  private reduce(node: Node): Computed {
+  reduce(node: Node, value: Value): Computed {
     const { kind, axis } = node.attributes
-    const [values, others] = node.inputs.map((input) => this.value(input) as Float64Array)
+    const [values, others] = node.inputs.map(value) as Float64Array[]
     const [batch, rows, columns] = node.inputs[0]!.dimensions
     const sums = new Float64Array(sizeOf(node.dimensions)).fill(kind === 'maximum' ? Number.NEGATIVE_INFINITY : 0)
     for (let index = 0; index < batch * rows * columns; index++) {
@@ -232,8 +220,8 @@ class Interpreter {
     return node.space === 'array' ? sums : sums[0]!
   }
 
-  private transpose(node: Node): Float64Array {
-    const input = this.value(node.inputs[0]!) as Float64Array
+  transpose(node: Node, value: Value): Float64Array {
+    const input = value(node.inputs[0]!) as Float64Array
     const [batch, rows, columns] = node.dimensions
     const result = new Float64Array(input.length)
     for (let b = 0; b < batch; b++) {
@@ -246,9 +234,9 @@ class Interpreter {
     return result
   }
 
-  private matmul(node: Node): Float64Array {
-    const left = this.value(node.inputs[0]!) as Float64Array
-    const right = this.value(node.inputs[1]!) as Float64Array
+  matmul(node: Node, value: Value): Float64Array {
+    const left = value(node.inputs[0]!) as Float64Array
+    const right = value(node.inputs[1]!) as Float64Array
     const [batch, rows, columns] = node.dimensions
     const inner = node.inputs[0]!.dimensions[2]
     const result = new Float64Array(batch * rows * columns)
@@ -265,10 +253,10 @@ class Interpreter {
     return result
   }
 
-  private element(node: Node): Computed {
+  element(node: Node, value: Value): Computed {
     const [first, second, third] = node.inputs.map((input) => {
-      const value = this.value(input)
-      return { value, dimensions: input.dimensions, repeats: !sameDimensions(input.dimensions, node.dimensions) }
+      const { dimensions } = input
+      return { value: value(input), dimensions, repeats: !sameDimensions(dimensions, node.dimensions) }
     })
     const at = (operand: typeof first, index: number): number => {
       if (operand === undefined) return 0
