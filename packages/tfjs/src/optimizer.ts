@@ -462,14 +462,10 @@ export class TensorFlowOptimizer extends tf.Optimizer {
    */
   async withEvaluationParameters<T>(action: () => T | Promise<T>): Promise<T> {
     this.refuseWhileBusy('withEvaluationParameters')
-    const variables = [...this.variables.values()]
-    const work = (this.compiled?.conductor.averages() ?? []).filter(({ tensor }) => isAlive(variables[tensor]!))
-    const values = this.compiled?.instance.compute(work, variables) ?? []
-    const swapped = work.map(({ tensor }, position) => {
-      const variable = variables[tensor]!
+    const swapped = this.evaluationValues().map(({ variable, value }) => {
       const trained = tf.keep(tf.clone(variable as tf.Tensor))
-      variable.assign(values[position]!)
-      values[position]!.dispose()
+      variable.assign(value)
+      value.dispose()
       return { variable, trained }
     })
     this.busy = 'withEvaluationParameters has other values in the variables'
@@ -482,6 +478,28 @@ export class TensorFlowOptimizer extends tf.Optimizer {
         trained.dispose()
       }
     }
+  }
+
+  /** What to evaluate the variables with that have such a value; the caller disposes it. */
+  private evaluationValues(): { variable: tf.Variable; value: tf.Tensor }[] {
+    const variables = [...this.variables.values()]
+    const work = (this.compiled?.conductor.averages() ?? []).filter(({ tensor }) => isAlive(variables[tensor]!))
+    const values = this.compiled?.instance.compute(work, variables) ?? []
+    return work.map(({ tensor }, position) => ({ variable: variables[tensor]!, value: values[position]! }))
+  }
+
+  /**
+   * Ends training in place: leaves in the variables what the optimizer says to evaluate with, as the model is to be used and
+   * saved, and disposes the optimizer, because training cannot go on from there.
+   * @throws Error in the middle of a step and inside `withEvaluationParameters`.
+   */
+  finish(): void {
+    this.refuseWhileBusy('finish')
+    for (const { variable, value } of this.evaluationValues()) {
+      variable.assign(value)
+      value.dispose()
+    }
+    this.dispose()
   }
 
   /**

@@ -132,6 +132,23 @@ describe.each(backends)('on the backend %s', (backend) => {
     optimizer.dispose()
   })
 
+  it.each([true, false])('finish leaves what to evaluate with, and frees the optimizer (fused: %s)', async (fused) => {
+    const before = tf.memory().numTensors
+    const variable = make('finished', 3)
+    const optimizer = scheduleFreeAdamW({ learningRate: 0.1 }, { fused })
+    for (let count = 0; count < 4; count++) step(optimizer, [variable], count - 1.5)
+    let expected: number[] = []
+    await optimizer.withEvaluationParameters(() => {
+      expected = values(variable)
+    })
+    expect(values(variable)).not.toEqual(expected)
+    optimizer.finish()
+    expect(values(variable)).toEqual(expected)
+    expect(() => step(optimizer, [variable])).toThrow('disposed')
+    variable.dispose()
+    expect(tf.memory().numTensors).toBeLessThanOrEqual(before)
+  })
+
   it('a seed gives one run, whatever TensorFlow.js calls the variables', async () => {
     const zeroth = () => mezo({ learningRate: 0.01, seed: 7 })
     const wrapped = () => evolutionStrategies(sgd({ learningRate: 0.02 }), { pairs: 2 })
