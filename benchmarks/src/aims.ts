@@ -1,5 +1,6 @@
 import type { ChooseResult } from './sections/choose.ts'
 import type { ColdResult } from './sections/cold.ts'
+import type { DecayResult } from './sections/decay.ts'
 import type { JaxResult } from './sections/jax.ts'
 import type { LibraryResult } from './sections/library.ts'
 import type { PeerReport } from './sections/peers.ts'
@@ -18,6 +19,7 @@ export interface Results {
   jax?: JaxResult[]
   library?: LibraryResult[]
   choose?: ChooseResult
+  decay?: DecayResult[]
 }
 
 /** A promise of the product with what was measured. */

@@ -9,6 +9,7 @@ import { messageOf } from './measure.ts'
 import { report } from './report.ts'
 import { measureChoose } from './sections/choose.ts'
 import { measureCold } from './sections/cold.ts'
+import { measureDecay } from './sections/decay.ts'
 import { measureJax } from './sections/jax.ts'
 import { measureLibrary } from './sections/library.ts'
 import { measurePeers } from './sections/peers.ts'
@@ -18,7 +19,7 @@ import { measureTensorflow } from './sections/tensorflow.ts'
 import { sizes } from './sizes.ts'
 import { principal } from './subjects.ts'
 
-const sectionNames = ['steps', 'cold', 'size', 'library', 'choose'] as const
+const sectionNames = ['steps', 'cold', 'size', 'library', 'decay', 'choose'] as const
 
 interface Options {
   only?: OptimizerFactory[]
@@ -123,6 +124,7 @@ async function bench(given: Options, command: Command): Promise<void> {
   if (options.sections.includes('library')) {
     results.library = await measureLibrary(options.only ?? registry, progress)
   }
+  if (options.sections.includes('decay')) results.decay = await measureDecay(progress)
   if (options.sections.includes('choose')) results.choose = measureChoose(progress)
   if (options.jax) results.jax = await measureJax(progress)
   if (options.peers) results.peers = await measurePeers(factories, options.python, progress)

@@ -4,6 +4,7 @@ import type { PolicyFigures } from '../../packages/race/recording/figures.ts'
 import { aims, type Results, verdict } from './aims.ts'
 import type { ChooseResult } from './sections/choose.ts'
 import type { ColdResult } from './sections/cold.ts'
+import type { DecayResult } from './sections/decay.ts'
 import type { JaxResult } from './sections/jax.ts'
 import { type LibraryResult, share } from './sections/library.ts'
 import type { PeerReport, PeerResult } from './sections/peers.ts'
@@ -129,6 +130,19 @@ function coldSection(results: readonly ColdResult[]): string {
 ${colors.dim('4x4: trace, plan, generate and compile. 1024x1024: the same and its memory; first step: of that size, by code made in a hurry.')}`
 }
 
+function decaySection(results: readonly DecayResult[]): string {
+  const rows = results.map(({ optimizer, parameters, atRest, worst }) => [
+    optimizer,
+    String(parameters),
+    number(atRest.median),
+    number(worst),
+  ])
+  const legend = colors.dim(
+    'Times the step with gradients: once the moments are at rest, and the slowest 32 steps on the way there',
+  )
+  return `${heading('Steps when gradients have ended')}${table(['', 'parameters', 'at rest', 'slowest'], rows, [0])}\n${legend}`
+}
+
 function sizeSection(results: readonly SizeResult[]): string {
   const rows = results.map(({ title, minified, gzip, brotli }) => [
     title,
@@ -175,7 +189,7 @@ function peerSection({ versions, missing: absent, results }: PeerReport): string
 /** Every optimizer of the registry. */
 function librarySection(results: readonly LibraryResult[]): string {
   const rows = results.map(
-    ({ optimizer, kind, parameters, bytesPerParameter, seconds, copy, adamW, reason, error }) => {
+    ({ optimizer, kind, parameters, bytesPerParameter, seconds, copy, adamW, cached, reason, error }) => {
       const slow = kind === 'elementwise' && adamW !== undefined && adamW.median < share
       const gigabytes = seconds && (parameters * bytesPerParameter) / seconds.median / 1e9
       const remark = error ? colors.red(error) : slow ? colors.yellow(reason || 'no reason known') : colors.dim(reason)
@@ -187,13 +201,14 @@ function librarySection(results: readonly LibraryResult[]): string {
         number(gigabytes),
         number(copy?.median),
         number(adamW?.median),
+        number(cached?.median),
         remark,
       ]
     },
   )
-  const head = ['', 'kind', 'B/par', 'Mpar/s', 'GB/s', '/copy', '/AdamW', 'what else it does']
-  const legend = `At ${number(results[0]!.parameters / 1e6)} M parameters. /copy: speed relative to a copy of as many bytes. /AdamW: bytes a second relative to AdamW; elementwise rules under ${share} are marked.`
-  return `${heading('Every optimizer')}${table(head, rows, [0, 1, 7])}\n${colors.dim(legend)}`
+  const head = ['', 'kind', 'B/par', 'Mpar/s', 'GB/s', '/copy', '/AdamW', 'cached', 'what else it does']
+  const legend = `At ${number(Math.max(...results.map(({ parameters }) => parameters)) / 1e6)} M parameters, matrix rules at 1 M; cached: /AdamW at 65536. /copy: speed relative to a copy of as many bytes. /AdamW: bytes a second relative to AdamW; elementwise rules under ${share} are marked.`
+  return `${heading('Every optimizer')}${table(head, rows, [0, 1, 8])}\n${colors.dim(legend)}`
 }
 
 /** Whole training steps in jax-js. */
@@ -296,12 +311,13 @@ function aimSection(results: Results): string {
 
 /** The whole report as text. */
 export function report(results: Results): string {
-  const { steps, cold, sizes, peers, jax, tensorflow, library, choose } = results
+  const { steps, cold, sizes, peers, jax, tensorflow, library, choose, decay } = results
   const sections = [
     steps && steps.length > 0 && stepSection(steps),
     library && library.length > 0 && librarySection(library),
     cold && cold.length > 0 && coldSection(cold),
     sizes && sizeSection(sizes),
+    decay && decaySection(decay),
     choose && chooseSection(choose),
     peers && peerSection(peers),
     jax && jaxSection(jax),

@@ -18,14 +18,21 @@ export interface LibraryResult {
   copy?: Summary
   /** Bytes a second relative to the step of AdamW. */
   adamW?: Summary
+  /** The same where all arrays lie in the caches. */
+  cached?: Summary
   /** Why it moves fewer bytes a second than AdamW, read off its phases. */
   reason: string
   error?: string
 }
 
-/** Large enough that the arrays of most rules do not fit in the caches. */
-const side = 2048
-const parameters = side * side
+/** So large that no array fits in any cache; matrix products, which memory does not bind, would take minutes. */
+const sideOf = (kind: string) => (kind === 'matrix' ? 1024 : 4096)
+
+/** So small that ten arrays fit in three megabytes. */
+const cachedSide = 256
+
+/** Sides at which rules are described. */
+const side = sideOf('elementwise')
 
 /** Elementwise rules that reach less than this share of the bytes a second of AdamW should have a reason. */
 export const share = 0.8
@@ -44,29 +51,35 @@ export async function measureLibrary(
 }
 
 async function measureOne(factory: OptimizerFactory): Promise<LibraryResult> {
-  const { kind, bytesPerParameter } = describe(factory, [side, side])
-  const common = { optimizer: factory.definition.name, kind, parameters, bytesPerParameter }
+  const { kind } = describe(factory, [side, side])
+  const shape = [sideOf(kind), sideOf(kind)] as const
+  const { bytesPerParameter } = describe(factory, shape)
+  const common = { optimizer: factory.definition.name, kind, parameters: shape[0] * shape[1], bytesPerParameter }
   const result: LibraryResult = { ...common, reason: reasonFor(factory) }
-  const contenders: Contender[] = []
   try {
-    contenders.push(await falllineContender('own', factory(), [side, side]))
-    contenders.push(await falllineContender('adamW', adamW(), [side, side]))
-    contenders.push(contender('copy', (await copy(bytesPerParameter * parameters)).step))
-    const { measurements, failures } = await measure(contenders, { seconds: 0.8 })
-    const own = measurements.get('own')
-    if (!own) return { ...result, error: failures.get('own') ?? 'no figure' }
-    const other = (name: string) => speedRatio(own.rounds, measurements.get(name)!.rounds)
-    const bytes = bytesPerParameter / describe(adamW, [side, side]).bytesPerParameter
-    const relative = other('adamW')
-    const scaled = (value: number) => value * bytes
-    return {
-      ...result,
-      seconds: own.step,
-      copy: other('copy'),
-      adamW: { ...relative, median: scaled(relative.median), low: scaled(relative.low), high: scaled(relative.high) },
-    }
+    const cached = await measureBeside(factory, [cachedSide, cachedSide], 0.3)
+    return { ...result, ...(await measureBeside(factory, shape, 0.8)), cached: cached.adamW }
   } catch (error) {
     return { ...result, error: messageOf(error) }
+  }
+}
+
+/** Steps of a rule, of AdamW and of a copy, in turn in every round. */
+async function measureBeside(factory: OptimizerFactory, shape: readonly [number, number], seconds: number) {
+  const { bytesPerParameter } = describe(factory, shape)
+  const contenders: Contender[] = []
+  try {
+    contenders.push(await falllineContender('own', factory(), shape))
+    contenders.push(await falllineContender('adamW', adamW(), shape))
+    contenders.push(contender('copy', (await copy(bytesPerParameter * shape[0] * shape[1])).step))
+    const { measurements, failures } = await measure(contenders, { seconds })
+    const own = measurements.get('own')
+    if (!own) throw new Error(failures.get('own') ?? 'no figure')
+    const other = (name: string) => speedRatio(own.rounds, measurements.get(name)!.rounds)
+    const bytes = bytesPerParameter / describe(adamW, shape).bytesPerParameter
+    const relative = other('adamW')
+    const [median, low, high] = [relative.median * bytes, relative.low * bytes, relative.high * bytes]
+    return { seconds: own.step, copy: other('copy'), adamW: { ...relative, median, low, high } }
   } finally {
     for (const each of contenders) await each.dispose?.()
     collectGarbage()
@@ -84,7 +97,7 @@ export function reasonFor(factory: OptimizerFactory): string {
   const { kind } = describe(factory, [side, side])
   const reasons: string[] = []
   if (kind === 'matrix') reasons.push('matrix products')
-  else if (kind !== 'elementwise') reasons.push('sums in float64, several passes')
+  else if (kind !== 'elementwise') reasons.push('sums, several passes')
   if (worst.random > 0) reasons.push('draws random numbers')
   if (worst.functions > 0) reasons.push(`${worst.functions} functions of every element`)
   // Where AdamW is bound by its root and its division, one more operation for the same bytes takes as much longer.

@@ -209,6 +209,13 @@ export class Graph {
     )
   }
 
+  /** Keeps a value from what float32 cannot hold. The float64 reference leaves it out. */
+  guard(operation: 'minimum' | 'maximum', input: Node, limit: number): Node {
+    if (input.space === 'host') return input
+    const inputs = [input, this.constant(limit)]
+    return this.intern({ operation, guard: true }, inputs, input.space, input.dimensions, false, input.perTensor)
+  }
+
   /** An elementwise operation with broadcasting; simplifies what it can. */
   element(operation: ElementOperation, inputs: readonly Node[]): Node {
     const logical = operation === 'and' || operation === 'not'

@@ -83,7 +83,8 @@ export type Kind =
     }
   /** The `result`-th array that a matrix function gives. */
   | { readonly operation: 'routine'; readonly routine: RoutineName; readonly result: number }
-  | { readonly operation: ElementOperation }
+  /** `guard`: only what float32 cannot hold needs it; the float64 reference takes the first input instead. */
+  | { readonly operation: ElementOperation; readonly guard?: boolean }
 
 export type Operation = Kind['operation']
 
@@ -143,8 +144,8 @@ function kindText(kind: Kind): string {
   }
 }
 
-function elementText(_: { readonly operation: ElementOperation }): string {
-  return ''
+function elementText({ guard }: { readonly operation: ElementOperation; readonly guard?: boolean }): string {
+  return guard ? 'guard' : ''
 }
 
 /**

@@ -217,6 +217,11 @@ export interface OptimizerDefinition<
   readonly evaluations?: Evaluations<NoInfer<H>, NoInfer<O>, NoInfer<S>, NoInfer<I>>
   /** The parameter again, from the last point of `evaluations`: what the rule gets as `p`. */
   readonly origin?: (context: CommonContext<NoInfer<H>, NoInfer<O>, NoInfer<S>, NoInfer<I>>) => Value
+  /**
+   * For rules that square the gradient: the largest, in size, that the rule is given, because float32 cannot hold the square of a
+   * much larger one. What the rule makes of it besides is then made of the same number. The float64 reference knows no limit.
+   */
+  readonly largestGradient?: number
   readonly rule: (context: RuleContext<NoInfer<H>, NoInfer<O>, NoInfer<S>, NoInfer<I>>) => RuleResult<NoInfer<S>>
   /** What to evaluate the model with, where that is not the parameter. */
   readonly evaluation?: (

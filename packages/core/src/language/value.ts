@@ -4,6 +4,9 @@ import type { Dimensions, Node, ReductionAxis } from '../graph/node.ts'
 /** What a sum runs over: `inputs` of each output or `outputs` of each input, whatever the layout, or the columns and rows as stored. */
 export type Axis = ReductionAxis | 'inputs' | 'outputs'
 
+/** Just below the largest float32. */
+const largestFinite = 3.4e38
+
 /** A value or a plain number, which means the same number everywhere. */
 export type Operand = Value | number
 
@@ -117,6 +120,19 @@ export class Value {
   /** The smaller of the two, element by element. */
   minimum(other: Operand): Value {
     return this.wrap(this.graph.element('minimum', [this.node, this.lift(other)]))
+  }
+
+  /**
+   * At most `limit` (default just below the largest float32), so that what float32 cannot hold does not become infinite. The float64
+   * reference leaves it out: kernels are compared with what the rule says.
+   */
+  limited(limit = largestFinite): Value {
+    return this.wrap(this.graph.guard('minimum', this.node, limit))
+  }
+
+  /** The same for both signs. */
+  limitedInSize(limit = largestFinite): Value {
+    return this.wrap(this.graph.guard('maximum', this.limited(limit).node, -limit))
   }
 
   /** ⌊x⌋, the largest whole number that is not above x. */

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
 import { copyOfParameter, scalar, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
 /**
@@ -56,6 +56,7 @@ export const a2Grad = defineOptimizer({
   },
   decay: 'own',
   search: { learningRate: logUniform(1e-1, 10), smoothness: oneOf(1, 10, 100), beta: oneOf(1, 10, 100) },
+  largestGradient: largestSquared,
   rule({ p, g, t, state, hyper, options }) {
     const mean = state.mean.plus(g.minus(state.mean).over(t))
     // Exactly the mean at the first step, which rounding in float32 would not keep.

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { warmedUp } from '../parts/warmed-up.ts'
 
 /**
@@ -50,6 +50,7 @@ export const adEMAMix = defineOptimizer({
   state: { m1: zeros({ when: ({ disabled }) => !disabled('beta1') }), m2: zeros(), v: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta3: oneOf(0.99, 0.999, 0.9999), alpha: oneOf(2, 5, 8) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, disabled }) {
     const { beta1, beta2, epsilon } = hyper
     const alpha = disabled('alphaWarmup') ? hyper.alpha : hyper.alpha.times(t.over(hyper.alphaWarmup).minimum(1))

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * AdaBound: Adam whose step sizes are clipped between two bounds that close in on those of SGD.
@@ -46,6 +46,7 @@ export const adaBound = defineOptimizer({
   state: { m: zeros(), v: zeros(), vMaximum: zeros({ when: ({ options }) => options.amsbound === true }) },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-4, 3e-2), finalLearningRate: oneOf(0.01, 0.1, 1) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options }) {
     const { learningRate, beta1, beta2, finalLearningRate, gamma, epsilon } = hyper
     const m = ema(state.m, g, beta1)

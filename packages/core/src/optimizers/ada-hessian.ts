@@ -3,7 +3,7 @@ import { decayRate, fraction, logUniform, nonNegative, oneOf, smallDivisor } fro
 import { inputArray } from '../language/inputs.ts'
 import { type ParameterShape, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * AdaHessian: Adam with an estimate of the diagonal of the Hessian where Adam has the gradient.
@@ -48,9 +48,10 @@ export const adaHessian = defineOptimizer({
   state: { m: zeros(), v: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-3, 1), hessianPower: oneOf(0.5, 1) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, inputs, shape }) {
     const { beta1, beta2, epsilon, hessianPower } = hyper
-    const magnitude = inputs.hessianDiagonal.abs()
+    const magnitude = inputs.hessianDiagonal.abs().limited(largestSquared)
     const diagonal = shape.rank === 4 ? overPlaces(magnitude, shape) : magnitude
     const m = ema(state.m, g, beta1)
     const v = emaOfSquare(state.v, diagonal, beta2)

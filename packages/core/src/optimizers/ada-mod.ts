@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * AdaMod: Adam whose step sizes may not exceed their own long average.
@@ -43,6 +43,7 @@ export const adaMod = defineOptimizer({
   state: { m: zeros(), v: zeros(), stepSize: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta3: oneOf(0.99, 0.999, 0.9999) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper }) {
     const { learningRate, beta1, beta2, beta3, epsilon } = hyper
     const m = ema(state.m, g, beta1)

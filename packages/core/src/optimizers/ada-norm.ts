@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare, largestFinite } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * AdaNorm on Adam (AdamNorm): gradients that are shorter than usual are stretched to the usual length before they enter
@@ -53,11 +53,12 @@ export const adaNorm = defineOptimizer({
   },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-4, 3e-2), normDecay: oneOf(0.9, 0.95, 0.99) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options }) {
     const { beta1, beta2, epsilon, normDecay } = hyper
     const norm = g.norm()
     const gradientNorm = ema(state.gradientNorm, norm, normDecay)
-    const stretch = where(norm.isGreaterThan(0), gradientNorm.over(norm).maximum(1).minimum(largestFinite), 1)
+    const stretch = where(norm.isGreaterThan(0), gradientNorm.over(norm).maximum(1).limited(), 1)
     const m = ema(state.m, g.times(stretch), beta1)
     const average = emaOfSquare(state.v, g, beta2)
     const v = options.amsgrad ? average : average.plus(epsilon)

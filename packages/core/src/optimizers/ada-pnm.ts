@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { positiveNegative } from '../parts/positive-negative.ts'
 
 /**
@@ -48,6 +48,7 @@ export const adaPNM = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta0: oneOf(0, 0.5, 1) },
+  largestGradient: largestSquared,
   rule(context) {
     const { g, t, state, hyper, options } = context
     const { beta1, beta2, epsilon } = hyper

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { queueOfGradients } from '../parts/queue.ts'
 
 /** The longest delay. */
@@ -56,6 +56,7 @@ export const adaShift = defineOptimizer({
   },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta1: oneOf(0, 0.9) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options }) {
     const { beta1, beta2, epsilon } = hyper
     const { delay, reduction } = options

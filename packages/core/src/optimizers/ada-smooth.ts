@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, scalar, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * AdaSmooth: RMSProp whose average is short for elements that move straight ahead and long for those that go to and fro.
@@ -49,6 +49,7 @@ export const adaSmooth = defineOptimizer({
   },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-4, 3e-2) },
+  largestGradient: largestSquared,
   rule({ p, g, state, hyper, disabled }) {
     const { rho1, rho2, window, epsilon } = hyper
     const walked = state.path.plus(p.minus(state.previous).abs())
@@ -58,7 +59,7 @@ export const adaSmooth = defineOptimizer({
     const path = renews ? where(renews, 0, walked) : walked
     const ratio = where(path.isGreaterThan(0), p.minus(start).abs().over(path), 1)
     const c = ratio.times(rho2.minus(rho1)).plus(rho2.negated().plus(1))
-    const v = state.v.minus(state.v.times(c.square())).plus(g.times(c).square()).minimum(largestFinite)
+    const v = state.v.minus(state.v.times(c.square())).plus(g.times(c).square()).limited()
     return {
       direction: g.over(v.plus(epsilon).sqrt()),
       state: {

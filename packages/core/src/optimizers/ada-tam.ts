@@ -1,7 +1,7 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { torque } from '../parts/torque.ts'
 
 /**
@@ -43,6 +43,7 @@ export const adaTAM = defineOptimizer({
   state: { m: zeros(), v: zeros(), correlation: scalar(0) },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-5, 1e-2), gamma: oneOf(0.9, 0.99) },
+  largestGradient: largestSquared,
   rule({ g, state, hyper }) {
     const { beta1, beta2, epsilon } = hyper
     const { factor, correlation } = torque(state.m, g, state.correlation, hyper)

@@ -1,7 +1,7 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * Adadelta: the gradient over the root of its average square, times the root of the average square of the steps so far,
@@ -38,6 +38,7 @@ export const adadelta = defineOptimizer({
   state: { v: zeros(), u: zeros() },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-2, 10), rho: oneOf(0.9, 0.95, 0.99) },
+  largestGradient: largestSquared,
   rule({ g, state, hyper }) {
     const { rho, epsilon } = hyper
     const v = emaOfSquare(state.v, g, rho)

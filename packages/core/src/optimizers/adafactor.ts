@@ -25,7 +25,8 @@ import { biasCorrection, ema, type Value, where } from '../language/value.ts'
  * and without parameter scale ρₜ is 20 times smaller. `form: 'transformers'` is Hugging Face's: everything from two
  * dimensions up is factored over its last two, ρₜ is not made smaller, and `warmupInitialization` takes
  * ρₜ = min(1e-6 t, 1 / √t). Weight decay (θ ← (1 - α λ) θ) is theirs. The authors add 1e-30 times the mean of g² to β2ₜ and
- * α to steer a compiler; it changes nothing in float64 and is left out. Squares are limited to 1e30. At a learning rate of exactly 0 θ stands still even
+ * α to steer a compiler; it changes nothing in float64 and is left out. Float32 sees gradients of at
+ * most 1e15. At a learning rate of exactly 0 θ stands still even
  * with β1, where both would go on with m.
  *
  * Shazeer, Stern 2018, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, arXiv 1804.04235.
@@ -67,11 +68,11 @@ export const adafactor = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(0.1, 30), decayExponent: oneOf(0.5, 0.8) },
+  largestGradient: 1e15,
   rule({ p, g, t, state, hyper, options, shape, disabled }) {
     const { beta1, epsilon1, epsilon2, clippingThreshold } = hyper
     const beta2 = options.secondMomentDecay === 'adam' ? adamDecay(hyper.beta2, t) : powerDecay(hyper.decayExponent, t)
-    // Float32 cannot hold the square of a gradient above 1.8e19; an infinite mean would make rows and columns NaN.
-    const square = g.square().plus(epsilon1).minimum(1e30)
+    const square = g.square().plus(epsilon1)
     const factored = isFactored({ shape, options })
     const averages: { r?: Value; k?: Value; v?: Value } = {}
     let u: Value

@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
 /**
@@ -40,6 +41,7 @@ export const adagrad = defineOptimizer({
   state: { s: zeros() },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-3, 1), initialSum: oneOf(0, 0.1) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper }) {
     const s = sumOfSquares(where(t.equals(1), hyper.initialSum, state.s), g)
     const slowed = t.minus(1).times(hyper.learningRateDecay).plus(1)

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /** Averages of squares below are those of gradients that float32 cannot square. */
 const smallest = 1e-37
@@ -47,6 +47,7 @@ export const adai = defineOptimizer({
   state: { m: zeros(), v: zeros(), weight: zeros() },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-2, 3), beta0: oneOf(0.05, 0.1, 0.2) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper }) {
     const { beta0, beta2, epsilon } = hyper
     const v = emaOfSquare(state.v, g, beta2)

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { shaped, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * Adam with critical momenta: remembers the momenta of the steps with the largest gradients and adds their mean to the
@@ -55,6 +55,7 @@ export const adamCriticalMomenta = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), priorityDecay: oneOf(0.7, 0.99) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options, shape }) {
     const { beta1, beta2 } = hyper
     const { capacity, perTensor } = options

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, fraction, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { projected } from '../parts/projection.ts'
 
 /**
@@ -50,6 +50,7 @@ export const adamP = defineOptimizer({
   state: { m: zeros(), v: zeros() },
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 3e-2), weightDecay: oneOf(0, 0.01, 0.1) },
+  largestGradient: largestSquared,
   rule({ p, g, t, state, hyper, options, shape, ownWeightDecay }) {
     const { beta1, beta2, epsilon } = hyper
     const m = ema(state.m, g, beta1)

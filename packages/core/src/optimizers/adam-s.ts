@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /** Averages of squares below are those of gradients that float32 cannot square. */
 const smallest = 1e-37
@@ -47,6 +47,7 @@ export const adamS = defineOptimizer({
   state: { m: zeros(), v: zeros(), vMaximum: zeros({ when: ({ options }) => options.amsgrad === true }) },
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 3e-2), weightDecay: oneOf(0, 1e-4, 1e-3) },
+  largestGradient: largestSquared,
   rule({ p, g, t, state, hyper, options, decay, disabled, ownWeightDecay }) {
     const { beta1, beta2, epsilon } = hyper
     const m = ema(state.m, g, beta1)

@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { adamRule } from '../parts/adam-rule.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * AdamW: {@link adam} with weight decay outside the adaptive step.
@@ -41,5 +42,6 @@ export const adamW = defineOptimizer({
   state: { m: zeros(), v: zeros(), vMaximum: zeros({ when: ({ options }) => options.amsgrad === true }) },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), weightDecay: oneOf(0, 0.01, 0.1) },
+  largestGradient: largestSquared,
   rule: adamRule,
 })

@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { adamRule } from '../parts/adam-rule.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * Adam: momentum divided by the root of an average of squared gradients, both corrected for their start at zero.
@@ -43,5 +44,6 @@ export const adam = defineOptimizer({
   state: { m: zeros(), v: zeros(), vMaximum: zeros({ when: ({ options }) => options.amsgrad === true }) },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta2: oneOf(0.99, 0.999) },
+  largestGradient: largestSquared,
   rule: adamRule,
 })

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * Adan: Nesterov momentum rewritten with the difference of successive gradients, so that no gradient is needed at an
@@ -52,6 +52,7 @@ export const adan = defineOptimizer({
   state: { m: zeros(), v: zeros(), n: zeros(), previous: zeros() },
   decay: 'proximal',
   search: { learningRate: logUniform(3e-4, 1e-1), weightDecay: oneOf(0, 0.02) },
+  largestGradient: largestSquared,
   rule({ g: gradient, t, state, hyper, disabled }) {
     const { beta1, beta2, beta3, epsilon, maximumGradientNorm } = hyper
     const g = disabled('maximumGradientNorm')

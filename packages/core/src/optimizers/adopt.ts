@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * ADOPT: Adam that divides by the second moment of the steps before, so that a gradient never meets itself in the
@@ -48,6 +48,7 @@ export const adopt = defineOptimizer({
   state: { m: zeros(), v: zeros() },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta2: oneOf(0.99, 0.999, 0.9999) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options }) {
     const { beta1, beta2, epsilon, clipExponent } = hyper
     const first = t.equals(1)

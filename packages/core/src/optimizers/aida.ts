@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { rectify } from '../parts/rectify.ts'
 
 /**
@@ -49,6 +49,7 @@ export const aida = defineOptimizer({
   state: { m: zeros(), v: zeros(), vMaximum: zeros({ when: ({ options }) => options.amsgrad === true }) },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-4, 3e-2), weightDecay: oneOf(0, 1e-4, 1e-3) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options }) {
     const { beta1, beta2, epsilon, rootEpsilon, xi } = hyper
     const m = ema(state.m, g, beta1)

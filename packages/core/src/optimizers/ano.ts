@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * Ano: the sign of the momentum says where to go, the size of the gradient how far.
@@ -44,11 +44,12 @@ export const ano = defineOptimizer({
   state: { m: zeros(), v: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-5, 1e-2), beta1: oneOf(0.9, 0.92, 0.95) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options }) {
     const { beta2, epsilon } = hyper
     const beta1 = options.logarithmic ? t.maximum(2).log().power(-1).negated().plus(1) : hyper.beta1
     const m = ema(state.m, g, beta1)
-    const square = g.square().minimum(largestFinite)
+    const square = g.square().limited()
     const change = square.times(square.minus(state.v).sign()).times(beta2.negated().plus(1))
     const v = state.v.times(beta2).plus(change).maximum(0)
     const vHat = options.logarithmic ? v : v.over(biasCorrection(beta2, t))

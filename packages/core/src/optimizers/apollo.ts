@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * Apollo: a quasi-Newton method whose Hessian is diagonal, so that it costs what Adam costs.
@@ -46,12 +46,13 @@ export const apollo = defineOptimizer({
   state: { m: zeros(), hessian: zeros(), update: zeros() },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-2, 3), weightDecay: oneOf(0, 1e-4, 1e-3) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper }) {
     const { beta, minimumCurvature, epsilon } = hyper
     const alpha = beta.negated().plus(1).over(biasCorrection(beta, t))
     const change = g.minus(state.m)
     const m = state.m.plus(change.times(alpha))
-    const length = state.update.square().minimum(largestFinite).norm().sqrt().plus(epsilon)
+    const length = state.update.square().limited().norm().sqrt().plus(epsilon)
     const s = state.update.over(length)
     const square = s.square()
     const secant = change.times(s).sum().times(alpha).over(length).plus(state.hessian.times(square).sum())

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * AvaGrad: Adam with the squares of one step ago, and with step sizes scaled to a mean square of 1, so that the learning
@@ -45,6 +45,7 @@ export const avaGrad = defineOptimizer({
   state: { m: zeros(), v: zeros(), gamma: sharedScalar(0) },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-3, 10), epsilon: oneOf(1e-4, 1e-2, 0.1, 1) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper }) {
     const { learningRate, beta1, beta2, epsilon } = hyper
     const starts = t.equals(1)

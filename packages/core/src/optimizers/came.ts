@@ -57,10 +57,10 @@ export const came = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-5, 1e-2), weightDecay: oneOf(0, 0.01, 0.1) },
+  largestGradient: 1e15,
   rule({ g, state, hyper, shape }) {
     const { beta1, beta2, beta3, epsilon1, epsilon2, clippingThreshold } = hyper
-    // Float32 cannot hold the square of a gradient above 1.8e19; an infinite mean would make rows and columns NaN.
-    const square = g.square().plus(epsilon1).minimum(1e30)
+    const square = g.square().plus(epsilon1)
     const clipped = (u: Value) => u.over(u.square().mean().sqrt().over(clippingThreshold).maximum(1))
     if (shape.rank < 2) {
       const v = ema(state.v, square, beta2)

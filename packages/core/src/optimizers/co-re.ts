@@ -11,7 +11,7 @@ import {
 } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { nthLargest } from '../parts/nth-largest.ts'
 
 /**
@@ -80,6 +80,7 @@ export const coRe = defineOptimizer({
   },
   decay: 'own',
   search: { learningRate: logUniform(0.1, 10), maximumStepSize: oneOf(1e-3, 1e-2, 1e-1) },
+  largestGradient: largestSquared,
   rule({ p, g, t, state, hyper, options, disabled, firstSteps, ownWeightDecay }) {
     const { beta1Initial, beta1Final, beta2, epsilon, scoreHistory } = hyper
     const age = t.minus(1).over(hyper.beta1Steps)

@@ -1,7 +1,6 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * COCOB, continuous coin betting: every element bets on the sign of its next gradient, with what it has won so far. There is
@@ -45,10 +44,10 @@ export const cocob = defineOptimizer({
   search: { learningRate: logUniform(0.1, 10) },
   rule({ p, g, state, hyper }) {
     const largest = state.largest.maximum(hyper.epsilon).maximum(g.abs())
-    const sum = state.sum.plus(g.abs()).minimum(largestFinite)
+    const sum = state.sum.plus(g.abs()).limited()
     const won = state.reward.minus(g.times(p.minus(state.start)))
-    const reward = won.maximum(0).minimum(largestFinite)
-    const gradients = state.gradients.minus(g).maximum(-largestFinite).minimum(largestFinite)
+    const reward = won.maximum(0).limited()
+    const gradients = state.gradients.minus(g).limitedInSize()
     // Everything over L, so that no sum of two huge numbers overflows.
     const wealth = reward.over(largest).plus(1).over(sum.over(largest).plus(1).maximum(hyper.alpha))
     return {

@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
 import { currentDistance, grownDistance, withoutRate } from '../parts/distance.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
 /**
@@ -55,6 +56,7 @@ export const dAdaptAdaGrad = defineOptimizer({
   },
   decay: 'coupled',
   search: { learningRate: logUniform(0.1, 10) },
+  largestGradient: largestSquared,
   rule({ p, g, state, hyper, disabled }) {
     const d = currentDistance(state.d, hyper.d0)
     const gamma = d.times(hyper.learningRate)

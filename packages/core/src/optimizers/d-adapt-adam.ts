@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, positive, smallDivisor } from '../l
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
 import { currentDistance, grownDistance, withoutRate } from '../parts/distance.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * D-Adapt Adam: Adam whose learning rate is a growing lower bound d of the distance to the solution.
@@ -53,6 +53,7 @@ export const dAdaptAdam = defineOptimizer({
   state: { m: zeros(), v: zeros(), s: zeros(), d: sharedScalar(0), numerator: sharedScalar(0) },
   decay: 'coupled',
   search: { learningRate: logUniform(0.1, 10) },
+  largestGradient: largestSquared,
   rule({ g, step, state, hyper, options, disabled }) {
     const { beta1, beta2, epsilon } = hyper
     const rootBeta2 = beta2.sqrt()

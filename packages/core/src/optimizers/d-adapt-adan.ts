@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } fro
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
 import { currentDistance, grownDistance, withoutRate } from '../parts/distance.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * D-Adapt Adan: Adan whose learning rate is a growing lower bound d of the distance to the solution.
@@ -64,6 +64,7 @@ export const dAdaptAdan = defineOptimizer({
   },
   decay: 'proximal',
   search: { learningRate: logUniform(0.1, 10), weightDecay: oneOf(0, 0.02) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, disabled }) {
     const { beta1, beta2, beta3, epsilon } = hyper
     const d = currentDistance(state.d, hyper.d0)

@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../lang
 import { lossInput } from '../language/inputs.ts'
 import { perInput, perOutput, zeros } from '../language/slots.ts'
 import { ema, type Value } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 import { emoNaviPaper, lossResponse, lossState, withShadow } from '../parts/loss-response.ts'
 
 /**
@@ -56,6 +56,7 @@ export const emoFact = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta1: oneOf(0.9, 0.95) },
+  largestGradient: largestSquared,
   rule(context) {
     const { g, state, hyper, inputs, options, shape } = context
     const { beta1, beta2, epsilon } = hyper
@@ -73,14 +74,13 @@ export const emoFact = defineOptimizer({
     }
     if (shape.rank > 1) {
       const matrix = g.as(shape.matrix)
-      const size = (axis: 'inputs' | 'outputs') =>
-        matrix.square().mean(axis).plus(epsilon).minimum(largestFinite).sqrt()
+      const size = (axis: 'inputs' | 'outputs') => matrix.square().mean(axis).plus(epsilon).limited().sqrt()
       const r = ema(state.r, size('inputs'), beta1)
       const k = ema(state.k, size('outputs'), beta1)
       return after(matrix.over(r.sqrt().times(k.sqrt()).plus(epsilon)).as(g), { r, k })
     }
     const share = beta2.negated().plus(1).sqrt()
-    const v = state.v.times(beta1).plus(g.times(share).square()).minimum(largestFinite)
+    const v = state.v.times(beta1).plus(g.times(share).square()).limited()
     return after(g.over(v.sqrt().plus(epsilon)), { v })
   },
 })

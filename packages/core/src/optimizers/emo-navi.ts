@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../lang
 import { lossInput } from '../language/inputs.ts'
 import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { emoNaviPaper, lossResponse, lossState, withShadow } from '../parts/loss-response.ts'
 
 /**
@@ -55,6 +55,7 @@ export const emoNavi = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta2: oneOf(0.99, 0.999) },
+  largestGradient: largestSquared,
   rule(context) {
     const { g, state, hyper, inputs, options } = context
     const { averages, ...response } = lossResponse(inputs.loss, state, hyper.sensitivity)

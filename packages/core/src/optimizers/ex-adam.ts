@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * EXAdam: Adam whose bias corrections look at the other moment too, and whose step adds the current gradient to the
@@ -43,6 +43,7 @@ export const exAdam = defineOptimizer({
   state: { m: zeros(), v: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(3e-5, 1e-2), weightDecay: oneOf(0, 0.01, 0.1) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper }) {
     const { beta1, beta2, epsilon } = hyper
     const m = ema(state.m, g, beta1)

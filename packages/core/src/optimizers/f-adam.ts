@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { emaOfSquare, largestFinite } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * FAdam: Adam read as natural gradient descent: the momentum is over natural gradients, and weight decay is natural too.
@@ -45,14 +45,14 @@ export const fAdam = defineOptimizer({
   state: { m: zeros(), f: zeros() },
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 3e-2), weightDecay: oneOf(0, 0.01, 0.1) },
+  largestGradient: largestSquared,
   rule({ p, g, t, state, hyper, ownWeightDecay }) {
     const { beta1, beta2, exponent, epsilon, clipping } = hyper
     const rootMeanSquare = (x: Value) => x.square().mean().sqrt()
     const b = beta2.times(biasCorrection(beta2, t.minus(1))).over(biasCorrection(beta2, t))
     const f = emaOfSquare(state.f, g, b)
     const divisor = f.power(exponent).plus(rootMeanSquare(g).minimum(1).times(epsilon))
-    const natural = (x: Value) =>
-      where(divisor.isGreaterThan(0), x.over(divisor).minimum(largestFinite).maximum(-largestFinite), 0)
+    const natural = (x: Value) => where(divisor.isGreaterThan(0), x.over(divisor).limitedInSize(), 0)
     const clipped = (x: Value) => x.times(clipping.over(rootMeanSquare(x).maximum(1)))
     const m = ema(state.m, clipped(natural(g)), beta1)
     return { direction: m.plus(clipped(natural(p)).times(ownWeightDecay)), state: { m, f } }

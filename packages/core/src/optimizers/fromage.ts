@@ -2,7 +2,6 @@ import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative } from '../language/hyperparameters.ts'
 import { scalar } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * Fromage: every tensor moves by the same share η of its length, then shrinks by what the step has lengthened it.
@@ -38,7 +37,7 @@ export const fromage = defineOptimizer({
     const both = parameterNorm.isGreaterThan(0).and(gradientNorm.isGreaterThan(0))
     const length = learningRate.square().plus(1).sqrt()
     // θ - next = (1 - 1/length) θ + η u / length, and 1 - 1/length = η² / (length (length + 1)).
-    const u = g.times(where(both, parameterNorm.over(gradientNorm).minimum(largestFinite), 1)).over(length)
+    const u = g.times(where(both, parameterNorm.over(gradientNorm).limited(), 1)).over(length)
     const direction = u.plus(p.times(learningRate.over(length.times(length.plus(1)))))
     if (disabled('parameterBound')) return { direction }
     const initialNorm = where(t.equals(1), parameterNorm, state.initialNorm)

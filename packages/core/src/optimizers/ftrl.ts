@@ -2,6 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
 /**
@@ -45,6 +46,7 @@ export const ftrl = defineOptimizer({
   decay: 'own',
   search: { learningRate: logUniform(1e-3, 1), beta: oneOf(0, 1) },
   schedule: 'constant',
+  largestGradient: largestSquared,
   rule({ p, g, state, hyper }) {
     const { learningRate, beta, lasso, ridge } = hyper
     const total = sumOfSquares(state.n, g)

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * Grams: the length of every element's step from Adam, its direction from the current gradient.
@@ -42,6 +42,7 @@ export const grams = defineOptimizer({
   state: { m: zeros(), v: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), weightDecay: oneOf(0, 0.01, 0.1) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options }) {
     const { beta1, beta2, epsilon } = hyper
     const m = ema(state.m, g, beta1)

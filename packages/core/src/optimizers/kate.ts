@@ -1,7 +1,7 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * KATE: AdaGrad without the root, and with a numerator that makes up for it, so that the steps do not depend on the scale of
@@ -41,10 +41,11 @@ export const kate = defineOptimizer({
   state: { b: zeros(), n: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 1e-1), delta: oneOf(0, 1e-4) },
+  largestGradient: largestSquared,
   rule({ g, state, hyper }) {
-    const square = g.square().minimum(largestFinite)
-    const b = state.b.plus(square).plus(hyper.epsilon).minimum(largestFinite)
-    const n = state.n.plus(square.times(hyper.delta)).plus(square.over(b)).minimum(largestFinite)
+    const square = g.square().limited()
+    const b = state.b.plus(square).plus(hyper.epsilon).limited()
+    const n = state.n.plus(square.times(hyper.delta)).plus(square.over(b)).limited()
     return { direction: n.sqrt().times(g.over(b)), state: { b, n } }
   },
 })

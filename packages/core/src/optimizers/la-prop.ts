@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor, stepCount } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * LaProp: momentum over gradients that are already divided by their size, so that β1 and β2 can be chosen freely.
@@ -52,6 +52,7 @@ export const laProp = defineOptimizer({
   },
   decay: 'independent',
   search: { learningRate: logUniform(1e-4, 3e-2), beta1: oneOf(0.9, 0.95), beta2: oneOf(0.95, 0.999) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options, decay }) {
     const { beta1, beta2, epsilon, learningRate } = hyper
     const v = emaOfSquare(state.v, g, beta2)

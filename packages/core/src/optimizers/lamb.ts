@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { whereAgreeing } from '../parts/where-agreeing.ts'
 
 /**
@@ -63,6 +63,7 @@ export const lamb = defineOptimizer({
   state: { m: zeros(), v: zeros() },
   decay: 'own',
   search: { learningRate: logUniform(3e-4, 1e-1), weightDecay: oneOf(0, 0.01, 0.1) },
+  largestGradient: largestSquared,
   rule({ p, g: gradient, t, state, hyper, options, decay, disabled, ownWeightDecay }) {
     const { beta1, beta2, epsilon, maximumGradientNorm, maximumParameterNorm } = hyper
     const nvidia = options.form === 'nvidia'

@@ -3,7 +3,6 @@ import { decayRate, logUniform, nonNegative, oneOf, positive } from '../language
 import { relativeRate } from '../language/relative-rate.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
 import { asMatrix, newtonSchulz } from '../parts/newton-schulz.ts'
 
 /**
@@ -71,9 +70,7 @@ export const lanton = defineOptimizer({
     }
     const unit = (value: Value) => {
       const norm = value.norm()
-      return value.times(
-        where(norm.isGreaterThan(0), norm.power(-1).times(Math.sqrt(shape.size)).minimum(largestFinite), 0),
-      )
+      return value.times(where(norm.isGreaterThan(0), norm.power(-1).times(Math.sqrt(shape.size)).limited(), 0))
     }
     const direct = { spectral: orthogonal, sign: (value: Value) => value.sign(), rms: unit }[geometry]
     const b = ema(state.b, g, hyper.beta1)

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * M-SVAG: momentum, not its sign as in Adam, damped where gradients are noisy.
@@ -38,6 +38,7 @@ export const mSVAG = defineOptimizer({
   state: { m: zeros(), v: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-3, 1), beta: oneOf(0.9, 0.99) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper }) {
     const { beta } = hyper
     const correction = biasCorrection(beta, t)

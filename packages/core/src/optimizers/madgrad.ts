@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * MADGRAD: dual averaging with a cube root in the place of AdaGrad's square root, and momentum by averaging iterates.
@@ -45,13 +45,14 @@ export const madgrad = defineOptimizer({
   state: { s: zeros(), v: zeros(), start: copyOfParameter({ when: ({ disabled }) => !disabled('momentum') }) },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-4, 1e-1), momentum: oneOf(0, 0.9) },
+  largestGradient: largestSquared,
   rule({ p, g, t, state, hyper, decay, disabled }) {
     const { learningRate, momentum, epsilon, weightDecay } = hyper
     const weight = learningRate.plus(epsilon).times(t.sqrt())
     const shrunk = decay === 'decoupled' ? p.times(learningRate.times(weightDecay).negated().plus(1)) : p
     const start = disabled('momentum') ? shrunk.plus(state.s.over(state.v.power(1 / 3).plus(epsilon))) : state.start
     const s = state.s.plus(g.times(weight))
-    const v = state.v.plus(g.times(weight.sqrt()).square()).minimum(largestFinite)
+    const v = state.v.plus(g.times(weight.sqrt()).square()).limited()
     const z = start.minus(s.over(v.power(1 / 3).plus(epsilon)))
     const share = where(learningRate.isGreaterThan(0), momentum.negated().plus(1).over(learningRate), 0)
     return { direction: shrunk.minus(z).times(share), state: { s, v } }

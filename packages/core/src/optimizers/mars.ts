@@ -4,6 +4,7 @@ import { relativeRate } from '../language/relative-rate.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
 import { adamRule } from '../parts/adam-rule.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 import { newtonSchulz } from '../parts/newton-schulz.ts'
 import { varianceReduced } from '../parts/variance-reduced.ts'
 import { adamW } from './adam-w.ts'
@@ -84,6 +85,7 @@ export const mars = defineOptimizer({
           },
         ]
       : [],
+  largestGradient: largestSquared,
   rule(context) {
     const { p, g, t, state, hyper, options, shape } = context
     const previous = options.exact ? where(t.isGreaterThan(1), state.previous, 0) : state.previous

@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, smallDivisor } from '../language/hy
 import { checkLosses, numbers, slotsPerLoss } from '../language/loss-gradients.ts'
 import { type Slot, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { withoutConflict } from '../parts/without-conflict.ts'
 
 /**
@@ -45,6 +45,7 @@ export const momentumConflictFree = defineOptimizer({
   state: { ...slotsPerLoss('m'), f: zeros(), v: zeros() } as Readonly<Record<string, Slot>>,
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 1e-1) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options }) {
     const { beta1, beta2, epsilon } = hyper
     const { losses } = options

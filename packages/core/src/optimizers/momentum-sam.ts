@@ -2,7 +2,6 @@ import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * MSAM: sharpness-aware minimization at the cost of one gradient, because the momentum says where to look. Needs `minimize`.
@@ -43,7 +42,7 @@ export const momentumSAM = defineOptimizer({
       wants: ['gradient'],
       at({ p, state, hyper }) {
         const norm = state.v.norm('all')
-        const scale = where(norm.isGreaterThan(0), hyper.rho.over(norm).minimum(largestFinite), 0)
+        const scale = where(norm.isGreaterThan(0), hyper.rho.over(norm).limited(), 0)
         return { parameter: p.minus(state.v.times(scale)), state: { scale } }
       },
     },

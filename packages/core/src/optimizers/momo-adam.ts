@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, real, smallDivisor } from '../langu
 import { lossInput } from '../language/inputs.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { momentumModelStep } from '../parts/momentum-model.ts'
 
 /**
@@ -62,6 +62,7 @@ export const momoAdam = defineOptimizer({
   },
   decay: 'proximal',
   search: { learningRate: logUniform(1e-3, 1) },
+  largestGradient: largestSquared,
   rule({ p, g, t, state, hyper, inputs, options, decay }) {
     const { beta1, beta2, learningRate, lossMinimum } = hyper
     const updates = state.updates.plus(1)

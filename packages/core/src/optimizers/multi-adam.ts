@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
 import { checkLosses, listLossGradients, lossGradients, slotsPerLoss } from '../language/loss-gradients.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * MultiAdam: an Adam for each of several losses, whose updates are averaged, so that no loss outweighs another by its scale.
@@ -42,13 +42,15 @@ export const multiAdam = defineOptimizer({
   state: { ...slotsPerLoss('m'), ...slotsPerLoss('v') },
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 1e-1) },
+  // The gradients of the losses are limited in the rule: it reads no other.
+  largestGradient: largestSquared,
   rule({ p, t, state, hyper, inputs, options, decay, ownWeightDecay }) {
     const { beta1, beta2, epsilon } = hyper
     const added = p.times(decay === 'coupled' ? hyper.weightDecay : ownWeightDecay)
     checkLosses(options.losses)
     const next: Record<string, Value> = {}
     const updates = listLossGradients(inputs, options.losses).map((alone, index) => {
-      const gradient = alone.plus(added)
+      const gradient = alone.plus(added).limitedInSize(largestSquared)
       const m = ema(state[`m${index + 1}`]!, gradient, beta1)
       const v = emaOfSquare(state[`v${index + 1}`]!, gradient, beta2)
       next[`m${index + 1}`] = m

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * NAdam: {@link adam} with Nesterov momentum, whose rate grows slowly towards β1.
@@ -43,6 +43,7 @@ export const nAdam = defineOptimizer({
   state: { m: zeros(), v: zeros(), momentumProduct: scalar(1) },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta2: oneOf(0.99, 0.999) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper }) {
     const { beta1, beta2, epsilon, momentumDecay } = hyper
     const rate = (step: typeof t) => {

@@ -4,7 +4,7 @@ import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../lang
 import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, scalar, shaped } from '../language/slots.ts'
 import { biasCorrection, type Value, where } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * Nero: every neuron turns by the same angle, and its weights stay on the sphere around 0 with mean 0.
@@ -49,6 +49,7 @@ export const nero = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 1e-1), beta: oneOf(0.99, 0.999) },
+  largestGradient: largestSquared,
   rule({ p, g, t, state, hyper, options, shape }) {
     const { learningRate, beta, epsilon } = hyper
     const byNeuron = (x: Value) => x.as(neurons(shape))
@@ -66,7 +67,7 @@ export const nero = defineOptimizer({
     const scale = where(first, where(length.isGreaterThan(0), length, 0.01), state.scale)
     // Summed after scaling: float32 rows cannot hold the squares of a huge gradient, an infinite average would stay.
     const square = byNeuron(g).times(beta.negated().plus(1).sqrt()).square().sum('inputs')
-    const v = state.v.times(beta).plus(square).minimum(largestFinite)
+    const v = state.v.times(beta).plus(square).limited()
     const root = v.sqrt().over(biasCorrection(beta, t).sqrt()).plus(epsilon)
     const turned = before.minus(byNeuron(g).over(root).times(scale.times(learningRate)))
     const move = byNeuron(p).minus(project(turned))

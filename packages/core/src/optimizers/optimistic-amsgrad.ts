@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { combine, gram } from '../parts/products.ts'
 import { queueOfGradients } from '../parts/queue.ts'
 import { solveForOnes } from '../parts/without-conflict.ts'
@@ -75,6 +75,7 @@ export const optimisticAMSGrad = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta2: oneOf(0.99, 0.999) },
+  largestGradient: largestSquared,
   rule({ g, state, hyper, options, firstSteps }) {
     const { learningRate, beta1, beta2, epsilon } = hyper
     if (options.pastGradients > most)

@@ -2,7 +2,6 @@ import { defineOptimizer } from '../language/definition.ts'
 import { logUniform, nonNegative } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * Optimistic gradient descent: adds how the gradient has changed, as if it would change so again. Gradient descent circles
@@ -36,6 +35,6 @@ export const optimisticGradient = defineOptimizer({
   rule({ g, t, state, hyper: { alpha, beta } }) {
     const change = where(t.equals(1), 0, g.minus(state.previous))
     const direction = g.times(alpha).plus(change.times(beta))
-    return { direction: direction.minimum(largestFinite).maximum(-largestFinite), state: { previous: g } }
+    return { direction: direction.limitedInSize(), state: { previous: g } }
   },
 })

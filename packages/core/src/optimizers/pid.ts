@@ -2,7 +2,6 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, fraction, logUniform, nonNegative, oneOf } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * PID: gradient descent as a controller, with a proportional, an integral (momentum) and a derivative part, the last
@@ -55,7 +54,7 @@ export const pid = defineOptimizer({
     const i = state.i.times(hyper.momentum).plus(g.times(share))
     const d = ema(state.d, change, hyper.momentum)
     const direction = g.plus(i.times(hyper.integral)).plus(d.times(hyper.derivative))
-    const held = direction.minimum(largestFinite).maximum(-largestFinite)
+    const held = direction.limitedInSize()
     return { direction: held, state: { i, d, previous: g } }
   },
 })

@@ -3,6 +3,7 @@ import { decayRate, logUniform, nonNegative, real, smallDivisor } from '../langu
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 import { diagonalInputs, diagonalPreconditioner } from '../parts/diagonal-preconditioner.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * PSPS, the preconditioned stochastic Polyak step size: the Polyak step measured and taken in a diagonal metric D, for
@@ -57,6 +58,7 @@ export const preconditionedPolyak = defineOptimizer({
   state: { v: zeros(), slack: sharedScalar(0, { when: ({ options }) => options.slack !== 'none' }) },
   decay: 'coupled',
   search: { learningRate: logUniform(0.01, 10) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, inputs, options }) {
     const { v, metric } = diagonalPreconditioner(options.preconditioner, {
       ...{ g, t, v: state.v, beta2: hyper.beta2 },

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, positive, smallDivisor } from '../language/hyperparameters.ts'
 import { copyOfParameter, sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * Prodigy: Adam that estimates its own learning rate d, a lower bound of the distance to the solution.
@@ -63,6 +63,7 @@ export const prodigy = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(0.1, 10) },
+  largestGradient: largestSquared,
   rule({ p, g, step, state, hyper, options, disabled }) {
     const { beta1, beta2, epsilon, d0 } = hyper
     const beta3 = disabled('beta3') ? beta2.sqrt() : hyper.beta3

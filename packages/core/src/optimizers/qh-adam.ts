@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, fraction, logUniform, nonNegative, oneOf, real, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * QHAdam: Adam in which both moments are mixed with the current gradient and its square (quasi-hyperbolic).
@@ -41,6 +41,7 @@ export const qhAdam = defineOptimizer({
   state: { m: zeros(), v: zeros() },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-4, 3e-2), nu1: oneOf(0.7, 0.8, 0.95) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper }) {
     const { beta1, beta2, nu1, nu2, epsilon } = hyper
     const m = ema(state.m, g, beta1)

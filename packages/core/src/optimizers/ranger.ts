@@ -11,7 +11,7 @@ import {
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
 import { centralized } from '../parts/centralized.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { rectify } from '../parts/rectify.ts'
 
 /**
@@ -58,6 +58,7 @@ export const ranger = defineOptimizer({
   state: { m: zeros(), v: zeros(), slow: copyOfParameter() },
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 3e-2), weightDecay: oneOf(0, 0.01, 0.1) },
+  largestGradient: largestSquared,
   rule({ p, g: gradient, t, state, hyper, options, shape, every, ownWeightDecay }) {
     const { learningRate, beta1, beta2, epsilon, lookaheadPeriod, lookaheadAlpha } = hyper
     const g = options.centralize ? centralized(gradient, shape) : gradient

@@ -12,7 +12,7 @@ import type { ParameterShape } from '../language/slots.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
 import { centralized } from '../parts/centralized.ts'
-import { emaOfSquare, largestFinite } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { positiveNegative } from '../parts/positive-negative.ts'
 
 /** Averages of squares below are those of gradients that float32 cannot square. */
@@ -92,6 +92,7 @@ export const ranger21 = defineOptimizer({
   },
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 3e-2), weightDecay: oneOf(0, 1e-4, 1e-3) },
+  largestGradient: largestSquared,
   rule({ p, g: gradient, t, state, hyper, options, shape, every, disabled, ownWeightDecay }) {
     const { learningRate, beta1, beta2, epsilon, clipping, clippingEpsilon, softplus, normLoss } = hyper
     const pNorm = unitNorm(p, shape)
@@ -126,7 +127,7 @@ export const ranger21 = defineOptimizer({
 
     if (madgrad) {
       const s = state.s.plus(g.times(weight))
-      const w = state.w.plus(g.times(weight.sqrt()).square()).minimum(largestFinite)
+      const w = state.w.plus(g.times(weight.sqrt()).square()).limited()
       const root = smooth(w.power(1 / 3))
       const start = where(t.equals(1), p.as(shape.matrix).times(kept).as(p), state.start)
       return {
@@ -153,7 +154,7 @@ export const ranger21 = defineOptimizer({
 })
 
 function unitNorm(x: Value, shape: ParameterShape): Value {
-  return x.as(shape.matrix).square().minimum(largestFinite).sum('inputs').minimum(largestFinite).sqrt()
+  return x.as(shape.matrix).square().limited().sum('inputs').limited().sqrt()
 }
 
 /** Adaptive gradient clipping, unit by unit. */

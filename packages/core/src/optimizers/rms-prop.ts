@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * RMSProp: the gradient over the root of its average square.
@@ -53,6 +53,7 @@ export const rmsProp = defineOptimizer({
   },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-4, 3e-2), beta: oneOf(0.9, 0.99), momentum: oneOf(0, 0.9) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options, disabled }) {
     const { learningRate, beta, epsilon } = hyper
     const old = where(t.equals(1), hyper.initialAverage, state.v)

@@ -3,6 +3,7 @@ import { decayRate, logUniform, nonNegative, real, smallDivisor } from '../langu
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 import { diagonalInputs, diagonalPreconditioner } from '../parts/diagonal-preconditioner.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * SANIA: a Polyak-type step for a quadratic model in a diagonal metric B, so that neither a step size nor the scale of the
@@ -50,6 +51,7 @@ export const sania = defineOptimizer({
   state: { v: zeros() },
   decay: 'coupled',
   search: { learningRate: logUniform(0.01, 10), epsilon: logUniform(1e-8, 0.1) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, inputs, options }) {
     const { v, metric } = diagonalPreconditioner(options.preconditioner, {
       ...{ g, t, v: state.v, beta2: hyper.beta2 },

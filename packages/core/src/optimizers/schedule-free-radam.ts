@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, real, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { scheduleFreeAverage, scheduleFreeState, scheduleFreeStep } from '../parts/schedule-free.ts'
 
 /**
@@ -60,6 +60,7 @@ export const scheduleFreeRAdam = defineOptimizer({
   decay: 'own',
   search: { learningRate: logUniform(3e-4, 3e-2), beta1: oneOf(0.9, 0.95, 0.98), weightDecay: oneOf(0, 0.01, 0.1) },
   schedule: 'constant',
+  largestGradient: largestSquared,
   rule(context) {
     const { g, t, state, hyper, options } = context
     const { beta1, beta2, epsilon } = hyper

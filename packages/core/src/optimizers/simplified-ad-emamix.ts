@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { warmedUp } from '../parts/warmed-up.ts'
 
 /**
@@ -50,6 +50,7 @@ export const simplifiedAdEMAMix = defineOptimizer({
   state: { m: zeros(), v: zeros(), weight: scalar(0, { when: ({ options }) => options.normalize === true }) },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-6, 1e-3), beta1: oneOf(0.9, 0.99, 0.999), alpha: oneOf(0, 10, 100) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options, disabled }) {
     const { beta2, alpha, minimumBeta1, beta1Warmup, epsilon } = hyper
     const beta1 = disabled('beta1Warmup') ? hyper.beta1 : warmedUp(minimumBeta1, hyper.beta1, t, beta1Warmup)

@@ -3,6 +3,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { type ParameterShape, shaped, zeros } from '../language/slots.ts'
 import { ema, type Value } from '../language/value.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
 /** How many dimensions have sums of their own. */
@@ -71,6 +72,7 @@ export const sm3 = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-3, 1), momentum: oneOf(0, 0.9) },
+  largestGradient: largestSquared,
   rule({ p, g, state, hyper, shape, disabled }) {
     if (shape.size === 0) return { direction: g }
     const next: Record<string, Value> = {}

@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, oneOf, positive, stepCount } from '
 import { inputArray } from '../language/inputs.ts'
 import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * Sophia-G: momentum divided by a Gauss-Newton-Bartlett estimate of the Hessian's diagonal, clipped element by element.
@@ -44,6 +44,7 @@ export const sophiaG = defineOptimizer({
   state: { m: zeros(), h: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-5, 1e-2), rho: oneOf(0.01, 0.04, 0.1) },
+  largestGradient: largestSquared,
   rule({ g, state, hyper, inputs, every }) {
     const m = ema(state.m, g, hyper.beta1)
     const scale = state.h.times(hyper.rho.times(hyper.batchSize)).plus(1e-15)

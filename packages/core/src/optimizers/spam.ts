@@ -12,7 +12,7 @@ import {
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { cosineDecay } from '../parts/cosine-decay.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * SPAM: Adam that clips gradients far above their usual size and forgets its moments at regular intervals.
@@ -74,6 +74,7 @@ export const spam = defineOptimizer({
   },
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 3e-2), threshold: oneOf(1000, 5000, 10000) },
+  largestGradient: largestSquared,
   rule({ p, g: given, t, state, hyper, options, random, disabled, ownWeightDecay }) {
     const { beta1, beta2, epsilon, warmupSteps } = hyper
     const next = state.r.plus(1)

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * StableAdamW: AdamW that shortens the step of a tensor whose gradients are larger than its average of squares expects, as
@@ -44,6 +44,7 @@ export const stableAdamW = defineOptimizer({
   state: { m: zeros(), v: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), weightDecay: oneOf(0, 0.01, 0.1) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper }) {
     const { learningRate, beta1, beta2, epsilon } = hyper
     const m = ema(state.m, g, corrected(beta1, t))

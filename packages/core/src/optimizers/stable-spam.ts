@@ -11,7 +11,7 @@ import {
 import { scalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
 import { cosineDecay } from '../parts/cosine-decay.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { stabilized } from '../parts/stabilized.ts'
 
 /**
@@ -76,6 +76,7 @@ export const stableSpam = defineOptimizer({
   },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 3e-2), resetPeriod: oneOf(500, 1000) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper, options, disabled }) {
     const { beta2, epsilon, totalSteps } = hyper
     const progress = t.over(totalSteps.plus(1)).minimum(1)

@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { sharedScalar, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { emaOfSquare } from '../parts/ema-of-square.ts'
+import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * SWATS: Adam that switches to SGD with momentum by itself, once the learning rate that SGD would need has settled.
@@ -54,6 +54,7 @@ export const swats = defineOptimizer({
   },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-4, 3e-2), tolerance: oneOf(1e-6, 1e-3) },
+  largestGradient: largestSquared,
   rule({ g, t, step, state, hyper, options }) {
     const { beta1, beta2, epsilon, tolerance } = hyper
     const switched = state.sgdRate.isGreaterThan(0)

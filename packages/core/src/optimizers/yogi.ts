@@ -2,7 +2,7 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, real, smallDivisor } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
 
 /**
  * Yogi: {@link adam} whose second moment moves towards g² by a share of g² and not of the difference, so that it does not
@@ -44,6 +44,7 @@ export const yogi = defineOptimizer({
   state: { m: zeros(), v: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(3e-4, 1e-1), epsilon: oneOf(1e-8, 1e-3) },
+  largestGradient: largestSquared,
   rule({ g, t, state, hyper }) {
     const { beta1, beta2, epsilon } = hyper
     const first = t.equals(1)
@@ -51,7 +52,7 @@ export const yogi = defineOptimizer({
     const old = where(first, hyper.initialAccumulator, state.v)
     // The share is squared after it is scaled: g² alone is infinite in float32 for huge gradients.
     const share = g.times(beta2.negated().plus(1).sqrt()).square()
-    const v = old.plus(share.times(g.square().minus(old).sign())).minimum(largestFinite)
+    const v = old.plus(share.times(g.square().minus(old).sign())).limited()
     const corrected = biasCorrection(beta2, t).sqrt().over(biasCorrection(beta1, t))
     return { direction: m.times(corrected).over(v.sqrt().plus(epsilon)), state: { m, v } }
   },

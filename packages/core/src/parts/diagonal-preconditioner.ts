@@ -1,6 +1,6 @@
 import { type Input, inputArray, lossInput } from '../language/inputs.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { emaOfSquare, largestFinite } from './ema-of-square.ts'
+import { emaOfSquare } from './ema-of-square.ts'
 import { sumOfSquares } from './sum-of-squares.ts'
 
 export type DiagonalPreconditioner = 'adam' | 'adaGrad' | 'hutchinson'
@@ -33,7 +33,7 @@ export function diagonalPreconditioner(preconditioner: DiagonalPreconditioner, f
   }
   if (preconditioner === 'adam') {
     const v = emaOfSquare(from.v, g, beta2)
-    return { v, metric: v.over(biasCorrection(beta2, t)).minimum(largestFinite) }
+    return { v, metric: v.over(biasCorrection(beta2, t)).limited() }
   }
   const v = where(t.equals(1), from.hessianDiagonal, ema(from.v, from.hessianDiagonal, beta2))
   return { v, metric: v.abs() }

@@ -1,6 +1,5 @@
 import type { ParameterShape } from '../language/slots.ts'
 import { type Value, where } from '../language/value.ts'
-import { largestFinite } from './ema-of-square.ts'
 
 interface Projected {
   /** The update without its part along the parameter, where the projection acts. */
@@ -24,7 +23,7 @@ export function projected(
   if (shape.rank < 2 || shape.size === 0) return { update, decayShare: 1 }
   const { delta, decayRatio, epsilon } = hyper
   const [weights, gradients, updates] = [p, g, update].map((value) => value.as(shape.matrix)) as [Value, Value, Value]
-  const dot = (a: Value, b: Value) => a.times(b).sum('inputs').minimum(largestFinite).maximum(-largestFinite)
+  const dot = (a: Value, b: Value) => a.times(b).sum('inputs').limitedInSize()
   const [pg, pp, gg, pu] = [
     dot(weights, gradients),
     dot(weights, weights),

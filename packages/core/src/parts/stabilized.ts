@@ -1,5 +1,4 @@
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { largestFinite } from './ema-of-square.ts'
 
 /** The numbers per tensor that stabilizing gradients keeps. */
 export interface Averages {
@@ -26,13 +25,13 @@ export function stabilized(g: Value, state: Averages, rates: Rates, t: Value): {
   const maximum = g.abs().largest().maximum(0)
   const largest = ema(state.largest, maximum, maximumDecay)
   const usual = largest.over(biasCorrection(maximumDecay, t))
-  const shrink = where(maximum.isGreaterThan(0), usual.over(maximum).minimum(largestFinite), 1)
+  const shrink = where(maximum.isGreaterThan(0), usual.over(maximum).limited(), 1)
   const clipped = where(g.abs().isGreaterThan(usual), g.times(shrink), g)
   const length = clipped.norm()
   const norm = ema(state.norm, length, normDecay)
   const squaredNorm = ema(state.squaredNorm, length.square(), squaredNormDecay)
   const root = squaredNorm.over(biasCorrection(squaredNormDecay, t)).sqrt().plus(epsilon)
   const target = norm.over(biasCorrection(normDecay, t)).over(root)
-  const gradient = clipped.times(where(length.isGreaterThan(0), target.over(length).minimum(largestFinite), 0))
+  const gradient = clipped.times(where(length.isGreaterThan(0), target.over(length).limited(), 0))
   return { gradient, state: { largest, norm, squaredNorm } }
 }

@@ -1,7 +1,6 @@
 import type { Value } from '../language/value.ts'
-import { largestFinite } from './ema-of-square.ts'
 
 /** A sum of squares one term on, `old + value²`, held at the largest float32 that is not infinite. */
 export function sumOfSquares(old: Value, value: Value): Value {
-  return old.plus(value.square()).minimum(largestFinite)
+  return old.plus(value.square()).limited()
 }

@@ -1,5 +1,4 @@
 import type { Value } from '../language/value.ts'
-import { largestFinite } from './ema-of-square.ts'
 
 /**
  * The corrected gradient of MARS, `g + γ β1 / (1 - β1) (g - previous)`, scaled down to a norm of at most 1 over the tensor
@@ -8,6 +7,6 @@ import { largestFinite } from './ema-of-square.ts'
 export function varianceReduced(g: Value, previous: Value, gamma: Value, beta1: Value): Value {
   const corrected = g.plus(g.minus(previous).times(gamma.times(beta1).over(beta1.negated().plus(1))))
   // Infinity divided by the norm would not be a number.
-  const finite = corrected.minimum(largestFinite).maximum(-largestFinite)
+  const finite = corrected.limitedInSize()
   return finite.over(finite.norm().maximum(1))
 }

@@ -1,5 +1,4 @@
 import { type Value, where } from '../language/value.ts'
-import { largestFinite } from './ema-of-square.ts'
 import { combine, gram } from './products.ts'
 
 /** The vector that has the same cosine with all gradients, as long as their projections on it together. */
@@ -14,9 +13,7 @@ export function withoutConflict(gradients: readonly Value[]): Value {
   const length = norms.reduce((sum, norm) => sum.plus(norm))
   // ⟨gᵢ, v⟩ = ‖gᵢ‖ / ‖x‖, and v = x / ‖x‖.
   const scale = where(square.isGreaterThan(0), length.over(square), 0)
-  const weights = solution.map((weight, i) =>
-    weight.times(inverse[i]!).times(scale).minimum(largestFinite).maximum(-largestFinite),
-  )
+  const weights = solution.map((weight, i) => weight.times(inverse[i]!).times(scale).limitedInSize())
   return combine(gradients, weights)
 }
 

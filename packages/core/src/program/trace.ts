@@ -493,6 +493,7 @@ class Trace {
     const weightDecay = hyper.weightDecay
     let g = gradient
     if (weightDecay && optimizer.decay === 'coupled') g = g.plus(this.p.times(weightDecay))
+    if (definition.largestGradient !== undefined) g = g.limitedInSize(definition.largestGradient)
     const zero = this.value(this.graph.constant(0))
     const result = this.within(element, () =>
       definition.rule({

@@ -3,7 +3,6 @@ import { nonNegative, seed } from '../language/hyperparameters.ts'
 import { type Input, inputArray } from '../language/inputs.ts'
 import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
-import { largestFinite } from '../parts/ema-of-square.ts'
 
 /**
  * Refresh learning: unlearns the current data a little, with noise, before it is learnt again; in continual learning that
@@ -43,7 +42,7 @@ export const refresh = defineTransform({
       wants: ['gradient'],
       at({ p, g, hyper, inputs, options, random }) {
         const length = g.norm()
-        const ascent = g.times(where(length.isGreaterThan(0), p.norm().over(length).minimum(largestFinite), 0))
+        const ascent = g.times(where(length.isGreaterThan(0), p.norm().over(length).limited(), 0))
         const noisy = ascent.plus(random.normal({ seed: hyper.seed }).times(hyper.noise)).times(hyper.amount)
         const move = options.fisher ? noisy.over(inputs.fisherDiagonal!.times(hyper.fisherWeight).plus(1)) : noisy
         return { parameter: p.plus(move), state: { move } }

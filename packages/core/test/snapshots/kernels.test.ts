@@ -33,12 +33,13 @@ describe('the generated code, for whoever changes it to see the change', () => {
       Phases for shape [1024, 1024]
         phase 1: one pass over [1, 1024, 1024]
           read m, gradient, v, parameter
-          r6 = ((m * beta1) + (gradient * (1 - beta1)))
-          r11 = (gradient * sqrt(((beta2 * -1) + 1)))
-          r15 = minimum(((v * beta2) + (r11 * r11)), 3.4e+38)
-          write m ← r6
-          write v ← r15
-          write parameter ← ((parameter * (1 - (learningRate * weightDecay))) - ((r6 * (((1 / (1 - (beta1 ^ t))) * sqrt((1 - (beta2 ^ t)))) * learningRate)) / (sqrt(r15) + (epsilon * sqrt((1 - (beta2 ^ t)))))))
+          r7 = maximum(minimum(gradient, 1152921504606847000), -1152921504606847000)
+          r10 = ((m * beta1) + (r7 * (1 - beta1)))
+          r15 = (r7 * sqrt(((beta2 * -1) + 1)))
+          r19 = minimum(((v * beta2) + (r15 * r15)), 3.4e+38)
+          write m ← r10
+          write v ← r19
+          write parameter ← ((parameter * (1 - (learningRate * weightDecay))) - ((r10 * (((1 / (1 - (beta1 ^ t))) * sqrt((1 - (beta2 ^ t)))) * learningRate)) / (sqrt(r19) + (epsilon * sqrt((1 - (beta2 ^ t)))))))
         total: 16 bytes read and 12 written per parameter, 28 in all"
     `)
   })
@@ -96,31 +97,33 @@ describe('the generated code, for whoever changes it to see the change', () => {
 
   it('is short for AdamW: the vector loop', () => {
     expect(loopBody(pass(adamW()), 1).join('\n')).toMatchInlineSnapshot(`
-      "v97 = v128.load[v21]
-      v98 = f32x4.mul(v97, v6)
-      v99 = v128.load[v22]
-      v100 = f32x4.mul(v99, v8)
-      v101 = f32x4.add(v98, v100)
-      v128.store[v21] = v101
-      v102 = v128.load[v23]
-      v103 = f32x4.mul(v102, v10)
-      v104 = f32x4.mul(v99, v12)
-      v105 = f32x4.mul(v104, v104)
-      v106 = f32x4.add(v103, v105)
-      v107 = f32x4.pmin(v106, v14)
-      v128.store[v23] = v107
-      v108 = f32x4.sqrt(v107)
-      v109 = f32x4.mul(v101, v18)
-      v110 = f32x4.add(v108, v20)
-      v111 = f32x4.div(v109, v110)
-      v112 = v128.load[v24]
-      v113 = f32x4.mul(v112, v16)
-      v114 = f32x4.sub(v113, v111)
-      v128.store[v24] = v114
-      v21 = i32.add(v21, 16)
-      v22 = i32.add(v22, 16)
-      v23 = i32.add(v23, 16)
-      v24 = i32.add(v24, 16)
+      "v109 = v128.load[v25]
+      v110 = f32x4.mul(v109, v6)
+      v111 = v128.load[v26]
+      v112 = f32x4.pmin(v111, v8)
+      v113 = f32x4.pmax(v112, v10)
+      v114 = f32x4.mul(v113, v12)
+      v115 = f32x4.add(v110, v114)
+      v128.store[v25] = v115
+      v116 = v128.load[v27]
+      v117 = f32x4.mul(v116, v14)
+      v118 = f32x4.mul(v113, v16)
+      v119 = f32x4.mul(v118, v118)
+      v120 = f32x4.add(v117, v119)
+      v121 = f32x4.pmin(v120, v18)
+      v128.store[v27] = v121
+      v122 = f32x4.sqrt(v121)
+      v123 = f32x4.mul(v115, v22)
+      v124 = f32x4.add(v122, v24)
+      v125 = f32x4.div(v123, v124)
+      v126 = v128.load[v28]
+      v127 = f32x4.mul(v126, v20)
+      v128 = f32x4.sub(v127, v125)
+      v128.store[v28] = v128
+      v25 = i32.add(v25, 16)
+      v26 = i32.add(v26, 16)
+      v27 = i32.add(v27, 16)
+      v28 = i32.add(v28, 16)
       v4 = i32.sub(v4, 4)
       repeat while i32.ge_u(v4, 4)"
     `)
@@ -144,7 +147,7 @@ describe('the generated code, for whoever changes it to see the change', () => {
       return assembleModule(functions, driver(), helpers, undefined).byteLength
     }
     expect(bytes(sgd())).toBeLessThan(1300)
-    expect(bytes(adamW())).toBeLessThan(2400)
+    expect(bytes(adamW())).toBeLessThan(2700)
     expect(bytes(muon())).toBeLessThan(12_000)
   })
 

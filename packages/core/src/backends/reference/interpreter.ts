@@ -227,6 +227,7 @@ class Float64Algebra implements Algebra<Computed> {
   }
 
   element(node: NodeOf<ElementOperation>, value: Value): Computed {
+    if (node.guard) return value(node.inputs[0]!)
     const [first, second, third] = node.inputs.map((input) => {
       const { dimensions } = input
       return { value: value(input), dimensions, repeats: !sameDimensions(dimensions, node.dimensions) }
