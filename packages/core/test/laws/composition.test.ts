@@ -211,7 +211,9 @@ describe('cautious masking', () => {
     for (const factory of registry) {
       // Where the direction comes from elsewhere it has no reason to agree.
       if (!readsGradient(factory) || draws(factory) || factory.definition.inputs) continue
-      if (describeOptimizer(factory).kind !== 'elementwise' || factory.definition.name === 'adan') continue
+      if (describeOptimizer(factory).kind !== 'elementwise') continue
+      // These follow differences of gradients, which may have the other sign.
+      if (['adan', 'optimisticGradient'].includes(factory.definition.name)) continue
       expectSame(await positive(cautious(factory())), await positive(factory()), 1e-13)
     }
   })
