@@ -80,6 +80,7 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
     'one gradient of -1e20 later',
   ],
   // Differences of gradients.
+  optimisticGradient: 'one gradient of 3e38',
   pid: 'one gradient of 3e38',
   // The squared norm of a channel.
   sgdP: [
