@@ -1,11 +1,11 @@
 /** The code generator: turns the loops and scalars of a Plan into kernel functions. */
 
-import type { Distribution, ElementOperation } from '../../graph/node.ts'
+import type { Distribution } from '../../graph/node.ts'
 import type { Instruction, Loop, LoopReduction, NumberReference, Plan } from '../../plan/plan.ts'
-import { FunctionBuilder, kernelParameters, type Local, type PlainInstruction } from './assembler.ts'
+import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
 import { type Codec, codecs } from './codecs.ts'
+import { emitScalar, emitVector } from './elements.ts'
 import { countUp, locals } from './library.ts'
-import { single, transcendental } from './mathematics.ts'
 import { randomFunction, sixteenFunction } from './random.ts'
 import {
   asideRegister,
@@ -108,72 +108,7 @@ export class EntryLayout {
   }
 }
 
-const vectorOperations: Partial<Record<Instruction['operation'], PlainInstruction>> = {
-  add: 'f32x4.add',
-  subtract: 'f32x4.sub',
-  multiply: 'f32x4.mul',
-  divide: 'f32x4.div',
-  maximum: 'f32x4.pmax',
-  minimum: 'f32x4.pmin',
-  absolute: 'f32x4.abs',
-  squareRoot: 'f32x4.sqrt',
-  floor: 'f32x4.floor',
-  equal: 'f32x4.eq',
-  less: 'f32x4.lt',
-  lessOrEqual: 'f32x4.le',
-  and: 'v128.and',
-  not: 'v128.not',
-}
-
-function scalarOperations(type: 'f32' | 'f64'): Partial<Record<Instruction['operation'], PlainInstruction>> {
-  return {
-    add: `${type}.add`,
-    subtract: `${type}.sub`,
-    multiply: `${type}.mul`,
-    divide: `${type}.div`,
-    absolute: `${type}.abs`,
-    squareRoot: `${type}.sqrt`,
-    floor: `${type}.floor`,
-    equal: `${type}.eq`,
-    less: `${type}.lt`,
-    lessOrEqual: `${type}.le`,
-    and: 'i32.and',
-    not: 'i32.eqz',
-  }
-}
-
 const masks = new Set<Instruction['operation']>(['equal', 'less', 'lessOrEqual', 'and', 'not', 'stride'])
-
-/** Emits an elementwise operation on scalars of one type; the operands are locals. */
-function emitScalar(
-  f: FunctionBuilder,
-  type: 'f32' | 'f64',
-  operation: Instruction['operation'],
-  inputs: readonly Local[],
-): void {
-  const [a, b, c] = inputs as [Local, Local, Local]
-  const constant = (value: number) => (type === 'f32' ? f.f32(value) : f.f64(value))
-  const simple = scalarOperations(type)[operation]
-  if (simple) {
-    for (const input of inputs) f.get(input)
-    f.op(simple)
-  } else if (operation === 'maximum') f.get(b).get(a).get(a).get(b).op(`${type}.lt`, 'select')
-  else if (operation === 'minimum') f.get(b).get(a).get(b).get(a).op(`${type}.lt`, 'select')
-  else if (operation === 'select') f.get(b).get(c).get(a).op('select')
-  else if (operation === 'sign') {
-    constant(1)
-    constant(-1)
-    constant(0)
-    f.get(a)
-    constant(0)
-    f.op(`${type}.lt`, 'select')
-    constant(0)
-    f.get(a).op(`${type}.lt`, 'select')
-  } else if (transcendental[operation as ElementOperation]) {
-    for (const input of inputs) f.get(input).op(type === 'f32' ? 'f32x4.splat' : 'f64x2.splat')
-    f.callHelper(type === 'f32' ? single(operation) : operation).extract(type === 'f32' ? 'f32x4' : 'f64x2', 0)
-  } else throw new Error(`no scalar code for ${operation}`)
-}
 
 /** Vectors per turn of the main loop. */
 const unroll = 4
@@ -1151,33 +1086,17 @@ class LoopGenerator {
       f.get(operation === 'load' ? this.pointers.get(array)! : this.rowPointers.get(register)!)
       this.codec(array).loadVector(f, 4 * lane)
     } else if (operation === 'random') this.drawRandom(instruction, register, 4 * lane)
-    else {
-      this.vectorOperation(
+    else if (operation === 'scalar' || operation === 'stride' || operation === 'index') {
+      throw new Error(`${operation} is not computed for each vector`)
+    } else {
+      emitVector(
+        f,
         operation,
         instruction.inputs.map((input) => values[input]!),
       )
     }
     f.set(local)
     return local
-  }
-
-  private vectorOperation(operation: Instruction['operation'], inputs: readonly Local[]): void {
-    const { f } = this
-    const [a, b, c] = inputs as [Local, Local, Local]
-    const simple = vectorOperations[operation]
-    if (simple) {
-      for (const input of inputs) f.get(input)
-      f.op(simple)
-    } else if (operation === 'select') f.get(b).get(c).get(a).op('v128.bitselect')
-    else if (operation === 'sign') {
-      const one = (value: number) => f.f32(value).op('f32x4.splat')
-      f.zeroVector().get(a).op('f32x4.lt')
-      one(1).op('v128.and').get(a).zeroVector().op('f32x4.lt')
-      one(-1).op('v128.and', 'v128.or')
-    } else if (transcendental[operation as ElementOperation]) {
-      for (const input of inputs) f.get(input)
-      f.callHelper(single(operation))
-    } else throw new Error(`no vector code for ${operation}`)
   }
 
   private accumulateVector(accumulator: Accumulator, inputs: readonly Local[], lane: number, ofSixteen: boolean): void {
@@ -1269,6 +1188,7 @@ class LoopGenerator {
         f.extract('f32x4', 0)
       } else if (operation === 'index') f.get(this.position!).op('f32.convert_i32_u')
       else if (operation === 'stride') f.get(this.position!).i32(instruction.period).op('i32.rem_u', 'i32.eqz')
+      else if (operation === 'scalar') throw new Error('a number is loaded once, before the loop')
       else
         emitScalar(
           f,

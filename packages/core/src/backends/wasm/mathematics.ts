@@ -7,7 +7,7 @@ import type { ElementOperation } from '../../graph/node.ts'
 import { FunctionBuilder, type Local, type PlainInstruction } from './assembler.ts'
 
 /** Operations that call a function of their own, with the number of their operands. */
-export const transcendental: Partial<Record<ElementOperation, number>> = {
+const transcendental = {
   exponential: 1,
   logarithm: 1,
   power: 2,
@@ -15,7 +15,9 @@ export const transcendental: Partial<Record<ElementOperation, number>> = {
   tanh: 1,
   softplus: 1,
   cosine: 1,
-}
+} as const satisfies Partial<Record<ElementOperation, number>>
+
+export type Transcendental = keyof typeof transcendental
 
 /** One or two pairs of float64. */
 type Pairs = readonly Local[]
@@ -161,7 +163,7 @@ function cosine(w: Writer, x: Pairs): Pairs {
 /** π in two parts, the first with 27 zeros at its end. */
 const [piHigh, piLow] = [3.1415926218032837, 3.178650954705639e-8]
 
-const definitions: Readonly<Record<string, (w: Writer, x: Pairs, y: Pairs) => Pairs>> = {
+const definitions: Readonly<Record<Transcendental, (w: Writer, x: Pairs, y: Pairs) => Pairs>> = {
   exponential,
   logarithm,
   power,
@@ -177,7 +179,7 @@ export const single = (operation: string) => `${operation}_f32x4`
 /** All functions that may be called, by name. */
 export function mathematicalFunctions(): FunctionBuilder[] {
   return Object.entries(definitions).flatMap(([name, define]) => {
-    const parameters = new Array<'v128'>(transcendental[name as ElementOperation]!).fill('v128')
+    const parameters = new Array<'v128'>(transcendental[name as Transcendental]).fill('v128')
     const pair = new FunctionBuilder(name, parameters, ['v128'])
     const [x = [], y = []] = pair.parameters.map((parameter) => [parameter])
     pair.get(define(new Writer(pair, 1), x, y)[0]!)
@@ -185,7 +187,7 @@ export function mathematicalFunctions(): FunctionBuilder[] {
   })
 }
 
-function ofFour(name: string, parameters: 'v128'[], define: (typeof definitions)[string]): FunctionBuilder {
+function ofFour(name: string, parameters: 'v128'[], define: (typeof definitions)[Transcendental]): FunctionBuilder {
   const f = new FunctionBuilder(single(name), parameters, ['v128'])
   const w = new Writer(f, 2)
   const [x = [], y = []] = f.parameters.map((parameter) =>
