@@ -465,9 +465,10 @@ class Planner {
     }
     const compute = (node: Node): number => {
       if (node.space !== 'array') return emit({ operation: 'scalar', inputs: [], value: this.reference(node) })
-      if (node.operation === 'view') return visit(node.inputs[0]!)
+      // Before a view is seen through: its new value may be stored, and what it was made from overwritten.
       const array = this.arrayFor(node, draft.level)
       if (array !== undefined) return emit({ operation: 'load', inputs: [], array })
+      if (node.operation === 'view') return visit(node.inputs[0]!)
       if (node.operation === 'stride') {
         elementwise = true
         return emit({ operation: node.operation, inputs: [], period: node.period })

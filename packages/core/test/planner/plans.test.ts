@@ -491,6 +491,16 @@ describe('views and shapes', () => {
     expect(await differing(optimizer, { w: [5, 4], x: [3, 2, 6] }, 1e-4)).toEqual([])
   })
 
+  it('read new state that was stored through a view, not what it was made from', async () => {
+    const optimizer = optimizerOf(({ g, state }) => {
+      const flat = state.a!.plus(g).as([1, 3, 18])
+      const a = flat.over(flat.norm('columns').plus(1)).as(g)
+      const seen = a.plus(g).as([1, 3, 18])
+      return { direction: a.over(seen.norm('columns').plus(1).sum()), state: { a } }
+    })
+    expect(await differing(optimizer, { x: [3, 2, 3, 3] })).toEqual([])
+  })
+
   it('count everyElement from the first element of the tensor', async () => {
     const optimizer = optimizerOf(({ p, g }) => ({ direction: where(g.everyElement(5), p, 0).minus(g.sum('columns')) }))
     expect(await differing(optimizer, { w: [7, 13], x: [3, 3, 3], y: [300, 301] })).toEqual([])
