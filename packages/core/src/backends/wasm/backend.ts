@@ -24,7 +24,8 @@ import {
   type Work,
 } from '../backend.ts'
 import { HostEvaluator } from '../host.ts'
-import { EntryLayout, type EntryWord, type KernelTable } from './generate.ts'
+import { EntryLayout, type EntryWord } from './entry.ts'
+import type { KernelTable } from './generate.ts'
 import { compilationCount, foreignKernelsFor, type KernelSet, kernelsFor, type LibraryIndices } from './kernels.ts'
 import { control, itemBytes, stripColumns } from './library.ts'
 import { MemoryLayout } from './memory.ts'

@@ -1,0 +1,944 @@
+/** The kernel of one loop. */
+
+import type { Distribution } from '../../graph/node.ts'
+import type { Instruction, Loop, LoopReduction, Plan } from '../../plan/plan.ts'
+import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
+import { type Codec, codecs } from './codecs.ts'
+import { emitScalar, emitVector } from './elements.ts'
+import type { EntryLayout, EntryWord } from './entry.ts'
+import { countUp, locals } from './library.ts'
+import { randomFunction, sixteenFunction } from './random.ts'
+import { emitNumber, isMask } from './scalars.ts'
+import {
+  asideRegister,
+  blockElements,
+  blockRows,
+  hasNarrowColumns,
+  isAside,
+  putAside,
+  shortestBlock,
+  smallestOfProducts,
+  toAside,
+} from './sums.ts'
+
+const masks = new Set<Instruction['operation']>(['equal', 'less', 'lessOrEqual', 'and', 'not', 'stride'])
+
+/** Vectors per turn of the main loop. */
+const unroll = 4
+
+/** Sums in float64 a block whose float32 sum will not do. */
+export const againName = (loop: string, reduction: number) => `${loop}_again_${reduction}`
+
+/** What one reduction has so far while a loop runs. */
+interface Accumulator {
+  readonly reduction: LoopReduction
+  readonly index: number
+  /** Four float32 sums of a block, or maxima. */
+  readonly narrow: Local
+  /** Two float64 sums, and one of single elements. */
+  readonly wide: Local
+  readonly single: Local
+  /** What a turn adds before it is added to `narrow`. */
+  readonly pair: readonly [Local, Local]
+  /** Where one of two numbers is chosen for each element: registers of the condition and of the numbers. A block counts. */
+  readonly choice: readonly number[] | undefined
+  /** `column`: where this row adds its elements: to float64 sums, or to float32 sums of a block of rows. */
+  readonly pointer: Local | undefined
+  readonly narrowColumns: boolean
+  /** `column`: the float64 sums of this slice, and where a row begins to add. */
+  readonly partial: Local
+  readonly base: Local
+}
+
+/** Whether blocks are summed in float32 first, and again in float64 where that will not do. */
+export function isTakenAgain(loop: Loop, reduction: LoopReduction): boolean {
+  if (loop.elementwise || reduction.reduction === 'maximum') return false
+  return reduction.over !== 'column' || hasNarrowColumns(loop, reduction)
+}
+
+/** A part of a loop's body. */
+interface Part {
+  /** Its instructions in order, each with the stores that can be done then. */
+  readonly steps: readonly { readonly register: number; readonly stores: Loop['stores'] }[]
+  readonly accumulators: readonly Accumulator[]
+}
+
+function choiceOf({ body }: Loop, { reduction, registers }: LoopReduction): readonly number[] | undefined {
+  const { operation, inputs } = body[registers[0]!]!
+  if (reduction === 'maximum' || registers.length > 1 || operation !== 'select') return undefined
+  return inputs.slice(1).every((input) => body[input]!.operation === 'scalar') ? inputs : undefined
+}
+
+/** The largest float32. */
+const largestNumber = (2 - 2 ** -23) * 2 ** 127
+
+/** What takes a processor long. */
+const slow = new Set<Instruction['operation']>(['divide', 'squareRoot'])
+
+/**
+ * Cuts the body of a loop behind its roots and quotients. What needs none of them but is needed with one only later
+ * belongs to the later part.
+ */
+function cut({ body, stores }: Loop, accumulators: readonly Accumulator[]): Part[] {
+  const after = (register: number) => (slow.has(body[register]!.operation) ? 1 : 0)
+  const earliest: number[] = []
+  for (const { inputs } of body) earliest.push(Math.max(0, ...inputs.map((input) => earliest[input]! + after(input))))
+  const count = Math.max(0, ...earliest) + 1
+  const place = body.map(() => count - 1)
+  for (const { register } of stores) place[register] = earliest[register]!
+  for (const { reduction } of accumulators)
+    for (const register of reduction.registers) place[register] = earliest[register]!
+  for (let register = body.length - 1; register >= 0; register--) {
+    for (const input of body[register]!.inputs) place[input] = Math.min(place[input]!, place[register]! - after(input))
+  }
+  const order = body.map((_, register) => register).sort((a, b) => place[a]! - place[b]! || a - b)
+  const position = new Map(order.map((register, index) => [register, index]))
+  // A store waits for its value and for whoever reads what it replaces.
+  const ready = ({ array, register }: Loop['stores'][number]) =>
+    Math.max(
+      position.get(register)!,
+      ...body.flatMap((use, other) => ('array' in use && use.array === array ? [position.get(other)!] : [])),
+    )
+  return Array.from({ length: count }, (_, part) => ({
+    steps: order
+      .filter((register) => place[register] === part)
+      .map((register) => ({
+        register,
+        stores: stores.filter((store) => ready(store) === position.get(register)),
+      })),
+    accumulators: accumulators.filter(
+      ({ reduction }) => Math.max(...reduction.registers.map((register) => place[register]!)) === part,
+    ),
+  }))
+}
+
+type Broadcast = Extract<Instruction, { readonly operation: 'broadcast' }>
+type Draw = Extract<Instruction, { readonly operation: 'random' }>
+
+/** Writes the function of one loop. */
+export class LoopGenerator {
+  private readonly f: FunctionBuilder
+  private readonly entry: Local
+  private readonly first: Local
+  private readonly last: Local
+  private readonly chunk: Local
+  private readonly pointers = new Map<number, Local>()
+  private readonly rowPointers = new Map<number, Local>()
+  private readonly vectors = new Map<number, Local>()
+  private readonly singles = new Map<number, Local>()
+  private readonly streams = new Map<number, readonly Local[]>()
+  /** The numbers of a turn by the register of the draw. */
+  private readonly drawn = new Map<number, readonly Local[]>()
+  private readonly accumulators: Accumulator[]
+  private readonly parts: readonly Part[]
+  private readonly remaining: Local
+  /** The element behind those that remain, where blocks are summed. */
+  private readonly end: Local | undefined
+  /** The element that a block begins with. */
+  private readonly begin: Local
+  /** The row that a loop is in, where it follows rows. */
+  private place: Record<'batch' | 'row' | 'rows' | 'columns', Local> | undefined
+  /** Reductions whose blocks are summed in float32. */
+  private readonly sums: readonly Accumulator[]
+  private readonly position: Local | undefined
+  private readonly plan: Plan
+  private readonly layout: EntryLayout
+  private readonly loop: Loop
+  private readonly index: number
+  /** Whether a reduction is computed again for one block, in float64. */
+  private readonly again: boolean
+
+  constructor(plan: Plan, layout: EntryLayout, loop: Loop, index: number, name: string, again = false) {
+    this.plan = plan
+    this.layout = layout
+    const aside = putAside(loop).map((register) => ({ array: toAside(register), register }))
+    this.loop = { ...loop, stores: [...loop.stores, ...aside] }
+    this.index = index
+    this.again = again
+    const columns = loop.reductions.every(({ over }) => over === 'column')
+    this.f = new FunctionBuilder(name, kernelParameters, again && !columns ? ['f64'] : [])
+    const [entry, first, last, chunk] = this.f.parameters as [Local, Local, Local, Local]
+    this.entry = entry
+    this.first = first
+    this.last = last
+    this.chunk = chunk
+    this.remaining = this.f.local('i32')
+    const positioned = loop.elementwise || loop.body.some(({ operation }) => operation === 'random')
+    this.position = positioned ? this.f.local('i32') : undefined
+    this.accumulators = loop.reductions.map((reduction, position) => {
+      const column = reduction.over === 'column'
+      return {
+        reduction,
+        index: position,
+        narrow: this.f.local('v128'),
+        wide: this.f.local('v128'),
+        single: this.f.local('f64'),
+        pair: [this.f.local('v128'), this.f.local('v128')],
+        choice: column || loop.elementwise ? undefined : choiceOf(loop, reduction),
+        pointer: column ? this.f.local('i32') : undefined,
+        narrowColumns: !again && hasNarrowColumns(loop, reduction),
+        partial: this.f.local('i32'),
+        base: this.f.local('i32'),
+      }
+    })
+    this.sums = this.accumulators.filter(
+      ({ reduction }) => reduction.over !== 'column' && reduction.reduction === 'sum' && !loop.elementwise && !again,
+    )
+    this.end = this.sums.length > 0 ? this.f.local('i32') : undefined
+    this.begin = this.sums.length > 0 ? this.f.local('i32') : this.first
+    this.parts = cut(this.loop, this.accumulators)
+  }
+
+  generate(): FunctionBuilder {
+    this.loadScalars()
+    for (const accumulator of this.accumulators) if (accumulator.reduction.over === 'all') this.reset(accumulator)
+    if (this.loop.view) this.nested()
+    else this.flat()
+    for (const accumulator of this.accumulators) {
+      if (accumulator.reduction.over !== 'all') continue
+      const word = this.layout.offset({ kind: 'partial', loop: this.index, reduction: accumulator.index })
+      this.f.get(this.entry).at('i32.load', word).get(this.chunk).i32(8).op('i32.mul', 'i32.add')
+      this.total(accumulator)
+      this.f.at('f64.store')
+    }
+    return this.f
+  }
+
+  /**
+   * Elements `[first, last)`, which lie in one row, and their sum is the result; or of a column reduction whole rows, which
+   * are added to the float64 sums that the last parameter points to.
+   */
+  generateAgain(): FunctionBuilder {
+    const { f } = this
+    const [accumulator] = this.accumulators as [Accumulator]
+    this.loadScalars()
+    this.reset(accumulator)
+    if (this.loop.view) this.fromRow(accumulator.pointer ? accumulator : undefined)
+    else this.flat()
+    if (!accumulator.pointer) this.total(accumulator)
+    return f
+  }
+
+  /** Begins where element `first` lies in its row. */
+  private fromRow(column: Accumulator | undefined): void {
+    const { f } = this
+    const names = ['rows', 'columns', 'batch', 'row', 'offset'] as const
+    const local = locals(f, names)
+    this.word({ kind: 'geometry', loop: this.index }).set(local.rows)
+    this.word({ kind: 'geometry', loop: this.index }, 4).tee(local.columns)
+    f.get(this.first).get(local.columns).op('i32.div_u').tee(local.row)
+    f.op('i32.mul').set(local.offset)
+    f.get(this.first).get(local.offset).op('i32.sub').i32(4).op('i32.mul').set(local.offset)
+    f.get(local.row).get(local.rows).op('i32.div_u').set(local.batch)
+    f.get(local.row).get(local.rows).op('i32.rem_u').set(local.row)
+    if (column) {
+      f.get(this.chunk).set(column.base)
+      countUp(f, this.first, local.columns, this.last, () => {
+        this.row(local)
+        f.get(local.row).i32(1).op('i32.add').set(local.row)
+      })
+      return
+    }
+    this.startPointers(this.first)
+    this.startBroadcasts(local)
+    for (const pointer of this.rowPointers.values()) f.get(pointer).get(local.offset).op('i32.add').set(pointer)
+    f.get(this.last).get(this.first).op('i32.sub').set(this.remaining)
+    this.runElements()
+  }
+
+  private word(word: EntryWord, extra = 0): FunctionBuilder {
+    return this.f.get(this.entry).at('i32.load', this.layout.offset(word) + extra)
+  }
+
+  private loadScalars(): void {
+    const { f } = this
+    this.loop.body.forEach((instruction, register) => {
+      if (instruction.operation === 'random') this.loadStream(instruction, register)
+      if (instruction.operation !== 'scalar') return
+      const { value } = instruction
+      if (isMask(this.plan, value)) {
+        const truth = f.local('i32')
+        emitNumber(f, this.plan, this.layout, value)
+        if (value.kind === 'argument') f.f64(0).op('f64.ne')
+        f.set(truth)
+        this.singles.set(register, truth)
+        // A mask of all ones or all zeros in every lane.
+        const vector = f.local('v128')
+        f.f32(1).f32(0).get(truth).op('select', 'f32x4.splat').f32(0).op('f32x4.splat', 'f32x4.ne').set(vector)
+        this.vectors.set(register, vector)
+        return
+      }
+      const single = f.local('f32')
+      const vector = f.local('v128')
+      emitNumber(f, this.plan, this.layout, value)
+      f.op('f32.demote_f64').tee(single).op('f32x4.splat').set(vector)
+      this.singles.set(register, single)
+      this.vectors.set(register, vector)
+    })
+  }
+
+  /** Seed, step and tensor of random numbers as whole numbers. */
+  private loadStream({ stream }: Draw, register: number): void {
+    const { f } = this
+    this.streams.set(
+      register,
+      stream.map((input) => {
+        const word = f.local('i32')
+        emitNumber(f, this.plan, this.layout, input)
+        f.op('i32.trunc_sat_f64_u').set(word)
+        return word
+      }),
+    )
+  }
+
+  /** Draws for the four places that start `offset` after that of the turn. */
+  private drawRandom(draw: Draw, register: number, offset: number): void {
+    const { f } = this
+    f.get(this.position!)
+      .op('i32x4.splat')
+      .i32x4([offset, offset + 1, offset + 2, offset + 3])
+      .op('i32x4.add')
+    this.callRandom(draw, register, randomFunction)
+  }
+
+  /** Draws for the sixteen places of a turn at once; the loop over whole chunks starts each turn at a multiple of sixteen. */
+  private drawSixteen(draw: Draw, register: number): readonly Local[] {
+    const { f } = this
+    const numbers = Array.from({ length: unroll }, () => f.local('v128'))
+    f.get(this.position!).i32(2).op('i32.shr_u', 'i32x4.splat').i32x4([0, 1, 2, 3]).op('i32x4.add')
+    this.callRandom(draw, register, sixteenFunction)
+    for (const local of [...numbers].reverse()) f.set(local)
+    return numbers
+  }
+
+  private callRandom({ distribution, draw }: Draw, register: number, name: (of: Distribution) => string): void {
+    for (const word of this.streams.get(register)!) this.f.get(word)
+    this.f.i32(draw).callHelper(name(distribution))
+  }
+
+  private codec(array: number): Codec {
+    return isAside(array) ? codecs.float32 : codecs[this.plan.arrays[array]!.storage]
+  }
+
+  /** Pointers of all arrays that advance with the elements, moved to the element index in `start`. */
+  private startPointers(start: Local): void {
+    for (const use of [...this.loop.body, ...this.loop.stores]) {
+      if (!('array' in use) || ('operation' in use && use.operation === 'broadcast')) continue
+      const { array } = use
+      const pointer = this.pointers.get(array) ?? this.f.local('i32')
+      this.pointers.set(array, pointer)
+      if (isAside(array)) {
+        this.startAside(array)
+        continue
+      }
+      this.word({ kind: 'array', array }).get(start).i32(this.codec(array).bytesPerElement).op('i32.mul', 'i32.add')
+      this.f.set(pointer)
+    }
+    if (this.position) this.f.get(start).set(this.position)
+  }
+
+  /** What is put aside begins anew with every block. */
+  private startAside(array: number): void {
+    this.word({ kind: 'aside', loop: this.index, register: asideRegister(array) })
+      .get(this.chunk)
+      .i32(codecs.float32.bytesPerElement * blockElements)
+      .op('i32.mul', 'i32.add')
+      .set(this.pointers.get(array)!)
+  }
+
+  private flat(): void {
+    const { f } = this
+    if (this.end) f.get(this.last).set(this.end)
+    else this.startPointers(this.first)
+    f.get(this.last).get(this.first).op('i32.sub').set(this.remaining)
+    this.runElements()
+  }
+
+  private nested(): void {
+    const { f, index } = this
+    const names = [
+      'rows',
+      'columns',
+      'perSlice',
+      'slices',
+      'slice',
+      'batch',
+      'row',
+      'rowEnd',
+
+      'block',
+    ] as const
+    const local = locals(f, names)
+    const narrowColumns = this.accumulators.filter((accumulator) => accumulator.narrowColumns)
+    const geometry = ['rows', 'columns', 'perSlice', 'slices'] as const
+    geometry.forEach((name, position) => {
+      this.word({ kind: 'geometry', loop: index }, 4 * position).set(local[name])
+    })
+    f.get(this.first).set(local.slice)
+    f.get(local.slice)
+      .get(this.last)
+      .op('i32.lt_u')
+      .if(() => {
+        f.loop(() => {
+          f.get(local.slice).get(local.slices).op('i32.div_u').set(local.batch)
+          f.get(local.slice).get(local.slices).op('i32.rem_u').get(local.perSlice).op('i32.mul').tee(local.row)
+          f.get(local.perSlice).op('i32.add').tee(local.rowEnd)
+          f.get(local.rows).get(local.rowEnd).get(local.rows).op('i32.lt_u')
+          // select takes the first when the condition holds: the end of the slice, or of the batch.
+          f.op('select').set(local.rowEnd)
+          this.startColumns(local.slice, local.columns)
+          f.get(local.row).set(local.block)
+          f.get(local.row)
+            .get(local.rowEnd)
+            .op('i32.lt_u')
+            .if(() => {
+              f.loop(() => {
+                this.row(local)
+                f.get(local.row).i32(1).op('i32.add').set(local.row)
+                if (narrowColumns.length > 0) {
+                  f.get(local.row).get(local.block).op('i32.sub').i32(blockRows).op('i32.eq')
+                  f.get(local.row).get(local.rowEnd).op('i32.eq', 'i32.or')
+                  f.if(() => {
+                    for (const accumulator of narrowColumns) this.settleColumns(accumulator, local)
+                    f.get(local.row).set(local.block)
+                  })
+                }
+                f.get(local.row).get(local.rowEnd).op('i32.lt_u').branchIf(0)
+              })
+            })
+          f.get(local.slice).i32(1).op('i32.add').tee(local.slice).get(this.last).op('i32.lt_u').branchIf(0)
+        })
+      })
+  }
+
+  private startColumns(slice: Local, columns: Local): void {
+    const { f } = this
+    for (const { reduction, index, narrowColumns, partial, base } of this.accumulators) {
+      if (reduction.over !== 'column') continue
+      if (narrowColumns) {
+        this.word({ kind: 'narrow', loop: this.index, reduction: index })
+          .get(this.chunk)
+          .get(columns)
+          .i32(3)
+          .op('i32.add')
+          .i32(-4)
+          .op('i32.and', 'i32.mul')
+          .i32(4)
+          .op('i32.mul', 'i32.add')
+          .set(base)
+        this.fillNarrow(reduction, base, columns)
+      }
+      this.word({ kind: 'partial', loop: this.index, reduction: index })
+        .get(slice)
+        .get(columns)
+        .op('i32.mul')
+        .i32(8)
+        .op('i32.mul', 'i32.add')
+        .set(partial)
+      if (reduction.reduction === 'maximum') this.fillMaximum(partial, columns)
+      else f.get(partial).i32(0).get(columns).i32(8).op('i32.mul').fill()
+      if (!narrowColumns) f.get(partial).set(base)
+    }
+  }
+
+  /** Starts the partial maxima of the columns. */
+  private fillMaximum(partial: Local, columns: Local): void {
+    const { f } = this
+    const [at, end] = [f.local('i32'), f.local('i32')]
+    f.get(partial).tee(at).get(columns).i32(8).op('i32.mul', 'i32.add').set(end)
+    countUp(f, at, 8, end, () => f.get(at).f64(Number.NEGATIVE_INFINITY).at('f64.store'))
+  }
+
+  /** Starts the float32 sums or maxima of the columns, which fill whole vectors. */
+  private fillNarrow(reduction: LoopReduction, pointer: Local, columns: Local): void {
+    const { f } = this
+    const [at, end] = [f.local('i32'), f.local('i32')]
+    f.get(pointer).tee(at).get(columns).i32(4).op('i32.mul', 'i32.add').set(end)
+    countUp(f, at, 16, end, () => {
+      f.get(at)
+      this.neutral(reduction)
+      f.at('v128.store')
+    })
+  }
+
+  /** Adds the float32 sums of a block of rows to the float64 sums of the slice, or computes them again; then starts anew. */
+  private settleColumns(
+    accumulator: Accumulator,
+    local: Record<'batch' | 'row' | 'rows' | 'columns' | 'block', Local>,
+  ) {
+    const { f } = this
+    const { reduction, index, base, partial } = accumulator
+    const maximum = reduction.reduction === 'maximum'
+    const [at, to, end] = [f.local('i32'), f.local('i32'), f.local('i32')]
+    const [notFinite, value] = [f.local('v128'), f.local('v128')]
+    const start = () => f.get(partial).set(to).get(base).tee(at)
+    const element = (row: Local) => {
+      f.get(local.batch).get(local.rows).op('i32.mul').get(row).op('i32.add').get(local.columns).op('i32.mul')
+    }
+    const addition = () => {
+      start().get(local.columns).i32(-4).op('i32.and').i32(4).op('i32.mul', 'i32.add').set(end)
+      countUp(f, at, 16, end, () => {
+        f.get(at).at('v128.load').set(value)
+        for (const half of [0, 1]) {
+          f.get(to)
+            .get(to)
+            .at('v128.load', 16 * half)
+            .get(value)
+          if (half === 1) f.get(value).upperHalf()
+          f.op('f64x2.promote_low_f32x4', maximum ? 'f64x2.max' : 'f64x2.add').at('v128.store', 16 * half)
+        }
+        f.get(to).i32(32).op('i32.add').set(to)
+      })
+      f.get(base).get(local.columns).i32(4).op('i32.mul', 'i32.add').set(end)
+      countUp(f, at, 4, end, () => {
+        f.get(to).get(to).at('f64.load').get(at).at('f32.load')
+        f.op('f64.promote_f32', maximum ? 'f64.max' : 'f64.add').at('f64.store')
+        f.get(to).i32(8).op('i32.add').set(to)
+      })
+    }
+    if (maximum) addition()
+    else {
+      start().get(local.columns).i32(4).op('i32.mul', 'i32.add').set(end)
+      f.zeroVector().set(notFinite)
+      // x minus x is 0 for finite x, else not a number, whose bits are not 0.
+      countUp(f, at, 16, end, () => {
+        f.get(notFinite).get(at).at('v128.load').tee(value).get(value).op('f32x4.sub', 'v128.or').set(notFinite)
+      })
+      f.get(notFinite)
+        .op('v128.any_true')
+        .if(() => {
+          f.get(this.entry)
+          element(local.block)
+          element(local.row)
+          f.get(partial).callHelper(againName(f.name, index)).op('else')
+          addition()
+        })
+    }
+    this.fillNarrow(reduction, base, local.columns)
+  }
+
+  /** Leaves what a sum or a maximum begins with on the stack, in four lanes. */
+  private neutral({ reduction }: LoopReduction): void {
+    if (reduction === 'maximum') this.f.f32(Number.NEGATIVE_INFINITY).op('f32x4.splat')
+    else this.f.zeroVector()
+  }
+
+  private row(local: Record<'batch' | 'row' | 'rows' | 'columns', Local>): void {
+    const { f } = this
+    this.place = local
+    for (const accumulator of this.accumulators) if (accumulator.reduction.over === 'row') this.reset(accumulator)
+    const start = f.local('i32')
+    f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').get(local.columns).op('i32.mul')
+    f.set(start).get(local.columns).set(this.remaining)
+    if (this.end) f.get(start).get(local.columns).op('i32.add').set(this.end)
+    else this.moveTo(start)
+    this.runElements()
+    for (const accumulator of this.accumulators) {
+      const { reduction } = accumulator
+      if (reduction.over !== 'row') continue
+      const codec = this.codec(reduction.array)
+      this.word({ kind: 'array', array: reduction.array })
+      f.get(local.batch)
+        .get(local.rows)
+        .op('i32.mul')
+        .get(local.row)
+        .op('i32.add')
+        .i32(codec.bytesPerElement)
+        .op('i32.mul', 'i32.add')
+      this.total(accumulator)
+      f.op('f32.demote_f64')
+      codec.storeSingle(f)
+    }
+  }
+
+  /** Moves all pointers to an element of the row that the loop is in, or of the chunk. */
+  private moveTo(element: Local): void {
+    const { f, place, remaining } = this
+    this.startPointers(element)
+    if (!place) return
+    this.startBroadcasts(place)
+    const offset = f.local('i32')
+    f.get(place.columns).get(remaining).op('i32.sub').i32(4).op('i32.mul').set(offset)
+    for (const pointer of this.rowPointers.values()) f.get(pointer).get(offset).op('i32.add').set(pointer)
+    for (const { pointer, base, narrowColumns } of this.accumulators) {
+      if (!pointer) continue
+      f.get(base).get(offset)
+      if (!narrowColumns) f.i32(2).op('i32.mul')
+      f.op('i32.add').set(pointer)
+    }
+  }
+
+  private startBroadcasts(local: Record<'batch' | 'row' | 'rows' | 'columns', Local>): void {
+    this.loop.body.forEach((instruction, register) => {
+      if (instruction.operation === 'broadcast' && !instruction.apart) this.startBroadcast(instruction, register, local)
+    })
+  }
+
+  /** Finds a broadcast operand's place at the start of a row: a pointer that advances, or one number for the row. */
+  private startBroadcast(
+    { array, own }: Broadcast,
+    register: number,
+    local: Record<'batch' | 'row' | 'rows' | 'columns', Local>,
+  ): void {
+    const { f } = this
+    const codec = this.codec(array)
+    this.word({ kind: 'array', array })
+    if (own.batch || own.row) {
+      if (own.batch) {
+        f.get(local.batch)
+        if (own.row) f.get(local.rows).op('i32.mul')
+      }
+      if (own.row) f.get(local.row)
+      if (own.batch && own.row) f.op('i32.add')
+      if (own.column) f.get(local.columns).op('i32.mul')
+      f.i32(codec.bytesPerElement).op('i32.mul', 'i32.add')
+    }
+    if (own.column) {
+      const pointer = this.rowPointers.get(register) ?? f.local('i32')
+      this.rowPointers.set(register, pointer)
+      f.set(pointer)
+      return
+    }
+    const single = this.singles.get(register) ?? f.local('f32')
+    const vector = this.vectors.get(register) ?? f.local('v128')
+    this.singles.set(register, single)
+    this.vectors.set(register, vector)
+    codec.loadSingle(f)
+    f.tee(single).op('f32x4.splat').set(vector)
+  }
+
+  /** Runs the body over `remaining` elements: four vectors at a time, then single vectors, then single elements. */
+  private runElements(): void {
+    const { f, remaining } = this
+    const repeat = (elements: number, body: () => void) => {
+      f.get(remaining)
+        .i32(elements)
+        .op('i32.ge_u')
+        .if(() => {
+          f.loop(() => {
+            body()
+            this.advance(elements)
+            f.get(remaining).i32(elements).op('i32.sub').tee(remaining).i32(elements).op('i32.ge_u').branchIf(0)
+          })
+        })
+    }
+    if (!this.loop.elementwise) {
+      if (this.end) this.runBlocks(this.end)
+      else if (!this.again) repeat(4 * unroll, () => this.turn())
+      if (this.end) {
+        f.get(this.end).get(remaining).op('i32.sub').set(this.begin)
+        this.moveTo(this.begin)
+      }
+      repeat(4, () => {
+        const values: Local[] = []
+        for (const part of this.parts) this.vectorPart(part, values, 0, false)
+      })
+    }
+    repeat(1, () => this.singleBody())
+  }
+
+  /**
+   * Runs the turns in blocks, whose float32 sums are added to the float64 sums at their ends. What lives while a function is
+   * called is written to the stack wherever it changes: so nothing that changes in a turn does.
+   */
+  private runBlocks(end: Local): void {
+    const { f, remaining, sums, begin } = this
+    const [rest, whole] = [f.local('i32'), f.local('i32')]
+    const elements = 4 * unroll
+    f.get(remaining)
+      .i32(shortestBlock)
+      .op('i32.ge_u')
+      .if(() => {
+        f.loop(() => {
+          f.get(remaining).get(remaining).i32(-elements).op('i32.and').tee(whole).i32(blockElements)
+          f.get(whole).i32(blockElements).op('i32.lt_u', 'select', 'i32.sub').set(rest)
+          f.get(end).get(remaining).op('i32.sub').set(begin)
+          this.moveTo(begin)
+          for (const { narrow } of sums) f.zeroVector().set(narrow)
+          f.loop(() => {
+            this.turn()
+            this.advance(elements)
+            f.get(remaining).i32(elements).op('i32.sub').tee(remaining).get(rest).op('i32.gt_u').branchIf(0)
+          })
+          f.get(rest).set(remaining)
+          const checked = sums.map((accumulator) => this.check(accumulator, begin, end))
+          sums.forEach(({ index, wide, single }, position) => {
+            const { bad, halves } = checked[position]!
+            f.get(bad).if(() => {
+              f.get(single).get(this.entry).get(begin).get(end).get(rest).op('i32.sub').get(this.chunk)
+              f.callHelper(againName(f.name, index)).op('f64.add').set(single).op('else')
+              f.get(wide).get(halves).op('f64x2.add').set(wide)
+            })
+          })
+          f.get(remaining).i32(shortestBlock).op('i32.ge_u').branchIf(0)
+        })
+      })
+  }
+
+  /** Makes four sums of four counts of a condition, a number where it holds and another where it does not. */
+  private sumChoices(narrow: Local, [, yes, no]: readonly number[], begin: Local, end: Local): void {
+    const { f } = this
+    const count = f.local('v128')
+    f.get(narrow).op('f32x4.convert_i32x4_u').tee(count).get(this.vectors.get(yes!)!).op('f32x4.mul')
+    f.get(end).get(this.remaining).op('i32.sub').get(begin).op('i32.sub').i32(2).op('i32.shr_u', 'f32.convert_i32_u')
+    f.op('f32x4.splat').get(count).op('f32x4.sub').get(this.vectors.get(no!)!).op('f32x4.mul', 'f32x4.add').set(narrow)
+  }
+
+  /** Whether the float32 sums of a block will not do, and their two sums in float64. */
+  private check({ reduction, narrow, choice }: Accumulator, begin: Local, end: Local): { bad: Local; halves: Local } {
+    const { f } = this
+    if (choice) this.sumChoices(narrow, choice, begin, end)
+    const [magnitude, halves, bad] = [f.local('v128'), f.local('v128'), f.local('i32')]
+    f.get(narrow).op('f32x4.abs').tee(magnitude).f32(largestNumber).op('f32x4.splat', 'f32x4.le')
+    if (reduction.registers.length === 2)
+      f.f32(smallestOfProducts).op('f32x4.splat').get(magnitude).op('f32x4.le', 'v128.and')
+    f.op('v128.not', 'v128.any_true').set(bad)
+    f.get(narrow).op('f64x2.promote_low_f32x4').get(narrow).get(narrow).upperHalf()
+    f.op('f64x2.promote_low_f32x4', 'f64x2.add').set(halves)
+    return { bad, halves }
+  }
+
+  private advance(elements: number): void {
+    const { f } = this
+    const move = (pointer: Local, array: number) => {
+      f.get(pointer)
+        .i32(this.codec(array).bytesPerElement * elements)
+        .op('i32.add')
+        .set(pointer)
+    }
+    for (const [array, pointer] of this.pointers) move(pointer, array)
+    for (const [register, pointer] of this.rowPointers) move(pointer, (this.loop.body[register] as Broadcast).array)
+    for (const { pointer, narrowColumns } of this.accumulators) {
+      if (pointer)
+        f.get(pointer)
+          .i32((narrowColumns ? 4 : 8) * elements)
+          .op('i32.add')
+          .set(pointer)
+    }
+    if (this.position) f.get(this.position).i32(elements).op('i32.add').set(this.position)
+  }
+
+  /** Sixteen elements. The parts of a vector come between those of its neighbours, which gives each time to finish. */
+  private turn(): void {
+    const { parts } = this
+    const lanes = Array.from({ length: unroll }, (): Local[] => [])
+    for (let time = 0; time < unroll + parts.length - 1; time++) {
+      parts.forEach((part, index) => {
+        const lane = time - index
+        if (lane >= 0 && lane < unroll) this.vectorPart(part, lanes[lane]!, lane, true)
+      })
+    }
+  }
+
+  /** A part of the body for four elements: the `lane`-th vector of a turn of sixteen, or a turn of their own. */
+  private vectorPart(part: Part, values: Local[], lane: number, ofSixteen: boolean): void {
+    for (const { register, stores } of part.steps) {
+      values[register] = this.vectorValue(register, values, lane, ofSixteen)
+      for (const store of stores) {
+        if (isAside(store.array) && !ofSixteen) continue
+        this.f.get(this.pointers.get(store.array)!).get(values[store.register]!)
+        this.codec(store.array).storeVector(this.f, 4 * lane)
+      }
+    }
+    for (const accumulator of part.accumulators)
+      this.accumulateVector(
+        accumulator,
+        (ofSixteen && accumulator.choice ? accumulator.choice.slice(0, 1) : accumulator.reduction.registers).map(
+          (r) => values[r]!,
+        ),
+        lane,
+        ofSixteen,
+      )
+  }
+
+  private vectorValue(register: number, values: readonly Local[], lane: number, ofSixteen: boolean): Local {
+    const { f } = this
+    const instruction = this.loop.body[register]!
+    const { operation } = instruction
+    const hoisted = this.vectors.get(register)
+    if (hoisted) return hoisted
+    if (operation === 'random' && ofSixteen && !this.loop.view) {
+      if (lane === 0) this.drawn.set(register, this.drawSixteen(instruction, register))
+      return this.drawn.get(register)![lane]!
+    }
+    const local = f.local('v128')
+    if (operation === 'load' || operation === 'broadcast') {
+      const { array } = instruction
+      f.get(operation === 'load' ? this.pointers.get(array)! : this.rowPointers.get(register)!)
+      this.codec(array).loadVector(f, 4 * lane)
+    } else if (operation === 'random') this.drawRandom(instruction, register, 4 * lane)
+    else if (operation === 'scalar' || operation === 'stride' || operation === 'index') {
+      throw new Error(`${operation} is not computed for each vector`)
+    } else {
+      emitVector(
+        f,
+        operation,
+        instruction.inputs.map((input) => values[input]!),
+      )
+    }
+    f.set(local)
+    return local
+  }
+
+  private accumulateVector(accumulator: Accumulator, inputs: readonly Local[], lane: number, ofSixteen: boolean): void {
+    const { f } = this
+    const { reduction, narrow, wide, pair, choice, pointer, narrowColumns } = accumulator
+    const maximum = reduction.reduction === 'maximum'
+    const combine = maximum ? 'f32x4.max' : 'f32x4.add'
+    const value = () => {
+      f.get(inputs[0]!)
+      if (inputs.length === 2) f.get(inputs[1]!).op('f32x4.mul')
+    }
+    if (pointer) {
+      if (narrowColumns) {
+        f.get(pointer)
+          .get(pointer)
+          .at('v128.load', 16 * lane)
+        value()
+        f.op(combine).at('v128.store', 16 * lane)
+        return
+      }
+      for (const half of [0, 1]) {
+        const address = 32 * lane + 16 * half
+        f.get(pointer).get(pointer).at('v128.load', address)
+        this.wideHalf(inputs, half)
+        f.op(maximum ? 'f64x2.max' : 'f64x2.add').at('v128.store', address)
+      }
+    } else if (ofSixteen && choice) {
+      // A condition that holds is -1.
+      f.get(narrow)
+      value()
+      f.op('i32x4.sub').set(narrow)
+    } else if (ofSixteen) {
+      // Pairs of vectors, then pairs of pairs, then the sum so far: few roundings, and few numbers to hold.
+      const [first, second] = pair
+      if (lane === 1) f.get(first)
+      if (lane === 3) f.get(narrow).get(first).get(second)
+      value()
+      if (lane === 1) f.op(combine)
+      if (lane === 3) f.op(combine, combine, combine).set(narrow)
+      else f.set(lane === 2 ? second : first)
+    } else if (maximum) {
+      f.get(narrow)
+      value()
+      f.op(combine).set(narrow)
+    } else {
+      f.get(wide)
+      for (const half of [0, 1]) {
+        this.wideHalf(inputs, half)
+        f.op('f64x2.add')
+      }
+      f.set(wide)
+    }
+  }
+
+  /** Leaves one half of a vector, or of the product of two, on the stack in float64. */
+  private wideHalf(inputs: readonly Local[], half: number): void {
+    const { f } = this
+    const promote = (input: Local) => {
+      f.get(input)
+      if (half === 1) f.get(input).upperHalf()
+      f.op('f64x2.promote_low_f32x4')
+    }
+    promote(inputs[0]!)
+    if (inputs.length < 2) return
+    if (inputs[1] === inputs[0]) {
+      const number = f.local('v128')
+      f.tee(number).get(number)
+    } else promote(inputs[1]!)
+    f.op('f64x2.mul')
+  }
+
+  private singleBody(): void {
+    const { f } = this
+    const values: Local[] = []
+    this.loop.body.forEach((instruction, register) => {
+      const { operation } = instruction
+      const hoisted = this.singles.get(register)
+      if (hoisted) {
+        values.push(hoisted)
+        return
+      }
+      const local = f.local(masks.has(operation) ? 'i32' : 'f32')
+      if (operation === 'load') {
+        f.get(this.pointers.get(instruction.array)!)
+        this.codec(instruction.array).loadSingle(f)
+      } else if (operation === 'broadcast') this.singleBroadcast(instruction, register)
+      else if (operation === 'random') {
+        this.drawRandom(instruction, register, 0)
+        f.extract('f32x4', 0)
+      } else if (operation === 'index') f.get(this.position!).op('f32.convert_i32_u')
+      else if (operation === 'stride') f.get(this.position!).i32(instruction.period).op('i32.rem_u', 'i32.eqz')
+      else if (operation === 'scalar') throw new Error('a number is loaded once, before the loop')
+      else
+        emitScalar(
+          f,
+          'f32',
+          operation,
+          instruction.inputs.map((input) => values[input]!),
+        )
+      f.set(local)
+      values.push(local)
+    })
+    for (const { array, register } of this.loop.stores) {
+      if (isAside(array)) continue
+      f.get(this.pointers.get(array)!).get(values[register]!)
+      this.codec(array).storeSingle(f)
+    }
+    for (const { reduction, single, pointer, narrowColumns } of this.accumulators) {
+      const [a, b] = reduction.registers.map((register) => values[register]!) as [Local, Local | undefined]
+      const value = f.local('f64')
+      f.get(a).op('f64.promote_f32')
+      if (b) f.get(b).op('f64.promote_f32', 'f64.mul')
+      f.set(value)
+      const maximum = reduction.reduction === 'maximum'
+      const combine = maximum ? 'f64.max' : 'f64.add'
+      if (narrowColumns) {
+        f.get(pointer!).get(pointer!).at('f32.load').op('f64.promote_f32').get(value)
+        f.op(combine, 'f32.demote_f64').at('f32.store')
+      } else if (pointer) f.get(pointer).get(pointer).at('f64.load').get(value).op(combine).at('f64.store')
+      else f.get(single).get(value).op(combine).set(single)
+    }
+  }
+
+  private singleBroadcast({ array, own, apart }: Broadcast, register: number): void {
+    const { f } = this
+    const codec = this.codec(array)
+    if (!apart) {
+      f.get(this.rowPointers.get(register)!)
+      codec.loadSingle(f)
+      return
+    }
+    // The position of this element in rows and columns that are not the loop's own.
+    const key = { kind: 'apart', loop: this.index, position: register } as const
+    const [rows, columns, row] = [f.local('i32'), f.local('i32'), f.local('i32')]
+    this.word(key).set(rows)
+    this.word(key, 4).set(columns)
+    f.get(this.position!).get(columns).op('i32.div_u').set(row)
+    this.word({ kind: 'array', array })
+    if (own.batch) f.get(row).get(rows).op('i32.div_u')
+    else f.i32(0)
+    if (own.row) f.get(rows).op('i32.mul').get(row).get(rows).op('i32.rem_u', 'i32.add')
+    if (own.column) f.get(columns).op('i32.mul').get(this.position!).get(columns).op('i32.rem_u', 'i32.add')
+    f.i32(codec.bytesPerElement).op('i32.mul', 'i32.add')
+    codec.loadSingle(f)
+  }
+
+  private reset({ reduction, narrow, wide, single }: Accumulator): void {
+    const { f } = this
+    this.neutral(reduction)
+    f.set(narrow).zeroVector().set(wide)
+    f.f64(reduction.reduction === 'maximum' ? Number.NEGATIVE_INFINITY : 0).set(single)
+  }
+
+  /** Leaves the float64 total of an accumulator on the stack, added in a fixed order. */
+  private total({ reduction, narrow, wide, single }: Accumulator): void {
+    const { f } = this
+    if (reduction.reduction === 'maximum') {
+      f.get(single)
+      for (let lane = 0; lane < 4; lane++) f.get(narrow).extract('f32x4', lane).op('f64.promote_f32', 'f64.max')
+      return
+    }
+    f.get(wide).extract('f64x2', 0).get(wide).extract('f64x2', 1).op('f64.add').get(single).op('f64.add')
+  }
+}
