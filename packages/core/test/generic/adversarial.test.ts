@@ -72,7 +72,9 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
   dowg: 'one gradient of 3e38',
   // Equal gradients centralized: what is left is rounding.
   momentumPolyak: 'all gradients 1e20 once',
-  momo: 'all gradients 1e20 once',
+  momo: ['all gradients 1e20 once', 'all gradients 1e18 once'],
+  ranger: 'all gradients 1e18 once',
+  ranger21: 'all gradients 1e18 once',
   momoAdam: [
     'all gradients 1e20 once',
     'all gradients 1e18 once',
