@@ -73,8 +73,6 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
   // Equal gradients centralized: what is left is rounding.
   momentumPolyak: 'all gradients 1e20 once',
   momo: ['all gradients 1e20 once', 'all gradients 1e18 once'],
-  ranger: 'all gradients 1e18 once',
-  ranger21: 'all gradients 1e18 once',
   momoAdam: [
     'all gradients 1e20 once',
     'all gradients 1e18 once',
@@ -93,8 +91,8 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
   ],
   stochasticPolyak: 'all gradients 1e20 once',
   uDoG: 'one gradient of 3e38',
-  ranger: 'all gradients 1e20 once',
-  ranger21: ['all gradients 1e20 once', 'the same gradient everywhere'],
+  ranger: ['all gradients 1e20 once', 'all gradients 1e18 once'],
+  ranger21: ['all gradients 1e20 once', 'all gradients 1e18 once', 'the same gradient everywhere'],
 }
 
 /**
