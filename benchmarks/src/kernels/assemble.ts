@@ -35,7 +35,7 @@ export function allocate<Name extends string>(size: number, names: readonly Name
   const padded = Math.ceil(size / elementsPerIteration) * elementsPerIteration
   const layout = new MemoryLayout()
   const at = {} as Record<Name, number>
-  for (const name of names) at[name] = layout.reserveArray(padded)
+  for (const name of names) at[name] = layout.reserveArray(4 * padded)
   const memory = layout.create(false)
   const views = {} as Record<Name, Float32Array>
   for (const name of names) views[name] = new Float32Array(memory.buffer, at[name], size)

@@ -19,7 +19,7 @@ export async function copy(bytes: number): Promise<Copy> {
   const half = Math.ceil(bytes / 2 / 16) * 16
   const length = Math.min(half, largestHalf)
   const layout = new MemoryLayout()
-  const [source, target] = [layout.reserveArray(length / 4), layout.reserveArray(length / 4)]
+  const [source, target] = [layout.reserveArray(length), layout.reserveArray(length)]
   const memory = layout.create(false)
   // Pages that were never written all map to one page of zeros, which would flatter the reads.
   new Uint8Array(memory.buffer).fill(1)

@@ -580,16 +580,21 @@ export function defineTransform<
   return Object.assign(factory, { definition: erased })
 }
 
-/** An optimizer that tells TensorFlow.js, which looks for this method, where its own are. */
-function shown<T extends object>(optimizer: T): T {
-  return Object.defineProperty(optimizer, 'minimize', {
+/** Where TensorFlow.js looks for a method of its own; not on the optimizer itself, whose properties anybody may print. */
+const askedByTensorFlow = Object.create(Object.prototype, {
+  minimize: {
     get(): never {
       throw new Error(
         "this optimizer is of 'fallline'; model.compile of TensorFlow.js takes those of '@fallline/tfjs': import it from " +
           'there, or pass toTensorFlow(optimizer)',
       )
     },
-  })
+  },
+})
+
+/** An optimizer that tells TensorFlow.js where its own are. */
+function shown<T extends object>(optimizer: T): T {
+  return Object.setPrototypeOf(optimizer, askedByTensorFlow)
 }
 
 /** @internal true for what factories and wrappers return */
