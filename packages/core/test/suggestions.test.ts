@@ -72,3 +72,12 @@ it('a wrapper without an optimizer says what it wants', () => {
   expect(() => wrap({ maximumNorm: 1 })).toThrow(`${message} an object with maximumNorm`)
   expect(() => wrap(adamW)).toThrow(`${message} the function adamW; call it: adamW()`)
 })
+
+describe('an optimizer', () => {
+  it('says to TensorFlow.js, which asks for its method, where its own are, and to nobody who prints it', () => {
+    for (const optimizer of [adamW(), clipByGlobalNorm(adamW())]) {
+      expect(() => (optimizer as unknown as { minimize: unknown }).minimize).toThrow("'@fallline/tfjs'")
+      expect(Object.getOwnPropertyNames(optimizer)).not.toContain('minimize')
+    }
+  })
+})
