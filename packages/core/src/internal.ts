@@ -59,10 +59,10 @@ export {
   type Program,
   programsOf,
   type SlotStorage,
+  startOf,
   type Target,
   type TelemetryName,
   type VariantTree,
-  writeStart,
 } from './program/program.ts'
 export { isLoss, pointsOf } from './program/trace.ts'
 export { references } from './routines/references.ts'

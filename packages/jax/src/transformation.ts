@@ -1,6 +1,6 @@
 import { jit, numpy as np, tree } from '@jax-js/jax'
 import type { HyperValue, LayoutChoice, Optimizer } from 'fallline'
-import { checkLayout, checkNames, sizeOf, writeStart } from 'fallline/internal'
+import { checkLayout, checkNames, startOf } from 'fallline/internal'
 import { type GradientTransformation, readCount } from './gradient-transformation.ts'
 import { Host } from './host.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
@@ -158,9 +158,7 @@ export function initialState(host: Host, parameters: readonly np.Array[]): State
       const target = slot.shared ? shared : own
       if (slot.start === 'parameter') target[slot.key] = parameters[index]!.ref
       else if (slot.start === 'identity') {
-        const values = new Float32Array(sizeOf(slot.dimensions))
-        writeStart(slot, values)
-        target[slot.key] = np.array(values).reshape(slotShape(slot, shape))
+        target[slot.key] = np.array(startOf(slot)).reshape(slotShape(slot, shape))
       } else target[slot.key] = np.full(slotShape(slot, shape), slot.start, { dtype: np.float32 })
     }
     if (Object.keys(own).length > 0) slots[name] = own

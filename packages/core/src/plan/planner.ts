@@ -129,6 +129,7 @@ class Planner {
   /** All arrays, by the place that the plan gives them, and that place by what they are. */
   private readonly arrays: { readonly source: ArraySource; readonly extent: Extent; from: number; to: number }[] = []
   private readonly places = new Map<string, number>()
+  private readonly leafPlaces = new Map<Node, number | undefined>()
   /** Nodes kept in scratch because another shape of loop or a matrix function reads them. */
   private readonly kept = new Map<Node, number>()
   private readonly outputs: StoredOutput[] = []
@@ -203,8 +204,11 @@ class Planner {
   }
 
   private leafArray(node: Node): number | undefined {
+    if (this.leafPlaces.has(node)) return this.leafPlaces.get(node)
     const source = leafSource(node)
-    return source && this.arrayOf(source, node.dimensions)
+    const place = source && this.arrayOf(source, node.dimensions)
+    this.leafPlaces.set(node, place)
+    return place
   }
 
   private addOutput(target: Target, node: Node): void {

@@ -1,4 +1,4 @@
-import type { Dimensions, Node, NodeOf } from '../graph/node.ts'
+import { type Dimensions, type Node, type NodeOf, sizeOf } from '../graph/node.ts'
 import type { SlotStart } from '../language/slots.ts'
 import type { StorageName } from '../storage/storage.ts'
 
@@ -41,6 +41,13 @@ export interface SlotStorage {
   readonly dimensions: Dimensions
   readonly start: SlotStart
   readonly storage: StorageName
+}
+
+/** What an array of state starts with, as an array of its own. */
+export function startOf(slot: SlotStorage): Float32Array<ArrayBuffer> {
+  const array = new Float32Array(sizeOf(slot.dimensions))
+  writeStart(slot, array)
+  return array
 }
 
 /** Writes what an array of state starts with; a copy of the parameter comes right before the first step. */

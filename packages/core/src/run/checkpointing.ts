@@ -1,7 +1,6 @@
 import type { FloatArray, HostMemory, Place, Readback, WritablePlace } from '../backends/backend.ts'
-import { sizeOf } from '../graph/node.ts'
 import { signatureOf } from '../language/signature.ts'
-import { type SlotStorage, writeStart } from '../program/program.ts'
+import { type SlotStorage, startOf } from '../program/program.ts'
 import { matrixDimensions } from '../program/trace.ts'
 import type { Checkpoint, Expected } from '../state/checkpoint.ts'
 import type { Conductor, Tensor } from './conductor.ts'
@@ -109,12 +108,6 @@ export function restore(conductor: Conductor, to: Pick<Readback, 'write'>, check
   }
   conductor.counts = new Map(counts.get('')!)
   conductor.skipped = skipped
-}
-
-function startOf(slot: SlotStorage): Float32Array {
-  const array = new Float32Array(sizeOf(slot.dimensions))
-  writeStart(slot, array)
-  return array
 }
 
 /** Makes state and counts what they are before the first step. Parameters stay. */

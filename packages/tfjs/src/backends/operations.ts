@@ -17,9 +17,9 @@ import {
   type RoutineName,
   randomNumber,
   sizeOf,
+  startOf,
   type Work,
   type WritablePlace,
-  writeStart,
 } from 'fallline/internal'
 import { type Bound, checkInputs, type Execution, type VariableInstance } from './instance.ts'
 
@@ -210,13 +210,8 @@ export class OperationInstance implements VariableInstance {
     const { name } = this.tensors[tensor]!
     if (!this.slots.get(name, key)) {
       const slot = this.slot(tensor, key)
-      const values = new Float32Array(sizeOf(slot.dimensions))
-      if (slot.start !== 0) writeStart(slot, values)
-      this.slots.set(
-        name,
-        key,
-        slot.start === 0 ? tf.zeros([...slot.dimensions]) : tf.tensor(values, [...slot.dimensions]),
-      )
+      const dimensions = [...slot.dimensions]
+      this.slots.set(name, key, slot.start === 0 ? tf.zeros(dimensions) : tf.tensor(startOf(slot), dimensions))
     }
     return this.slots.get(name, key)!
   }

@@ -87,27 +87,33 @@ export function checkFinite(): FunctionBuilder {
   return f
 }
 
+/** Emits a loop that runs while at least so many elements remain, and counts them off. */
+export function whileLeft(f: FunctionBuilder, remaining: Local, elements: number, body: () => void): void {
+  f.get(remaining)
+    .i32(elements)
+    .op('i32.ge_u')
+    .if(() => {
+      f.loop(() => {
+        body()
+        f.get(remaining).i32(elements).op('i32.sub').tee(remaining).i32(elements).op('i32.ge_u').branchIf(0)
+      })
+    })
+}
+
 /** Puts the pointer at `first` of the entry's array; what it returns repeats a body while so many elements are left to `last`. */
 function overElements(f: FunctionBuilder, pointer: Local): (elements: number, body: () => void) => void {
   const [entry, first, last] = f.parameters as [Local, Local, Local]
   const { remaining } = locals(f, ['remaining'])
   f.get(entry).at('i32.load').get(first).i32(4).op('i32.mul', 'i32.add').set(pointer)
   f.get(last).get(first).op('i32.sub').set(remaining)
-  return (elements, body) => {
-    f.get(remaining)
-      .i32(elements)
-      .op('i32.ge_u')
-      .if(() => {
-        f.loop(() => {
-          body()
-          f.get(pointer)
-            .i32(4 * elements)
-            .op('i32.add')
-            .set(pointer)
-          f.get(remaining).i32(elements).op('i32.sub').tee(remaining).i32(elements).op('i32.ge_u').branchIf(0)
-        })
-      })
-  }
+  return (elements, body) =>
+    whileLeft(f, remaining, elements, () => {
+      body()
+      f.get(pointer)
+        .i32(4 * elements)
+        .op('i32.add')
+        .set(pointer)
+    })
 }
 
 /** Puts 0 in the place of elements in `[first, last)` that are smaller than the smallest normal float32, 2⁻¹²⁶. Entry: array. */

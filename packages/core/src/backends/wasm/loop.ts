@@ -6,7 +6,7 @@ import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
 import { type Codec, codecs } from './codecs.ts'
 import { emitScalar, emitVector } from './elements.ts'
 import type { EntryLayout, EntryWord } from './entry.ts'
-import { countUp, locals } from './library.ts'
+import { countUp, locals, whileLeft } from './library.ts'
 import { randomFunction, sixteenFunction } from './random.ts'
 import { emitNumber, isMask } from './scalars.ts'
 import {
@@ -610,18 +610,11 @@ export class LoopGenerator {
   /** Runs the body over `remaining` elements: four vectors at a time, then single vectors, then single elements. */
   private runElements(): void {
     const { f, remaining } = this
-    const repeat = (elements: number, body: () => void) => {
-      f.get(remaining)
-        .i32(elements)
-        .op('i32.ge_u')
-        .if(() => {
-          f.loop(() => {
-            body()
-            this.advance(elements)
-            f.get(remaining).i32(elements).op('i32.sub').tee(remaining).i32(elements).op('i32.ge_u').branchIf(0)
-          })
-        })
-    }
+    const repeat = (elements: number, body: () => void) =>
+      whileLeft(f, remaining, elements, () => {
+        body()
+        this.advance(elements)
+      })
     if (!this.loop.elementwise) {
       if (this.end) this.runBlocks(this.end)
       else if (!this.again) repeat(4 * unroll, () => this.turn())
