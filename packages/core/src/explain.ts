@@ -16,9 +16,9 @@ import {
 import { planTogether } from './plan/planner.ts'
 import { type Traffic, trafficOf } from './plan/traffic.ts'
 import { traceModel } from './program/model.ts'
-import { type Program, programsOf, type VariantTree } from './program/program.ts'
+import type { Program, VariantTree } from './program/program.ts'
 import { splitHyperKey } from './program/resolve.ts'
-import { pointsOf, type TracedParameter } from './program/trace.ts'
+import { programsOfStep, type TracedParameter } from './program/trace.ts'
 import { routines } from './routines/table.ts'
 import { evaluateSchedule, type HyperValue } from './schedules/schedule.ts'
 import { bytesOf } from './storage/storage.ts'
@@ -73,7 +73,7 @@ function planFor(optimizer: Optimizer, shape: readonly number[]): Planned {
   const model = traceModel(optimizer, { parameter: shape }, false)
   const { traced, shape: facts } = model.parameters[0]!
   if (!traced) throw new Error('this optimizer freezes the parameter: there is nothing to explain')
-  const programs = [...programsOf(traced.variants), ...pointsOf(traced)]
+  const programs = programsOfStep(traced)
   const canonical = programs.map(canonicalize)
   const bound = planTogether(canonical).map((plan, index) => ({
     plan,

@@ -173,7 +173,7 @@ export class Graph {
         ? [batch, rows, 1]
         : [batch, 1, columns]
     const space: Space = axis === 'all' ? 'global' : axis === 'tensor' ? 'tensor' : 'array'
-    // Products are summed in float64 from their float32 factors, so squares neither overflow nor vanish.
+    // Kept as two factors, so that a backend can take a sum in float64 where squares overflow float32 or vanish in it.
     const product =
       reduction === 'sum' &&
       from === 'array' &&

@@ -246,7 +246,7 @@ export class Value {
   /**
    * The sum over the tensor (default), over the `inputs` (one number per output) or the `outputs` (one per input) of a matrix
    * such as `g.as(shape.matrix)`, over the `columns` (one number per row) or the `rows` (one per column) as they are stored,
-   * or over `all` tensors. Accumulated in float64.
+   * or over `all` tensors. As precise as the backend sums: on WebAssembly in float32 within short blocks and in float64 across them.
    */
   sum(axis: Axis = 'tensor'): Value {
     return this.wrap(this.graph.reduce('sum', this.node, this.stored(axis), this.name(axis)))

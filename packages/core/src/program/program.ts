@@ -9,7 +9,10 @@ export type Target =
   | { readonly kind: 'telemetry'; readonly name: TelemetryName }
   | { readonly kind: 'evaluation' }
 
-export type TelemetryName = 'gradientNorm' | 'updateNorm' | 'parameterNorm' | 'nonFinite'
+/** What a step can report of a tensor. */
+export const telemetryNames = ['gradientNorm', 'updateNorm', 'parameterNorm', 'nonFinite'] as const
+
+export type TelemetryName = (typeof telemetryNames)[number]
 
 export interface Output {
   readonly target: Target

@@ -18,7 +18,16 @@ import {
 import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, type Slot, type SlotFacts, scalar } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
-import type { Firing, Output, Program, SlotStorage, Target, VariantTree } from './program.ts'
+import {
+  type Firing,
+  type Output,
+  type Program,
+  programsOf,
+  type SlotStorage,
+  type Target,
+  type TelemetryName,
+  type VariantTree,
+} from './program.ts'
 import { type ChainElement, elementsOf, type HyperFacts, type HyperStore } from './resolve.ts'
 
 /** The largest float32: what is not at most this in absolute value is infinite or not a number. */
@@ -104,6 +113,11 @@ type Projection = (value: Value) => Value
 /** The programs that run before the update: to the points of evaluations, and back. */
 export function pointsOf({ evaluations, origin }: TracedParameter): Program[] {
   return [...evaluations.flatMap(({ point }) => point ?? []), ...(origin ? [origin] : [])]
+}
+
+/** All programs that a step may run: to points, back, and updates. */
+export function programsOfStep(traced: TracedParameter): Program[] {
+  return [...programsOf(traced.variants), ...pointsOf(traced)]
 }
 
 /** One projection after the other. */
@@ -592,7 +606,7 @@ class Trace {
   }
 
   private addTelemetry(next: Value): void {
-    const telemetry = (name: 'gradientNorm' | 'updateNorm' | 'parameterNorm' | 'nonFinite', value: Value) =>
+    const telemetry = (name: TelemetryName, value: Value) =>
       this.outputs.push({ target: { kind: 'telemetry', name }, node: value.node })
     const finite = this.gradient.abs().isAtMost(largestFloat32)
     telemetry('gradientNorm', this.gradient.norm())

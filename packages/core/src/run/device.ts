@@ -7,8 +7,8 @@ import type {
   Precision,
   Readback,
 } from '../backends/backend.ts'
-import { leavesOf, programsOf } from '../program/program.ts'
-import { pointsOf } from '../program/trace.ts'
+import { leavesOf } from '../program/program.ts'
+import { programsOfStep } from '../program/trace.ts'
 import type { Conductor, Tensor } from './conductor.ts'
 import type { Answer, Evaluate, EvaluationRequest, NonFinitePolicy, Question } from './step.ts'
 import { readTelemetry } from './telemetry.ts'
@@ -47,7 +47,7 @@ class Device implements DeviceSupport {
     this.readback = readback
     this.precision = precision
     this.inputs = conductor.tensors.map(({ shape, traced }) => {
-      const programs = traced ? [...programsOf(traced.variants), ...pointsOf(traced)] : []
+      const programs = traced ? programsOfStep(traced) : []
       const names = programs.flatMap((program) => leavesOf(program).arrays)
       return new Map(names.map((name) => [name, this.array(shape.size)]))
     })

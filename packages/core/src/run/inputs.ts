@@ -2,8 +2,8 @@ import type { FloatArray, Work } from '../backends/backend.ts'
 import { inputsOf } from '../language/definition.ts'
 import { type Input, lossInput } from '../language/inputs.ts'
 import { didYouMean } from '../language/suggest.ts'
-import { leavesOf, type Program, programsOf } from '../program/program.ts'
-import { isLoss, lossKey, pointsOf } from '../program/trace.ts'
+import { leavesOf, type Program } from '../program/program.ts'
+import { isLoss, lossKey, programsOfStep } from '../program/trace.ts'
 import type { Conductor } from './conductor.ts'
 import type { StepOptions } from './step.ts'
 
@@ -17,7 +17,7 @@ export class DeclaredInputs {
   constructor(conductor: Conductor) {
     this.conductor = conductor
     this.needs = this.declared()
-    const programs = conductor.trained.flatMap(({ traced }) => [...programsOf(traced!.variants), ...pointsOf(traced!)])
+    const programs = conductor.trained.flatMap(({ traced }) => programsOfStep(traced!))
     this.needsNumbers = programs.some((program) => leavesOf(program).numbers.length > 0)
   }
 

@@ -1,8 +1,8 @@
 import type { Place, Readback } from '../backends/backend.ts'
 import type { ParameterShape } from '../language/slots.ts'
-import type { TelemetryName } from '../program/program.ts'
+import { type TelemetryName, telemetryNames } from '../program/program.ts'
 
-/** Numbers about one tensor in one step, summed in float64 within the update's own pass. */
+/** Numbers about one tensor in one step, summed within the update's own pass as precisely as the backend sums. */
 export interface TensorTelemetry {
   /** ‖g‖, as given, before any transform. */
   readonly gradientNorm: number
@@ -21,18 +21,11 @@ export function telemetryOf(
 ): Record<string, TensorTelemetry> {
   const result: Record<string, TensorTelemetry> = Object.create(null)
   for (const { index, shape } of tensors) {
-    const number = (name: TelemetryName) => read(index, name) ?? 0
-    result[shape.name] = {
-      gradientNorm: number('gradientNorm'),
-      updateNorm: number('updateNorm'),
-      parameterNorm: number('parameterNorm'),
-      nonFinite: number('nonFinite'),
-    }
+    const numbers = telemetryNames.map((name) => [name, read(index, name) ?? 0] as const)
+    result[shape.name] = Object.fromEntries(numbers) as Record<TelemetryName, number>
   }
   return result
 }
-
-const telemetryNames = ['gradientNorm', 'updateNorm', 'parameterNorm', 'nonFinite'] as const
 
 /** The same, read from where it was computed. */
 export async function readTelemetry(
