@@ -16,7 +16,7 @@ import {
 import { planTogether } from './plan/planner.ts'
 import { type Traffic, trafficOf } from './plan/traffic.ts'
 import { traceModel } from './program/model.ts'
-import type { Program, VariantTree } from './program/program.ts'
+import type { Program, SlotStorage, VariantTree } from './program/program.ts'
 import { splitHyperKey } from './program/resolve.ts'
 import { programsOfStep, type TracedParameter } from './program/trace.ts'
 import { routines } from './routines/table.ts'
@@ -114,7 +114,7 @@ export function describe(subject: Optimizer | OptimizerFactory, shape: readonly 
         ? 'reduction'
         : 'elementwise'
   const state = traced.slots.reduce(
-    (bytes, slot) => bytes + (slot.residency === 'array' ? bytesOf(slot.storage, sizeOf(slot.dimensions)) : 8),
+    (bytes, slot) => bytes + (slot.space === 'array' ? bytesOf(slot.storage, sizeOf(slot.dimensions)) : 8),
     0,
   )
   const points = traced.evaluations.flatMap(({ point }) => point ?? [])
@@ -164,7 +164,7 @@ export function explain(subject: Optimizer | OptimizerFactory, shape: readonly n
     ...indent(definition.rule.toString()),
     '',
     'State',
-    ...traced.slots.map((slot) => `  ${slot.name}: ${describeSlot(slot.residency, slot.dimensions, slot.shared)}`),
+    ...traced.slots.map((slot) => `  ${slot.name}: ${describeSlot(slot)}`),
     ...(traced.slots.length === 0 ? ['  none'] : []),
   ]
   const inputs = mainChain(optimizer).flatMap((element) => Object.entries(inputsOf(element)))
@@ -242,10 +242,9 @@ function describeChain(optimizer: Optimizer): string {
   })
 }
 
-function describeSlot(residency: string, dimensions: readonly number[], shared: boolean): string {
-  if (residency === 'array')
-    return `[${dimensions.join(', ')}], ${sizeOf(dimensions as [number, number, number])} numbers`
-  return `one number ${shared ? 'for all tensors' : 'per tensor'}, kept on the ${residency}`
+function describeSlot({ space, dimensions, shared }: SlotStorage): string {
+  if (space === 'array') return `[${dimensions.join(', ')}], ${sizeOf(dimensions)} numbers`
+  return `one number ${shared ? 'for all tensors' : 'per tensor'}, kept on the ${space === 'host' ? 'host' : 'device'}`
 }
 
 function variants(tree: VariantTree, title: string): { title: string; program: Program }[] {

@@ -15,9 +15,9 @@ async function train(threads = 3): Promise<number[]> {
   return result
 }
 
-/** Node without its own worker threads is like a page, which has the global `Worker`. */
+/** Node without its own worker threads is like a page, which has the global `Worker`. The test runner needs the rest of `process`. */
 function likeAPage(worker: unknown): void {
-  vi.stubGlobal('process', undefined)
+  vi.spyOn(process, 'getBuiltinModule').mockReturnValue(undefined as never)
   vi.stubGlobal('Worker', worker)
 }
 

@@ -60,7 +60,7 @@ export class Host {
   private readonly places = new Map<Node, number>()
   private readonly choicePlaces = new Map<VariantTree, number>()
   private readonly entries: Entry[] = []
-  private readonly evaluations: Entry[] = []
+  private readonly averages: Entry[] = []
   private readonly choices: Choice[] = []
   private current: Float64Array
   private conditions: () => void = () => {}
@@ -82,8 +82,7 @@ export class Host {
       if (!traced) return
       const nodes: Node[] = []
       const offset = count
-      const alone =
-        'program' in traced.variants && traced.slots.every((slot) => slot.residency !== 'host' || slot.shared)
+      const alone = 'program' in traced.variants && traced.slots.every((slot) => slot.space !== 'host' || slot.shared)
       for (const node of programsOf(traced.variants).flatMap(hostNodes)) {
         if (this.places.has(node)) continue
         // Tensors without cadences and numbers of their own have the same scalars: one place serves all.
@@ -105,10 +104,10 @@ export class Host {
         branch(tree.fired)
       }
       branch(traced.variants)
-      const evaluation = traced.evaluation ? hostNodes(traced.evaluation) : []
-      if (evaluation.length > 0) {
-        this.evaluations.push({ tensor, evaluator: new HostEvaluator(hostProgram(evaluation)), offset: count })
-        for (const node of evaluation) this.places.set(node, count++)
+      const average = traced.average ? hostNodes(traced.average) : []
+      if (average.length > 0) {
+        this.averages.push({ tensor, evaluator: new HostEvaluator(hostProgram(average)), offset: count })
+        for (const node of average) this.places.set(node, count++)
       }
     })
     // An array of no elements is a special case in jax-js; one unused number is not.
@@ -186,7 +185,7 @@ export class Host {
   load(bytes: Uint8Array, write: Readback['write']): void {
     takeRun(this.conductor, { write }, bytes, {})
     this.current = new Float64Array(this.count)
-    this.fill(this.conductor.averages(), this.evaluations)
+    this.fill(this.conductor.averages(), this.averages)
   }
 
   private advance(): void {
@@ -200,7 +199,7 @@ export class Host {
     const programs = new Map(work.map(({ tensor, program }) => [tensor, program]))
     for (const { tensor, place, fired } of this.choices) this.current[place] = fired.has(programs.get(tensor)!) ? 1 : 0
     conductor.commit(updates, moment)
-    this.fill(conductor.averages(), this.evaluations)
+    this.fill(conductor.averages(), this.averages)
   }
 
   private fill(work: readonly Work[], entries: readonly Entry[]): void {

@@ -44,7 +44,7 @@ function naturalShape([batch, rows, columns]: Dimensions, parameter: readonly nu
 
 /** The shape of a slot's array; numbers have none. */
 export function slotShape(slot: SlotStorage, parameter: readonly number[]): number[] {
-  return slot.residency === 'array' ? naturalShape(slot.dimensions, parameter) : []
+  return slot.space === 'array' ? naturalShape(slot.dimensions, parameter) : []
 }
 
 /** One step in jax-js operations. It borrows all arrays that it is given; what it gives belongs to the caller. */
@@ -91,7 +91,7 @@ export class StepReplay {
       if (!traced) return old.ref
       const own: Record<string, np.Array> = {}
       for (const slot of traced.slots) {
-        if (slot.residency === 'host' || (slot.shared && slot.key in shared)) continue
+        if (slot.space === 'host' || (slot.shared && slot.key in shared)) continue
         const target = slot.shared ? shared : own
         target[slot.key] = this.output(
           parameter,
@@ -101,7 +101,7 @@ export class StepReplay {
           slotShape(slot, shape),
         )
       }
-      if (traced.slots.some((slot) => slot.residency !== 'host' && !slot.shared)) slots[name] = own
+      if (traced.slots.some((slot) => slot.space !== 'host' && !slot.shared)) slots[name] = own
       return this.output(
         parameter,
         tensor,
@@ -118,7 +118,7 @@ export class StepReplay {
   evaluate(): np.Array[] {
     const result = this.host.parameters.map(({ traced, shape }, tensor) => {
       const old = this.parameters[tensor]!
-      const program = traced?.evaluation
+      const program = traced?.average
       return program
         ? shaped(take(this.interpreter(program, tensor).value(program.outputs[0]!.node)), [...shape])
         : old.ref

@@ -154,7 +154,7 @@ export function initialState(host: Host, parameters: readonly np.Array[]): State
   host.parameters.forEach(({ name, shape, traced }, index) => {
     const own: Record<string, np.Array> = {}
     for (const slot of traced?.slots ?? []) {
-      if (slot.residency === 'host' || (slot.shared && slot.key in shared)) continue
+      if (slot.space === 'host' || (slot.shared && slot.key in shared)) continue
       const target = slot.shared ? shared : own
       if (slot.start === 'parameter') target[slot.key] = parameters[index]!.ref
       else if (slot.start === 'identity') {

@@ -97,8 +97,8 @@ async function walk(
   )
   optimizer.parameters.point!.set(surface.start)
   // Asking for what to evaluate with costs a copy, and mostly it is the parameter itself.
-  const { evaluation } = factory.definition
-  const current = () => (evaluation ? optimizer.evaluationParameters() : optimizer.parameters).point!
+  const { average } = factory.definition
+  const current = () => (average ? optimizer.evaluationParameters() : optimizer.parameters).point!
   const points: Point[] = [surface.start]
   try {
     for (let step = 1; step <= surface.steps; step++) {

@@ -766,9 +766,9 @@ function checkState(saved: SavedState, taken: ReadonlyMap<string, SavedVariable>
   }
   for (const { shape, traced } of model.parameters) {
     const found = taken.get(shape.name)
-    for (const { key, residency, shared, dimensions } of found ? (traced?.slots ?? []) : []) {
+    for (const { key, space, shared, dimensions } of found ? (traced?.slots ?? []) : []) {
       const size = found!.arrays.get(key)?.data.length
-      const fits = residency === 'array' ? size === sizeOf(dimensions) : shared || Object.hasOwn(found!.numbers, key)
+      const fits = space === 'array' ? size === sizeOf(dimensions) : shared || Object.hasOwn(found!.numbers, key)
       if (!fits) throw new Error(`setWeights: the state of '${shape.name}' lacks '${key}', or it has another size`)
     }
   }

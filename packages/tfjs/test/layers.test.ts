@@ -64,11 +64,12 @@ describe.each(backends)('a Layers model on the backend %s', (backend) => {
       const { numTensors, numBytes } = tf.memory()
       await fit(model, fused ? 333 : 30)
       expect(optimizer.iterations).toBe(fused ? 1002 : 93)
-      expect([tf.memory().numTensors, tf.memory().numBytes]).toEqual([numTensors, numBytes])
+      // What earlier tests have lost may be freed meanwhile.
+      expect(tf.memory().numTensors).toBeLessThanOrEqual(numTensors)
+      expect(tf.memory().numBytes).toBeLessThanOrEqual(numBytes)
       optimizer.dispose()
       model.dispose()
     }
-    // What earlier tests have lost may be freed meanwhile.
     expect(tf.memory().numTensors).toBeLessThanOrEqual(before.numTensors)
     expect(tf.memory().numBytes).toBeLessThanOrEqual(before.numBytes)
   })
@@ -88,7 +89,7 @@ describe.each(backends)('a Layers model on the backend %s', (backend) => {
         losses.push(await fit(model, 1))
         const { numTensors } = tf.memory()
         losses.at(-1)!.push(...(await fit(model, 11)))
-        expect(tf.memory().numTensors).toBe(numTensors)
+        expect(tf.memory().numTensors).toBeLessThanOrEqual(numTensors)
         expect(optimizer.iterations).toBe(36)
         optimizer.dispose()
         model.dispose()
@@ -143,7 +144,7 @@ describe.each(backends)('a Layers model on the backend %s', (backend) => {
     const { numTensors } = tf.memory()
     for (let time = 0; time < 5; time++) await saved(model)
     await fit(model, 1)
-    expect(tf.memory().numTensors).toBe(numTensors)
+    expect(tf.memory().numTensors).toBeLessThanOrEqual(numTensors)
     await saved(model)
     optimizerOf(model).dispose()
     expect(tf.memory().numTensors).toBeLessThanOrEqual(numTensors)

@@ -23,7 +23,7 @@ export interface BackendTensor {
   readonly slots: readonly SlotStorage[]
   /** `undefined` for a frozen parameter. */
   readonly variants: VariantTree | undefined
-  readonly evaluation: Program | undefined
+  readonly average: Program | undefined
   /** Programs that run before the update: to the points of evaluations, and back. */
   readonly points: readonly Program[]
 }
@@ -35,14 +35,14 @@ export function backendTensors({ parameters }: TracedModel): BackendTensor[] {
     size: shape.size,
     slots: traced?.slots ?? [],
     variants: traced?.variants,
-    evaluation: traced?.evaluation,
+    average: traced?.average,
     points: traced ? pointsOf(traced) : [],
   }))
 }
 
 /** All programs of a tensor. */
-export function programsOfTensor({ variants, evaluation, points }: BackendTensor): Program[] {
-  return [...(variants ? programsOf(variants) : []), ...(evaluation ? [evaluation] : []), ...points]
+export function programsOfTensor({ variants, average, points }: BackendTensor): Program[] {
+  return [...(variants ? programsOf(variants) : []), ...(average ? [average] : []), ...points]
 }
 
 /** The names of the arrays besides the gradient that a tensor's programs read. */
@@ -70,13 +70,13 @@ export interface Precision {
 
 type ArrayPlace =
   | { readonly kind: 'parameter' | 'gradient'; readonly tensor: number }
-  /** An array that the user supplies besides the gradient, and state with residency `array`. */
+  /** An array that the user supplies besides the gradient, and state that is an array. */
   | { readonly kind: 'input' | 'array'; readonly tensor: number; readonly key: string }
 
 /** Where something lies that can be written. */
 export type WritablePlace =
   | ArrayPlace
-  /** State with residency `device`. */
+  /** State of one number that programs keep. */
   | { readonly kind: 'number'; readonly tensor: number; readonly key: string }
 
 /** Where an array lies, or a number, which is read as an array of one. */
@@ -125,9 +125,9 @@ export interface HostMemory {
   readonly gradients: readonly FloatArray[]
   /** The arrays besides the gradient that a tensor's programs read, by name. */
   readonly inputs: readonly ReadonlyMap<string, FloatArray>[]
-  /** The array of a slot with residency `array`. */
+  /** The array of a slot. */
   slotArray(tensor: number, key: string): FloatArray
-  /** A number with residency `device`; shared numbers are the same for every tensor. */
+  /** A number that programs keep; shared numbers are the same for every tensor. */
   readScalar(tensor: number, key: string): number
   writeScalar(tensor: number, key: string, value: number): void
   /** A number that the last run computed for reporting; `undefined` when the program has none of that name. */

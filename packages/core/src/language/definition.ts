@@ -224,7 +224,7 @@ export interface OptimizerDefinition<
   readonly largestGradient?: number
   readonly rule: (context: RuleContext<NoInfer<H>, NoInfer<O>, NoInfer<S>, NoInfer<I>>) => RuleResult<NoInfer<S>>
   /** What to evaluate the model with, where that is not the parameter. */
-  readonly evaluation?: (
+  readonly average?: (
     context: Pick<RuleContext<NoInfer<H>, NoInfer<O>, NoInfer<S>>, 'p' | 'state' | 'hyper' | 'options'>,
   ) => Value
 }
@@ -519,7 +519,7 @@ export interface TransformDefinition<
   /** Adds weight decay of this style, with the hyperparameter `weightDecay`. */
   readonly decay?: Exclude<DecayStyle, 'own'>
   /** What to evaluate the model with, where that is not the parameter. */
-  readonly evaluation?: (
+  readonly average?: (
     context: Pick<
       TransformContext<NoInfer<H>, NoInfer<S>, NoInfer<O>, NoInfer<I>>,
       'p' | 'hyper' | 'state' | 'options'

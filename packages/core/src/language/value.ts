@@ -14,7 +14,7 @@ export type Operand = Value | number
  * A symbolic value: what a rule computes with. Arithmetic on it builds a graph; nothing is computed while a rule runs.
  *
  * A value has a **shape** (like the parameter, one number per row or column, one per tensor, one for all tensors, or a
- * matrix of its own) and a **residency**: values made only of hyperparameters, step counts and numbers are evaluated
+ * matrix of its own) and a **space**: values made only of hyperparameters, step counts and numbers are evaluated
  * once per step on the host in float64, all others inside the kernel. Shapes broadcast as in NumPy.
  *
  * ```ts

@@ -81,5 +81,5 @@ export const a2Grad = defineOptimizer({
       },
     }
   },
-  evaluation: ({ p, state }) => p.plus(p.minus(state.x).times(state.reach)),
+  average: ({ p, state }) => p.plus(p.minus(state.x).times(state.reach)),
 })

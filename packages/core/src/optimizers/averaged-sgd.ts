@@ -55,5 +55,5 @@ export const averagedSGD = defineOptimizer({
       },
     }
   },
-  evaluation: ({ state }) => state.a,
+  average: ({ state }) => state.a,
 })

@@ -72,5 +72,5 @@ export const scheduleFreeAdamW = defineOptimizer({
     const step = scheduleFreeStep(context, mHat.over(root.plus(epsilon)), learningRate, beta1)
     return { ...step, state: { ...step.state, v, ...(disabled('innerMomentum') ? {} : { m }) } }
   },
-  evaluation: ({ p, state, hyper }) => scheduleFreeAverage(p, state.z, hyper.beta1),
+  average: ({ p, state, hyper }) => scheduleFreeAverage(p, state.z, hyper.beta1),
 })

@@ -78,5 +78,5 @@ export const scheduleFreeRAdam = defineOptimizer({
     const step = scheduleFreeStep(context, where(rectified, normalized, g), learningRate, beta1)
     return { ...step, state: { ...step.state, v } }
   },
-  evaluation: ({ p, state, hyper }) => scheduleFreeAverage(p, state.z, hyper.beta1),
+  average: ({ p, state, hyper }) => scheduleFreeAverage(p, state.z, hyper.beta1),
 })

@@ -53,5 +53,5 @@ export const scheduleFreeSGD = defineOptimizer({
     const learningRate = hyper.learningRate.times(t.over(hyper.warmupSteps).minimum(1))
     return scheduleFreeStep(context, g, learningRate, hyper.momentum)
   },
-  evaluation: ({ p, state, hyper }) => scheduleFreeAverage(p, state.z, hyper.momentum),
+  average: ({ p, state, hyper }) => scheduleFreeAverage(p, state.z, hyper.momentum),
 })

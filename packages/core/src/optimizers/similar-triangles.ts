@@ -51,5 +51,5 @@ export const similarTriangles = defineOptimizer({
       },
     }
   },
-  evaluation: ({ state }) => state.x,
+  average: ({ state }) => state.x,
 })

@@ -18,7 +18,7 @@ export type Extent = readonly [batch: Size, rows: Size, columns: Size]
 export type ArraySource =
   | { readonly kind: 'parameter' }
   | { readonly kind: 'gradient' }
-  | { readonly kind: 'evaluation' }
+  | { readonly kind: 'average' }
   | { readonly kind: 'input'; readonly key: string }
   | { readonly kind: 'slot'; readonly key: string }
   /** Exists only within a step, and is needed from one level to another. */

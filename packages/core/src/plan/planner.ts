@@ -415,7 +415,7 @@ class Planner {
     if (kept !== undefined && (isProduced(node) || this.level(node) < level)) return kept
     const stored = this.outputs.find(
       ({ node: stored, level: from, array }) =>
-        stored === node && from < level && this.arrays[array]!.source.kind !== 'evaluation',
+        stored === node && from < level && this.arrays[array]!.source.kind !== 'average',
     )
     return level === Number.POSITIVE_INFINITY ? undefined : stored?.array
   }

@@ -1,4 +1,4 @@
-import { type Dimensions, type Node, type NodeOf, sizeOf } from '../graph/node.ts'
+import { type Dimensions, type Node, type NodeOf, type Space, sizeOf } from '../graph/node.ts'
 import type { SlotStart } from '../language/slots.ts'
 import type { StorageName } from '../storage/storage.ts'
 
@@ -7,7 +7,7 @@ export type Target =
   | { readonly kind: 'parameter' }
   | { readonly kind: 'slot'; readonly key: string /** One number for all tensors. */; readonly shared: boolean }
   | { readonly kind: 'telemetry'; readonly name: TelemetryName }
-  | { readonly kind: 'evaluation' }
+  | { readonly kind: 'average' }
 
 /** What a step can report of a tensor. */
 export const telemetryNames = ['gradientNorm', 'updateNorm', 'parameterNorm', 'nonFinite'] as const
@@ -37,8 +37,8 @@ export interface SlotStorage {
   readonly key: string
   /** The slot's own name. */
   readonly name: string
-  /** Where it lives: an array beside the parameter, a number on the host, or a number on the device. */
-  readonly residency: 'array' | 'host' | 'device'
+  /** Where it lives; one number that all tensors share is `host` or `global`. */
+  readonly space: Space
   /** True for one number that all tensors share. */
   readonly shared: boolean
   readonly dimensions: Dimensions

@@ -77,7 +77,7 @@ export interface TracedParameter {
   readonly origin: Program | undefined
   readonly variants: VariantTree
   /** Computes what to evaluate with; absent where that is the parameter. */
-  readonly evaluation: Program | undefined
+  readonly average: Program | undefined
 }
 
 interface Cadence {
@@ -154,7 +154,7 @@ export function traceParameter(
   return {
     slots,
     variants,
-    evaluation: trace().evaluation(),
+    average: trace().average(),
     evaluations: evaluations.length > 0 ? evaluations : single,
     origin,
   }
@@ -180,9 +180,8 @@ function checkSwitches(chain: readonly ChainElement[]): void {
     if (!element.earlier) return
     const sides = [element.earlier, chain.slice(index + 1)]
     for (const side of sides.flatMap(elementsOf)) {
-      const { title, evaluation } = side.optimizer.definition
-      if (evaluation)
-        throw new Error(`${title} has a point of its own to evaluate at and cannot be switched to or from`)
+      const { title, average } = side.optimizer.definition
+      if (average) throw new Error(`${title} has a point of its own to evaluate at and cannot be switched to or from`)
       if (evaluationsOf(side).length > 0)
         throw new Error(`${title} evaluates the model itself; put it around the switch`)
     }
@@ -241,7 +240,7 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
         name,
         shared,
         dimensions,
-        residency: !number ? 'array' : settings.deviceSlots.has(key) ? 'device' : 'host',
+        space: !number ? 'array' : !settings.deviceSlots.has(key) ? 'host' : shared ? 'global' : 'tensor',
         start,
         storage,
       })
@@ -374,8 +373,8 @@ class Trace {
   }
 
   /** The program that computes what to evaluate with, if that is not the parameter. */
-  evaluation(): Program | undefined {
-    const found = this.chain.filter((element) => element.optimizer.definition.evaluation)
+  average(): Program | undefined {
+    const found = this.chain.filter((element) => element.optimizer.definition.average)
     if (found.length > 1) {
       const titles = found.map((element) => element.optimizer.definition.title)
       throw new Error(`${titles.join(' and ')} each define what to evaluate with; use one of them`)
@@ -386,11 +385,11 @@ class Trace {
     const common = { p: this.p, state: this.stateOf(element), options: optimizer.options }
     const result =
       optimizer.kind === 'base'
-        ? optimizer.definition.evaluation!({ ...common, hyper: this.hyperOf(element) })
-        : optimizer.definition.evaluation!({ ...common, hyper: this.hyperOf(element) })
+        ? optimizer.definition.average!({ ...common, hyper: this.hyperOf(element) })
+        : optimizer.definition.average!({ ...common, hyper: this.hyperOf(element) })
     const wrappers = this.chain.filter(({ optimizer }) => optimizer.kind === 'wrapped' && optimizer.definition.project)
     const project = joined(wrappers.map((wrapper) => this.projection(wrapper)).reverse())
-    this.store({ kind: 'evaluation' }, project(result), 'the evaluation parameter')
+    this.store({ kind: 'average' }, project(result), 'the average to evaluate with')
     return this.program()
   }
 
@@ -408,7 +407,7 @@ class Trace {
 
   private program(): Program {
     this.checkConditions()
-    const arrays = this.slots.filter((slot) => slot.residency === 'array').map((slot) => slot.key)
+    const arrays = this.slots.filter((slot) => slot.space === 'array').map((slot) => slot.key)
     const { outputs, hostOutputs } = this
     return { dimensions: this.p.node.dimensions, outputs, arraySlots: new Set(arrays), hostOutputs }
   }
@@ -724,9 +723,7 @@ class Trace {
   }
 
   private slotNode(slot: SlotStorage): Node {
-    const space =
-      slot.residency === 'array' ? 'array' : slot.residency === 'host' ? 'host' : slot.shared ? 'global' : 'tensor'
-    return this.graph.slot(slot.key, space, slot.dimensions, !slot.shared)
+    return this.graph.slot(slot.key, slot.space, slot.dimensions, !slot.shared)
   }
 
   private storeState(element: ChainElement, state: Readonly<Partial<Record<string, Value>>> | undefined): void {
@@ -742,7 +739,7 @@ class Trace {
       }
       if (!(value instanceof Value))
         throw new Error(`${title}: the new state '${name}' must be a value, not ${String(value)}`)
-      if (slot.residency === 'array')
+      if (slot.space === 'array')
         this.store({ kind: 'slot', key, shared: false }, value, `state '${name}' of ${title}`, slot.dimensions)
       else this.storeScalar(slot, value, title)
     }
@@ -778,9 +775,9 @@ class Trace {
           `but its new value is ${node.space === 'array' ? 'an array' : "one tensor's own (use step, not t, sums over 'all', and hyperparameters that no group sets)"}`,
       )
     }
-    if (node.space === 'host' && slot.residency === 'host') this.hostOutputs.push({ key: slot.key, node })
+    if (node.space === 'host' && slot.space === 'host') this.hostOutputs.push({ key: slot.key, node })
     else {
-      // The residency was guessed too low: note it, so that the next trace keeps this number on the device.
+      // The space was guessed too low: note it, so that the next trace keeps this number on the device.
       this.settings.deviceSlots.add(slot.key)
       this.outputs.push({ target: { kind: 'slot', key: slot.key, shared: slot.shared }, node })
     }

@@ -39,13 +39,13 @@ function entriesOf(conductor: Conductor, scope: Scope): Entry[] {
 
 function entryOf(tensor: Tensor, slot: SlotStorage): Entry {
   const { index, shape } = tensor
-  const { residency, key, dimensions } = slot
+  const { space, key, dimensions } = slot
   const full = matrixDimensions(shape.shape)
   const whole = dimensions.every((size, axis) => size === full[axis])
   return {
     key: slotKey(tensor, slot),
-    shape: residency !== 'array' ? undefined : whole ? shape.shape : dimensions,
-    place: residency === 'host' ? undefined : { kind: residency === 'array' ? 'array' : 'number', tensor: index, key },
+    shape: space !== 'array' ? undefined : whole ? shape.shape : dimensions,
+    place: space === 'host' ? undefined : { kind: space === 'array' ? 'array' : 'number', tensor: index, key },
     tensor,
     slot,
   }

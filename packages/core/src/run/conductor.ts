@@ -84,7 +84,7 @@ export class Conductor {
       const host = new Map<string, number>()
       for (const slot of traced?.slots ?? []) {
         if (slot.shared) this.sharedKeys.add(slot.key)
-        if (slot.residency === 'host') (slot.shared ? this.shared : host).set(slot.key, slot.start as number)
+        if (slot.space === 'host') (slot.shared ? this.shared : host).set(slot.key, slot.start as number)
       }
       const hostUpdates = new Map<Program, HostEvaluator>()
       if (traced) {
@@ -242,7 +242,7 @@ export class Conductor {
     const moment: Moment = { counts: this.counts, numbers: new Map(), values: new Map() }
     return this.trained.flatMap((tensor) => {
       // Before its first step a tensor has no average yet.
-      const program = tensor.counts.get('')! > 0 ? tensor.traced!.evaluation : undefined
+      const program = tensor.counts.get('')! > 0 ? tensor.traced!.average : undefined
       if (!program) return []
       return [{ tensor: tensor.index, program, environment: this.environment(tensor, tensor.counts, moment) }]
     })

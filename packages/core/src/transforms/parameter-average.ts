@@ -19,5 +19,5 @@ export const parameterAverage = defineTransform({
     parameter: next,
     state: { average: ema(state.average, next, hyper.beta) },
   }),
-  evaluation: ({ state }) => state.average,
+  average: ({ state }) => state.average,
 })

@@ -26,5 +26,5 @@ export const polynomialAverage = defineTransform({
     const share = hyper.gamma.plus(1).over(hyper.gamma.plus(t))
     return { parameter: next, state: { average: state.average.plus(next.minus(state.average).times(share)) } }
   },
-  evaluation: ({ state }) => state.average,
+  average: ({ state }) => state.average,
 })

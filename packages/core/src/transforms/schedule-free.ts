@@ -57,5 +57,5 @@ export const scheduleFree = defineTransform({
       state: { z, weightSum, largestLearningRate },
     }
   },
-  evaluation: ({ p, state, hyper }) => scheduleFreeAverage(p, state.z, hyper.momentum),
+  average: ({ p, state, hyper }) => scheduleFreeAverage(p, state.z, hyper.momentum),
 })

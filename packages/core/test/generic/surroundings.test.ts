@@ -157,7 +157,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     for (const [name, array] of Object.entries(first)) expect([...array]).toEqual(kept[name])
     const again = optimizer.evaluationParameters()
     expect(Object.keys(again)).toEqual(Object.keys(smallModel))
-    if (!factory.definition.evaluation) {
+    if (!factory.definition.average) {
       for (const [name, array] of Object.entries(again)) expect([...array]).toEqual([...optimizer.parameters[name]!])
     }
   })

@@ -29,7 +29,7 @@ function build({ optimizer, other, inside, outside, match }: Tower): Optimizer {
 const averaging = new Set(
   names.filter((name) => {
     const wrapped = wrappers[name]!(sgd())
-    return wrapped.kind === 'wrapped' && wrapped.definition.evaluation !== undefined
+    return wrapped.kind === 'wrapped' && wrapped.definition.average !== undefined
   }),
 )
 

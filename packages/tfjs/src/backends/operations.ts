@@ -93,9 +93,10 @@ export class OperationInstance implements VariableInstance {
     this.fuse = fuse
     this.sharedKeys = new Set(tensors.flatMap((tensor) => tensor.slots.filter((s) => s.shared).map((s) => s.key)))
     for (const { name, slots: list } of tensors) {
-      for (const { key, residency, start, shared } of list) {
+      for (const { key, space, start, shared } of list) {
         const owner = shared ? sharedOwner : name
-        if (residency === 'device' && !slots.get(owner, key)) slots.set(owner, key, tf.scalar(start as number))
+        if ((space === 'tensor' || space === 'global') && !slots.get(owner, key))
+          slots.set(owner, key, tf.scalar(start as number))
       }
     }
   }

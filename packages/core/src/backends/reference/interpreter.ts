@@ -45,7 +45,7 @@ class ReferenceInstance implements HostExecutor {
       const arrays = new Map<string, Float64Array>()
       const scalars = new Map<string, number>()
       for (const slot of slots) {
-        if (slot.residency === 'array') {
+        if (slot.space === 'array') {
           const array = new Float64Array(sizeOf(slot.dimensions))
           writeStart(slot, array)
           arrays.set(slot.key, array)

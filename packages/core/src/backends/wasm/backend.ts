@@ -110,7 +110,7 @@ interface Prepared {
 interface TensorMemory {
   readonly parameter: number
   readonly gradient: number
-  readonly evaluation: number
+  readonly average: number
   /** By name. */
   readonly inputs: ReadonlyMap<string, number>
   readonly arrays: ReadonlyMap<string, { readonly address: number; readonly size: number }>
@@ -269,11 +269,11 @@ class InstanceBuilder {
     const numbers = new Float64Array(memory.buffer)
     for (const [index, { slots }] of this.tensors.entries()) {
       for (const slot of slots) {
-        if (slot.residency === 'array' && slot.start !== 0) {
+        if (slot.space === 'array' && slot.start !== 0) {
           const { address, size } = memories[index]!.arrays.get(slot.key)!
           writeStart(slot, new Float32Array(memory.buffer, address, size))
         }
-        if (slot.residency !== 'device') continue
+        if (slot.space !== 'tensor' && slot.space !== 'global') continue
         const address = (slot.shared ? this.shared : memories[index]!.numbers).get(slot.key)!
         numbers[address / 8] = slot.start as number
       }
@@ -304,17 +304,17 @@ class InstanceBuilder {
   }
 
   private reserveTensor(tensor: BackendTensor): TensorMemory {
-    const { size, slots, evaluation } = tensor
+    const { size, slots, average } = tensor
     const parameter = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
     const gradient = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
     const arrays = new Map<string, { address: number; size: number }>()
     const numbers = new Map<string, number>()
     for (const slot of slots) {
-      if (slot.residency === 'array') {
+      if (slot.space === 'array') {
         const elements = sizeOf(slot.dimensions)
         const address = this.layout.reserveArray(bytesOf(slot.storage, elements))
         arrays.set(slot.key, { address, size: elements })
-      } else if (slot.residency === 'device') {
+      } else if (slot.space !== 'host') {
         if (!slot.shared) numbers.set(slot.key, this.layout.reserve(8))
         else if (!this.shared.has(slot.key)) this.shared.set(slot.key, this.layout.reserve(8))
       }
@@ -322,7 +322,7 @@ class InstanceBuilder {
     const finiteEntry = this.layout.reserve(16)
     const flag = finiteEntry + 8
     this.words.push({ address: finiteEntry, value: gradient }, { address: finiteEntry + 4, value: flag })
-    const evaluationArray = evaluation ? this.layout.reserveArray(bytesOf('float32', size)) : 0
+    const averageArray = average ? this.layout.reserveArray(bytesOf('float32', size)) : 0
     const settling = [{ address: parameter, size }, ...arrays.values()].map(({ address: value, size }) => {
       const entry = this.layout.reserve(8)
       this.words.push({ address: entry, value })
@@ -332,7 +332,7 @@ class InstanceBuilder {
     const inputs = new Map(
       arrayInputs(tensor).map((name) => [name, this.layout.reserveArray(bytesOf('float32', size))]),
     )
-    const arraysOf = { evaluation: evaluationArray, inputs, arrays, numbers }
+    const arraysOf = { average: averageArray, inputs, arrays, numbers }
     return { parameter, gradient, ...arraysOf, finiteEntry, flag, size, settling, pointers }
   }
 
@@ -766,8 +766,8 @@ class WasmInstance implements ForeignInstance {
   compute(work: readonly Work[]): Float32Array[] {
     if (work.length > 0) this.perform(work)
     return work.map(({ tensor }) => {
-      const { evaluation, size } = this.tensors[tensor]!
-      return this.floats(evaluation, size).slice()
+      const { average, size } = this.tensors[tensor]!
+      return this.floats(average, size).slice()
     })
   }
 
