@@ -44,6 +44,7 @@ export const families = {
 export type Family = keyof typeof families
 
 export type HyperSpecification = Readonly<Record<string, Hyperparameter>>
+type Ordered<H extends string = string> = readonly (readonly [smaller: H, larger: H])[]
 export type OptionSpecification = Readonly<Record<string, boolean | string | number>>
 export type SlotSpecification = Readonly<Record<string, Slot>>
 
@@ -185,6 +186,8 @@ export interface OptimizerDefinition<
   readonly family?: Family
   readonly paper: Paper
   readonly hyper: Readonly<Record<H, Hyperparameter>>
+  /** Pairs of hyperparameters of which the first must not be above the second. */
+  readonly ordered?: Ordered<NoInfer<H>>
   /** Trace-time choices with their defaults. */
   readonly options?: O
   /** For string options: what they may be. */
@@ -328,6 +331,20 @@ export function checkHyperValues(
   }
 }
 
+/** @internal @throws Error when a number is above another that it must not exceed; schedules give theirs later */
+export function checkOrder(
+  { title, ordered = [] }: { readonly title: string; readonly ordered?: Ordered },
+  given: (name: string) => HyperValue,
+): void {
+  for (const [smaller, larger] of ordered) {
+    const [low, high] = [given(smaller), given(larger)]
+    if (typeof low === 'number' && typeof high === 'number' && low > high)
+      throw new Error(
+        `${title}: ${smaller} must not be above ${larger}, but ${smaller} is ${low} and ${larger} is ${high}`,
+      )
+  }
+}
+
 /**
  * Defines an optimizer: data and one rule function over symbolic values. Returns its factory, typed by the names of
  * the hyperparameters and options.
@@ -395,7 +412,7 @@ export function defineOptimizer<
   return Object.assign(factory, { definition: erased })
 }
 
-type Configurable = Pick<OptimizerDefinition, 'title' | 'hyper' | 'options' | 'choices'>
+type Configurable = Pick<OptimizerDefinition, 'title' | 'hyper' | 'ordered' | 'options' | 'choices'>
 
 /** Sorts settings into hyperparameters and options, defaults included. */
 function readSettings(
@@ -419,6 +436,7 @@ function readSettings(
       throw new Error(`${definition.title}: unknown setting '${name}'; ${suggest(name, known)}`)
     }
   }
+  checkOrder(definition, (name) => hyper[name]!)
   return { hyper, options }
 }
 
@@ -462,6 +480,8 @@ export interface TransformDefinition<
   readonly title: string
   readonly paper?: Paper
   readonly hyper: Readonly<Record<H, Hyperparameter>>
+  /** Pairs of hyperparameters of which the first must not be above the second. */
+  readonly ordered?: Ordered<NoInfer<H>>
   /** Trace-time choices with their defaults. */
   readonly options?: O
   /** For string options: what they may be. */

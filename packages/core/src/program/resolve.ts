@@ -1,6 +1,7 @@
 import {
   type BaseOptimizer,
   checkHyperValues,
+  checkOrder,
   type GroupedOptimizer,
   isZero,
   type Optimizer,
@@ -34,7 +35,7 @@ export function elementsOf(chain: readonly ChainElement[]): ChainElement[] {
 
 interface HyperEntry {
   readonly owner: BaseOptimizer | WrappedOptimizer
-  readonly values: Map<string, HyperValue>
+  values: ReadonlyMap<string, HyperValue>
   readonly parent: string | undefined
   /** For a fallback: the path of the optimizer that it stands in for. */
   readonly main: string | undefined
@@ -43,6 +44,8 @@ interface HyperEntry {
 /** The hyperparameters of the optimizers in use, by path; an overlay falls back to its parent. */
 export class HyperStore {
   private readonly entries = new Map<string, HyperEntry>()
+  /** The optimizers that have an order among their hyperparameters, by path. */
+  private readonly ordered = new Map<string, Parameters<typeof checkOrder>[0]>()
   /** The keys that were asked for, split. */
   private readonly places = new Map<string, readonly [path: string, name: string]>()
   /** The hyperparameter paths of each group, outermost first; `''` is the default group. */
@@ -67,6 +70,7 @@ export class HyperStore {
     }
     const values = new Map(parent === undefined ? Object.entries(owner.hyper) : [])
     this.entries.set(path, { owner, values, parent, main })
+    if (owner.definition.ordered) this.ordered.set(path, owner.definition)
   }
 
   /** The path of the optimizer that a fallback stands in for, when its learning rate follows that one's. */
@@ -103,7 +107,25 @@ export class HyperStore {
   }
 
   set(path: string, name: string, value: HyperValue): void {
-    this.entries.get(path)!.values.set(name, value)
+    const entry = this.entries.get(path)!
+    entry.values = new Map(entry.values).set(name, value)
+  }
+
+  /** Sets several; @throws Error when one is then above another that it must not exceed, and nothing is changed. */
+  setAll(changes: readonly { readonly path: string; readonly name: string; readonly value: HyperValue }[]): void {
+    const before = [...this.entries.values()].map((entry) => [entry, entry.values] as const)
+    try {
+      for (const { path, name, value } of changes) this.set(path, name, value)
+      this.checkOrder((path, name) => this.get(path, name))
+    } catch (error) {
+      for (const [entry, values] of before) entry.values = values
+      throw error
+    }
+  }
+
+  /** @throws Error when a value is above another that it must not exceed. */
+  checkOrder(given: (path: string, name: string) => HyperValue): void {
+    for (const [path, definition] of this.ordered) checkOrder(definition, (name) => given(path, name))
   }
 }
 

@@ -13,7 +13,7 @@ function parts(value: Value, shape: ParameterShape, over: 'tensor' | 'output') {
 
 /**
  * Keeps every element between two bounds: `θ ← min(max(θ, lower), upper)`, within the step. Hyperparameters `lower`, default 0,
- * and `upper`, default 1; where `lower` is above `upper`, `upper` holds. No state.
+ * and `upper`, default 1; `lower` above `upper` is an error. No state.
  *
  * As in all projections here it is the sequence that takes the step which is projected, wherever the wrapper stands: averages of it,
  * of Schedule-Free methods, averaged SGD, lookahead and so on, then lie within the (convex) set too, and so does what
@@ -26,6 +26,7 @@ export const projectOntoBox = defineTransform({
   name: 'projectOntoBox',
   title: 'Projection onto a box',
   hyper: { lower: real(0), upper: real(1) },
+  ordered: [['lower', 'upper']],
   project: ({ value, hyper }) => value.maximum(hyper.lower).minimum(hyper.upper),
 })
 
