@@ -1,6 +1,7 @@
 export type { Backend, FloatArray, Precision } from './backends/backend.ts'
 export { reference } from './backends/reference/interpreter.ts'
-export { compilationCount, type WasmOptions, wasm } from './backends/wasm/backend.ts'
+export { type WasmOptions, wasm } from './backends/wasm/backend.ts'
+export { compilationCount } from './backends/wasm/kernels.ts'
 export * from './batch-size/index.ts'
 export { type CompileOptions, compile } from './compile.ts'
 export { type LanczosOptions, lanczos, type Spectrum, type SymmetricProduct } from './curvature/lanczos.ts'

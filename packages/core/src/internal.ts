@@ -21,12 +21,8 @@ export {
   type WritablePlace,
 } from './backends/backend.ts'
 export { type HostEnvironment, HostEvaluator, hostProgram } from './backends/host.ts'
-export {
-  createForeignInstance,
-  type ForeignInstance,
-  type ForeignMemory,
-  wasmPrecision,
-} from './backends/wasm/backend.ts'
+export { createForeignInstance, type ForeignMemory, wasmPrecision } from './backends/wasm/backend.ts'
+export type { ForeignInstance } from './backends/wasm/instance.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export * from './graph/node.ts'
 export { type RandomStream, randomNumber } from './graph/philox.ts'

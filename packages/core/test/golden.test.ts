@@ -34,6 +34,7 @@ import { mappings } from '../golden/mapping.ts'
 import { passes, type RunResult, relativeError, replayFile } from '../golden/replay.ts'
 import { formatReport } from '../golden/report.ts'
 import { elementwise, type Layout, norm, type Step, sum, trajectory } from './support/restate.ts'
+import { sample } from './support/sample.ts'
 
 const data = fileURLToPath(new URL('golden-data/', import.meta.url))
 const restatementFiles = fileURLToPath(new URL('restatements/', import.meta.url))
@@ -54,11 +55,14 @@ describe('trajectories of the reference implementations', async () => {
 
   it.each(names)('%s', async (name) => {
     const file = await readGolden(join(data, name))
-    const results = await replayFile(file!, ['reference', 'wasm'])
+    const runs = sample(file!.optimizer, file!.runs, ({ config, layout }) => `${config} ${layout}`)
+    const results = await replayFile({ ...file!, runs }, ['reference', 'wasm'])
     expect(failuresOf(results)).toEqual([])
+    expect(results).toHaveLength(runs.length)
     const skipped = results.filter((result) => result.skipped !== undefined).map((result) => result.config)
-    expect(skipped).toEqual(withoutCounterpart[name.replace('.json.gz', '')] ?? [])
-    expect(results.length).toBeGreaterThan(2)
+    const known = withoutCounterpart[name.replace('.json.gz', '')] ?? []
+    expect(skipped).toEqual(known.filter((config) => runs.some((run) => run.config === config)))
+    expect(file!.runs.length).toBeGreaterThan(2)
   })
 
   it('cover every optimizer of the registry', async () => {

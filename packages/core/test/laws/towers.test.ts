@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { differences, snapshot } from '../support/compare.ts'
 import { smallModel } from '../support/models.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
+import { everything } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
 import { refuses, wrappers } from '../support/variants.ts'
 
@@ -76,7 +77,10 @@ describe('towers of wrappers and groups', () => {
           expect({ step, found }).toEqual({ step, found: [] })
         }
       }),
-      { numRuns: Number(process.env.FALLLINE_TOWERS ?? 60), seed: Number(process.env.FALLLINE_TOWERS_SEED ?? 4) },
+      {
+        numRuns: Number(process.env.FALLLINE_TOWERS ?? (everything ? 60 : 15)),
+        seed: Number(process.env.FALLLINE_TOWERS_SEED ?? 4),
+      },
     )
   })
 
@@ -88,7 +92,7 @@ describe('towers of wrappers and groups', () => {
           /each define what to evaluate with|moves several sequences itself|applies weight decay itself|does not read/,
         )
       }),
-      { numRuns: 20, seed: 4 },
+      { numRuns: everything ? 20 : 10, seed: 4 },
     )
   })
 })

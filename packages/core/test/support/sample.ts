@@ -2,7 +2,7 @@
  * The large tables of tests (optimizers times wrappers, options, courses of gradients, runs of a law) are too long for every
  * day. `npm test` takes a fixed sample of them and `npm run test:all` everything. Tests that stand alone are always all run.
  *
- * - Every optimizer meets every kind of test, with a quarter of the cases, rounded up: those whose names, beside its own,
+ * - Every optimizer meets every kind of test, with an eighth of the cases, rounded up: those whose names, beside its own,
  *   have the smallest hashes. So the sample is the same everywhere, and a new case moves few of the others.
  * - The optimizers of `metByAll` meet every case.
  */
@@ -11,7 +11,7 @@
 export const everything = process.env.FALLLINE_TEST_ALL === '1'
 
 /** The share of the cases that the sample takes. */
-const share = 1 / 4
+const share = 1 / 8
 
 /** One optimizer of each kind: by element, by matrix, by sums over all tensors, and with several sequences. */
 export const metByAll = ['adamW', 'muon', 'prodigy', 'scheduleFreeAdamW']

@@ -1,0 +1,442 @@
+import { type Dimensions, sizeOf } from '../../graph/node.ts'
+import { dimensionsOf, elementsOf, type Loop, type Plan, type RoutineCall, type Sizes } from '../../plan/plan.ts'
+import { type Program, writeStart } from '../../program/program.ts'
+import type { RoutineName } from '../../routines/table.ts'
+import { bytesOf } from '../../storage/storage.ts'
+import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
+import { HostEvaluator, type HostProgram } from '../host.ts'
+import { EntryLayout, type EntryWord } from './entry.ts'
+import { type InstanceSetup, WasmInstance } from './instance.ts'
+import type { KernelSet } from './kernels.ts'
+import { control, itemBytes, stripColumns } from './library.ts'
+import { MemoryLayout } from './memory.ts'
+import { chunkElements, type Item, type ListRegions, type Prepared, split, type TensorMemory } from './prepared.ts'
+import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
+import type { Threads } from './threads.ts'
+
+/** What a program is to the kernels: the place of its plan, what the plan's sizes stand for, and the numbers it takes. */
+export interface ProgramForm {
+  readonly plan: number
+  readonly sizes: Sizes
+  readonly computation: HostProgram
+}
+
+/** How several threads share the work, the calling one included. */
+export interface Threading {
+  readonly count: number
+  /** What the driver of the calling thread imports. */
+  functions(memory: WebAssembly.Memory, block: number): WebAssembly.ModuleImports
+  /** Starts so many workers. */
+  start(count: number, module: WebAssembly.Module, memory: WebAssembly.Memory, block: number): Promise<Threads>
+}
+
+export interface BuilderSettings {
+  readonly tensors: readonly BackendTensor[]
+  readonly forms: ReadonlyMap<Program, ProgramForm>
+  readonly kernels: KernelSet
+  /** Absent for one thread. */
+  readonly threading?: Threading | undefined
+  readonly layout?: MemoryLayout
+  /** True when parameters and gradients lie in a memory of someone else. */
+  readonly foreign?: boolean
+}
+
+/**
+ * Rows of a slice of long rows where every slice has sums of its own of all columns: so many, unless the slices would be too
+ * few to share among threads.
+ */
+const columnRows = 64
+const columnSlices = 16
+
+/** Rows of a matrix product per item of work, when several threads share it. */
+const productRows = 64
+
+/** Cuts a call of a matrix function into items for its kernel. */
+type RoutineWork = (
+  operands: readonly { readonly address: number; readonly dimensions: Dimensions }[],
+  results: readonly number[],
+  kernel: number,
+) => Item[]
+
+/** Lays out the memory of an instance and fills in its entries. */
+export class InstanceBuilder {
+  private readonly layout: MemoryLayout
+  private readonly foreign: boolean
+  private readonly start: number
+  private readonly words: { address: number; value: number }[] = []
+  private readonly shared = new Map<string, number>()
+  private readonly totals = new Map<string, number>()
+  private readonly groups = new Map<string, number>()
+  private packing = 0
+  private readonly packingUsers: number[] = []
+  private readonly tensors: readonly BackendTensor[]
+  private readonly forms: ReadonlyMap<Program, ProgramForm>
+  private readonly kernels: KernelSet
+  private readonly threading: Threading | undefined
+  private readonly threads: number
+
+  constructor({ tensors, forms, kernels, threading, layout = new MemoryLayout(), foreign = false }: BuilderSettings) {
+    this.layout = layout
+    this.start = layout.end
+    this.foreign = foreign
+    this.tensors = tensors
+    this.forms = forms
+    this.kernels = kernels
+    this.threading = threading
+    this.threads = threading?.count ?? 1
+  }
+
+  async build(): Promise<WasmInstance> {
+    const parts = this.reserve()
+    const { threading } = this
+    const memory = this.layout.create(threading !== undefined)
+    this.fill(memory, parts)
+    const { module } = this.kernels
+    const functions = threading?.functions(memory, parts.block)
+    const instance = await WebAssembly.instantiate(module, { env: { memory, ...functions } })
+    const workers = await threading?.start(threading.count - 1, module, memory, parts.block)
+    return this.finish(memory, instance, parts, workers, () => workers?.terminate())
+  }
+
+  /** How many bytes the instance needs. */
+  measure(): number {
+    this.reserve()
+    return this.layout.end
+  }
+
+  buildWithin(memory: WebAssembly.Memory, free: () => void): WasmInstance {
+    const parts = this.reserve()
+    this.fill(memory, parts)
+    const instance = new WebAssembly.Instance(this.kernels.module, { env: { memory } })
+    return this.finish(memory, instance, parts, undefined, free)
+  }
+
+  private reserve(): Parts {
+    const memories = this.tensors.map((tensor) => this.reserveTensor(tensor))
+    // Before the work is cut into items, of which an absurd size would have too many to list.
+    this.layout.checkSize()
+    const prepared = this.tensors.map((tensor, index) => this.prepareTensor(tensor, memories[index]!))
+    if (this.packingUsers.length > 0) {
+      const address = this.layout.reserve(this.packing)
+      for (const user of this.packingUsers) this.words.push({ address: user, value: address })
+    }
+    const lists = this.reserveLists(prepared, memories)
+    return { memories, prepared, lists, block: this.layout.reserve(control.bytes, 64) }
+  }
+
+  /** Writes the words and the first values of state to memory. */
+  private fill(memory: WebAssembly.Memory, { memories }: Parts): void {
+    // A memory of someone else may hold anything.
+    if (this.foreign) new Uint8Array(memory.buffer).fill(0, this.start, this.layout.end)
+    const view = new Int32Array(memory.buffer)
+    for (const { address, value } of this.words) view[address / 4] = value
+    const numbers = new Float64Array(memory.buffer)
+    for (const [index, { slots }] of this.tensors.entries()) {
+      for (const slot of slots) {
+        if (slot.space === 'array' && slot.start !== 0) {
+          const { address, size } = memories[index]!.arrays.get(slot.key)!
+          writeStart(slot, new Float32Array(memory.buffer, address, size))
+        }
+        if (slot.space !== 'tensor' && slot.space !== 'global') continue
+        const address = (slot.shared ? this.shared : memories[index]!.numbers).get(slot.key)!
+        numbers[address / 8] = slot.start as number
+      }
+    }
+  }
+
+  private finish(
+    memory: WebAssembly.Memory,
+    instance: WebAssembly.Instance,
+    { memories, prepared, lists, block }: Parts,
+    workers: Threads | undefined,
+    release: () => void,
+  ): WasmInstance {
+    return new WasmInstance({
+      memory,
+      run: instance.exports.run as InstanceSetup['run'],
+      workers,
+      threads: this.threads,
+      block,
+      tensors: memories,
+      prepared,
+      regions: lists,
+      shared: this.shared,
+      totals: this.totals,
+      library: this.kernels.library,
+      release,
+    })
+  }
+
+  private reserveTensor(tensor: BackendTensor): TensorMemory {
+    const { size, slots, average } = tensor
+    const parameter = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
+    const gradient = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
+    const arrays = new Map<string, { address: number; size: number }>()
+    const numbers = new Map<string, number>()
+    for (const slot of slots) {
+      if (slot.space === 'array') {
+        const elements = sizeOf(slot.dimensions)
+        const address = this.layout.reserveArray(bytesOf(slot.storage, elements))
+        arrays.set(slot.key, { address, size: elements })
+      } else if (slot.space !== 'host') {
+        if (!slot.shared) numbers.set(slot.key, this.layout.reserve(8))
+        else if (!this.shared.has(slot.key)) this.shared.set(slot.key, this.layout.reserve(8))
+      }
+    }
+    const finiteEntry = this.layout.reserve(16)
+    const flag = finiteEntry + 8
+    this.words.push({ address: finiteEntry, value: gradient }, { address: finiteEntry + 4, value: flag })
+    const averageArray = average ? this.layout.reserveArray(bytesOf('float32', size)) : 0
+    const settling = [{ address: parameter, size }, ...arrays.values()].map(({ address: value, size }) => {
+      const entry = this.layout.reserve(8)
+      this.words.push({ address: entry, value })
+      return { entry, size }
+    })
+    const pointers = { parameter: [settling[0]!.entry], gradient: [finiteEntry] }
+    const inputs = new Map(
+      arrayInputs(tensor).map((name) => [name, this.layout.reserveArray(bytesOf('float32', size))]),
+    )
+    const arraysOf = { average: averageArray, inputs, arrays, numbers }
+    return { parameter, gradient, ...arraysOf, finiteEntry, flag, size, settling, pointers }
+  }
+
+  private prepareTensor(tensor: BackendTensor, memory: TensorMemory): Map<Program, Prepared> {
+    const programs = programsOfTensor(tensor)
+    // Programs of one tensor never run at the same time, so they can use the same scratch memory.
+    const buffers: { address: number; bytes: number }[] = []
+    return new Map(programs.map((program) => [program, this.prepare(program, memory, buffers)]))
+  }
+
+  private prepare(program: Program, memory: TensorMemory, buffers: { address: number; bytes: number }[]): Prepared {
+    const { plan: index, sizes, computation } = this.forms.get(program)!
+    const plan = this.kernels.plans[index]!
+    const layout = new EntryLayout(plan)
+    const entry = this.layout.reserve(layout.bytes)
+    const hostArguments = this.layout.reserve(8 * plan.arguments.length)
+    const scalars = this.layout.reserve(8 * plan.scalars.length)
+    const word = (offset: number, value: number) => this.words.push({ address: entry + offset, value })
+    word(layout.hostArguments, hostArguments)
+    word(layout.scalars, scalars)
+    const addresses = this.arrayAddresses(plan, sizes, memory, buffers)
+    const note = (array: number, address: number) => {
+      const { kind } = plan.arrays[array]!
+      if (kind === 'parameter' || kind === 'gradient') memory.pointers[kind].push(address)
+    }
+    for (const { offset, word: what } of layout.words) {
+      if (what.kind === 'number') word(offset, memory.numbers.get(what.key) ?? this.shared.get(what.key)!)
+      else if (what.kind === 'total') word(offset, this.total(what.key))
+      else if (what.kind === 'array') {
+        word(offset, addresses[what.array]!)
+        note(what.array, entry + offset)
+      }
+    }
+    const table = this.kernels.tables[index]!
+    const fill = (what: EntryWord, ...values: number[]) => {
+      for (const [position, value] of values.entries()) word(layout.offset(what) + 4 * position, value)
+    }
+    const loopItems = plan.loops.map((loop, loopIndex) =>
+      this.loopItems(loop, loopIndex, sizes, fill, table.loops[loopIndex]!, entry),
+    )
+    const routineItems = plan.routines.map((call) => {
+      const items = this.routineItems(call, sizes, addresses)
+      for (const { entry } of items) {
+        for (const [index, { array }] of call.operands.entries()) note(array, entry + 4 * index)
+      }
+      return items
+    })
+    const telemetry = new Map(
+      plan.scalarOutputs.flatMap(({ target, value }) =>
+        target.kind === 'telemetry' ? [[target.name as string, scalars + 8 * value.index] as const] : [],
+      ),
+    )
+    return {
+      plan,
+      kernels: table,
+      entry,
+      hostArguments,
+      scalars,
+      evaluator: new HostEvaluator(computation),
+      loopItems,
+      routineItems,
+      scalarOf: (name) => telemetry.get(name),
+      group: this.groupOf(JSON.stringify(computation)),
+    }
+  }
+
+  private groupOf(text: string): number {
+    // One tensor shares with nobody.
+    if (this.tensors.length === 1) return 0
+    const known = this.groups.get(text)
+    if (known !== undefined) return known
+    this.groups.set(text, this.groups.size)
+    return this.groups.size - 1
+  }
+
+  /** Where every array of a plan lies; scratch gets its place here. */
+  private arrayAddresses(
+    plan: Plan,
+    sizes: Sizes,
+    memory: TensorMemory,
+    buffers: { address: number; bytes: number }[],
+  ): number[] {
+    const free = buffers.map((buffer) => ({ ...buffer, until: -1 }))
+    const place = (bytes: number, from: number, to: number): number => {
+      const fitting = free.filter((buffer) => buffer.until < from && buffer.bytes >= bytes)
+      let chosen = fitting.sort((a, b) => a.bytes - b.bytes)[0]
+      if (!chosen) {
+        const buffer = { address: this.layout.reserveArray(bytes), bytes }
+        buffers.push(buffer)
+        chosen = { ...buffer, until: -1 }
+        free.push(chosen)
+      }
+      chosen.until = to
+      return chosen.address
+    }
+    const addresses: number[] = []
+    const scratch: { index: number; bytes: number; from: number; to: number }[] = []
+    plan.arrays.forEach((array, index) => {
+      const { extent, storage } = array
+      if (array.kind === 'input') addresses[index] = memory.inputs.get(array.key)!
+      else if (array.kind === 'slot') addresses[index] = memory.arrays.get(array.key)!.address
+      else if (array.kind !== 'scratch') addresses[index] = memory[array.kind]
+      else scratch.push({ ...array, index, bytes: bytesOf(storage, elementsOf(extent, sizes)) })
+    })
+    for (const { index, bytes, from, to } of scratch.sort((a, b) => a.from - b.from)) {
+      addresses[index] = place(bytes, from, to)
+    }
+    return addresses
+  }
+
+  private loopItems(
+    loop: Loop,
+    index: number,
+    sizes: Sizes,
+    fill: (word: EntryWord, ...values: number[]) => void,
+    kernel: number,
+    entry: number,
+  ): Item[] {
+    const items: Item[] = []
+    let slices = 0
+    let columns = 0
+    const add = (first: number, last: number) => items.push({ kernel, entry, first, last, chunk: items.length })
+    if (loop.view) {
+      const [batch, rows, own] = dimensionsOf(loop.view, sizes)
+      columns = own
+      const fitting = Math.floor(chunkElements / Math.max(columns, 1))
+      const byColumn = loop.reductions.some(({ over }) => over === 'column')
+      const tall = byColumn ? Math.min(columnRows, Math.ceil(rows / columnSlices)) : 1
+      const perSlice = Math.max(1, Math.min(rows, Math.max(fitting, tall)))
+      // At least one slice, so that sums over nothing are written too.
+      const slicesPerBatch = Math.max(1, Math.ceil(rows / perSlice))
+      slices = batch * slicesPerBatch
+      const together = Math.max(1, Math.floor(chunkElements / Math.max(1, perSlice * columns)))
+      for (let first = 0; first < slices; first += together) add(first, Math.min(first + together, slices))
+      fill({ kind: 'geometry', loop: index }, rows, columns, perSlice, slicesPerBatch)
+      loop.body.forEach((instruction, position) => {
+        if (instruction.operation !== 'broadcast' || !instruction.apart) return
+        const { apart } = instruction
+        fill({ kind: 'apart', loop: index, position }, sizes[apart.rows]!, sizes[apart.columns]!)
+      })
+    } else {
+      const size = elementsOf(loop.extent, sizes)
+      for (let first = 0; first < size; first += chunkElements) add(first, Math.min(first + chunkElements, size))
+    }
+    loop.reductions.forEach((reduction, position) => {
+      const column = reduction.over === 'column'
+      const count = column ? slices : items.length
+      const numbers = column ? slices * columns : count
+      fill({ kind: 'partial', loop: index, reduction: position }, this.layout.reserve(8 * numbers), count)
+      if (!hasNarrowColumns(loop, reduction)) return
+      const padded = 4 * Math.ceil(columns / 4)
+      fill({ kind: 'narrow', loop: index, reduction: position }, this.layout.reserve(4 * items.length * padded))
+    })
+    for (const register of putAside(loop)) {
+      fill({ kind: 'aside', loop: index, register }, this.layout.reserve(4 * items.length * blockElements))
+    }
+    return items
+  }
+
+  private routineItems(call: RoutineCall, sizes: Sizes, addresses: readonly number[]): Item[] {
+    const operands = call.operands.map(({ array, extent }) => ({
+      address: addresses[array]!,
+      dimensions: dimensionsOf(extent, sizes),
+    }))
+    const results = call.results.map((array) => addresses[array]!)
+    return this.routineWork[call.routine](operands, results, this.kernels.library.routines[call.routine]!)
+  }
+
+  /** How the work of each matrix function is cut into items. */
+  private readonly routineWork: Readonly<Record<RoutineName, RoutineWork>> = {
+    transposition: ([operand], [result], kernel) => {
+      const [batch, columns, rows] = operand!.dimensions
+      const entry = this.entry([operand!.address, result!, rows, columns])
+      const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
+      return split(batch * rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
+    },
+    product: ([left, right], [result], kernel) => {
+      const [batch, rows, inner] = left!.dimensions
+      const columns = right!.dimensions[2]
+      const packing = 4 * stripColumns * Math.max(inner, 1)
+      return split(batch * rows, this.threads > 1 ? productRows : batch * rows).map(([first, last]) => {
+        const entry = this.entry([left!.address, right!.address, result!, rows, inner, columns, 0])
+        if (this.threads > 1) this.words.push({ address: entry + 24, value: this.layout.reserve(packing) })
+        else {
+          this.packing = Math.max(this.packing, packing)
+          this.packingUsers.push(entry + 24)
+        }
+        return { kernel, entry, first, last, chunk: 0 }
+      })
+    },
+  }
+
+  private entry(values: readonly number[]): number {
+    const address = this.layout.reserve(4 * values.length)
+    for (const [index, value] of values.entries()) this.words.push({ address: address + 4 * index, value })
+    return address
+  }
+
+  private total(key: string): number {
+    const known = this.totals.get(key)
+    if (known !== undefined) return known
+    const address = this.layout.reserve(8)
+    this.totals.set(key, address)
+    return address
+  }
+
+  /** Room for the longest work list, its rounds and the pointers of sums over tensors. */
+  private reserveLists(
+    prepared: readonly ReadonlyMap<Program, Prepared>[],
+    memories: readonly TensorMemory[],
+  ): ListRegions {
+    let items = this.totals.size
+    let rounds = 4
+    for (const programs of prepared) {
+      let most = 0
+      for (const { plan, loopItems, routineItems } of programs.values()) {
+        most = Math.max(most, loopItems.flat().length + routineItems.flat().length + plan.stages.length)
+        rounds = Math.max(rounds, 6 * plan.levels + 4)
+      }
+      items += most
+    }
+    const chunks = (size: number) => Math.ceil(size / chunkElements)
+    const finite = this.tensors.reduce((count, { size }) => count + chunks(size), 0)
+    const settling = memories.flatMap((memory) => memory.settling).reduce((count, { size }) => count + chunks(size), 0)
+    return {
+      items: this.layout.reserve(itemBytes * (items + 1)),
+      rounds: this.layout.reserve(8 * rounds),
+      counters: this.layout.reserve(4 * rounds),
+      totals: this.layout.reserve(this.totals.size * (8 + 4 * this.tensors.length)),
+      finite: this.layout.reserve(itemBytes * (finite + 1)),
+      settling: this.layout.reserve(itemBytes * (settling + 1)),
+    }
+  }
+}
+
+/** What is laid out before there is memory. */
+interface Parts {
+  readonly memories: readonly TensorMemory[]
+  readonly prepared: readonly ReadonlyMap<Program, Prepared>[]
+  readonly lists: ListRegions
+  /** The control block of threads. */
+  readonly block: number
+}

@@ -1,0 +1,248 @@
+import type { Program, TelemetryName } from '../../program/program.ts'
+import type { HostExecutor, Work } from '../backend.ts'
+import type { LibraryIndices } from './kernels.ts'
+import { control } from './library.ts'
+import {
+  chunkElements,
+  type ForeignArray,
+  type ListRegions,
+  type Prepared,
+  split,
+  type TensorMemory,
+} from './prepared.ts'
+import type { Threads } from './threads.ts'
+import { encodeItems, type WorkList, workList } from './work-list.ts'
+
+/** @internal an instance whose parameters and gradients lie in someone else's memory */
+export interface ForeignInstance extends HostExecutor {
+  /** Says where the parameter or the gradient of a tensor lies from now on. */
+  place(tensor: number, array: ForeignArray, address: number): void
+}
+
+/** What an instance is made of. */
+export interface InstanceSetup {
+  readonly memory: WebAssembly.Memory
+  /** Runs a list of items; with several threads, the control block. */
+  readonly run: (address: number, count: number) => void
+  readonly workers: Threads | undefined
+  /** How many threads there are, the calling one included. */
+  readonly threads: number
+  /** The address of the control block. */
+  readonly block: number
+  readonly tensors: readonly TensorMemory[]
+  readonly prepared: readonly ReadonlyMap<Program, Prepared>[]
+  readonly regions: ListRegions
+  /** The addresses of the numbers that all tensors share, and of totals over them. */
+  readonly shared: ReadonlyMap<string, number>
+  readonly totals: ReadonlyMap<string, number>
+  readonly library: LibraryIndices
+  readonly release: () => void
+}
+
+/** Every how many steps numbers next to 0 are put to 0: seldom enough to cost nothing beside the steps. */
+const settlingPeriod = 128
+
+function sameElements<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index])
+}
+
+/** How many work lists are kept: one for every recent combination of tensors and programs. */
+const keptLists = 16
+
+/** Parameters, gradients and state in one memory, and the kernels that run on them. */
+export class WasmInstance implements ForeignInstance {
+  readonly parameters: Float32Array[]
+  readonly gradients: Float32Array[]
+  private words!: Int32Array
+  private numbers!: Float64Array
+  inputs!: readonly ReadonlyMap<string, Float32Array>[]
+  private readonly lists = new Map<string, WorkList>()
+  private current: WorkList | undefined
+  private currentOf: readonly Prepared[] = []
+  private finiteOf: readonly number[] = []
+  private finiteItems = -1
+  private readonly last: (Prepared | undefined)[] = []
+  private readonly setup: InstanceSetup
+
+  constructor(setup: InstanceSetup) {
+    this.setup = setup
+    this.look()
+    this.parameters = setup.tensors.map(({ parameter, size }) => this.floats(parameter, size))
+    this.gradients = setup.tensors.map(({ gradient, size }) => this.floats(gradient, size))
+  }
+
+  place(tensor: number, array: ForeignArray, address: number): void {
+    const views = array === 'parameter' ? this.parameters : this.gradients
+    const { buffer, byteOffset } = views[tensor]!
+    if (byteOffset === address && buffer === this.setup.memory.buffer) return
+    this.look()
+    const { pointers, size } = this.setup.tensors[tensor]!
+    for (const word of pointers[array]) this.words[word / 4] = address
+    views[tensor] = this.floats(address, size)
+  }
+
+  slotArray(tensor: number, key: string): Float32Array {
+    const { address, size } = this.setup.tensors[tensor]!.arrays.get(key)!
+    return this.floats(address, size)
+  }
+
+  copyParameter(tensor: number, key: string): void {
+    this.slotArray(tensor, key).set(this.parameters[tensor]!)
+  }
+
+  readScalar(tensor: number, key: string): number {
+    this.look()
+    return this.numbers[this.scalarAddress(tensor, key) / 8]!
+  }
+
+  writeScalar(tensor: number, key: string, value: number): void {
+    this.look()
+    this.numbers[this.scalarAddress(tensor, key) / 8] = value
+  }
+
+  findNonFinite(tensors: readonly number[]): number[] {
+    this.look()
+    if (this.finiteItems < 0 || !sameElements(tensors, this.finiteOf)) {
+      const kernel = this.setup.library.checkFinite
+      const items = tensors.flatMap((index) => {
+        const { finiteEntry: entry, size } = this.setup.tensors[index]!
+        return split(size, chunkElements).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
+      })
+      this.words.set(encodeItems(items), this.setup.regions.finite / 4)
+      this.finiteOf = [...tensors]
+      this.finiteItems = items.length
+    }
+    for (const index of tensors) this.words[this.setup.tensors[index]!.flag / 4] = 0
+    this.execute(this.setup.regions.finite, this.finiteItems, [[0, this.finiteItems]])
+    return tensors.filter((index) => this.words[this.setup.tensors[index]!.flag / 4] !== 0)
+  }
+
+  run(work: readonly Work[]): void {
+    this.perform(work)
+    if (work.length > 0 && work[0]!.environment.count('', false) % settlingPeriod === 0) this.settle(work)
+  }
+
+  private perform(work: readonly Work[]): void {
+    this.look()
+    const ready = work.map(({ tensor, program }) => this.setup.prepared[tensor]!.get(program)!)
+    const evaluated: { environment: Work['environment']; address: number }[] = []
+    for (let index = 0; index < work.length; index++) {
+      const { tensor, environment } = work[index]!
+      const { evaluator, hostArguments, group, plan } = ready[index]!
+      const known = evaluated[group]
+      if (known?.environment === environment) {
+        const from = known.address / 8
+        this.numbers.copyWithin(hostArguments / 8, from, from + plan.arguments.length)
+      } else {
+        evaluator.evaluate(environment, this.numbers, hostArguments / 8)
+        evaluated[group] = { environment, address: hostArguments }
+      }
+      this.last[tensor] = ready[index]
+    }
+    if (!this.current || !sameElements(ready, this.currentOf)) {
+      this.loadList(this.listFor(work, ready))
+      this.currentOf = ready
+    }
+    const { items, rounds } = this.current!
+    this.execute(this.setup.regions.items, items.length / 5, rounds)
+  }
+
+  /**
+   * Moments of what has no gradient any more decay, and rounding would keep them just above 0 for ever, at numbers that processors
+   * compute with many times as slowly. WebAssembly cannot tell them to leave those out, so they are put to 0 now and then.
+   */
+  private settle(work: readonly Work[]): void {
+    const kernel = this.setup.library.settle
+    const items = work.flatMap(({ tensor }) =>
+      this.setup.tensors[tensor]!.settling.flatMap(({ entry, size }) =>
+        split(size, chunkElements).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 })),
+      ),
+    )
+    this.words.set(encodeItems(items), this.setup.regions.settling / 4)
+    this.execute(this.setup.regions.settling, items.length, [[0, items.length]])
+  }
+
+  telemetry(tensor: number, name: TelemetryName): number | undefined {
+    const address = this.last[tensor]?.scalarOf(name)
+    this.look()
+    return address === undefined ? undefined : this.numbers[address / 8]!
+  }
+
+  compute(work: readonly Work[]): Float32Array[] {
+    if (work.length > 0) this.perform(work)
+    return work.map(({ tensor }) => {
+      const { average, size } = this.setup.tensors[tensor]!
+      return this.floats(average, size).slice()
+    })
+  }
+
+  dispose(): void {
+    this.setup.release()
+  }
+
+  /** Looks at the memory anew when it has grown: a memory of someone else may do so at any time. */
+  private look(): void {
+    const { buffer } = this.setup.memory
+    if (this.words?.buffer === buffer) return
+    this.words = new Int32Array(buffer)
+    this.numbers = new Float64Array(buffer)
+    this.inputs = this.setup.tensors.map(
+      ({ inputs, size }) => new Map([...inputs].map(([name, address]) => [name, this.floats(address, size)])),
+    )
+  }
+
+  private floats(address: number, size: number): Float32Array {
+    return new Float32Array(this.setup.memory.buffer, address, size)
+  }
+
+  private scalarAddress(tensor: number, key: string): number {
+    return this.setup.tensors[tensor]!.numbers.get(key) ?? this.setup.shared.get(key)!
+  }
+
+  private execute(items: number, count: number, rounds: WorkList['rounds']): void {
+    if (!this.setup.workers) {
+      this.setup.run(items, count)
+      return
+    }
+    const { words } = this
+    const { block, regions } = this.setup
+    rounds.forEach(([first, length], index) => {
+      words[regions.rounds / 4 + 2 * index] = first
+      words[regions.rounds / 4 + 2 * index + 1] = length
+      words[regions.counters / 4 + index] = 0
+    })
+    const set = (field: keyof typeof control, value: number) => {
+      words[(block + control[field]) / 4] = value
+    }
+    set('rounds', regions.rounds)
+    set('roundCount', rounds.length)
+    set('items', items)
+    set('threads', this.setup.threads)
+    set('counters', regions.counters)
+    set('base', Atomics.load(words, (block + control.arrived) / 4))
+    this.setup.workers.start()
+    this.setup.run(block, 0)
+  }
+
+  private listFor(work: readonly Work[], ready: readonly Prepared[]): WorkList {
+    const key = ready.map(({ entry }) => entry).join()
+    const known = this.lists.get(key)
+    if (known) return known
+    const { regions, totals, library, workers } = this.setup
+    const list = workList(
+      work.map(({ tensor }) => tensor),
+      ready,
+      { region: regions.totals, addresses: totals, kernels: library.totals },
+      workers !== undefined,
+    )
+    if (this.lists.size >= keptLists) this.lists.delete(this.lists.keys().next().value!)
+    this.lists.set(key, list)
+    return list
+  }
+
+  private loadList(list: WorkList): void {
+    this.words.set(list.items, this.setup.regions.items / 4)
+    this.words.set(list.totals, this.setup.regions.totals / 4)
+    this.current = list
+  }
+}
