@@ -682,11 +682,6 @@ export function checkNames(caller: string, given: object, known: readonly string
   }
 }
 
-/** @internal the number 0, given as such or as a constant schedule */
-export function isZero(value: HyperValue): boolean {
-  return value === 0 || (typeof value === 'object' && value.kind === 'constant' && value.at(1) === 0)
-}
-
 /** @internal a slot exists unless its `when` says no */
 export function slotExists(slot: Slot, facts: SlotFacts): boolean {
   return slot.when === undefined || slot.when(facts)
