@@ -20,7 +20,6 @@ export {
   type Work,
   type WritablePlace,
 } from './backends/backend.ts'
-export { type HostEnvironment, HostEvaluator, hostProgram } from './backends/host.ts'
 export { createForeignInstance, type ForeignMemory, wasmPrecision } from './backends/wasm/backend.ts'
 export type { ForeignInstance } from './backends/wasm/instance.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
@@ -45,11 +44,11 @@ export { hyperBeforeTraining, withHyper } from './language/settings.ts'
 export { signatureOf } from './language/signature.ts'
 export { didYouMean } from './language/suggest.ts'
 export { elementsIn, mainRule, type Visitor, visit } from './language/walk.ts'
+export { type HostEnvironment, HostEvaluator, hostProgram } from './program/host.ts'
 export { type Algebra, Interpreter, interpret, Totals } from './program/interpret.ts'
 export { type TracedModel, traceModel } from './program/model.ts'
 export {
   findTotal,
-  leavesOf,
   nodesOf,
   type Output,
   type Program,

@@ -13,7 +13,6 @@ import {
   DeclaredInputs,
   type HyperValue,
   hyperBeforeTraining,
-  leavesOf,
   programsOfTensor,
   readTelemetry,
   restore,
@@ -646,7 +645,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const conductor = new Conductor(model)
     const inputs = new DeclaredInputs(conductor)
     const course = new Course(conductor, instance, inputs, { nonFinite: policy })
-    const reading = tensors.filter((tensor) => programsOfTensor(tensor).some((program) => leavesOf(program).gradient))
+    const reading = tensors.filter((tensor) => programsOfTensor(tensor).some((program) => program.leaves.gradient))
     const differentiated = new Set(reading.map(({ name }) => name))
     return { backend, model, instance, conductor, course, inputs, differentiated }
   }

@@ -1,6 +1,12 @@
 import type { Dimensions } from '../graph/node.ts'
 import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
-import { type Hyperparameter, type SearchRange, validateHyperparameter } from './hyperparameters.ts'
+import {
+  checkOrder,
+  type Hyperparameter,
+  type Ordered,
+  type SearchRange,
+  validateHyperparameter,
+} from './hyperparameters.ts'
 import type { Input } from './inputs.ts'
 import type { ParameterShape, Slot, SlotFacts } from './slots.ts'
 import { didYouMean } from './suggest.ts'
@@ -44,7 +50,6 @@ export const families = {
 export type Family = keyof typeof families
 
 export type HyperSpecification = Readonly<Record<string, Hyperparameter>>
-type Ordered<H extends string = string> = readonly (readonly [smaller: H, larger: H])[]
 export type OptionSpecification = Readonly<Record<string, boolean | string | number>>
 export type SlotSpecification = Readonly<Record<string, Slot>>
 
@@ -328,20 +333,6 @@ export function checkHyperValues(
       )
     }
     checkHyper(definition.title, name, value, specification)
-  }
-}
-
-/** @internal @throws Error when a number is above another that it must not exceed; schedules give theirs later */
-export function checkOrder(
-  { title, ordered = [] }: { readonly title: string; readonly ordered?: Ordered },
-  given: (name: string) => HyperValue,
-): void {
-  for (const [smaller, larger] of ordered) {
-    const [low, high] = [given(smaller), given(larger)]
-    if (typeof low === 'number' && typeof high === 'number' && low > high)
-      throw new Error(
-        `${title}: ${smaller} must not be above ${larger}, but ${smaller} is ${low} and ${larger} is ${high}`,
-      )
   }
 }
 
@@ -700,11 +691,6 @@ export function checkNames(caller: string, given: object, known: readonly string
       `${caller}: unknown option '${unknown}'; valid names are ${known.join(', ')}${didYouMean(unknown, known)}`,
     )
   }
-}
-
-/** @internal the number 0, given as such or as a constant schedule */
-export function isZero(value: HyperValue): boolean {
-  return value === 0 || (typeof value === 'object' && value.kind === 'constant' && value.at(1) === 0)
 }
 
 /** @internal a slot exists unless its `when` says no */

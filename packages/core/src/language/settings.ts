@@ -2,11 +2,11 @@ import { evaluateSchedule, type HyperValue } from '../schedules/schedule.ts'
 import {
   type BaseOptimizer,
   checkHyperValues,
-  checkOrder,
   type Optimizer,
   type OptimizerDefinition,
   type WrappedOptimizer,
 } from './definition.ts'
+import { checkOrder } from './hyperparameters.ts'
 import { isRelativeRate, relativeTo } from './relative-rate.ts'
 import { didYouMean } from './suggest.ts'
 import { earlierGroup, fallbackGroup, fallbackOf, visit } from './walk.ts'

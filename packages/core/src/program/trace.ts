@@ -18,8 +18,10 @@ import {
 import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, type Slot, type SlotFacts, scalar } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
+import type { HyperFacts, HyperStore } from './hyper-store.ts'
 import {
   type Firing,
+  makeProgram,
   type Output,
   type Program,
   programsOf,
@@ -28,7 +30,7 @@ import {
   type TelemetryName,
   type VariantTree,
 } from './program.ts'
-import { type ChainElement, elementsOf, type HyperFacts, type HyperStore } from './resolve.ts'
+import { type ChainElement, elementsOf } from './resolve.ts'
 
 /** The largest float32: what is not at most this in absolute value is infinite or not a number. */
 const largestFloat32 = 3.4028234663852886e38
@@ -409,7 +411,7 @@ class Trace {
     this.checkConditions()
     const arrays = this.slots.filter((slot) => slot.space === 'array').map((slot) => slot.key)
     const { outputs, hostOutputs } = this
-    return { dimensions: this.p.node.dimensions, outputs, arraySlots: new Set(arrays), hostOutputs }
+    return makeProgram({ dimensions: this.p.node.dimensions, outputs, arraySlots: new Set(arrays) }, hostOutputs)
   }
 
   /** Runs the wrappers from the outermost inwards and the rule; `undefined` when a wrapper holds this step. */

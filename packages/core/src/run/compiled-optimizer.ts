@@ -9,7 +9,7 @@ import {
 } from '../backends/backend.ts'
 import { checkNames } from '../language/definition.ts'
 import type { Input } from '../language/inputs.ts'
-import type { TracedModel } from '../program/model.ts'
+import type { RunModel } from '../program/model.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
 import type { Loaded, LoadOptions } from '../state/checkpoint.ts'
 import { type ArraysByName, AttachedArrays, givenArrays } from './attached-arrays.ts'
@@ -60,7 +60,7 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
 
   /** @internal use `compile` */
   constructor(
-    model: TracedModel,
+    model: RunModel,
     instance: BackendInstance,
     { nonFinite, telemetry }: { readonly nonFinite: NonFinitePolicy; readonly telemetry: boolean },
   ) {

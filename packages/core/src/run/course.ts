@@ -1,5 +1,5 @@
 import type { DeferredExecutor, Executor, FloatArray, Work } from '../backends/backend.ts'
-import { leavesOf, type Program } from '../program/program.ts'
+import type { Program } from '../program/program.ts'
 import { isLoss, lossKey, type TracedEvaluation } from '../program/trace.ts'
 import type { Conductor, Moment, Tensor } from './conductor.ts'
 import { type DeclaredInputs, nonFiniteNumbers } from './inputs.ts'
@@ -182,7 +182,7 @@ export class Course {
         ? this.conductor.choose(tensor, moment).program
         : this.ownEvaluation(tensor, evaluation + 1)?.point
       if (next === undefined) continue
-      const { gradient, numbers, arrays } = leavesOf(next)
+      const { gradient, numbers, arrays } = next.leaves
       const named = numbers.filter((name) => name === 'loss' || !isLoss(name))
       for (const name of [...(gradient ? ['gradient'] : []), ...named, ...arrays]) wants.add(name)
     }
@@ -207,7 +207,7 @@ export class Course {
 
   /** @throws Error when parameters come back together or not at all, and one has no gradient. */
   private checkSeparate(): void {
-    if (!this.conductor.trained.some(({ traced }) => traced!.origin && leavesOf(traced!.origin).collective)) return
+    if (!this.conductor.trained.some(({ traced }) => traced!.origin?.leaves.collective)) return
     throw new Error(
       `${this.inputs.evaluatingTitle()} looks at all parameters to find its way back, so each needs its gradient: leave out without`,
     )
