@@ -17,8 +17,11 @@ function parts(value: Value, shape: ParameterShape, over: 'tensor' | 'output') {
  *
  * As in all projections here it is the sequence that takes the step which is projected, wherever the wrapper stands: averages of it,
  * of Schedule-Free methods, averaged SGD, lookahead and so on, then lie within the (convex) set too, and so does what
- * `evaluationParameters()` gives. Start within the set: averages remember where they started. The points at which some
- * optimizers evaluate the model within a step (`sharpnessAware`, gradient-free methods) are not projected.
+ * `evaluationParameters()` gives. Start within the set: averages remember where they started.
+ *
+ * The points at which some optimizers evaluate the model within a step (`sharpnessAware`, gradient-free methods) are projected
+ * as well, so the model is never evaluated outside, and the step is made from where the parameters were. That needs a copy of
+ * the parameter (state `unprojected`), and a slope from two points of which one is cut off is estimated too small.
  *
  * Bertsekas 1976, On the Goldstein-Levitin-Polyak Gradient Projection Method; Levitin, Polyak 1966, Constrained Minimization Methods.
  */
