@@ -197,6 +197,8 @@ export interface OptimizerDefinition<
   readonly options?: O
   /** For string options: what they may be. */
   readonly choices?: Readonly<Record<string, readonly string[]>>
+  /** For counts: the least they may be, where that is not 1, and the most, where there is a limit. */
+  readonly limits?: Readonly<Record<string, readonly [least: number, most?: number]>>
   readonly state: Readonly<Record<S, Slot>>
   /** What the rule needs besides the gradient; it may depend on the options. */
   readonly inputs?: Inputs<I, NoInfer<O>>
@@ -403,7 +405,7 @@ export function defineOptimizer<
   return Object.assign(factory, { definition: erased })
 }
 
-type Configurable = Pick<OptimizerDefinition, 'title' | 'hyper' | 'ordered' | 'options' | 'choices'>
+type Configurable = Pick<OptimizerDefinition, 'title' | 'hyper' | 'ordered' | 'options' | 'choices' | 'limits'>
 
 /** Sorts settings into hyperparameters and options, defaults included. */
 function readSettings(
@@ -435,15 +437,29 @@ function checkOption(definition: Configurable, name: string, value: unknown): vo
   const choices = definition.choices?.[name]
   const expected = typeof definition.options![name]
   const counts = expected === 'number'
-  const fits = choices ? choices.includes(value as string) : counts ? isCount(value) : typeof value === expected
+  const [least, most] = countLimits(definition, name)
+  const isCount = (count: number) => Number.isInteger(count) && count >= least && count <= most
+  const fits = choices
+    ? choices.includes(value as string)
+    : counts
+      ? isCount(value as number)
+      : typeof value === expected
   if (!fits) {
-    const valid = choices ? `one of ${choices.join(', ')}` : counts ? 'a whole number from 1 up' : `a ${expected}`
+    const valid = choices ? `one of ${choices.join(', ')}` : counts ? describeCount(definition, name) : `a ${expected}`
     throw new Error(`${definition.title}: ${name} must be ${valid}, not ${String(value)}`)
   }
 }
 
-function isCount(value: unknown): boolean {
-  return Number.isInteger(value) && (value as number) >= 1
+/** @internal the least and the most that an option which counts may be */
+export function countLimits({ limits }: Pick<Configurable, 'limits'>, name: string): [least: number, most: number] {
+  const [least = 1, most = Number.POSITIVE_INFINITY] = limits?.[name] ?? []
+  return [least, most]
+}
+
+/** @internal what an option that counts may be, in words */
+export function describeCount(definition: Pick<Configurable, 'limits'>, name: string): string {
+  const [least, most] = countLimits(definition, name)
+  return `a whole number from ${least} ${Number.isFinite(most) ? `to ${most}` : 'up'}`
 }
 
 /** What a transform's hooks are given. */
@@ -477,6 +493,8 @@ export interface TransformDefinition<
   readonly options?: O
   /** For string options: what they may be. */
   readonly choices?: Readonly<Record<string, readonly string[]>>
+  /** For counts: the least they may be, where that is not 1, and the most, where there is a limit. */
+  readonly limits?: Readonly<Record<string, readonly [least: number, most?: number]>>
   readonly state?: Readonly<Record<S, Slot>>
   /** What the hooks need besides the gradient; it may depend on the options. */
   readonly inputs?: Inputs<I, NoInfer<O>>

@@ -21,6 +21,7 @@ import {
 } from 'fallline'
 import { withHyper } from 'fallline/internal'
 import { describe, expect, it } from 'vitest'
+import { countLimits } from '../../src/language/definition.ts'
 import * as transforms from '../../src/transforms/index.ts'
 import { changedBits, differentByte, snapshot, touched } from '../support/compare.ts'
 import { smallModel } from '../support/models.ts'
@@ -33,8 +34,8 @@ import { make } from '../support/variants.ts'
 const literally = (value: unknown) => String(value).replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
 /** Numbers outside a range: on its open ends, just and far beyond its closed ones, and what is no finite number. */
-function outside({ minimum, maximum, aboveMinimum, belowMaximum }: Hyperparameter): number[] {
-  const values = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+function outside({ minimum, maximum, aboveMinimum, belowMaximum, whole }: Hyperparameter): number[] {
+  const values = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, ...(whole ? [minimum + 0.5] : [])]
   if (Number.isFinite(minimum))
     values.push(minimum - 1e-9 * Math.max(1, Math.abs(minimum)), minimum - 1e9, ...(aboveMinimum ? [minimum] : []))
   if (Number.isFinite(maximum))
@@ -62,6 +63,28 @@ function withNeighbours(
     if (name === larger) settings[smaller] = Math.min(value, hyper[smaller]!.default)
   }
   return settings
+}
+
+/** The options that count something, with the least and the most that they may be. */
+function counts(definition: Pick<OptimizerDefinition, 'options' | 'limits'>) {
+  const { options = {} } = definition
+  const names = Object.keys(options).filter((name) => typeof options[name] === 'number')
+  return names.map((name) => [name, ...countLimits(definition, name)] as const)
+}
+
+/** Compiles with the least and the most, or as many as anybody may want; one more or less is refused. */
+async function expectCounts(
+  create: (settings: Record<string, unknown>) => Optimizer,
+  title: string,
+  [name, least, most]: readonly [string, number, number],
+): Promise<void> {
+  for (const count of [least, Number.isFinite(most) ? most : 12]) {
+    const optimizer = await compile(create({ [name]: count }), smallModel)
+    optimizer.dispose()
+  }
+  const words = `must be a whole number from ${least} ${Number.isFinite(most) ? `to ${most}` : 'up'}`
+  for (const count of [least - 1, least + 0.5, -1, Number.POSITIVE_INFINITY, Number.NaN, most + 1])
+    expect(() => create({ [name]: count })).toThrow(`${title}: ${name} ${words}, not ${count}`)
 }
 
 const notNumbers = ['0.1', '', null, true, {}, [0.1], { kind: 'mine' }, { at: 3 }]
@@ -162,6 +185,13 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
       }
       for (const choice of choices[name] ?? []) expect(() => make(factory, { [name]: choice })).not.toThrow()
     }
+  })
+
+  it.each(counts(factory.definition))('takes every count that %s is said to take, and no other', (...count) =>
+    expectCounts((settings) => make(factory, settings), title, count),
+  )
+
+  it('says what decay and maximize may be', () => {
     expect(() => make(factory, { decay: 'strong' })).toThrow(
       new RegExp(
         `^${literally(title)}: decay must be one of decoupled, independent, corrected, proximal, coupled, not strong$`,
@@ -247,6 +277,10 @@ describe.each(Object.entries(transforms))('%s', (name, factory) => {
       new RegExp(`^${literally(title)}: unknown setting 'fancy'; ${valid}`),
     )
   })
+
+  it.each(counts(factory.definition))('takes every count that %s is said to take, and no other', (...count) =>
+    expectCounts((settings) => wrap(sgd(), settings) as Optimizer, title, count),
+  )
 
   it('wraps optimizers only', () => {
     for (const wrong of [undefined, null, 3, {}, 'sgd']) {
