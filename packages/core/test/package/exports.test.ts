@@ -25,6 +25,7 @@ describe('everything that is exported is in a guide', () => {
     ['fallline', Object.keys(core)],
     ['fallline/files', Object.keys(files)],
     ['@fallline/jax', exportsOf('packages/jax/src/index.ts')],
+    ['@fallline/race', exportsOf('packages/race/src/index.ts')],
     ['@fallline/tfjs', exportsOf('packages/tfjs/src/index.ts')],
   ])('%s', (_, names) => {
     expect(names.length).toBeGreaterThan(1)
