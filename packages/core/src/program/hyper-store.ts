@@ -1,4 +1,4 @@
-import type { Hyperparameter } from '../language/hyperparameters.ts'
+import { checkOrder, type Hyperparameter, type Ordered } from '../language/hyperparameters.ts'
 import type { Input } from '../language/inputs.ts'
 import { isRelativeRate, relativeTo } from '../language/relative-rate.ts'
 import { type HyperValue, isZero } from '../schedules/schedule.ts'
@@ -7,6 +7,8 @@ import { type HyperValue, isZero } from '../schedules/schedule.ts'
 export interface HyperOwner {
   readonly title: string
   readonly hyper: Readonly<Record<string, Hyperparameter>>
+  /** Pairs of hyperparameters of which the first must not be above the second. */
+  readonly ordered: Ordered
   /** What it takes besides gradients. */
   readonly inputs: Readonly<Record<string, Input>>
   /** True when it says where the model is evaluated. */
@@ -16,7 +18,7 @@ export interface HyperOwner {
 /** The hyperparameters of one optimizer or wrapper as one group has them. */
 export interface HyperEntry {
   readonly owner: HyperOwner
-  readonly values: Map<string, HyperValue>
+  values: ReadonlyMap<string, HyperValue>
   readonly parent: string | undefined
   /** For a fallback: the path of the optimizer that it stands in for. */
   readonly main: string | undefined
@@ -79,7 +81,27 @@ export class HyperStore {
   }
 
   set(path: string, name: string, value: HyperValue): void {
-    this.entries.get(path)!.values.set(name, value)
+    const entry = this.entries.get(path)!
+    entry.values = new Map(entry.values).set(name, value)
+  }
+
+  /** Sets several; @throws Error when one is then above another that it must not exceed, and nothing is changed. */
+  setAll(changes: readonly { readonly path: string; readonly name: string; readonly value: HyperValue }[]): void {
+    const before = [...this.entries.values()].map((entry) => [entry, entry.values] as const)
+    try {
+      for (const { path, name, value } of changes) this.set(path, name, value)
+      this.checkOrder((path, name) => this.get(path, name))
+    } catch (error) {
+      for (const [entry, values] of before) entry.values = values
+      throw error
+    }
+  }
+
+  /** @throws Error when a value is above another that it must not exceed. */
+  checkOrder(given: (path: string, name: string) => HyperValue): void {
+    for (const [path, { owner }] of this.entries) {
+      if (owner.ordered.length > 0) checkOrder(owner, (name) => given(path, name))
+    }
   }
 }
 

@@ -76,6 +76,7 @@ export function traceModel(
       // What does not fit is an error when it comes.
     }
   }
+  resolver.hyper.checkOrder((path, name) => resolver.hyper.get(path, name))
   resolver.checkGroups([...Object.keys(shapes), ...Object.keys(later)])
   const tracing: TraceSettings = {
     hyper: resolver.hyper,

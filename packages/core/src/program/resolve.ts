@@ -43,9 +43,9 @@ function matches(match: ParameterMatch, shape: ParameterShape): boolean {
 
 function ownerOf(optimizer: BaseOptimizer | WrappedOptimizer): HyperOwner {
   const { definition, options } = optimizer
-  const { title, hyper, evaluations } = definition
+  const { title, hyper, ordered = [], evaluations } = definition
   const evaluates = (evaluations?.(options) ?? []).length > 0
-  return { title, hyper, inputs: inputsOf(optimizer), evaluates }
+  return { title, hyper, ordered, inputs: inputsOf(optimizer), evaluates }
 }
 
 /** The same optimizer going uphill: what takes over for a maximizing optimizer must maximize too. */

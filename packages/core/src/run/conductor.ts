@@ -139,7 +139,7 @@ export class Conductor {
       facts.check(hyper, path, name, value)
       return { path, name, value }
     })
-    for (const { path, name, value } of changes) hyper.set(path, name, value)
+    hyper.setAll(changes)
   }
 
   /** @throws Error for a name that is no parameter. */
@@ -169,6 +169,7 @@ export class Conductor {
    * @throws Error when a schedule gives an invalid value.
    */
   plan(tensors: readonly Tensor[], moment: Moment): Update[] {
+    this.model.hyper.checkOrder((path, name) => this.hyperValue(`${path}.${name}`, this.clockOf(path), moment))
     const ages = new Map<number, HostEnvironment>()
     return tensors.map((tensor) => this.planUpdate(tensor, moment, ages))
   }
