@@ -1,8 +1,7 @@
 import type { KernelSet } from '../backends/wasm/kernels.ts'
-import type { Hyperparameter } from '../language/hyperparameters.ts'
-import type { Input } from '../language/inputs.ts'
 import type { Plan, Sizes } from '../plan/plan.ts'
 import type { HostProgram } from '../program/host.ts'
+import type { HyperOwner } from '../program/hyper-store.ts'
 import type { RunModel } from '../program/model.ts'
 import type { Firing, HostUpdate, Leaves, SlotStorage } from '../program/program.ts'
 
@@ -67,12 +66,7 @@ export interface BuiltOptimizer {
     readonly stages: readonly (readonly [stage: number, kernel: number])[]
   }[]
   readonly library: KernelSet['library']
-  readonly owners: readonly {
-    readonly title: string
-    readonly hyper: Readonly<Record<string, Hyperparameter>>
-    readonly inputs: Readonly<Record<string, Input>>
-    readonly evaluates: boolean
-  }[]
+  readonly owners: readonly HyperOwner[]
   /** The hyperparameters of every group, by path. */
   readonly hyper: readonly {
     readonly path: string
