@@ -11,6 +11,7 @@ import {
   checkpointOf,
   checkpointPlaces,
   DeclaredInputs,
+  EvaluatingCourse,
   type HyperValue,
   hyperBeforeTraining,
   programsOfTensor,
@@ -350,7 +351,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const absent = conductor.names.filter((name) => !present.has(name))
     bind()
     try {
-      this.last = course.evaluatedNow(({ wants, evaluation }) => {
+      this.last = new EvaluatingCourse(course).evaluatedNow(({ wants, evaluation }) => {
         const without: string[] = []
         if (evaluation > 0 || !evaluated) {
           instance.finish()

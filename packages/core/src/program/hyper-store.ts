@@ -114,7 +114,11 @@ export function splitHyperKey(key: string): [path: string, name: string] {
 /** Trace-time facts about hyperparameters that a program was built on: whether they are zero. */
 export class HyperFacts {
   /** By `path.name`. */
-  readonly facts = new Map<string, boolean>()
+  readonly facts: Map<string, boolean>
+
+  constructor(facts = new Map<string, boolean>()) {
+    this.facts = facts
+  }
 
   record(store: HyperStore, path: string, name: string): boolean {
     const zero = isZero(store.get(path, name))

@@ -10,6 +10,17 @@ import { type TracedParameter, type TraceSettings, traceParameter } from './trac
 /** Names and shapes of a model's parameters, `[]` for a single number. The order is kept. */
 export type Shapes<Name extends string = string> = Readonly<Record<Name, readonly number[]>>
 
+/** @throws Error when the shapes of a model are no object. */
+export function checkShapes(caller: string, shapes: unknown): asserts shapes is Shapes {
+  if (typeof shapes === 'object' && shapes !== null) return
+  throw new Error(
+    `${caller}: the second argument must give the shape of every parameter by name, not ${String(shapes)}`,
+  )
+}
+
+/** A parameter as a run knows it. */
+export type NamedShape = Pick<ParameterShape, 'name' | 'shape' | 'size'>
+
 /** What a run needs to know of an optimizer and a model. */
 export interface RunModel {
   /** What the optimizer is made of, without its hyperparameters and the wrappers that are named. */
@@ -20,12 +31,13 @@ export interface RunModel {
   }[]
   readonly hyper: HyperStore
   readonly facts: HyperFacts
-  readonly parameters: readonly { readonly shape: ParameterShape; readonly traced: TracedParameter | undefined }[]
+  readonly parameters: readonly { readonly shape: NamedShape; readonly traced: TracedParameter | undefined }[]
 }
 
 /** A model's parameters with their programs, traced from the rules of an optimizer. */
 export interface TracedModel extends RunModel {
   readonly optimizer: Optimizer
+  readonly parameters: readonly { readonly shape: ParameterShape; readonly traced: TracedParameter | undefined }[]
 }
 
 /**

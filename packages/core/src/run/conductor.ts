@@ -1,10 +1,9 @@
 import type { Work } from '../backends/backend.ts'
 import { checkHyperValues } from '../language/definition.ts'
 import { validateHyperparameter } from '../language/hyperparameters.ts'
-import type { ParameterShape } from '../language/slots.ts'
 import { didYouMean } from '../language/suggest.ts'
 import { type HostEnvironment, HostEvaluator } from '../program/host.ts'
-import type { RunModel } from '../program/model.ts'
+import type { NamedShape, RunModel } from '../program/model.ts'
 import {
   type Firing,
   firesAt,
@@ -19,7 +18,7 @@ import { evaluateSchedule, type HyperValue } from '../schedules/schedule.ts'
 /** One parameter with what the host keeps for it. */
 export interface Tensor {
   readonly index: number
-  readonly shape: ParameterShape
+  readonly shape: NamedShape
   readonly traced: TracedParameter | undefined
   readonly hostUpdates: ReadonlyMap<Program, HostEvaluator>
   /** Steps of this tensor, by clock. */

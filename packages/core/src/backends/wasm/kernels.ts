@@ -118,10 +118,11 @@ async function compileKernels(programs: readonly CanonicalProgram[], shared: boo
   return { ...rest, module }
 }
 
-function generateModule(
+/** Plans programs and generates the module of their kernels, by default for one thread in a memory of its own. */
+export function generateModule(
   programs: readonly CanonicalProgram[],
-  driver: FunctionBuilder,
-  shared: readonly ImportedFunction[] | undefined,
+  run: FunctionBuilder = driver(),
+  shared?: readonly ImportedFunction[],
 ): Omit<KernelSet, 'module'> & { bytes: Uint8Array<ArrayBuffer> } {
   const plans = planTogether(programs)
   const { functions, tables, library, helpers } = generateFunctions(plans)
@@ -129,6 +130,6 @@ function generateModule(
     plans,
     tables,
     library,
-    bytes: assembleModule(functions, driver, [...helpers, ...mathematicalFunctions(), ...randomFunctions()], shared),
+    bytes: assembleModule(functions, run, [...helpers, ...mathematicalFunctions(), ...randomFunctions()], shared),
   }
 }
