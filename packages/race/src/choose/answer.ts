@@ -1,5 +1,6 @@
 import { formatMilliseconds, formatNumber } from '../report/format.ts'
 import { median } from '../statistics/describe.ts'
+import type { Task } from '../task.ts'
 import type { ContenderLike } from '../training/contenders.ts'
 import { codesFor } from './code.ts'
 import { confirmationLevel } from './confirm.ts'
