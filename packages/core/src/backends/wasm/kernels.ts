@@ -5,19 +5,11 @@ import type { CanonicalProgram } from '../../plan/canonical.ts'
 import type { Plan } from '../../plan/plan.ts'
 import { planTogether } from '../../plan/planner.ts'
 import type { RoutineName } from '../../routines/table.ts'
-import { assembleModule, type FunctionBuilder, type ImportedFunction } from './assembler.ts'
+import { assembleModule, type FunctionBuilder, type Helpers, type ImportedFunction } from './assembler.ts'
 import { generateKernels, type KernelTable } from './generate.ts'
-import {
-  checkFinite,
-  combineTotals,
-  driver,
-  matmul,
-  settle,
-  sharedDriver,
-  sharedImports,
-  transpose,
-} from './library.ts'
+import { checkFinite, combineTotals, driver, settle, sharedDriver, sharedImports, transpose } from './library.ts'
 import { mathematicalFunctions } from './mathematics.ts'
+import { matmul } from './product.ts'
 import { randomFunctions } from './random.ts'
 
 /** A compiled module with the plans it was generated from. */
@@ -88,7 +80,7 @@ export function generateFunctions(plans: readonly Plan[]): {
   functions: FunctionBuilder[]
   tables: KernelTable[]
   library: LibraryIndices
-  helpers: FunctionBuilder[]
+  helpers: Helpers
 } {
   const functions: FunctionBuilder[] = []
   const add = (kernel: FunctionBuilder) => functions.push(kernel) - 1
@@ -101,8 +93,10 @@ export function generateFunctions(plans: readonly Plan[]): {
   }
   const routines: Partial<Record<RoutineName, number>> = {}
   for (const { routine } of plans.flatMap((plan) => plan.routines)) routines[routine] ??= add(routineKernels[routine]())
-  const helpers: FunctionBuilder[] = []
-  const help = (helper: FunctionBuilder) => void helpers.push(helper)
+  const helpers: Record<string, () => FunctionBuilder> = {}
+  const help = (helper: FunctionBuilder) => {
+    helpers[helper.name] = () => helper
+  }
   const tables = plans.map((plan, index) => generateKernels(plan, `program_${index}`, add, help))
   return { functions, tables, library: { checkFinite: finite, settle: settling, totals, routines }, helpers }
 }
@@ -130,6 +124,6 @@ export function generateModule(
     plans,
     tables,
     library,
-    bytes: assembleModule(functions, run, [...helpers, ...mathematicalFunctions(), ...randomFunctions()], shared),
+    bytes: assembleModule(functions, run, { ...helpers, ...mathematicalFunctions, ...randomFunctions }, shared),
   }
 }
