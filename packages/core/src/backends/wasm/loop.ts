@@ -1,7 +1,7 @@
 /** The kernel of one loop. */
 
 import type { Distribution } from '../../graph/node.ts'
-import type { Instruction, Loop, LoopReduction, Plan } from '../../plan/plan.ts'
+import type { Instruction, Loop, LoopReduction, NumberReference, Plan } from '../../plan/plan.ts'
 import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
 import { type Codec, codecs } from './codecs.ts'
 import { emitScalar, emitVector } from './elements.ts'
@@ -75,6 +75,9 @@ const largestNumber = (2 - 2 ** -23) * 2 ** 127
 /** What takes a processor long. */
 const slow = new Set<Instruction['operation']>(['divide', 'squareRoot'])
 
+/** A factor beyond this, or as small, is multiplied with in two: float32 holds numbers near its ends badly or not at all. */
+const largestFactor = 2 ** 64
+
 /**
  * Cuts the body of a loop behind its roots and quotients. What needs none of them but is needed with one only later
  * belongs to the later part.
@@ -113,6 +116,7 @@ function cut({ body, stores }: Loop, accumulators: readonly Accumulator[]): Part
 }
 
 type Broadcast = Extract<Instruction, { readonly operation: 'broadcast' }>
+type Scaling = Extract<Instruction, { readonly operation: 'scale' }>
 type Draw = Extract<Instruction, { readonly operation: 'random' }>
 
 /** Writes the function of one loop. */
@@ -126,6 +130,8 @@ export class LoopGenerator {
   private readonly rowPointers = new Map<number, Local>()
   private readonly vectors = new Map<number, Local>()
   private readonly singles = new Map<number, Local>()
+  /** The two factors of what is scaled, of which the first is nearly always 1. */
+  private readonly factors = new Map<number, readonly { readonly single: Local; readonly vector: Local }[]>()
   private readonly streams = new Map<number, readonly Local[]>()
   /** The numbers of a turn by the register of the draw. */
   private readonly drawn = new Map<number, readonly Local[]>()
@@ -254,6 +260,7 @@ export class LoopGenerator {
     const { f } = this
     this.loop.body.forEach((instruction, register) => {
       if (instruction.operation === 'random') this.loadStream(instruction, register)
+      if (instruction.operation === 'scale') this.loadFactors(instruction, register)
       if (instruction.operation !== 'scalar') return
       const { value } = instruction
       if (isMask(this.plan, value)) {
@@ -275,6 +282,37 @@ export class LoopGenerator {
       this.singles.set(register, single)
       this.vectors.set(register, vector)
     })
+  }
+
+  /** Computes the number that something is scaled with in float64, and cuts it in two factors that float32 holds. */
+  private loadFactors({ times, over }: Scaling, register: number): void {
+    const { f } = this
+    const [number, scale] = [f.local('f64'), f.local('f64')]
+    f.f64(1)
+    for (const value of times) this.number(value).op('f64.mul')
+    for (const value of over) this.number(value).op('f64.div')
+    f.set(number)
+    const size = () => f.get(number).op('f64.abs')
+    f.f64(largestFactor)
+      .f64(1 / largestFactor)
+      .f64(1)
+    size()
+      .f64(1 / largestFactor)
+      .op('f64.lt', 'select')
+    f.f64(largestFactor)
+    size().op('f64.lt', 'select').set(scale)
+    const factor = (emit: () => void) => {
+      const [single, vector] = [f.local('f32'), f.local('v128')]
+      emit()
+      f.op('f32.demote_f64').tee(single).op('f32x4.splat').set(vector)
+      return { single, vector }
+    }
+    this.factors.set(register, [factor(() => f.get(scale)), factor(() => f.get(number).get(scale).op('f64.div'))])
+  }
+
+  private number(value: NumberReference): FunctionBuilder {
+    emitNumber(this.f, this.plan, this.layout, value)
+    return this.f
   }
 
   /** Seed, step and tensor of random numbers as whole numbers. */
@@ -762,6 +800,9 @@ export class LoopGenerator {
     } else if (operation === 'random') this.drawRandom(instruction, register, 4 * lane)
     else if (operation === 'scalar' || operation === 'stride' || operation === 'index') {
       throw new Error(`${operation} is not computed for each vector`)
+    } else if (operation === 'scale') {
+      f.get(values[instruction.inputs[0]]!)
+      for (const { vector } of this.factors.get(register)!) f.get(vector).op('f32x4.mul')
     } else {
       emitVector(
         f,
@@ -863,7 +904,10 @@ export class LoopGenerator {
       } else if (operation === 'index') f.get(this.position!).op('f32.convert_i32_u')
       else if (operation === 'stride') f.get(this.position!).i32(instruction.period).op('i32.rem_u', 'i32.eqz')
       else if (operation === 'scalar') throw new Error('a number is loaded once, before the loop')
-      else
+      else if (operation === 'scale') {
+        f.get(values[instruction.inputs[0]]!)
+        for (const { single } of this.factors.get(register)!) f.get(single).op('f32.mul')
+      } else
         emitScalar(
           f,
           'f32',
