@@ -477,10 +477,10 @@ class Planner {
     return level === Number.POSITIVE_INFINITY ? undefined : stored?.array
   }
 
-  /** A quotient that a loop of this level computes for one product only. */
+  /** A quotient of arrays that a loop of this level computes for one product only. */
   private isOnlyFactor(node: Node, level: number): boolean {
-    const computed = node.operation === 'divide' && node.space === 'array' && this.arrayFor(node, level) === undefined
-    return computed && this.uses.get(node) === 1
+    const quotient = node.operation === 'divide' && node.inputs[1]!.space === 'array'
+    return quotient && this.arrayFor(node, level) === undefined && this.uses.get(node) === 1
   }
 
   /**

@@ -22,6 +22,7 @@ import {
   scalar,
   sgd,
   sharedScalar,
+  type Value,
   wasm,
   where,
   zeros,
@@ -243,6 +244,81 @@ async function differing(optimizer: Optimizer, shapes: Shapes, absolute = 1e-5):
   }
   return []
 }
+
+describe('a step that has its rate inside', () => {
+  const rule = (rate: (context: { readonly g: Value; readonly hyper: Readonly<Record<'h', Value>> }) => Value) =>
+    optimizerOf(({ g, hyper }) => {
+      const learningRate = rate({ g, hyper })
+      const step = g.plus(1).times(learningRate)
+      return { direction: where(learningRate.isGreaterThan(0), step.over(learningRate), 0), learningRate }
+    })
+  const rates: [string, Optimizer][] = [
+    ['that the host knows', rule(({ hyper }) => hyper.h)],
+    ['that a sum tells', rule(({ g }) => g.norm('all'))],
+  ]
+
+  it.each(rates)('%s is not divided by it and multiplied again', (_, optimizer) => {
+    const [plan] = plansOf(optimizer, shape)
+    const operations = plan!.loops.at(-1)!.body.map(({ operation }) => operation)
+    expect(operations.filter((operation) => operation === 'divide' || operation === 'scale')).toEqual([])
+  })
+
+  it.each(rates)('%s is what the reference computes', async (_, optimizer) => {
+    expect(await differing(optimizer, { a: [6, 6], b: [5, 5] })).toEqual([])
+  })
+
+  it('is nothing while the rate is 0, and not a number once the rate is none', async () => {
+    for (const backend of [wasm(), reference()]) {
+      const optimizer = await compile(
+        rule(({ hyper }) => hyper.h),
+        { a: [3] },
+        { backend, nonFinite: 'allow' },
+      )
+      optimizer.set({ h: 0 })
+      optimizer.gradients.a.set([1, 2, 3])
+      optimizer.step()
+      expect([...optimizer.parameters.a]).toEqual([0, 0, 0])
+      const lost = await compile(
+        rule(({ g }) => g.norm('all')),
+        { a: [3] },
+        { backend, nonFinite: 'allow' },
+      )
+      lost.gradients.a.set([1, Number.NaN, 3])
+      lost.step()
+      expect([...lost.parameters.a]).toEqual([Number.NaN, Number.NaN, Number.NaN])
+    }
+  })
+})
+
+describe('a value times and over numbers', () => {
+  const normalized = optimizerOf(({ g, p, hyper }) => ({ direction: g.over(g.norm()).times(hyper.h).over(p.norm()) }))
+
+  it('takes two products, whatever their count', () => {
+    const [plan] = plansOf(normalized, shape)
+    const body = plan!.loops.at(-1)!.body
+    expect(body.filter(({ operation }) => operation === 'divide')).toEqual([])
+    expect(body.filter(({ operation }) => operation === 'scale')).toHaveLength(1)
+  })
+
+  it.each([1e-41, 1e-38, 1e-30, 1e-15, 1, 1e15, 1e30, 3e36])('is right where a number is near %d', async (size) => {
+    const optimizers = []
+    for (const backend of [wasm(), reference()]) {
+      const optimizer = await compile(normalized, { a: [5, 21] }, { backend })
+      const random = randomNumbers(7)
+      optimizer.parameters.a.fill(1)
+      optimizer.gradients.a.forEach((_, index, array) => {
+        array[index] = Math.fround(size * random())
+      })
+      optimizer.set({ learningRate: 100 })
+      // Both divide what float32 holds of the gradient.
+      optimizer.step()
+      optimizers.push(optimizer)
+    }
+    const [fast, exact] = optimizers.map(({ parameters }) => [...parameters.a]) as [number[], number[]]
+    expect(exact.some((x) => Math.abs(x - 1) > 0.1)).toBe(true)
+    for (const [index, x] of fast.entries()) expect(Math.abs(x - exact[index]!)).toBeLessThan(1e-5)
+  })
+})
 
 describe('bytes per parameter, counted by hand', () => {
   it.each<[string, Optimizer | OptimizerFactory, number, number, number]>([
