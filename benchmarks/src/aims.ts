@@ -68,7 +68,7 @@ export function aims({ steps, cold, sizes, peers, tensorflow, library, choose }:
       {
         title: `AdamW beside the hand-written kernel, ${largeSize}`,
         direction: 'at least',
-        bound: 0.95,
+        bound: 0.97,
         unit: 'times its speed',
       },
       adamW?.ratios.handWritten,
@@ -104,20 +104,20 @@ export function aims({ steps, cold, sizes, peers, tensorflow, library, choose }:
   const slowest = [...compiled].sort((a, b) => b.small.median - a.small.median)[0]
   list.push(
     judge(
-      { title: 'cold compilation of AdamW', direction: 'at most', bound: 5, unit: 'ms' },
+      { title: 'cold compilation of AdamW', direction: 'at most', bound: 12, unit: 'ms' },
       compiled.find(({ optimizer }) => optimizer === 'adamW')?.small,
     ),
     judge(
       {
         title: `cold compilation of the slowest${slowest ? `, ${slowest.optimizer}` : ''}`,
         direction: 'at most',
-        bound: 5,
+        bound: 12,
         unit: 'ms',
       },
       slowest?.small,
     ),
     judge(
-      { title: 'application with AdamW on wasm, gzip', direction: 'at most', bound: 15, unit: 'kB' },
+      { title: 'application with AdamW on wasm, gzip', direction: 'at most', bound: 28, unit: 'kB' },
       sizes?.[0] && { median: sizes[0].gzip / 1000 },
     ),
   )
@@ -125,6 +125,17 @@ export function aims({ steps, cold, sizes, peers, tensorflow, library, choose }:
     if (bound === undefined || (kind === 'elementwise' && !optimizer.endsWith('telemetry'))) continue
     const title = `${optimizer} beside AdamW, ${largeSize}`
     list.push(judge({ title, direction: 'at least', bound, unit: 'times its bytes a second' }, ratio))
+  }
+  for (const [index, name] of ['adamW', 'muon'].entries()) {
+    const started = compiled.find(({ optimizer }) => optimizer === `${name} built ahead`)
+    const size = sizes?.[1 + index]
+    list.push(
+      judge({ title: `start of ${name} built ahead`, direction: 'at most', bound: 3, unit: 'ms' }, started?.small),
+      judge(
+        { title: `application with ${name} built ahead, gzip`, direction: 'at most', bound: 10, unit: 'kB' },
+        size && { median: size.gzip / 1000 },
+      ),
+    )
   }
   // Only where it was asked for: these are no figures of speed.
   if (choose) {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { OptimizerFactory } from 'fallline'
+import { build } from 'fallline/build'
 import { shuffle } from 'simple-statistics'
 import { messageOf } from '../measure.ts'
 import { type Summary, summarize } from '../statistics.ts'
@@ -24,9 +25,14 @@ export interface ColdResult {
 
 const shapes = { small: ['4', '4'], large: ['1024', '1024'] } as const
 const repetitions = 7
+/** The optimizers that are also started after they were built ahead. */
+const builtNames = ['adamW', 'muon']
+const ahead = ' built ahead'
+const builtChild = fileURLToPath(new URL('../cold/built-child.ts', import.meta.url))
+const titleOf = ({ definition }: OptimizerFactory, built: boolean) => `${definition.name}${built ? ahead : ''}`
 const run = promisify(execFile)
 
-/** Measures the cold compilation of every optimizer, each time in a fresh process, in random order. */
+/** Measures the cold compilation of every optimizer, and the start of some that were built ahead, each time in a fresh process, in random order. */
 export async function measureCold(
   factories: readonly OptimizerFactory[],
   progress: (text: string) => void,
@@ -40,7 +46,19 @@ export async function measureCold(
     )
     const script = join(folder, 'child.mjs')
     await writeFile(script, code)
-    const names = factories.map((factory) => factory.definition.name)
+    const built = factories.filter(({ definition }) => builtNames.includes(definition.name))
+    const names = [...factories, ...built].map((factory, index) => titleOf(factory, index >= factories.length))
+    for (const factory of built) {
+      for (const size of ['small', 'large'] as const) {
+        const module = build(factory(), { weight: shapes[size].map(Number) }).code
+        const { code } = await bundle(`import ${JSON.stringify(builtChild)}`, false, module)
+        await writeFile(join(folder, `${factory.definition.name}-${size}.mjs`), code)
+      }
+    }
+    const commandOf = (name: string, size: keyof typeof shapes) =>
+      name.endsWith(ahead)
+        ? [join(folder, `${name.slice(0, -ahead.length)}-${size}.mjs`)]
+        : [script, name, ...shapes[size]]
     const samples = new Map(names.map((name) => [name, { small: [], large: [], firstStep: [] } as Samples]))
     const errors = new Map<string, string>()
     const rounds = Array.from({ length: repetitions }, () =>
@@ -51,7 +69,7 @@ export async function measureCold(
       for (const { name, size } of jobs) {
         if (errors.has(name)) continue
         try {
-          const { stdout } = await run(process.execPath, [script, name, ...shapes[size]], { timeout: 60_000 })
+          const { stdout } = await run(process.execPath, commandOf(name, size), { timeout: 60_000 })
           const { compile, firstStep } = JSON.parse(stdout) as { compile: number; firstStep: number }
           samples.get(name)![size].push(compile)
           if (size === 'large') samples.get(name)!.firstStep.push(firstStep)

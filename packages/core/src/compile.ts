@@ -2,7 +2,7 @@ import { type Backend, backendTensors } from './backends/backend.ts'
 import { wasm } from './backends/wasm/backend.ts'
 import { checkNames, checkOptimizer, type Optimizer } from './language/definition.ts'
 import { checkLayout, type LayoutChoice } from './language/layout.ts'
-import { type Shapes, traceModel } from './program/model.ts'
+import { checkShapes, type Shapes, traceModel } from './program/model.ts'
 import { CompiledOptimizer } from './run/compiled-optimizer.ts'
 import type { NonFinitePolicy } from './run/step.ts'
 
@@ -50,11 +50,7 @@ export async function compile<const Name extends string, H extends string>(
   options: CompileOptions = {},
 ): Promise<CompiledOptimizer<Name, H>> {
   checkOptimizer('compile: the first argument', optimizer)
-  if (typeof shapes !== 'object' || shapes === null) {
-    throw new Error(
-      `compile: the second argument must give the shape of every parameter by name, not ${String(shapes)}`,
-    )
-  }
+  checkShapes('compile', shapes)
   checkNames('compile', options, ['backend', 'nonFinite', 'telemetry', 'layout'])
   if (options.backend !== undefined && typeof options.backend?.create !== 'function') {
     throw new Error(`compile: backend must be wasm() or reference(), not ${String(options.backend)}`)

@@ -20,11 +20,11 @@ export {
   type Work,
   type WritablePlace,
 } from './backends/backend.ts'
-export { type HostEnvironment, HostEvaluator, hostProgram } from './backends/host.ts'
-export { createForeignInstance, type ForeignMemory, wasmPrecision } from './backends/wasm/backend.ts'
+export { createForeignInstance, type ForeignMemory } from './backends/wasm/backend.ts'
 export type { ForeignInstance } from './backends/wasm/instance.ts'
 export { generateFunctions } from './backends/wasm/kernels.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
+export { wasmPrecision } from './backends/wasm/precision.ts'
 export * from './graph/node.ts'
 export { type RandomStream, randomNumber } from './graph/philox.ts'
 export { applyScalar } from './graph/scalar.ts'
@@ -49,11 +49,11 @@ export { elementsIn, mainRule, type Visitor, visit } from './language/walk.ts'
 export { canonicalize } from './plan/canonical.ts'
 export { elementsOf } from './plan/plan.ts'
 export { planTogether } from './plan/planner.ts'
+export { type HostEnvironment, HostEvaluator, hostProgram } from './program/host.ts'
 export { type Algebra, Interpreter, interpret, Totals } from './program/interpret.ts'
 export { type TracedModel, traceModel } from './program/model.ts'
 export {
   findTotal,
-  leavesOf,
   nodesOf,
   type Output,
   type Program,
@@ -72,6 +72,7 @@ export { CompiledOptimizer } from './run/compiled-optimizer.ts'
 export { Conductor } from './run/conductor.ts'
 export { Course } from './run/course.ts'
 export { onDevice } from './run/device.ts'
+export { EvaluatingCourse } from './run/evaluating-course.ts'
 export { DeclaredInputs } from './run/inputs.ts'
 export { encodeRun, takeRun } from './run/portable.ts'
 export { readTelemetry } from './run/telemetry.ts'

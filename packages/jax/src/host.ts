@@ -7,7 +7,6 @@ import {
   HostEvaluator,
   hostProgram,
   isLoss,
-  leavesOf,
   type Node,
   nodesOf,
   type Place,
@@ -222,7 +221,7 @@ function findObstacle({ optimizer, parameters }: TracedModel): string | undefine
       return `${who} evaluates the model at other points within a step, but an update is given gradients at one; ${trainer}`
     }
     for (const program of programsOf(traced.variants)) {
-      const { numbers, arrays } = leavesOf(program)
+      const { numbers, arrays } = program.leaves
       const inputs = [...numbers, ...arrays]
       if (inputs.length > 0) {
         const advice = inputs.every(isLoss) ? trainer : 'use compile of fallline and its minimize'

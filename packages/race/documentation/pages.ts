@@ -1,4 +1,5 @@
 import { describe, explain, type OptimizerDefinition, type OptimizerFactory, type Paper, registry } from 'fallline'
+import { describeCount } from '../../core/src/language/definition.ts'
 import { describeRange } from '../../core/src/language/hyperparameters.ts'
 import { formatNumber } from '../src/report/format.ts'
 import { membersByFamily } from './families.ts'
@@ -94,7 +95,7 @@ function optimizerPage(factory: OptimizerFactory): string {
   const options = Object.entries(definition.options ?? {}).map(([key, value]) => [
     `\`${key}\``,
     `\`${value}\``,
-    (definition.choices?.[key] ?? (typeof value === 'boolean' ? ['true', 'false'] : ['a whole number from 1 up']))
+    (definition.choices?.[key] ?? (typeof value === 'boolean' ? ['true', 'false'] : [describeCount(definition, key)]))
       .map((choice) => (choice.includes(' ') ? choice : `\`${choice}\``))
       .join(', '),
   ])

@@ -6,28 +6,15 @@
  * @packageDocumentation
  */
 
-export { analyse, codeOf } from './analysis.ts'
-export {
-  ChooseInterrupted,
-  type ChooseOptions,
-  choose,
-  chooseDefaults,
-} from './choose/choose.ts'
+export { ChooseInterrupted, type ChooseOptions, choose } from './choose/choose.ts'
 export { type CodeTarget, codeFor } from './choose/code.ts'
 export { renderChooseReport } from './choose/report.ts'
 export type { ChooseResults } from './choose/results.ts'
 export type { ChooseProgress } from './choose/study.ts'
 export type { MachineRecord, TaskRecord } from './environment.ts'
 export { defineJaxTask, type HostArray, type Jax, type JaxArray, type JaxArrays, type JaxTask } from './jax.ts'
-export { loadTask, loadTaskModule, TaskLoadError, type TaskModule } from './load-task.ts'
-export {
-  matchedHorizons,
-  RaceInterrupted,
-  type RaceOptions,
-  type RaceProgress,
-  race,
-  raceDefaults,
-} from './race.ts'
+export { loadTask, TaskLoadError } from './load-task.ts'
+export { RaceInterrupted, type RaceOptions, type RaceProgress, race } from './race.ts'
 export { renderReport } from './report/report.ts'
 export type {
   Analysis,
@@ -46,10 +33,10 @@ export type {
   SummaryRecord,
 } from './results.ts'
 export type { SearchSpace, Setting } from './search/space.ts'
-export { type ProfilePoint, profileCurve, profileScore, ratiosToBest } from './statistics/score.ts'
-export { fileNames, StorageError } from './store.ts'
+export type { ProfilePoint } from './statistics/score.ts'
+export { StorageError } from './store.ts'
 export { type BatchPosition, defineTask, type Split, type Task } from './task.ts'
 export { builtinTasks } from './tasks/index.ts'
 export { BrokenTaskError } from './training/check-task.ts'
-export { type Contender, type ContenderLike, raceSchedule, warmupShare } from './training/contenders.ts'
+export type { Contender, ContenderLike } from './training/contenders.ts'
 export type { Curve, NonFinite, Outcome } from './training/training.ts'

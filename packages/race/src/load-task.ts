@@ -1,13 +1,9 @@
-import { existsSync, statSync } from 'node:fs'
-import { extname, isAbsolute, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { createJiti } from 'jiti'
+import { extname } from 'node:path'
+import { importModule, moduleExtensions, modulePath } from './import-module.ts'
 import type { SearchSpace } from './search/space.ts'
 import { defineTask, type Task } from './task.ts'
 import { builtinTasks } from './tasks/index.ts'
 import type { Contender } from './training/contenders.ts'
-
-const moduleExtensions = ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']
 
 /** A task could not be found or loaded, or is none. */
 export class TaskLoadError extends Error {
@@ -31,8 +27,8 @@ export interface TaskModule {
 export async function loadTaskModule(nameOrPath: string, directory: string = process.cwd()): Promise<TaskModule> {
   const builtin = builtinTasks.find(({ name }) => name.toLowerCase() === nameOrPath.toLowerCase())
   if (builtin) return { task: await builtin.load(), contenders: [], ranges: {} }
-  const module = await importModule(nameOrPath, pathOf(nameOrPath, directory))
-  const { contenders = [], ranges = {} } = exportsOf(module)
+  const module = await importTask(nameOrPath, pathOf(nameOrPath, directory))
+  const { contenders = [], ranges = {} } = module
   if (!Array.isArray(contenders)) {
     throw new TaskLoadError(`the export 'contenders' of task module '${nameOrPath}' must be an array of contenders`)
   }
@@ -42,14 +38,6 @@ export async function loadTaskModule(nameOrPath: string, directory: string = pro
     )
   }
   return { task: await taskFrom(module, nameOrPath), contenders, ranges: ranges as TaskModule['ranges'] }
-}
-
-/** CommonJS modules have their exports as the default export. */
-function exportsOf(module: Record<string, unknown>): Record<string, unknown> {
-  const { default: exported } = module
-  return typeof exported === 'object' && exported !== null && 'default' in exported
-    ? (exported as Record<string, unknown>)
-    : module
 }
 
 /**
@@ -73,28 +61,16 @@ function pathOf(nameOrPath: string, directory: string): string {
       `unknown task '${nameOrPath}': the built-in tasks are ${names}; for a task of your own give the path of its module, such as ./task.ts`,
     )
   }
-  const given = nameOrPath.startsWith('file:') ? fileURLToPath(nameOrPath) : nameOrPath
-  const path = isAbsolute(given) ? given : resolve(directory, given)
-  if (!existsSync(path) || !statSync(path).isFile()) {
-    throw new TaskLoadError(`task module '${nameOrPath}' is not a file (looked at ${path})`)
+  try {
+    return modulePath('task module', nameOrPath, directory)
+  } catch (error) {
+    throw new TaskLoadError(messageOf(error))
   }
-  if (!moduleExtensions.includes(extname(path).toLowerCase())) {
-    throw new TaskLoadError(`task module '${nameOrPath}' must end in one of ${moduleExtensions.join(', ')}`)
-  }
-  return path
 }
 
-async function importModule(shown: string, path: string): Promise<Record<string, unknown>> {
-  const [race, core] = await Promise.all([import('@fallline/race'), import('fallline')])
-  const jiti = createJiti(import.meta.url, {
-    fsCache: false,
-    interopDefault: false,
-    virtualModules: { '@fallline/race': race, fallline: core },
-    // An alias rather than a loaded module, so that jax-js is only loaded by tasks that import it.
-    alias: { '@jax-js/jax': fileURLToPath(import.meta.resolve('@jax-js/jax')) },
-  })
+async function importTask(shown: string, path: string): Promise<Record<string, unknown>> {
   try {
-    return await jiti.import<Record<string, unknown>>(path)
+    return await importModule(path)
   } catch (error) {
     throw new TaskLoadError(`task module '${shown}' could not be imported: ${messageOf(error)}`, { cause: error })
   }
@@ -102,8 +78,6 @@ async function importModule(shown: string, path: string): Promise<Record<string,
 
 async function taskFrom(module: Record<string, unknown>, shown: string): Promise<Task> {
   let exported = module.default
-  // CommonJS modules have their exports as the default export, and among these perhaps one called `default`.
-  if (typeof exported === 'object' && exported !== null && 'default' in exported) exported = exported.default
   if (exported === undefined) {
     const names = Object.keys(module)
     throw new TaskLoadError(

@@ -3,26 +3,25 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { adamW, cautious, compile, type HyperValue, lion, logUniform, multiAdam, sgd, uDoG, zoRankSGD } from 'fallline'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { analyse } from '../src/analysis.ts'
 import { summaryOf } from '../src/command/summary.ts'
 import {
-  analyse,
   BrokenTaskError,
   type Contender,
   defineTask,
-  fileNames,
-  matchedHorizons,
   RaceInterrupted,
   type RaceOptions,
   type RaceResults,
   type RunRecord,
   race,
-  raceSchedule,
   renderReport,
   StorageError,
 } from '../src/index.ts'
+import { matchedHorizons } from '../src/race.ts'
 import { colourOf, dashOf } from '../src/report/figure.ts'
 import { levelOfLook } from '../src/statistics/comparison.ts'
-import { enter } from '../src/training/contenders.ts'
+import { fileNames } from '../src/store.ts'
+import { enter, raceSchedule } from '../src/training/contenders.ts'
 import { quadratic } from './fixtures/quadratic.ts'
 
 const task = quadratic('quadratic', 4)

@@ -11,9 +11,9 @@ import {
   checkpointOf,
   checkpointPlaces,
   DeclaredInputs,
+  EvaluatingCourse,
   type HyperValue,
   hyperBeforeTraining,
-  leavesOf,
   programsOfTensor,
   readTelemetry,
   restore,
@@ -351,7 +351,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const absent = conductor.names.filter((name) => !present.has(name))
     bind()
     try {
-      this.last = course.evaluatedNow(({ wants, evaluation }) => {
+      this.last = new EvaluatingCourse(course).evaluatedNow(({ wants, evaluation }) => {
         const without: string[] = []
         if (evaluation > 0 || !evaluated) {
           instance.finish()
@@ -646,7 +646,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const conductor = new Conductor(model)
     const inputs = new DeclaredInputs(conductor)
     const course = new Course(conductor, instance, inputs, { nonFinite: policy })
-    const reading = tensors.filter((tensor) => programsOfTensor(tensor).some((program) => leavesOf(program).gradient))
+    const reading = tensors.filter((tensor) => programsOfTensor(tensor).some((program) => program.leaves.gradient))
     const differentiated = new Set(reading.map(({ name }) => name))
     return { backend, model, instance, conductor, course, inputs, differentiated }
   }

@@ -1,17 +1,10 @@
-import type { TracedModel } from '../program/model.ts'
-import {
-  leavesOf,
-  type Program,
-  programsOf,
-  type SlotStorage,
-  type TelemetryName,
-  type VariantTree,
-} from '../program/program.ts'
+import type { HostEnvironment } from '../program/host.ts'
+import type { RunModel } from '../program/model.ts'
+import { type Program, programsOf, type SlotStorage, type TelemetryName, type VariantTree } from '../program/program.ts'
 import { pointsOf } from '../program/trace.ts'
 import type { Conductor, Tensor } from '../run/conductor.ts'
 import type { Answer, Evaluate, EvaluationRequest, NonFinitePolicy, Question, StepResult } from '../run/step.ts'
 import type { Verdicts } from '../run/verdicts.ts'
-import type { HostEnvironment } from './host.ts'
 
 /** Numbers that a backend computes with: float64 in the reference interpreter, float32 elsewhere. */
 export type FloatArray = Float32Array | Float64Array
@@ -29,7 +22,7 @@ export interface BackendTensor {
 }
 
 /** The parameters of a model as a backend sees them. */
-export function backendTensors({ parameters }: TracedModel): BackendTensor[] {
+export function backendTensors({ parameters }: RunModel): BackendTensor[] {
   return parameters.map(({ shape, traced }) => ({
     name: shape.name,
     size: shape.size,
@@ -47,7 +40,7 @@ export function programsOfTensor({ variants, average, points }: BackendTensor): 
 
 /** The names of the arrays besides the gradient that a tensor's programs read. */
 export function arrayInputs(tensor: BackendTensor): string[] {
-  return [...new Set(programsOfTensor(tensor).flatMap((program) => leavesOf(program).arrays))].sort()
+  return [...new Set(programsOfTensor(tensor).flatMap((program) => program.leaves.arrays))].sort()
 }
 
 /** One update of one tensor. */

@@ -1,6 +1,12 @@
 import type { Dimensions } from '../graph/node.ts'
 import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
-import { type Hyperparameter, type SearchRange, validateHyperparameter } from './hyperparameters.ts'
+import {
+  checkOrder,
+  type Hyperparameter,
+  type Ordered,
+  type SearchRange,
+  validateHyperparameter,
+} from './hyperparameters.ts'
 import type { Input } from './inputs.ts'
 import type { ParameterShape, Slot, SlotFacts } from './slots.ts'
 import { didYouMean } from './suggest.ts'
@@ -185,10 +191,14 @@ export interface OptimizerDefinition<
   readonly family?: Family
   readonly paper: Paper
   readonly hyper: Readonly<Record<H, Hyperparameter>>
+  /** Pairs of hyperparameters of which the first must not be above the second. */
+  readonly ordered?: Ordered<NoInfer<H>>
   /** Trace-time choices with their defaults. */
   readonly options?: O
   /** For string options: what they may be. */
   readonly choices?: Readonly<Record<string, readonly string[]>>
+  /** For counts: the least they may be, where that is not 1, and the most, where there is a limit. */
+  readonly limits?: Readonly<Record<string, readonly [least: number, most?: number]>>
   readonly state: Readonly<Record<S, Slot>>
   /** What the rule needs besides the gradient; it may depend on the options. */
   readonly inputs?: Inputs<I, NoInfer<O>>
@@ -395,7 +405,7 @@ export function defineOptimizer<
   return Object.assign(factory, { definition: erased })
 }
 
-type Configurable = Pick<OptimizerDefinition, 'title' | 'hyper' | 'options' | 'choices'>
+type Configurable = Pick<OptimizerDefinition, 'title' | 'hyper' | 'ordered' | 'options' | 'choices' | 'limits'>
 
 /** Sorts settings into hyperparameters and options, defaults included. */
 function readSettings(
@@ -419,6 +429,7 @@ function readSettings(
       throw new Error(`${definition.title}: unknown setting '${name}'; ${suggest(name, known)}`)
     }
   }
+  checkOrder(definition, (name) => hyper[name]!)
   return { hyper, options }
 }
 
@@ -426,15 +437,29 @@ function checkOption(definition: Configurable, name: string, value: unknown): vo
   const choices = definition.choices?.[name]
   const expected = typeof definition.options![name]
   const counts = expected === 'number'
-  const fits = choices ? choices.includes(value as string) : counts ? isCount(value) : typeof value === expected
+  const [least, most] = countLimits(definition, name)
+  const isCount = (count: number) => Number.isInteger(count) && count >= least && count <= most
+  const fits = choices
+    ? choices.includes(value as string)
+    : counts
+      ? isCount(value as number)
+      : typeof value === expected
   if (!fits) {
-    const valid = choices ? `one of ${choices.join(', ')}` : counts ? 'a whole number from 1 up' : `a ${expected}`
+    const valid = choices ? `one of ${choices.join(', ')}` : counts ? describeCount(definition, name) : `a ${expected}`
     throw new Error(`${definition.title}: ${name} must be ${valid}, not ${String(value)}`)
   }
 }
 
-function isCount(value: unknown): boolean {
-  return Number.isInteger(value) && (value as number) >= 1
+/** @internal the least and the most that an option which counts may be */
+export function countLimits({ limits }: Pick<Configurable, 'limits'>, name: string): [least: number, most: number] {
+  const [least = 1, most = Number.POSITIVE_INFINITY] = limits?.[name] ?? []
+  return [least, most]
+}
+
+/** @internal what an option that counts may be, in words */
+export function describeCount(definition: Pick<Configurable, 'limits'>, name: string): string {
+  const [least, most] = countLimits(definition, name)
+  return `a whole number from ${least} ${Number.isFinite(most) ? `to ${most}` : 'up'}`
 }
 
 /** What a transform's hooks are given. */
@@ -462,10 +487,14 @@ export interface TransformDefinition<
   readonly title: string
   readonly paper?: Paper
   readonly hyper: Readonly<Record<H, Hyperparameter>>
+  /** Pairs of hyperparameters of which the first must not be above the second. */
+  readonly ordered?: Ordered<NoInfer<H>>
   /** Trace-time choices with their defaults. */
   readonly options?: O
   /** For string options: what they may be. */
   readonly choices?: Readonly<Record<string, readonly string[]>>
+  /** For counts: the least they may be, where that is not 1, and the most, where there is a limit. */
+  readonly limits?: Readonly<Record<string, readonly [least: number, most?: number]>>
   readonly state?: Readonly<Record<S, Slot>>
   /** What the hooks need besides the gradient; it may depend on the options. */
   readonly inputs?: Inputs<I, NoInfer<O>>
@@ -680,11 +709,6 @@ export function checkNames(caller: string, given: object, known: readonly string
       `${caller}: unknown option '${unknown}'; valid names are ${known.join(', ')}${didYouMean(unknown, known)}`,
     )
   }
-}
-
-/** @internal the number 0, given as such or as a constant schedule */
-export function isZero(value: HyperValue): boolean {
-  return value === 0 || (typeof value === 'object' && value.kind === 'constant' && value.at(1) === 0)
 }
 
 /** @internal a slot exists unless its `when` says no */

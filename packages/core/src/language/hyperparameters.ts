@@ -1,3 +1,5 @@
+import type { HyperValue } from '../schedules/schedule.ts'
+
 /** A number that an optimizer can be set to, with its default and the values that make sense. */
 export interface Hyperparameter {
   readonly default: number
@@ -14,6 +16,9 @@ export interface Hyperparameter {
   /** Rules are given at least this, whatever was set: what keeps a divisor from being 0. */
   readonly floor?: number
 }
+
+/** Pairs of hyperparameters of which the first must not be above the second. */
+export type Ordered<H extends string = string> = readonly (readonly [smaller: H, larger: H])[]
 
 /** Where a tuner looks for a hyperparameter: an interval, on a logarithmic or linear scale, or a list of values. */
 export type SearchRange =
@@ -108,4 +113,18 @@ export function validateHyperparameter(owner: string, name: string, value: numbe
     (aboveMinimum ? value > minimum : value >= minimum) &&
     (belowMaximum ? value < maximum : value <= maximum)
   if (!fits) throw new Error(`${owner}: ${name} must be ${describeRange(range)}, not ${String(value)}`)
+}
+
+/** @throws Error when a number is above another that it must not exceed; schedules give theirs later */
+export function checkOrder(
+  { title, ordered = [] }: { readonly title: string; readonly ordered?: Ordered | undefined },
+  given: (name: string) => HyperValue,
+): void {
+  for (const [smaller, larger] of ordered) {
+    const [low, high] = [given(smaller), given(larger)]
+    if (typeof low === 'number' && typeof high === 'number' && low > high)
+      throw new Error(
+        `${title}: ${smaller} must not be above ${larger}, but ${smaller} is ${low} and ${larger} is ${high}`,
+      )
+  }
 }

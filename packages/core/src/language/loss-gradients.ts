@@ -20,15 +20,10 @@ export function numbers(count: number): number[] {
 }
 
 /** As many losses as an optimizer with state for each may be asked for. */
-const mostLosses = 8
+export const mostLosses = 8
 
 /** Zeros shaped like the parameter for each of the losses that there are: `m1`, `m2`, ... */
 export function slotsPerLoss(name: string): Readonly<Record<string, Slot>> {
   const slot = (loss: number) => zeros({ when: ({ options }) => (options.losses as number) >= loss })
   return Object.fromEntries(numbers(mostLosses).map((loss) => [`${name}${loss}`, slot(loss)]))
-}
-
-/** @throws Error when there are more losses than slots for them. */
-export function checkLosses(losses: number): void {
-  if (losses > mostLosses) throw new Error(`losses must be at most ${mostLosses}, not ${losses}`)
 }

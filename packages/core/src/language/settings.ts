@@ -2,10 +2,11 @@ import { evaluateSchedule, type HyperValue } from '../schedules/schedule.ts'
 import {
   type BaseOptimizer,
   checkHyperValues,
-  type HyperSpecification,
   type Optimizer,
+  type OptimizerDefinition,
   type WrappedOptimizer,
 } from './definition.ts'
+import { checkOrder } from './hyperparameters.ts'
 import { isRelativeRate, relativeTo } from './relative-rate.ts'
 import { didYouMean } from './suggest.ts'
 import { earlierGroup, fallbackGroup, fallbackOf, visit } from './walk.ts'
@@ -13,7 +14,7 @@ import { earlierGroup, fallbackGroup, fallbackOf, visit } from './walk.ts'
 type Values = Readonly<Record<string, HyperValue>>
 
 interface Owner {
-  readonly definition: { readonly title: string; readonly hyper: HyperSpecification }
+  readonly definition: Pick<OptimizerDefinition, 'title' | 'hyper' | 'ordered'>
   /** The hyperparameters that it has in the group. */
   readonly values: Values
 }
@@ -81,7 +82,8 @@ export function hyperBeforeTraining(optimizer: Optimizer, group: string, step: n
  */
 export function withHyper(optimizer: Optimizer, values: Values, group: string): Optimizer {
   const path = pathOf(group)
-  const owners = ownersOf(optimizer, path).map(({ definition }) => definition)
+  const found = ownersOf(optimizer, path)
+  const owners = found.map(({ definition }) => definition)
   const remaining = new Map(Object.entries(values))
   for (const name of remaining.keys()) {
     if (owners.some(({ hyper }) => Object.hasOwn(hyper, name))) continue
@@ -95,6 +97,8 @@ export function withHyper(optimizer: Optimizer, values: Values, group: string): 
     for (const [name] of own) remaining.delete(name)
     const taken = Object.fromEntries(own)
     checkHyperValues(definition, taken)
+    const before = found.find((owner) => owner.definition === definition)!.values
+    checkOrder(definition, (name) => taken[name] ?? before[name]!)
     return taken
   }
   const change = (current: Optimizer, rest: readonly string[]): Optimizer =>

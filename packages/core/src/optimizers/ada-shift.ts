@@ -48,6 +48,7 @@ export const adaShift = defineOptimizer({
     weightDecay: nonNegative(0),
   },
   options: { delay: 10, reduction: 'max' as 'max' | 'mean' | 'none' },
+  limits: { delay: [1, longest] },
   choices: { reduction: ['max', 'mean', 'none'] },
   state: {
     ...queue.slots,
@@ -60,7 +61,6 @@ export const adaShift = defineOptimizer({
   rule({ g, t, state, hyper, options }) {
     const { beta1, beta2, epsilon } = hyper
     const { delay, reduction } = options
-    if (delay > longest) throw new Error(`AdaShift: delay must be at most ${longest}, not ${delay}`)
     const slots = state as Record<string, Value>
     const gradients = queue.read(g, state)
     const oldest = gradients.at(-1)!

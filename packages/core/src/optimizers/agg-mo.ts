@@ -43,13 +43,12 @@ export const aggMo = defineOptimizer({
     weightDecay: nonNegative(0),
   },
   options: { velocities: 3 },
+  limits: { velocities: [1, velocities.length] },
   state: { b1: velocity(0), b2: velocity(1), b3: velocity(2), b4: velocity(3), b5: velocity(4) },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-3, 1), beta3: oneOf(0.97, 0.99, 0.999) },
   rule({ g, state, hyper, options, disabled }) {
     const count = options.velocities
-    if (count > velocities.length)
-      throw new Error(`AggMo: velocities must be a whole number from 1 to ${velocities.length}, not ${count}`)
     const next: Partial<Record<(typeof velocities)[number], typeof g>> = {}
     const each = velocities.slice(0, count).map((slot, index) => {
       const rate = rates[index]!

@@ -71,6 +71,7 @@ export const coRe = defineOptimizer({
     frozen: fraction(0),
     scoreHistory: stepCount(250),
   },
+  ordered: [['minimumStepSize', 'maximumStepSize']],
   options: { signs: false },
   state: {
     m: zeros(),

@@ -1,6 +1,6 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
-import { checkLosses, numbers, slotsPerLoss } from '../language/loss-gradients.ts'
+import { mostLosses, numbers, slotsPerLoss } from '../language/loss-gradients.ts'
 import { type Slot, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
 import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
@@ -42,6 +42,7 @@ export const momentumConflictFree = defineOptimizer({
     weightDecay: nonNegative(0),
   },
   options: { losses: 2 },
+  limits: { losses: [1, mostLosses] },
   state: { ...slotsPerLoss('m'), f: zeros(), v: zeros() } as Readonly<Record<string, Slot>>,
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 1e-1) },
@@ -49,7 +50,6 @@ export const momentumConflictFree = defineOptimizer({
   rule({ g, t, state, hyper, options }) {
     const { beta1, beta2, epsilon } = hyper
     const { losses } = options
-    checkLosses(losses)
     const rounds = (steps: Value) => steps.over(losses).floor()
     const turn = t.minus(1).minus(rounds(t.minus(1)).times(losses))
     const momenta = numbers(losses).map((loss) => {

@@ -1,6 +1,6 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, smallDivisor } from '../language/hyperparameters.ts'
-import { checkLosses, listLossGradients, lossGradients, slotsPerLoss } from '../language/loss-gradients.ts'
+import { listLossGradients, lossGradients, mostLosses, slotsPerLoss } from '../language/loss-gradients.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
 import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 
@@ -38,6 +38,7 @@ export const multiAdam = defineOptimizer({
     weightDecay: nonNegative(0),
   },
   options: { losses: 2 },
+  limits: { losses: [1, mostLosses] },
   inputs: ({ losses }) => lossGradients(losses),
   state: { ...slotsPerLoss('m'), ...slotsPerLoss('v') },
   decay: 'own',
@@ -47,7 +48,6 @@ export const multiAdam = defineOptimizer({
   rule({ p, t, state, hyper, inputs, options, decay, ownWeightDecay }) {
     const { beta1, beta2, epsilon } = hyper
     const added = p.times(decay === 'coupled' ? hyper.weightDecay : ownWeightDecay)
-    checkLosses(options.losses)
     const next: Record<string, Value> = {}
     const updates = listLossGradients(inputs, options.losses).map((alone, index) => {
       const gradient = alone.plus(added).limitedInSize(largestSquared)

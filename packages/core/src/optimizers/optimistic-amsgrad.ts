@@ -64,6 +64,7 @@ export const optimisticAMSGrad = defineOptimizer({
     ridge: positive(1e-8),
   },
   options: { prediction: 'last' as 'last' | 'extrapolated', pastGradients: 5 },
+  limits: { pastGradients: [1, most] },
   choices: { prediction: ['last', 'extrapolated'] },
   state: {
     ...queue.slots,
@@ -78,8 +79,6 @@ export const optimisticAMSGrad = defineOptimizer({
   largestGradient: largestSquared,
   rule({ g, state, hyper, options, firstSteps }) {
     const { learningRate, beta1, beta2, epsilon } = hyper
-    if (options.pastGradients > most)
-      throw new Error(`Optimistic AMSGrad: pastGradients must be at most ${most}, not ${options.pastGradients}`)
     const past = pastOf(options)
     const slots = state as Record<'m' | 'v' | 'vMaximum' | 'guess' | 'ahead', Value> & Record<string, Value>
     const v = emaOfSquare(slots.v, g.minus(slots.guess), beta2)

@@ -41,6 +41,7 @@ export const rprop = defineOptimizer({
     minimumScale: nonNegative(1e-4),
     maximumScale: positive(5000),
   },
+  ordered: [['minimumScale', 'maximumScale']],
   state: { s: zeros(), sign: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 1e-1), growth: oneOf(1.05, 1.2, 1.5) },

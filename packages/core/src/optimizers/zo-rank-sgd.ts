@@ -16,7 +16,7 @@ type Context = CommonContext<'epsilon' | 'seed', OptionSpecification, never, nev
  * ```
  *
  * Whatever `evaluate` returns is used for its order only, so it may return the rank that a person gave. Equal values count
- * in the order of evaluation. Defaults: m = `points` 8, k = `best` 4, ε 0.1, η 0.1, all ours: the paper sets them per
+ * in the order of evaluation. All are ranked where k is not below m. Defaults: m = `points` 8, k = `best` 4, ε 0.1, η 0.1, all ours: the paper sets them per
  * problem. No state, no weight decay.
  *
  * Tang, Rybin, Chang 2023, Zeroth-Order Optimization Meets Human Feedback: Provable Learning via Ranking Oracles, arXiv
@@ -34,6 +34,7 @@ export const zoRankSGD = defineOptimizer({
   },
   hyper: { learningRate: nonNegative(0.1), epsilon: smallDivisor(0.1), seed: seed() },
   options: { points: 8, best: 4 },
+  limits: { points: [2] },
   state: {},
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 1), epsilon: oneOf(0.01, 0.1, 1) },

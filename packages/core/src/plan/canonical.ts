@@ -1,5 +1,5 @@
-import { type HostProgram, hostProgram } from '../backends/host.ts'
 import { identity, type Node } from '../graph/node.ts'
+import { type HostProgram, hostProgram } from '../program/host.ts'
 import type { Program, Target } from '../program/program.ts'
 import type { Sizes } from './plan.ts'
 

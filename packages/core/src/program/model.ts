@@ -1,17 +1,42 @@
 import type { Optimizer } from '../language/definition.ts'
 import { type LayoutChoice, parameterShape } from '../language/layout.ts'
+import { signatureOf } from '../language/signature.ts'
 import type { ParameterShape } from '../language/slots.ts'
-import { type ChainElement, HyperFacts, type HyperStore, Resolver } from './resolve.ts'
+import { elementsIn } from '../language/walk.ts'
+import { HyperFacts, type HyperStore } from './hyper-store.ts'
+import { type ChainElement, Resolver } from './resolve.ts'
 import { type TracedParameter, type TraceSettings, traceParameter } from './trace.ts'
 
 /** Names and shapes of a model's parameters, `[]` for a single number. The order is kept. */
 export type Shapes<Name extends string = string> = Readonly<Record<Name, readonly number[]>>
 
-/** A model's parameters with their programs. */
-export interface TracedModel {
-  readonly optimizer: Optimizer
+/** @throws Error when the shapes of a model are no object. */
+export function checkShapes(caller: string, shapes: unknown): asserts shapes is Shapes {
+  if (typeof shapes === 'object' && shapes !== null) return
+  throw new Error(
+    `${caller}: the second argument must give the shape of every parameter by name, not ${String(shapes)}`,
+  )
+}
+
+/** A parameter as a run knows it. */
+export type NamedShape = Pick<ParameterShape, 'name' | 'shape' | 'size'>
+
+/** What a run needs to know of an optimizer and a model. */
+export interface RunModel {
+  /** What the optimizer is made of, without its hyperparameters and the wrappers that are named. */
+  readonly signature: (without?: ReadonlySet<string>) => string
+  readonly wrappers: readonly {
+    readonly name: string /** True when it runs one optimizer first. */
+    readonly switches: boolean
+  }[]
   readonly hyper: HyperStore
   readonly facts: HyperFacts
+  readonly parameters: readonly { readonly shape: NamedShape; readonly traced: TracedParameter | undefined }[]
+}
+
+/** A model's parameters with their programs, traced from the rules of an optimizer. */
+export interface TracedModel extends RunModel {
+  readonly optimizer: Optimizer
   readonly parameters: readonly { readonly shape: ParameterShape; readonly traced: TracedParameter | undefined }[]
 }
 
@@ -51,6 +76,7 @@ export function traceModel(
       // What does not fit is an error when it comes.
     }
   }
+  resolver.hyper.checkOrder((path, name) => resolver.hyper.get(path, name))
   resolver.checkGroups([...Object.keys(shapes), ...Object.keys(later)])
   const tracing: TraceSettings = {
     hyper: resolver.hyper,
@@ -69,8 +95,14 @@ export function traceModel(
     if (tracing.deviceSlots.size > known) continue
     checkGradientReaders(tracing)
     checkStateNames(traced)
-    return { optimizer, hyper: resolver.hyper, facts, parameters: traced }
+    const signature = (without?: ReadonlySet<string>) => signatureOf(optimizer, without)
+    return { optimizer, signature, wrappers: wrappersIn(optimizer), hyper: resolver.hyper, facts, parameters: traced }
   }
+}
+
+function wrappersIn(optimizer: Optimizer): RunModel['wrappers'] {
+  const wrappers = elementsIn(optimizer).filter(({ kind }) => kind === 'wrapped')
+  return wrappers.map((wrapper) => ({ name: wrapper.definition.name, switches: 'earlier' in wrapper }))
 }
 
 /** @throws Error when the state of two parameters would have one name in a checkpoint. */

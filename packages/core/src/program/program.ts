@@ -1,6 +1,7 @@
 import { type Dimensions, type Node, type NodeOf, type Space, sizeOf } from '../graph/node.ts'
 import type { SlotStart } from '../language/slots.ts'
 import type { StorageName } from '../storage/storage.ts'
+import { type HostProgram, hostProgram } from './host.ts'
 
 /** Where a computed value goes. */
 export type Target =
@@ -27,8 +28,15 @@ export interface Program {
   readonly outputs: readonly Output[]
   /** The keys of the slots that are arrays. */
   readonly arraySlots: ReadonlySet<string>
-  /** State that the host keeps, by slot key. */
-  readonly hostOutputs: readonly { readonly key: string; readonly node: Node }[]
+  /** State that the host keeps. */
+  readonly host: HostUpdate
+  readonly leaves: Leaves
+}
+
+/** The keys of slots that the host keeps, and how it computes their new values, in the same order. */
+export interface HostUpdate {
+  readonly keys: readonly string[]
+  readonly computation: HostProgram
 }
 
 /** How a piece of state is kept. */
@@ -127,23 +135,26 @@ export interface Leaves {
   readonly arrays: readonly string[]
 }
 
-const known = new WeakMap<Program, Leaves>()
+/** A program of these results. */
+export function makeProgram(
+  results: Pick<Program, 'dimensions' | 'outputs' | 'arraySlots'>,
+  host: readonly { readonly key: string; readonly node: Node }[],
+): Program {
+  const keys = host.map(({ key }) => key)
+  const computation = hostProgram(host.map(({ node }) => node))
+  return { ...results, host: { keys, computation }, leaves: leavesOf(results.outputs, host) }
+}
 
-/** What a program asks of the user. */
-export function leavesOf(program: Program): Leaves {
-  const found = known.get(program)
-  if (found) return found
+function leavesOf(outputs: readonly Output[], host: readonly { readonly node: Node }[]): Leaves {
   // What is only reported asks nothing of the user.
-  const outputs = program.outputs.filter(({ target }) => target.kind !== 'telemetry')
-  const nodes = [...nodesOf([...outputs, ...program.hostOutputs])]
+  const asking = outputs.filter(({ target }) => target.kind !== 'telemetry')
+  const nodes = [...nodesOf([...asking, ...host])]
   const inputs = nodes.filter((node): node is NodeOf<'input'> => node.operation === 'input')
   const names = (array: boolean) => inputs.filter((node) => (node.space === 'array') === array).map((node) => node.key)
-  const leaves: Leaves = {
+  return {
     gradient: nodes.some((node) => node.operation === 'gradient'),
     collective: nodes.some((node) => node.operation === 'reduce' && node.space === 'global'),
     numbers: names(false),
     arrays: names(true),
   }
-  known.set(program, leaves)
-  return leaves
 }

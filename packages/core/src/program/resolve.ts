@@ -2,17 +2,16 @@ import {
   type BaseOptimizer,
   checkHyperValues,
   type GroupedOptimizer,
-  isZero,
+  inputsOf,
   type Optimizer,
   type ParameterGroup,
   type ParameterMatch,
   type WrappedOptimizer,
 } from '../language/definition.ts'
-import { isRelativeRate, relativeTo } from '../language/relative-rate.ts'
 import type { ParameterShape } from '../language/slots.ts'
 import { didYouMean } from '../language/suggest.ts'
 import { earlierGroup, fallbackGroup, fallbackOf, groupWithin, visit } from '../language/walk.ts'
-import type { HyperValue } from '../schedules/schedule.ts'
+import { type HyperOwner, HyperStore } from './hyper-store.ts'
 
 /** One optimizer or wrapper as it applies to one parameter. */
 export interface ChainElement {
@@ -32,87 +31,6 @@ export function elementsOf(chain: readonly ChainElement[]): ChainElement[] {
   return chain.flatMap((element) => [element, ...elementsOf(element.earlier ?? [])])
 }
 
-interface HyperEntry {
-  readonly owner: BaseOptimizer | WrappedOptimizer
-  readonly values: Map<string, HyperValue>
-  readonly parent: string | undefined
-  /** For a fallback: the path of the optimizer that it stands in for. */
-  readonly main: string | undefined
-}
-
-/** The hyperparameters of the optimizers in use, by path; an overlay falls back to its parent. */
-export class HyperStore {
-  private readonly entries = new Map<string, HyperEntry>()
-  /** The keys that were asked for, split. */
-  private readonly places = new Map<string, readonly [path: string, name: string]>()
-  /** The hyperparameter paths of each group, outermost first; `''` is the default group. */
-  readonly groups = new Map<string, string[]>([['', []]])
-
-  declare(
-    path: string,
-    owner: BaseOptimizer | WrappedOptimizer,
-    group: string,
-    { parent, main }: { readonly parent?: string | undefined; readonly main?: string | undefined } = {},
-  ): void {
-    const members = this.groups.get(group) ?? []
-    this.groups.set(group, members)
-    if (!members.includes(path)) members.push(path)
-    const known = this.entries.get(path)
-    if (known) {
-      if (known.owner === owner) return
-      throw new Error(
-        `groups: two optimizers (${known.owner.definition.title} and ${owner.definition.title}) would both be named ` +
-          `'${path}'; give the group another name`,
-      )
-    }
-    const values = new Map(parent === undefined ? Object.entries(owner.hyper) : [])
-    this.entries.set(path, { owner, values, parent, main })
-  }
-
-  /** The path of the optimizer that a fallback stands in for, when its learning rate follows that one's. */
-  followedBy(path: string): string | undefined {
-    const { main, parent, values } = this.entries.get(path)!
-    const rate = values.get('learningRate')
-    if (rate !== undefined) return isRelativeRate(rate) ? main : undefined
-    return parent === undefined || this.followedBy(parent) === undefined ? undefined : main
-  }
-
-  owner(path: string): BaseOptimizer | WrappedOptimizer {
-    return this.entries.get(path)!.owner
-  }
-
-  get(path: string, name: string): HyperValue {
-    const value = this.given(path, name)
-    if (!isRelativeRate(value)) return value
-    const { main } = this.entries.get(path)!
-    return main === undefined ? value : relativeTo(this.get(main, 'learningRate'), value)
-  }
-
-  private given(path: string, name: string): HyperValue {
-    const entry = this.entries.get(path)!
-    return entry.values.get(name) ?? this.given(entry.parent!, name)
-  }
-
-  /** Path and name of the hyperparameter that graphs call `key`. */
-  placeOf(key: string): readonly [path: string, name: string] {
-    const known = this.places.get(key)
-    if (known) return known
-    const place = splitHyperKey(key)
-    this.places.set(key, place)
-    return place
-  }
-
-  set(path: string, name: string, value: HyperValue): void {
-    this.entries.get(path)!.values.set(name, value)
-  }
-}
-
-/** Splits `path.name` at its last dot: the form in which graphs name hyperparameters. */
-export function splitHyperKey(key: string): [path: string, name: string] {
-  const dot = key.lastIndexOf('.')
-  return [key.slice(0, dot), key.slice(dot + 1)]
-}
-
 function matches(match: ParameterMatch, shape: ParameterShape): boolean {
   if (typeof match === 'function') return match(shape)
   if (typeof match === 'string') {
@@ -121,6 +39,13 @@ function matches(match: ParameterMatch, shape: ParameterShape): boolean {
   }
   // A global or sticky expression remembers where it stopped; matching must not depend on that.
   return new RegExp(match.source, match.flags.replace(/[gy]/g, '')).test(shape.name)
+}
+
+function ownerOf(optimizer: BaseOptimizer | WrappedOptimizer): HyperOwner {
+  const { definition, options } = optimizer
+  const { title, hyper, ordered = [], evaluations } = definition
+  const evaluates = (evaluations?.(options) ?? []).length > 0
+  return { title, hyper, ordered, inputs: inputsOf(optimizer), evaluates }
 }
 
 /** The same optimizer going uphill: what takes over for a maximizing optimizer must maximize too. */
@@ -144,6 +69,7 @@ function uphill(optimizer: Optimizer): Optimizer {
 /** Finds, for every parameter, the optimizer and wrappers that apply to it. */
 export class Resolver {
   readonly hyper = new HyperStore()
+  private readonly owners = new Map<BaseOptimizer | WrappedOptimizer, HyperOwner>()
   private readonly used = new Set<ParameterGroup>()
   private readonly seen = new Map<string, ParameterGroup>()
   /** One for all parameters, so that they share its hyperparameters. */
@@ -188,7 +114,7 @@ export class Resolver {
     main: string | undefined,
   ): ChainElement[] | undefined {
     const own = `${path}${optimizer.definition.name}`
-    this.hyper.declare(own, optimizer, group)
+    this.declare(own, optimizer, group)
     const inner = this.walk(optimizer.inner, shape, `${own}/`, group, main)
     const element = { optimizer, path: own, hyperPath: own, overridden: new Set<string>() }
     if (!inner || !optimizer.earlier) return inner && [element, ...inner]
@@ -214,11 +140,26 @@ export class Resolver {
         )
       }
       // Its rate may be followed, also where no parameter is its own.
-      this.hyper.declare(own, optimizer, group, { main })
+      this.declare(own, optimizer, group, main)
       return this.walk(fallback, shape, `${own}/fallback/`, groupWithin(group, fallbackGroup), own)
     }
-    this.hyper.declare(own, optimizer, group, { main })
+    this.declare(own, optimizer, group, main)
     return [{ optimizer, path: own, hyperPath: own, overridden: new Set() }]
+  }
+
+  private declare(path: string, optimizer: BaseOptimizer | WrappedOptimizer, group: string, main?: string): void {
+    const owner = this.owners.get(optimizer) ?? ownerOf(optimizer)
+    this.owners.set(optimizer, owner)
+    this.hyper.declare(
+      path,
+      { owner, values: new Map(Object.entries(optimizer.hyper)), parent: undefined, main },
+      group,
+    )
+  }
+
+  /** What a group sets for itself; the rest is as at `parent`. */
+  private declareOverlay(path: string, parent: string, group: string, main?: string): void {
+    this.hyper.declare(path, { owner: this.hyper.owner(parent), values: new Map(), parent, main }, group)
   }
 
   private fallbackOf(optimizer: BaseOptimizer): Optimizer | undefined {
@@ -258,8 +199,8 @@ export class Resolver {
       const own = [...remaining.keys()].filter((key) => Object.hasOwn(element.optimizer.definition.hyper, key))
       const followed = this.hyper.followedBy(element.hyperPath)
       const main = followed === undefined ? undefined : `${followed}@${name}`
-      if (main !== undefined) this.hyper.declare(main, this.hyper.owner(followed!), name, { parent: followed })
-      this.hyper.declare(hyperPath, element.optimizer, name, { parent: element.hyperPath, main })
+      if (main !== undefined) this.declareOverlay(main, followed!, name)
+      this.declareOverlay(hyperPath, element.hyperPath, name, main)
       for (const key of own) {
         const value = remaining.get(key)!
         checkHyperValues(element.optimizer.definition, { [key]: value })
@@ -277,29 +218,5 @@ export class Resolver {
       )
     }
     return result
-  }
-}
-
-/** Trace-time facts about hyperparameters that a program was built on: whether they are zero. */
-export class HyperFacts {
-  private readonly facts = new Map<string, boolean>()
-
-  record(store: HyperStore, path: string, name: string): boolean {
-    const zero = isZero(store.get(path, name))
-    this.facts.set(`${path}.${name}`, zero)
-    return zero
-  }
-
-  /** @throws Error when the new value contradicts what the program was built on. */
-  check(store: HyperStore, path: string, name: string, value: HyperValue): void {
-    const zero = this.facts.get(`${path}.${name}`)
-    if (zero !== undefined && zero !== isZero(value)) {
-      const { title } = store.owner(path).definition
-      throw new Error(
-        zero
-          ? `${title}: made with ${name} 0, so what ${name} needs was left out; compile it with a ${name} other than 0 to change it later`
-          : `${title}: made with a ${name} other than 0; it cannot become 0 while training, compile it anew`,
-      )
-    }
   }
 }

@@ -16,10 +16,12 @@ import {
   type WrappedOptimizer,
 } from '../language/definition.ts'
 import { outputSide } from '../language/layout.ts'
-import { type ParameterShape, type Slot, type SlotFacts, scalar } from '../language/slots.ts'
+import { type ParameterShape, type Slot, type SlotFacts, scalar, zeros } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
+import type { HyperFacts, HyperStore } from './hyper-store.ts'
 import {
   type Firing,
+  makeProgram,
   type Output,
   type Program,
   programsOf,
@@ -28,7 +30,7 @@ import {
   type TelemetryName,
   type VariantTree,
 } from './program.ts'
-import { type ChainElement, elementsOf, type HyperFacts, type HyperStore } from './resolve.ts'
+import { type ChainElement, elementsOf } from './resolve.ts'
 
 /** The largest float32: what is not at most this in absolute value is infinite or not a number. */
 const largestFloat32 = 3.4028234663852886e38
@@ -149,7 +151,8 @@ export function traceParameter(
   if (clock !== '') variants = explore([])
   const points = evaluating ? evaluationsOf(evaluating) : []
   const evaluations = points.map(({ wants }, index) => ({ wants, point: trace().point(evaluating!, points, index) }))
-  const origin = evaluating?.optimizer.definition.origin ? trace().originProgram() : undefined
+  const returns = evaluating?.optimizer.definition.origin || unprojectedOf(evaluating, slots)
+  const origin = returns ? trace().originProgram() : undefined
   const single: TracedEvaluation[] = [{ point: undefined, wants: [] }]
   return {
     slots,
@@ -172,6 +175,18 @@ type Evaluations = readonly Evaluation<CommonContext<string, OptionSpecification
 
 function evaluationsOf({ optimizer }: ChainElement): Evaluations {
   return optimizer.definition.evaluations?.(optimizer.options) ?? []
+}
+
+/** True for what keeps the parameter within a set. */
+function projects({ optimizer }: ChainElement): boolean {
+  return optimizer.kind === 'wrapped' && optimizer.definition.project !== undefined
+}
+
+/** The state from which an element whose points are projected goes on, and finds its way back. */
+const unprojected = 'unprojected'
+
+function unprojectedOf(element: ChainElement | undefined, slots: readonly SlotStorage[]): SlotStorage | undefined {
+  return slots.find(({ key }) => key === `${element?.path}.${unprojected}`)
 }
 
 /** @throws Error when a side of a switch does what cannot come or go in the middle of a run. */
@@ -223,6 +238,7 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
     if (element.optimizer.kind === 'base' && element.optimizer.decay === 'corrected') {
       slots.push(['largestLearningRate', scalar(0)])
     }
+    if (chain.some(projects) && evaluationsOf(element).some(({ at }) => at)) slots.push([unprojected, zeros()])
     for (const [name, slot] of slots) {
       if (!slotExists(slot, factsOf(element, shape, settings))) continue
       const key = `${element.path}.${name}`
@@ -338,13 +354,17 @@ class Trace {
     this.evaluated = this.evaluated.slice(0, index)
     const { title } = element.optimizer.definition
     this.clock = this.evaluatingClock
+    const moved = unprojectedOf(element, this.slots)
+    if (moved && evaluations.slice(0, index).some((before) => before.at)) this.p = this.value(this.slotNode(moved))
     const result = this.within(element, () => at({ ...this.contextOf(element), g: this.uphill() }))
     if (!(result?.parameter instanceof Value)) {
       throw new Error(`${title}: at() of an evaluation must return { parameter } as a value`)
     }
     if (this.cadences.length > 0) throw new Error(`${title}: every() has no place in at() of an evaluation`)
-    this.store({ kind: 'parameter' }, result.parameter, 'the point of an evaluation')
     this.storeState(element, result.state)
+    if (moved) this.storeState(element, { [unprojected]: result.parameter })
+    this.clock = ''
+    this.store({ kind: 'parameter' }, this.projected(result.parameter), 'the point of an evaluation')
     if (this.hostOutputs.length > 0) {
       throw new Error(`${title}: at() of an evaluation cannot change a number that is kept on the host`)
     }
@@ -366,6 +386,8 @@ class Trace {
   private returnToOrigin(): void {
     const element = evaluatingElement(this.chain)
     const origin = element?.optimizer.definition.origin
+    const moved = unprojectedOf(element, this.slots)
+    if (moved) this.p = this.value(this.slotNode(moved))
     if (!origin) return
     this.clock = this.evaluatingClock
     this.p = this.within(element!, () => origin(this.contextOf(element!)))
@@ -387,10 +409,14 @@ class Trace {
       optimizer.kind === 'base'
         ? optimizer.definition.average!({ ...common, hyper: this.hyperOf(element) })
         : optimizer.definition.average!({ ...common, hyper: this.hyperOf(element) })
-    const wrappers = this.chain.filter(({ optimizer }) => optimizer.kind === 'wrapped' && optimizer.definition.project)
-    const project = joined(wrappers.map((wrapper) => this.projection(wrapper)).reverse())
-    this.store({ kind: 'average' }, project(result), 'the average to evaluate with')
+    this.store({ kind: 'average' }, this.projected(result), 'the average to evaluate with')
     return this.program()
+  }
+
+  /** A point at which the model is evaluated, within the sets that the wrappers ask for. */
+  private projected(point: Value): Value {
+    const projections = this.chain.filter(projects).map((wrapper) => this.projection(wrapper))
+    return joined(projections.reverse())(point)
   }
 
   /** @throws Error when a truth value leads nowhere: it stood where JavaScript takes any object for true. */
@@ -409,7 +435,7 @@ class Trace {
     this.checkConditions()
     const arrays = this.slots.filter((slot) => slot.space === 'array').map((slot) => slot.key)
     const { outputs, hostOutputs } = this
-    return { dimensions: this.p.node.dimensions, outputs, arraySlots: new Set(arrays), hostOutputs }
+    return makeProgram({ dimensions: this.p.node.dimensions, outputs, arraySlots: new Set(arrays) }, hostOutputs)
   }
 
   /** Runs the wrappers from the outermost inwards and the rule; `undefined` when a wrapper holds this step. */

@@ -1,5 +1,4 @@
 import type { FloatArray, HostMemory, Place, Readback, WritablePlace } from '../backends/backend.ts'
-import { signatureOf } from '../language/signature.ts'
 import { type SlotStorage, startOf } from '../program/program.ts'
 import { matrixDimensions } from '../program/trace.ts'
 import type { Checkpoint, Expected } from '../state/checkpoint.ts'
@@ -89,7 +88,7 @@ export function expectedOf(conductor: Conductor): Expected {
 function headOf(conductor: Conductor) {
   const counts: Checkpoint['counts'] = new Map([['', conductor.counts]])
   for (const { shape, counts: own } of conductor.tensors) counts.set(`parameters/${shape.name}`, own)
-  return { optimizer: signatureOf(conductor.model.optimizer), counts }
+  return { optimizer: conductor.model.signature(), counts }
 }
 
 /** Takes over what a checkpoint has; the rest stays as it is. */

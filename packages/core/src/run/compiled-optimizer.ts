@@ -1,129 +1,30 @@
-import {
-  type BackendInstance,
-  type DeviceSupport,
-  type FloatArray,
-  type HostMemory,
-  type Place,
-  type Precision,
-  viewPlace,
-} from '../backends/backend.ts'
+import { type FloatArray, type Place, viewPlace } from '../backends/backend.ts'
 import { checkNames } from '../language/definition.ts'
-import type { Input } from '../language/inputs.ts'
-import type { TracedModel } from '../program/model.ts'
-import type { HyperValue } from '../schedules/schedule.ts'
 import type { Loaded, LoadOptions } from '../state/checkpoint.ts'
 import { type ArraysByName, AttachedArrays, givenArrays } from './attached-arrays.ts'
 import { checkpointPlaces, type Rebased, rebase, stateOf, statePlaces } from './checkpointing.ts'
-import { Conductor, type Tensor } from './conductor.ts'
-import { Course, checkList, type Turns } from './course.ts'
-import { DeclaredInputs } from './inputs.ts'
-import { encodeRun, takeRun } from './portable.ts'
-import type { Evaluate, NonFinitePolicy, Question, StepOptions, StepResult } from './step.ts'
-import { telemetryOf } from './telemetry.ts'
-
-function record<Name extends string, T>(names: readonly Name[], value: (index: number) => T): Record<Name, T> {
-  const result: Record<string, T> = Object.create(null)
-  names.forEach((name, index) => {
-    result[name] = value(index)
-  })
-  return result
-}
+import { minimize } from './minimize.ts'
+import { encodeRun } from './portable.ts'
+import { RunningOptimizer, record } from './running-optimizer.ts'
+import { load, save } from './saving.ts'
+import type { Evaluate, StepResult } from './step.ts'
 
 /** An optimizer with its parameters, gradients, state and kernels. Made by `compile`. */
-export class CompiledOptimizer<Name extends string = string, H extends string = string> {
-  /** Parameter names in creation order. */
-  readonly names: readonly Name[]
-  /** The parameters: views of the kernel's own memory. Write initial values here; `step` updates them in place. */
-  readonly parameters: Readonly<Record<Name, FloatArray>>
-  /** The gradients: views of the kernel's own memory. Write here before `step`. */
-  readonly gradients: Readonly<Record<Name, FloatArray>>
-  /** Arrays besides the gradients that the optimizer declares as inputs, by name and parameter: write here before `step`. */
-  readonly inputs: Readonly<Record<string, Readonly<Record<string, FloatArray>>>>
-  /** What a step takes besides gradients, by name: `step` is given it, `minimize` asks for it. */
-  readonly needs: Readonly<Record<string, Input>>
-  /** True when a step evaluates the model elsewhere than where the parameters stand: then only `minimize` takes one. */
-  readonly moves: boolean
-  /** Which numbers the backend computes with. */
-  readonly precision: Precision
-  private readonly conductor: Conductor
-  private readonly instance: BackendInstance
-  private readonly stepInputs: DeclaredInputs
-  private readonly course: Course
-  /** Present where parameters and gradients lie on a device. */
-  private readonly device: DeviceSupport | undefined
-  /** Absent where parameters and gradients lie on a device. */
+export class CompiledOptimizer<Name extends string = string, H extends string = string> extends RunningOptimizer<
+  Name,
+  H
+> {
+  /** Absent where parameters and gradients lie on a device, and before any are attached. */
   private attached: AttachedArrays | undefined
-  /** What is being done, in words, as long as nothing else may be. */
-  private busy: string | undefined
-  private disposed = false
-  private finished = false
 
-  /** @internal use `compile` */
-  constructor(
-    model: TracedModel,
-    instance: BackendInstance,
-    { nonFinite, telemetry }: { readonly nonFinite: NonFinitePolicy; readonly telemetry: boolean },
-  ) {
-    const { memory, precision } = instance
-    this.instance = instance
-    this.precision = precision
-    this.conductor = new Conductor(model)
-    this.stepInputs = new DeclaredInputs(this.conductor)
-    this.device = instance.device?.(this.conductor, nonFinite, telemetry)
-    const report = telemetry
-      ? (tensors: readonly Tensor[]) => telemetryOf(tensors, (tensor, name) => memory!.telemetry(tensor, name))
-      : undefined
-    this.course = new Course(this.conductor, instance.executor, this.stepInputs, {
-      nonFinite,
-      arrays: () => (memory ?? this.device!).inputs,
-      report: this.device?.report ?? report,
-      verdicts: this.device?.verdicts,
-      changed: () => this.attached?.write(),
-    })
-    this.names = Object.freeze([...this.conductor.names]) as readonly Name[]
-    this.parameters = this.views('parameters')
-    this.gradients = this.views('gradients')
-    this.inputs = this.inputViews()
-    this.needs = this.stepInputs.needs
-    this.moves = this.course.moves
-    this.attached = memory && new AttachedArrays(this)
-    // Assigning to them would change nothing but what callers see.
-    for (const name of ['names', 'parameters', 'gradients', 'inputs', 'needs', 'moves', 'precision']) {
-      Object.defineProperty(this, name, { writable: false, configurable: false })
-    }
+  /** @internal */
+  override bringIn(): void {
+    this.attached?.read()
   }
 
-  /** How many steps `nonFinite: 'skip'` has skipped. */
-  get skipped(): number {
-    return this.conductor.skipped
-  }
-
-  /** Steps taken. */
-  get steps(): number {
-    return this.conductor.steps
-  }
-
-  /** The hyperparameters of the default group, schedules evaluated at the last step (before any, at the first). */
-  get hyper(): Readonly<Record<H, number>> {
-    return this.hyperOf('') as Readonly<Record<H, number>>
-  }
-
-  /** The hyperparameters of a group, schedules evaluated at the last step. */
-  hyperOf(group: string): Readonly<Record<string, number>> {
-    return this.conductor.hyperOf(group)
-  }
-
-  /**
-   * Changes hyperparameters from the next step on. Nothing is compiled.
-   * @param values numbers, schedules or functions of the step, by name.
-   * @param options.group the name of a group; default: the optimizer of the parameters that no group takes.
-   * @throws Error for an unknown group or name or an invalid value, or in the middle of a step; nothing is changed then.
-   */
-  set(values: { readonly [K in H]?: HyperValue }): void
-  set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string }): void
-  set(values: { readonly [name: string]: HyperValue | undefined }, options: { readonly group?: string } = {}): void {
-    this.refuseWhileBusy('set')
-    this.conductor.set(values as Readonly<Record<string, HyperValue>>, options.group ?? '')
+  /** @internal */
+  override bringOut(): void {
+    this.attached?.write()
   }
 
   /**
@@ -145,28 +46,6 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     this.memory('attach', 'writeParameters and step({ gradients })')
     this.attached = new AttachedArrays(this, parameters, gradients)
     this.attached.read()
-  }
-
-  /**
-   * Takes one step: updates every parameter that has a gradient.
-   * @throws Error when a gradient is not finite (policy `throw`), an array does not fit or a schedule gives an invalid value,
-   * or while `minimize` waits for an evaluation; parameters and state are untouched then.
-   */
-  step(options?: StepOptions<Name>): StepResult<Name> {
-    this.refuseWhileBusy('step')
-    this.refuseAfterFinish('step')
-    if (this.moves) {
-      throw new Error(
-        `${this.stepInputs.evaluatingTitle()} evaluates the model at points of its own: use await optimizer.minimize(evaluate) instead of step`,
-      )
-    }
-    this.course.verdicts?.check('step')
-    const tensors = options ? this.present(options) : this.conductor.trained
-    const numbers = this.takeInputs(options?.inputs)
-    this.attached?.read()
-    for (const [name, array] of Object.entries(options?.gradients ?? {}))
-      if (array) this.write('gradient', name, array as ArrayLike<number>)
-    return this.course.update(tensors, numbers)
   }
 
   /**
@@ -207,39 +86,12 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
    * @throws Error when `evaluate` throws, does not return a loss that is wanted, or gives one (or a gradient) that is not
    * finite; parameters and state are untouched then, up to rounding where an optimizer finds its way back from the point.
    */
-  async minimize(evaluate: Evaluate<Name>): Promise<StepResult<Name>> {
-    if (typeof evaluate !== 'function')
-      throw new Error(`minimize: evaluate must be a function, not ${String(evaluate)}`)
-    if (this.course.verdicts) await this.settled()
-    const step = this.evaluating(evaluate)
-    let turn = step.next()
-    while (!turn.done) {
-      turn = await Promise.resolve(turn.value).then(
-        (answer) => {
-          this.attached?.readGradients()
-          return step.next(answer)
-        },
-        (error) => step.throw(error),
-      )
-    }
-    return turn.value
-  }
 
-  /** The course of `minimize`, during which nothing else may be done. */
-  private *evaluating(evaluate: Evaluate): Turns {
-    this.refuseWhileBusy('minimize')
-    this.refuseAfterFinish('minimize')
-    this.attached?.read()
-    this.busy = 'minimize is waiting for an evaluation of the model'
-    const { inputs } = this
-    const ask =
-      this.device?.evaluator(evaluate, inputs) ??
-      ((question: Question) => evaluate({ ...this.attached!.shown, inputs, ...question }))
-    try {
-      return yield* this.course.evaluating(ask, [])
-    } finally {
-      this.busy = undefined
-    }
+  async minimize(evaluate: Evaluate<Name>): Promise<StepResult<Name>> {
+    return minimize(this, evaluate, {
+      ...(this.attached ? { shown: this.attached.shown } : {}),
+      evaluated: () => this.attached?.readGradients(),
+    })
   }
 
   /** @internal lets nothing else be done with the optimizer until `action` is done */
@@ -251,39 +103,6 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     } finally {
       this.busy = undefined
     }
-  }
-
-  private refuseAfterFinish(caller: string): void {
-    if (!this.finished) return
-    throw new Error(
-      `${caller}: finish has put what to evaluate with into the parameters, and training cannot go on from there; load a ` +
-        'checkpoint, or compile anew',
-    )
-  }
-
-  private refuseAfterDispose(caller: string): void {
-    if (this.disposed) throw new Error(`${caller}: this optimizer has been disposed; compile a new one`)
-  }
-
-  /** @throws Error in the middle of a step, and after `dispose`. */
-  private refuseWhileBusy(caller: string): void {
-    this.refuseAfterDispose(caller)
-    if (this.busy === undefined) return
-    throw new Error(`${caller}: ${this.busy}; await the step that is being taken first`)
-  }
-
-  /**
-   * What to evaluate the model with: the averaged sequence of schedule-free methods and of parameter averaging, else the
-   * parameters themselves. Copies; training goes on from `parameters`.
-   * @throws Error in the middle of a step.
-   */
-  evaluationParameters(): Record<Name, FloatArray> {
-    this.refuseWhileBusy('evaluationParameters')
-    const memory = this.memory('evaluationParameters', 'await optimizer.readEvaluationParameters()')
-    this.attached!.read()
-    const work = this.conductor.averages()
-    const computed = new Map(memory.compute(work).map((array, index) => [work[index]!.tensor, array]))
-    return record(this.names, (index) => computed.get(index) ?? memory.parameters[index]!.slice())
   }
 
   /** `evaluationParameters` on every backend, when all steps are settled. */
@@ -310,9 +129,9 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     this.refuseWhileBusy('writeParameters')
     const entries = Object.entries<ArrayLike<number>>(parameters as Record<string, ArrayLike<number>>)
     for (const [name, array] of entries) this.checkLength('writeParameters', name, array)
-    this.attached?.read()
+    this.bringIn()
     for (const [name, array] of entries) this.write('parameter', name, array)
-    this.attached?.write()
+    this.bringOut()
   }
 
   /**
@@ -323,7 +142,7 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
   finish(): void {
     const values = this.evaluationParameters()
     for (const name of this.names) this.write('parameter', name, values[name])
-    this.attached!.write()
+    this.bringOut()
     this.finished = true
   }
 
@@ -351,9 +170,9 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     const given = givenArrays(parameters)
     for (const [name, array] of Object.entries(given)) this.checkLength('rebase', name, array)
     const memory = this.memory('rebase', 'writeParameters(...), which leaves the state as it is')
-    this.attached!.read()
+    this.bringIn()
     const result = rebase(this.conductor, memory, given)
-    this.attached!.write()
+    this.bringOut()
     return result
   }
 
@@ -383,15 +202,9 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
    * Parameters, state and step counts as the bytes of a safetensors file. Hyperparameters are not part of it.
    * @throws Error in the middle of a step, when the parameters may stand elsewhere, and after `finish`.
    */
+
   save(): Uint8Array {
-    this.refuseWhileBusy('save')
-    this.refuseAfterFinish('save')
-    const memory = this.memory('save', 'await optimizer.saveAsync()')
-    this.attached!.read()
-    return encodeRun(
-      this.conductor,
-      checkpointPlaces(this.conductor, 'all').map((place) => viewPlace(memory, place)),
-    )
+    return save(this)
   }
 
   /**
@@ -419,31 +232,9 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
    * @throws Error when the bytes are of another model or optimizer (unless `take` was given), of another version, or
    * damaged, or in the middle of a step; nothing is changed then.
    */
+
   load(bytes: Uint8Array, options: LoadOptions = {}): Loaded {
-    this.refuseWhileBusy('load')
-    this.course.verdicts?.check('load')
-    const result = takeRun(this.conductor, this.instance.readback, bytes, options)
-    this.finished = false
-    this.attached?.write()
-    return result
-  }
-
-  /**
-   * Ends worker threads and frees memory; the optimizer cannot be used afterwards. A second call does nothing.
-   * @throws Error in the middle of a step.
-   */
-  dispose(): void {
-    if (this.disposed) return
-    this.refuseWhileBusy('dispose')
-    this.disposed = true
-    this.instance.dispose()
-  }
-
-  /** Memory of the host; @throws Error that names what to use where there is none. */
-  private memory(caller: string, instead: string): HostMemory {
-    const { memory } = this.instance
-    if (memory) return memory
-    throw new Error(`${caller}: this backend keeps parameters and state on a device; use ${instead}`)
+    return load(this, bytes, options)
   }
 
   /** Reads while nothing else is done, when all steps are settled. */
@@ -452,7 +243,7 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     this.busy = `${caller} is reading from the device`
     try {
       await this.course.verdicts?.settled()
-      this.attached?.read()
+      this.bringIn()
       return await action()
     } finally {
       this.busy = undefined
@@ -463,69 +254,5 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     const places = this.names.map((_, tensor): Place => ({ kind: 'parameter', tensor }))
     const values = await this.instance.readback.read(places)
     return record(this.names, (index) => values[index]!)
-  }
-
-  private write(kind: 'parameter' | 'gradient' | 'input', name: string, values: ArrayLike<number>, key = ''): void {
-    const tensor = this.conductor.indexOf('step', name)
-    const place = kind === 'input' ? { kind, tensor, key } : { kind, tensor }
-    this.instance.readback.write(place, values)
-  }
-
-  private views(what: 'parameters' | 'gradients'): Readonly<Record<Name, FloatArray>> {
-    const { memory } = this.instance
-    // A replaced array would be ignored: the kernel has only its own.
-    return memory ? Object.freeze(record(this.names, (index) => memory[what][index]!)) : this.device!.views(what)
-  }
-
-  private checkLength(caller: string, name: string, array: ArrayLike<number>): void {
-    const { size, shape } = this.conductor.tensors[this.conductor.indexOf(caller, name)]!.shape
-    if (typeof array !== 'object')
-      throw new Error(`${caller}: '${name}' must be an array of numbers, not ${String(array)}`)
-    if (array.length !== size) {
-      throw new Error(`${caller}: '${name}' has shape [${shape.join(', ')}], so ${size} elements, not ${array.length}`)
-    }
-  }
-
-  /** The tensors that have a gradient this step. */
-  private present(options: StepOptions): Tensor[] {
-    checkNames('step', options, ['gradients', 'without', 'inputs'])
-    const { gradients, without } = options
-    checkList('step', without)
-    const missing = new Set<string>(without)
-    if (gradients) {
-      for (const [name, array] of Object.entries(gradients)) {
-        this.conductor.indexOf('step', name)
-        if (array) this.checkLength('step', name, array)
-      }
-      for (const name of this.names) if (!Object.hasOwn(gradients, name) || !gradients[name]) missing.add(name)
-    }
-    return this.conductor.present(missing)
-  }
-
-  /** Copies arrays in and returns the numbers. */
-  private takeInputs(inputs: StepOptions['inputs']): Map<string, number> {
-    const numbers = this.stepInputs.numbers(inputs, (parameter, array) => this.checkLength('step', parameter, array))
-    for (const [name, value] of Object.entries(inputs ?? {})) {
-      if (typeof value === 'number') continue
-      for (const [parameter, array] of Object.entries(value)) {
-        const own = this.inputs[name]?.[parameter]
-        own?.set(array!)
-        if (own && !this.attached) this.write('input', parameter, array!, name)
-      }
-    }
-    return numbers
-  }
-
-  private inputViews(): Record<string, Record<string, FloatArray>> {
-    const result: Record<string, Record<string, FloatArray>> = Object.create(null)
-    const { inputs } = this.instance.memory ?? this.device!
-    inputs.forEach((own, index) => {
-      for (const [name, array] of own) {
-        result[name] ??= Object.create(null) as Record<string, FloatArray>
-        result[name][this.names[index]!] = array
-      }
-    })
-    for (const own of Object.values(result)) Object.freeze(own)
-    return Object.freeze(result)
   }
 }

@@ -1,10 +1,9 @@
 import type { Work } from '../backends/backend.ts'
-import { type HostEnvironment, HostEvaluator, hostProgram } from '../backends/host.ts'
 import { checkHyperValues } from '../language/definition.ts'
 import { validateHyperparameter } from '../language/hyperparameters.ts'
-import type { ParameterShape } from '../language/slots.ts'
 import { didYouMean } from '../language/suggest.ts'
-import type { TracedModel } from '../program/model.ts'
+import { type HostEnvironment, HostEvaluator } from '../program/host.ts'
+import type { NamedShape, RunModel } from '../program/model.ts'
 import {
   type Firing,
   firesAt,
@@ -19,7 +18,7 @@ import { evaluateSchedule, type HyperValue } from '../schedules/schedule.ts'
 /** One parameter with what the host keeps for it. */
 export interface Tensor {
   readonly index: number
-  readonly shape: ParameterShape
+  readonly shape: NamedShape
   readonly traced: TracedParameter | undefined
   readonly hostUpdates: ReadonlyMap<Program, HostEvaluator>
   /** Steps of this tensor, by clock. */
@@ -65,7 +64,7 @@ export class Conductor {
   readonly tensors: readonly Tensor[]
   /** The tensors that are not frozen. */
   readonly trained: readonly Tensor[]
-  readonly model: TracedModel
+  readonly model: RunModel
   /** Steps of all tensors together, by clock. */
   counts: Map<string, number> = new Map([['', 0]])
   /** Steps that were skipped. */
@@ -75,7 +74,7 @@ export class Conductor {
   private readonly sharedKeys = new Set<string>()
   private readonly openings: readonly Opening[]
 
-  constructor(model: TracedModel) {
+  constructor(model: RunModel) {
     this.model = model
     this.names = model.parameters.map(({ shape }) => shape.name)
     this.indices = new Map(this.names.map((name, index) => [name, index]))
@@ -89,13 +88,13 @@ export class Conductor {
       const hostUpdates = new Map<Program, HostEvaluator>()
       if (traced) {
         for (const program of programsOf(traced.variants)) {
-          hostUpdates.set(program, new HostEvaluator(hostProgram(program.hostOutputs.map((output) => output.node))))
+          hostUpdates.set(program, new HostEvaluator(program.host.computation))
         }
         collectOpenings(traced.variants, openings)
       }
       const tree = traced?.variants
       const only =
-        tree && 'program' in tree && tree.program.hostOutputs.length === 0 && host.size === 0 ? tree.program : undefined
+        tree && 'program' in tree && tree.program.host.keys.length === 0 && host.size === 0 ? tree.program : undefined
       return { index, shape, traced, hostUpdates, counts: startingCounts(tree), host, only }
     })
     this.openings = [...openings.values()]
@@ -113,7 +112,7 @@ export class Conductor {
     const { hyper } = this.model
     const result: Record<string, number> = {}
     for (const path of [...this.pathsOf(group)].reverse()) {
-      for (const name of Object.keys(hyper.owner(path).definition.hyper)) {
+      for (const name of Object.keys(hyper.owner(path).hyper)) {
         result[name] = evaluateSchedule(hyper.get(path, name), Math.max(this.counts.get(this.clockOf(path)) ?? 0, 1))
       }
     }
@@ -128,19 +127,19 @@ export class Conductor {
     const { hyper, facts } = this.model
     const paths = this.pathsOf(group)
     const changes = Object.entries(values).map(([name, value]) => {
-      const path = paths.find((candidate) => Object.hasOwn(hyper.owner(candidate).definition.hyper, name))
+      const path = paths.find((candidate) => Object.hasOwn(hyper.owner(candidate).hyper, name))
       if (path === undefined) {
-        const known = paths.flatMap((candidate) => Object.keys(hyper.owner(candidate).definition.hyper))
+        const known = paths.flatMap((candidate) => Object.keys(hyper.owner(candidate).hyper))
         const names = [...new Set(known)]
         throw new Error(
           `set: unknown hyperparameter '${name}'; valid names are ${names.join(', ')}${didYouMean(name, names)}`,
         )
       }
-      checkHyperValues(hyper.owner(path).definition, { [name]: value })
+      checkHyperValues(hyper.owner(path), { [name]: value })
       facts.check(hyper, path, name, value)
       return { path, name, value }
     })
-    for (const { path, name, value } of changes) hyper.set(path, name, value)
+    hyper.setAll(changes)
   }
 
   /** @throws Error for a name that is no parameter. */
@@ -170,6 +169,7 @@ export class Conductor {
    * @throws Error when a schedule gives an invalid value.
    */
   plan(tensors: readonly Tensor[], moment: Moment): Update[] {
+    this.model.hyper.checkOrder((path, name) => this.hyperValue(`${path}.${name}`, this.clockOf(path), moment))
     const ages = new Map<number, HostEnvironment>()
     return tensors.map((tensor) => this.planUpdate(tensor, moment, ages))
   }
@@ -213,7 +213,7 @@ export class Conductor {
         tensor.counts.set('', tensor.counts.get('')! + 1)
         continue
       }
-      work.program.hostOutputs.forEach(({ key }, index) => {
+      work.program.host.keys.forEach((key, index) => {
         const target = this.sharedKeys.has(key) ? this.shared : tensor.host
         target.set(key, host[index]!)
       })
@@ -298,14 +298,14 @@ export class Conductor {
     const { hyper } = this.model
     const [path, name] = hyper.placeOf(key)
     const given = hyper.get(path, name)
-    const { definition } = hyper.owner(path)
-    const { floor = Number.NEGATIVE_INFINITY } = definition.hyper[name]!
+    const owner = hyper.owner(path)
+    const { floor = Number.NEGATIVE_INFINITY } = owner.hyper[name]!
     // Numbers were checked when they were given.
     if (typeof given === 'number') return Math.max(given, floor)
     const known = values.get(key)
     if (known !== undefined) return known
     const scheduled = evaluateSchedule(given, Math.max(counts.get(clock) ?? 0, 1))
-    validateHyperparameter(definition.title, name, scheduled, definition.hyper[name]!)
+    validateHyperparameter(owner.title, name, scheduled, owner.hyper[name]!)
     const value = Math.max(scheduled, floor)
     values.set(key, value)
     return value

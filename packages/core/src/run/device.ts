@@ -7,7 +7,6 @@ import type {
   Precision,
   Readback,
 } from '../backends/backend.ts'
-import { leavesOf } from '../program/program.ts'
 import { programsOfStep } from '../program/trace.ts'
 import type { Conductor, Tensor } from './conductor.ts'
 import type { Answer, Evaluate, EvaluationRequest, NonFinitePolicy, Question } from './step.ts'
@@ -48,7 +47,7 @@ class Device implements DeviceSupport {
     this.precision = precision
     this.inputs = conductor.tensors.map(({ shape, traced }) => {
       const programs = traced ? programsOfStep(traced) : []
-      const names = programs.flatMap((program) => leavesOf(program).arrays)
+      const names = programs.flatMap((program) => program.leaves.arrays)
       return new Map(names.map((name) => [name, this.array(shape.size)]))
     })
     this.report = telemetry ? (tensors: readonly Tensor[]) => readTelemetry(tensors, readback) : undefined

@@ -1,8 +1,7 @@
 import type { FloatArray, Work } from '../backends/backend.ts'
-import { inputsOf } from '../language/definition.ts'
 import { type Input, lossInput } from '../language/inputs.ts'
 import { didYouMean } from '../language/suggest.ts'
-import { leavesOf, type Program } from '../program/program.ts'
+import type { Program } from '../program/program.ts'
 import { isLoss, lossKey, programsOfStep } from '../program/trace.ts'
 import type { Conductor } from './conductor.ts'
 import type { StepOptions } from './step.ts'
@@ -18,7 +17,7 @@ export class DeclaredInputs {
     this.conductor = conductor
     this.needs = this.declared()
     const programs = conductor.trained.flatMap(({ traced }) => programsOfStep(traced!))
-    this.needsNumbers = programs.some((program) => leavesOf(program).numbers.length > 0)
+    this.needsNumbers = programs.some((program) => program.leaves.numbers.length > 0)
   }
 
   /** @throws Error for a name that is no input. */
@@ -63,7 +62,7 @@ export class DeclaredInputs {
   ): void {
     const { names, steps } = this.conductor
     const name = names[tensor]!
-    for (const input of leavesOf(program).arrays) {
+    for (const input of program.leaves.arrays) {
       const array = arrays.get(input)!
       if (array.length > 0 && array.every(Number.isNaN)) {
         throw new Error(
@@ -81,11 +80,11 @@ export class DeclaredInputs {
 
   /** The title of what evaluates the model. */
   evaluatingTitle(): string {
-    return this.owners.find(({ definition, options }) => definition.evaluations?.(options).length)!.definition.title
+    return this.owners.find(({ evaluates }) => evaluates)!.title
   }
 
   private checkNumbersOf(program: Program, given: ReadonlyMap<string, number>): void {
-    for (const name of leavesOf(program).numbers) {
+    for (const name of program.leaves.numbers) {
       if (given.has(name)) continue
       const input = this.needs[name]
       throw new Error(
@@ -97,7 +96,7 @@ export class DeclaredInputs {
 
   private declared(): Record<string, Input> {
     const result: Record<string, Input> = {}
-    for (const owner of this.owners) Object.assign(result, inputsOf(owner))
+    for (const owner of this.owners) Object.assign(result, owner.inputs)
     const { trained } = this.conductor
     const wants = trained.flatMap(({ traced }) => traced!.evaluations.flatMap((evaluation) => evaluation.wants))
     return wants.includes('loss') ? { loss: lossInput, ...result } : result
@@ -110,8 +109,8 @@ export class DeclaredInputs {
 
   /** What declares an input, or else wants the losses of its evaluations. */
   private titleOf(input: string): string {
-    const owner = this.owners.find((candidate) => Object.hasOwn(inputsOf(candidate), input))
-    return owner?.definition.title ?? this.evaluatingTitle()
+    const owner = this.owners.find((candidate) => Object.hasOwn(candidate.inputs, input))
+    return owner?.title ?? this.evaluatingTitle()
   }
 }
 

@@ -1,7 +1,5 @@
 import type { FloatArray, Readback } from '../backends/backend.ts'
 import { checkNames } from '../language/definition.ts'
-import { signatureOf } from '../language/signature.ts'
-import { elementsIn } from '../language/walk.ts'
 import {
   type Checkpoint,
   decodeCheckpoint,
@@ -74,7 +72,7 @@ export class PortableNames {
     const distinct = new Set(slots.values()).size === slots.size
     this.without = distinct ? stateless : new Set()
     this.slots = distinct ? slots : namesOf(conductor, this.without)
-    this.optimizer = signatureOf(conductor.model.optimizer, this.without)
+    this.optimizer = conductor.model.signature(this.without)
   }
 
   /** A checkpoint, or what one must be, with the names of files. */
@@ -137,10 +135,9 @@ const withoutSegments = (path: string, without: ReadonlySet<string>): string =>
 
 /** The names of the wrappers that have neither state nor a clock of their own here. */
 function statelessWrappers({ model, tensors }: Conductor): ReadonlySet<string> {
-  const wrappers = elementsIn(model.optimizer).filter(({ kind }) => kind === 'wrapped')
-  const names = new Set(wrappers.map(({ definition }) => definition.name))
+  const names = new Set(model.wrappers.map(({ name }) => name))
   // What runs first in a switch has no other sign than the wrapper's path.
-  for (const wrapper of wrappers) if ('earlier' in wrapper) names.delete(wrapper.definition.name)
+  for (const { name, switches } of model.wrappers) if (switches) names.delete(name)
   for (const { traced, counts } of tensors) {
     for (const { key, name } of traced?.slots ?? [])
       names.delete(

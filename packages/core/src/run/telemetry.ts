@@ -1,5 +1,5 @@
 import type { Place, Readback } from '../backends/backend.ts'
-import type { ParameterShape } from '../language/slots.ts'
+import type { NamedShape } from '../program/model.ts'
 import { type TelemetryName, telemetryNames } from '../program/program.ts'
 
 /** Numbers about one tensor in one step, summed within the update's own pass as precisely as the backend sums. */
@@ -16,7 +16,7 @@ export interface TensorTelemetry {
 
 /** The telemetry of the last step by parameter name, from numbers that a backend computed. */
 export function telemetryOf(
-  tensors: Iterable<{ readonly index: number; readonly shape: ParameterShape }>,
+  tensors: Iterable<{ readonly index: number; readonly shape: NamedShape }>,
   read: (tensor: number, name: TelemetryName) => number | undefined,
 ): Record<string, TensorTelemetry> {
   const result: Record<string, TensorTelemetry> = Object.create(null)
@@ -29,7 +29,7 @@ export function telemetryOf(
 
 /** The same, read from where it was computed. */
 export async function readTelemetry(
-  tensors: readonly { readonly index: number; readonly shape: ParameterShape }[],
+  tensors: readonly { readonly index: number; readonly shape: NamedShape }[],
   readback: Pick<Readback, 'read'>,
 ): Promise<Record<string, TensorTelemetry>> {
   const places = tensors.flatMap(({ index }) =>

@@ -52,6 +52,11 @@ export function evaluateSchedule(value: HyperValue, step: number): number {
   return result
 }
 
+/** @internal the number 0, given as such or as a constant schedule */
+export function isZero(value: HyperValue): boolean {
+  return value === 0 || (typeof value === 'object' && value.kind === 'constant' && value.at(1) === 0)
+}
+
 /** The value just before the first update: where a ramp in front of `value` has to arrive. */
 export function startOf(value: HyperValue): number {
   if (!isSchedule(value) || value.start === undefined) return evaluateSchedule(value, 1)

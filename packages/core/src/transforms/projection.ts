@@ -13,12 +13,15 @@ function parts(value: Value, shape: ParameterShape, over: 'tensor' | 'output') {
 
 /**
  * Keeps every element between two bounds: `θ ← min(max(θ, lower), upper)`, within the step. Hyperparameters `lower`, default 0,
- * and `upper`, default 1; where `lower` is above `upper`, `upper` holds. No state.
+ * and `upper`, default 1; `lower` above `upper` is an error. No state.
  *
  * As in all projections here it is the sequence that takes the step which is projected, wherever the wrapper stands: averages of it,
  * of Schedule-Free methods, averaged SGD, lookahead and so on, then lie within the (convex) set too, and so does what
- * `evaluationParameters()` gives. Start within the set: averages remember where they started. The points at which some
- * optimizers evaluate the model within a step (`sharpnessAware`, gradient-free methods) are not projected.
+ * `evaluationParameters()` gives. Start within the set: averages remember where they started.
+ *
+ * The points at which some optimizers evaluate the model within a step (`sharpnessAware`, gradient-free methods) are projected
+ * as well, so the model is never evaluated outside, and the step is made from where the parameters were. That needs a copy of
+ * the parameter (state `unprojected`), and a slope from two points of which one is cut off is estimated too small.
  *
  * Bertsekas 1976, On the Goldstein-Levitin-Polyak Gradient Projection Method; Levitin, Polyak 1966, Constrained Minimization Methods.
  */
@@ -26,6 +29,7 @@ export const projectOntoBox = defineTransform({
   name: 'projectOntoBox',
   title: 'Projection onto a box',
   hyper: { lower: real(0), upper: real(1) },
+  ordered: [['lower', 'upper']],
   project: ({ value, hyper }) => value.maximum(hyper.lower).minimum(hyper.upper),
 })
 

@@ -7,8 +7,11 @@ import {
   explain,
   findOptimizer,
   gravity,
+  groups,
   type Hyperparameter,
   muon,
+  type Optimizer,
+  type OptimizerDefinition,
   type OptimizerFactory,
   reference,
   registry,
@@ -16,7 +19,9 @@ import {
   sgdSaI,
   wasm,
 } from 'fallline'
+import { withHyper } from 'fallline/internal'
 import { describe, expect, it } from 'vitest'
+import { countLimits } from '../../src/language/definition.ts'
 import * as transforms from '../../src/transforms/index.ts'
 import { changedBits, differentByte, snapshot, touched } from '../support/compare.ts'
 import { smallModel } from '../support/models.ts'
@@ -29,8 +34,8 @@ import { make } from '../support/variants.ts'
 const literally = (value: unknown) => String(value).replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 
 /** Numbers outside a range: on its open ends, just and far beyond its closed ones, and what is no finite number. */
-function outside({ minimum, maximum, aboveMinimum, belowMaximum }: Hyperparameter): number[] {
-  const values = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+function outside({ minimum, maximum, aboveMinimum, belowMaximum, whole }: Hyperparameter): number[] {
+  const values = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, ...(whole ? [minimum + 0.5] : [])]
   if (Number.isFinite(minimum))
     values.push(minimum - 1e-9 * Math.max(1, Math.abs(minimum)), minimum - 1e9, ...(aboveMinimum ? [minimum] : []))
   if (Number.isFinite(maximum))
@@ -44,6 +49,42 @@ function inside({ default: value, minimum, maximum, aboveMinimum, belowMaximum }
   if (Number.isFinite(minimum)) values.push(aboveMinimum ? minimum + 1e-12 : minimum)
   if (Number.isFinite(maximum)) values.push(belowMaximum ? maximum - 1e-12 : maximum)
   return values
+}
+
+/** A setting, and its neighbours moved out of the way where it must not be above or below them. */
+function withNeighbours(
+  { ordered = [], hyper }: OptimizerDefinition,
+  name: string,
+  value: number,
+): Record<string, number> {
+  const settings: Record<string, number> = { [name]: value }
+  for (const [smaller, larger] of ordered) {
+    if (name === smaller) settings[larger] = Math.max(value, hyper[larger]!.default)
+    if (name === larger) settings[smaller] = Math.min(value, hyper[smaller]!.default)
+  }
+  return settings
+}
+
+/** The options that count something, with the least and the most that they may be. */
+function counts(definition: Pick<OptimizerDefinition, 'options' | 'limits'>) {
+  const { options = {} } = definition
+  const names = Object.keys(options).filter((name) => typeof options[name] === 'number')
+  return names.map((name) => [name, ...countLimits(definition, name)] as const)
+}
+
+/** Compiles with the least and the most, or as many as anybody may want; one more or less is refused. */
+async function expectCounts(
+  create: (settings: Record<string, unknown>) => Optimizer,
+  title: string,
+  [name, least, most]: readonly [string, number, number],
+): Promise<void> {
+  for (const count of [least, Number.isFinite(most) ? most : 12]) {
+    const optimizer = await compile(create({ [name]: count }), smallModel)
+    optimizer.dispose()
+  }
+  const words = `must be a whole number from ${least} ${Number.isFinite(most) ? `to ${most}` : 'up'}`
+  for (const count of [least - 1, least + 0.5, -1, Number.POSITIVE_INFINITY, Number.NaN, most + 1])
+    expect(() => create({ [name]: count })).toThrow(`${title}: ${name} ${words}, not ${count}`)
 }
 
 const notNumbers = ['0.1', '', null, true, {}, [0.1], { kind: 'mine' }, { at: 3 }]
@@ -70,7 +111,8 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
   const some = sample(name, Object.entries(hyper), ([key]) => key)
 
   it.each(some)('says what %s may be', async (name, range) => {
-    for (const value of inside(range)) expect(() => make(factory, { [name]: value })).not.toThrow()
+    for (const value of inside(range))
+      expect(() => make(factory, withNeighbours(factory.definition, name, value))).not.toThrow()
     const said = /must be (a (whole )?number|any number)/.source
     const optimizer = await trained(factory)
     for (const value of outside(range)) {
@@ -143,6 +185,13 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
       }
       for (const choice of choices[name] ?? []) expect(() => make(factory, { [name]: choice })).not.toThrow()
     }
+  })
+
+  it.each(counts(factory.definition))('takes every count that %s is said to take, and no other', (...count) =>
+    expectCounts((settings) => make(factory, settings), title, count),
+  )
+
+  it('says what decay and maximize may be', () => {
     expect(() => make(factory, { decay: 'strong' })).toThrow(
       new RegExp(
         `^${literally(title)}: decay must be one of decoupled, independent, corrected, proximal, coupled, not strong$`,
@@ -228,6 +277,10 @@ describe.each(Object.entries(transforms))('%s', (name, factory) => {
       new RegExp(`^${literally(title)}: unknown setting 'fancy'; ${valid}`),
     )
   })
+
+  it.each(counts(factory.definition))('takes every count that %s is said to take, and no other', (...count) =>
+    expectCounts((settings) => wrap(sgd(), settings) as Optimizer, title, count),
+  )
 
   it('wraps optimizers only', () => {
     for (const wrong of [undefined, null, 3, {}, 'sgd']) {
@@ -352,6 +405,78 @@ describe('set', () => {
     )
     without.set({ momentum: 0, learningRate: 2 })
     expect(without.hyper.learningRate).toBe(2)
+  })
+})
+
+describe('a hyperparameter that must not be above another', () => {
+  type Maker = readonly [
+    string,
+    (settings: Record<string, unknown>) => Optimizer,
+    Pick<OptimizerDefinition, 'title' | 'ordered'>,
+  ]
+  const makers: readonly Maker[] = [
+    ...registry.map((factory): Maker => {
+      return [factory.definition.name, (settings) => make(factory, settings), factory.definition]
+    }),
+    ...Object.entries(transforms).map(([name, transform]): Maker => {
+      return [name, (settings) => transform(sgd(), settings as never), transform.definition]
+    }),
+  ]
+  const cases = makers.flatMap(([name, create, { title, ordered = [] }]) =>
+    ordered.map((pair) => [name, pair, create, title] as const),
+  )
+
+  it('is one of these', () => {
+    expect(cases.map(([name, pair]) => [name, ...pair].join(' '))).toEqual([
+      'coRe minimumStepSize maximumStepSize',
+      'rprop minimumScale maximumScale',
+      'projectOntoBox lower upper',
+    ])
+  })
+
+  it.each(cases)('%s: %j', async (_, [smaller, larger], create, title) => {
+    const message = new RegExp(
+      `^${literally(title)}: ${smaller} must not be above ${larger}, but ${smaller} is 0.5 and ${larger} is 0.25$`,
+    )
+    const bad = { [smaller]: 0.5, [larger]: 0.25 }
+    expect(() => create(bad)).toThrow(message)
+    for (const value of [0.25, 0.125]) expect(() => create({ [smaller]: value, [larger]: 0.25 })).not.toThrow()
+
+    const optimizer = await compile(create({ [smaller]: 0.125, [larger]: 0.25 }), smallModel)
+    expectRefusal(optimizer, () => optimizer.set({ [smaller]: 0.5 }), message)
+    expectRefusal(optimizer, () => optimizer.set(bad), message)
+    optimizer.set({ [smaller]: 0.5, [larger]: 0.75 })
+    expect(optimizer.hyper).toMatchObject({ [smaller]: 0.5, [larger]: 0.75 })
+    expect(() => withHyper(create({ [smaller]: 0.125, [larger]: 0.25 }), { [smaller]: 0.5 }, '')).toThrow(message)
+
+    const grouped = (hyper: object) =>
+      groups(create({ [smaller]: 0.125, [larger]: 0.25 }), [{ name: 'some', match: /weight/, hyper: hyper as never }])
+    await expect(compile(grouped({ [smaller]: 0.5 }), smallModel)).rejects.toThrow(message)
+    expect(() => withHyper(grouped({ [smaller]: 0.2 }), { [smaller]: 0.5 }, 'some')).toThrow(message)
+    const inGroup = await compile(grouped({ [smaller]: 0.2 }), smallModel)
+    expectRefusal(inGroup, () => inGroup.set({ [smaller]: 0.5 }, { group: 'some' }), message)
+    // What a group leaves to the others changes with them.
+    const above = new RegExp(`${smaller} is 0.2 and ${larger} is 0.15$`)
+    expectRefusal(inGroup, () => inGroup.set({ [larger]: 0.15 }), above)
+  })
+
+  it.each(cases)('%s: %j stops before a step when schedules say so', async (_, [smaller, larger], create, title) => {
+    const optimizer = await compile(
+      create({ [smaller]: 0.125, [larger]: (step: number) => (step < 2 ? 0.25 : 0.0625) }),
+      smallModel,
+    )
+    fillAll(optimizer.gradients, randomNumbers(2))
+    await takeStep(optimizer)
+    const before = snapshot(optimizer)
+    const bytes = optimizer.save()
+    await expect(takeStep(optimizer)).rejects.toThrow(
+      new RegExp(
+        `^${literally(title)}: ${smaller} must not be above ${larger}, but ${smaller} is 0.125 and .* is 0.0625$`,
+      ),
+    )
+    expect(touched(optimizer, before)).toEqual([])
+    expect(differentByte(optimizer.save(), bytes)).toBe(-1)
+    expect(optimizer.steps).toBe(1)
   })
 })
 

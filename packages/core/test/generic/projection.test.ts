@@ -1,12 +1,14 @@
 import {
   a2Grad,
   accSGD,
+  accumulateGradients,
   adamW,
   averagedSGD,
   type CompiledOptimizer,
   clipByValue,
   compile,
   decayTowardsStart,
+  evolutionStrategies,
   ftrl,
   lookahead,
   type Optimizer,
@@ -16,15 +18,18 @@ import {
   projectOntoBox,
   projectOntoNonnegative,
   projectOntoSimplex,
+  randomizedSmoothing,
   ranger,
   ranger21,
   reference,
+  refresh,
   registry,
   scheduleFree,
   scheduleFreeAdamW,
   scheduleFreeRAdam,
   scheduleFreeSGD,
   sgd,
+  sharpnessAware,
   srmm,
   trac,
   wasm,
@@ -114,6 +119,145 @@ describe('every optimizer stays in a box', () => {
       }
     })
     expect(steps).toBe(3)
+  })
+})
+
+const inside = { lower: -0.25, upper: 0.25 }
+const moving: [string, (project: (inner: Optimizer) => Optimizer) => Optimizer][] = [
+  ...registry
+    .filter(({ definition }) => definition.evaluations)
+    .flatMap((factory): typeof moving => {
+      const { name } = factory.definition
+      const options = name === 'mars' ? { exact: true } : name === 'onlineToNonconvex' ? { scaling: 'uniform' } : {}
+      return [[name, (project) => project(make(factory, { learningRate: 0.1, ...options }))]]
+    }),
+  ['sharpnessAware inside', (project) => project(sharpnessAware(sgd({ learningRate: 0.1 }), { rho: 0.3 }))],
+  ['sharpnessAware outside', (project) => sharpnessAware(project(sgd({ learningRate: 0.1 })), { rho: 0.3 })],
+  ['evolutionStrategies', (project) => project(evolutionStrategies(sgd({ learningRate: 0.01 }), { pairs: 2 }))],
+  ['randomizedSmoothing', (project) => project(randomizedSmoothing(sgd(), { pairs: 2, radius: 0.3 }))],
+  ['refresh', (project) => project(refresh(sgd({ learningRate: 0.1 }), { amount: 0.3, noise: 0.1 }))],
+  ['held steps', (project) => accumulateGradients(project(sharpnessAware(sgd(), { rho: 0.3 })), { period: 2 })],
+]
+
+describe('the model is evaluated inside of the set only', () => {
+  const start = (optimizer: CompiledOptimizer) => {
+    const random = randomNumbers(3)
+    for (const values of Object.values(optimizer.parameters)) fillQuarter(values, random)
+  }
+  /** Steps on a bumpy loss; calls `at` with every point. */
+  const steps = async (optimizer: CompiledOptimizer, count: number, at: (evaluation: number) => void) => {
+    for (let step = 0; step < count; step++) {
+      await optimizer.minimize(({ parameters, gradients, evaluation }) => {
+        at(evaluation)
+        let loss = 0
+        for (const [name, values] of Object.entries(parameters)) {
+          values.forEach((x, i) => {
+            loss += (x - (i % 3)) ** 2
+            gradients[name]![i] = 2 * (x - (i % 3))
+          })
+        }
+        return loss
+      })
+    }
+  }
+  const all = shapes as Record<string, number[]>
+
+  it.each(moving)('%s', async (_, rule) => {
+    for (const backend of [wasm(), reference()]) {
+      const optimizer = await compile(
+        rule((inner) => projectOntoBox(inner, inside)),
+        all,
+        { backend },
+      )
+      start(optimizer)
+      const found = new Set<number>()
+      await steps(optimizer, 4, (evaluation) => {
+        found.add(evaluation)
+        for (const values of Object.values(optimizer.parameters))
+          expect(Math.max(...Array.from(values, Math.abs))).toBeLessThanOrEqual(0.25)
+      })
+      expect(found.size).toBeGreaterThan(0)
+      expect(optimizer.moves).toBe(true)
+      for (const values of Object.values(optimizer.parameters))
+        expect(Math.max(...Array.from(values, Math.abs))).toBeLessThanOrEqual(0.25)
+      optimizer.dispose()
+    }
+  })
+
+  it.each(moving)('and in a set that holds everything nothing changes: %s', async (_, rule) => {
+    const backend = reference()
+    const wide = await compile(
+      rule((inner) => projectOntoBox(inner, { lower: -1e6, upper: 1e6 })),
+      all,
+      { backend },
+    )
+    const free = await compile(
+      rule((inner) => inner),
+      all,
+      { backend },
+    )
+    for (const optimizer of [wide, free]) {
+      start(optimizer)
+      await steps(optimizer, 3, () => {})
+    }
+    for (const name of wide.names) expect([...wide.parameters[name]!]).toEqual([...free.parameters[name]!])
+  })
+
+  it.each(moving)('and an evaluation that fails brings parameters back: %s', async (_, rule) => {
+    const optimizer = await compile(
+      rule((inner) => projectOntoBox(inner, inside)),
+      all,
+    )
+    start(optimizer)
+    let evaluations = 0
+    await steps(optimizer, 1, () => evaluations++)
+    const before = Object.values(optimizer.parameters).flatMap((values) => [...values])
+    expect(evaluations).toBeGreaterThan(0)
+    for (let failing = 0; failing < evaluations; failing++) {
+      const fail = (evaluation: number) => {
+        if (evaluation === failing) throw new Error('no model')
+      }
+      await expect(steps(optimizer, 1, fail)).rejects.toThrow('no model')
+      const after = Object.values(optimizer.parameters).flatMap((values) => [...values])
+      after.forEach((value, index) => {
+        expect(value).toBeCloseTo(before[index]!, 6)
+      })
+    }
+  })
+})
+
+describe('sharpness-aware minimization within bounds', () => {
+  it('takes the gradient at the projected point and steps from where the parameters are', async () => {
+    const rule = projectOntoNonnegative(sharpnessAware(sgd({ learningRate: 0.5 }), { rho: 1 }))
+    const optimizer = await compile(rule, { x: [2] }, { backend: reference() })
+    optimizer.parameters.x.set([0.25, 3])
+    const points: number[][] = []
+    await optimizer.minimize(({ parameters, gradients }) => {
+      points.push([...parameters.x])
+      gradients.x.set(points.length === 1 ? [-3, 4] : [0.25, -1])
+    })
+    const ascent = [0, 3 + 4 / (5 + 1e-12)]
+    expect(points).toEqual([[0.25, 3], ascent])
+    expect([...optimizer.parameters.x]).toEqual([0.25 - 0.125, 3.5])
+  })
+
+  it('leaves a model of roots without NaN', async () => {
+    const rule = projectOntoBox(sharpnessAware(adamW({ learningRate: 0.05, weightDecay: 0 }), { rho: 0.5 }), {
+      lower: 1e-6,
+      upper: 10,
+    })
+    const optimizer = await compile(rule, { x: [1] })
+    optimizer.parameters.x.set([0.3])
+    // Least at x = 1/4.
+    for (let step = 0; step < 400; step++) {
+      await optimizer.minimize(({ parameters, gradients }) => {
+        const x = parameters.x[0]!
+        gradients.x[0] = 1 - 0.5 / Math.sqrt(x)
+        return x - Math.sqrt(x)
+      })
+    }
+    expect(optimizer.steps).toBe(400)
+    expect(Number.isFinite(optimizer.parameters.x[0]!)).toBe(true)
   })
 })
 

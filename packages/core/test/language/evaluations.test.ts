@@ -22,6 +22,7 @@ import {
   Course,
   checkpointPlaces,
   DeclaredInputs,
+  EvaluatingCourse,
   encodeRun,
   traceModel,
 } from 'fallline/internal'
@@ -148,19 +149,19 @@ describe('evaluations', () => {
       return square(parameters.a!) + square(parameters.b!)
     }
     for (let step = 1; step <= 3; step++) {
-      const result = now.course.evaluatedNow(() => evaluate(now.views), [])
+      const result = new EvaluatingCourse(now.course).evaluatedNow(() => evaluate(now.views), [])
       expect(await later.minimize(async (request) => evaluate(request))).toEqual(result)
     }
     expect(now.save()).toEqual(later.save())
     const fails = () => {
       throw new Error('no batch')
     }
-    expect(() => now.course.evaluatedNow(fails, [])).toThrow('no batch')
+    expect(() => new EvaluatingCourse(now.course).evaluatedNow(fails, [])).toThrow('no batch')
     await expect(later.minimize(fails)).rejects.toThrow('no batch')
     const { parameters } = now.views
     expect([...parameters.a!]).toEqual([...later.parameters.a!])
     const before = [...parameters.b!]
-    now.course.evaluatedNow(() => {
+    new EvaluatingCourse(now.course).evaluatedNow(() => {
       expect([...parameters.b!]).toEqual(before)
       return evaluate(now.views)
     }, ['b'])

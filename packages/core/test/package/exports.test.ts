@@ -24,10 +24,13 @@ describe('everything that is exported is in a guide', () => {
   it.each([
     ['fallline', Object.keys(core)],
     ['fallline/files', Object.keys(files)],
+    ['fallline/build', exportsOf('packages/core/src/build.ts')],
+    ['fallline/runtime', exportsOf('packages/core/src/runtime.ts')],
     ['@fallline/jax', exportsOf('packages/jax/src/index.ts')],
+    ['@fallline/race', exportsOf('packages/race/src/index.ts')],
     ['@fallline/tfjs', exportsOf('packages/tfjs/src/index.ts')],
   ])('%s', (_, names) => {
-    expect(names.length).toBeGreaterThan(1)
+    expect(names.length).toBeGreaterThan(0)
     expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(guides))).toEqual([])
   })
 })

@@ -551,7 +551,7 @@ describe('views and shapes', () => {
   it('stands alone: it is written to JSON, read back, and makes the same kernels', () => {
     const bytesOf = (list: ReturnType<typeof plansOf>) => {
       const { functions, helpers } = generateFunctions(list)
-      const called = [...helpers, ...mathematicalFunctions(), ...randomFunctions()]
+      const called = { ...helpers, ...mathematicalFunctions, ...randomFunctions }
       return assembleModule(functions, driver(), called, undefined)
     }
     for (const [index, factory] of registry.entries()) {

@@ -152,7 +152,7 @@ describe('the generated code, for whoever changes it to see the change', () => {
   })
 
   it('is the same at every generation', () => {
-    const bytes = () => assembleModule(functionsOf(adamW()), driver(), [], undefined)
+    const bytes = () => assembleModule(functionsOf(adamW()), driver(), {}, undefined)
     expect(bytes()).toEqual(bytes())
   })
 

@@ -1,4 +1,5 @@
-import type { CompiledOptimizer, OptimizerFactory, StepOptions, StepResult } from 'fallline'
+import type { OptimizerFactory, StepOptions, StepResult } from 'fallline'
+import { minimize, type RunningOptimizer } from 'fallline/runtime'
 
 /** What tells one step from another where there is no model: a positive loss, small and large beside gradients around 1. */
 export const lossOf = (step: number) => 10 ** (0.5 + 1.2 * Math.sin(1.7 * step))
@@ -15,7 +16,7 @@ type Arrays = Readonly<Record<string, ArrayLike<number>>>
  * backend. Evaluations before the last have other gradients and losses; input arrays are three quarters of the gradient's size.
  */
 export function answer(
-  { needs }: CompiledOptimizer,
+  { needs }: Pick<RunningOptimizer, 'needs'>,
   last: Arrays,
   loss: number,
   evaluation: number,
@@ -40,13 +41,13 @@ export function answer(
 }
 
 /** Takes a step with the gradients that are in place or given, whatever the optimizer asks for besides: see `answer`. */
-export async function takeStep(optimizer: CompiledOptimizer, options: TakenStep = {}): Promise<StepResult> {
+export async function takeStep(optimizer: RunningOptimizer, options: TakenStep = {}): Promise<StepResult> {
   const { loss = lossOf(optimizer.steps + 1), gradients: given, without = [] } = options
   if (!looksAround(optimizer)) return optimizer.step(given ? { gradients: given, without } : { without })
   const { names } = optimizer
   const missing = names.filter((name) => given && !given[name])
   let last: Record<string, Float32Array> | undefined
-  return optimizer.minimize(({ gradients, inputs, wants, evaluation, evaluations }) => {
+  return minimize(optimizer, ({ gradients, inputs, wants, evaluation, evaluations }) => {
     last ??= Object.fromEntries(names.map((name) => [name, Float32Array.from(given?.[name] ?? gradients[name]!)]))
     const told = answer(optimizer, last, loss, evaluation, evaluations)
     for (const name of names) gradients[name]!.set(told.gradients[name]!)
@@ -58,7 +59,7 @@ export async function takeStep(optimizer: CompiledOptimizer, options: TakenStep 
 }
 
 /** True when a step takes more than the gradients where the parameters stand. */
-export function looksAround({ moves, needs }: CompiledOptimizer): boolean {
+export function looksAround({ moves, needs }: Pick<RunningOptimizer, 'moves' | 'needs'>): boolean {
   return moves || Object.keys(needs).length > 0
 }
 

@@ -30,7 +30,7 @@ import {
   zClip,
 } from 'fallline'
 import { traceModel } from '../../src/program/model.ts'
-import { leavesOf, programsOf } from '../../src/program/program.ts'
+import { programsOf } from '../../src/program/program.ts'
 import { pointsOf } from '../../src/program/trace.ts'
 import { sample } from './sample.ts'
 
@@ -152,7 +152,7 @@ function throws(action: () => unknown, message: string | RegExp): boolean {
 /** True when what happens to one tensor depends on the others, through a sum or a maximum over all of them. */
 export function tiesTensors(factory: OptimizerFactory): boolean {
   const { traced } = trace(factory()).parameters[0]!
-  return [...programsOf(traced!.variants), ...pointsOf(traced!)].some((program) => leavesOf(program).collective)
+  return [...programsOf(traced!.variants), ...pointsOf(traced!)].some((program) => program.leaves.collective)
 }
 
 /** The wrappers to try around an optimizer. What a wrapper does seldom depends on what it wraps. */

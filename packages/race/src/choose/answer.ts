@@ -1,5 +1,6 @@
 import { formatMilliseconds, formatNumber } from '../report/format.ts'
 import { median } from '../statistics/describe.ts'
+import type { Task } from '../task.ts'
 import type { ContenderLike } from '../training/contenders.ts'
 import { codesFor } from './code.ts'
 import { confirmationLevel } from './confirm.ts'
@@ -66,8 +67,13 @@ export function formatProbability(p: number): string {
  * by the test that was fixed beforehand; what else is said describes.
  *
  * @param givenOf the contender of a name as it was given, for the code
+ * @param chosenOn the task, for the code
  */
-export function answerOf(results: ChooseResults, givenOf: (name: string) => ContenderLike): Answer {
+export function answerOf(
+  results: ChooseResults,
+  givenOf: (name: string) => ContenderLike,
+  chosenOn: Pick<Task, 'layout' | 'parameters'>,
+): Answer {
   const { pick, pickOfBaseline, confirmation, candidates, contenders, protocol, task } = results
   const baseline = contenders.find(({ name }) => name === protocol.baseline.name)!
   if (pick === null) {
@@ -84,7 +90,7 @@ export function answerOf(results: ChooseResults, givenOf: (name: string) => Cont
     metric === null ? 'did not finish in at least half of the fresh runs' : `ended at ${formatNumber(metric)}`
   const codeOf = (candidate: number) => {
     const { group, setting } = candidates[candidate]!
-    return codesFor(givenOf(group), setting, contenders.find(({ name }) => name === group)!.steps)
+    return codesFor(givenOf(group), setting, contenders.find(({ name }) => name === group)!.steps, chosenOn)
   }
   if (pickOfBaseline === null) {
     const sentence = `${named(pick)} came out ahead, but there is nothing to hold it against: no run of ${baseline.title} finished. In ${count} fresh runs it ${ended(endOfPick)} (median ${metricName}).`

@@ -416,7 +416,8 @@ async function run(
         results.confirmation = parts.confirm(metrics(pick), metrics(pickOfBaseline), results.earlier.length)
       }
     }
-    results.answer = answerOf(results, (name) => field.entries.find(({ entry }) => entry.name === name)!.given)
+    const givenOf = (name: string) => field.entries.find(({ entry }) => entry.name === name)!.given
+    results.answer = answerOf(results, givenOf, study.task)
     results.complete = true
     results.finishedAt = new Date().toISOString()
     study.write()

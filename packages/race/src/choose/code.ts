@@ -1,6 +1,7 @@
-import type { HyperValue, Optimizer, Schedule } from 'fallline'
+import type { HyperValue, Layout, Optimizer, Schedule } from 'fallline'
 import * as core from 'fallline'
 import type { Setting } from '../search/space.ts'
+import type { Task } from '../task.ts'
 import { type ContenderLike, enter } from '../training/contenders.ts'
 
 /** Where code is to run: plain `fallline`, inside TensorFlow.js, or inside jax-js. */
@@ -15,8 +16,8 @@ export const codeTargets: Readonly<Record<CodeTarget, string>> = {
 
 /**
  * The code of a contender with a setting, to be pasted: its wrappers, its hyperparameters as numbers where they are not the default, and
- * the schedule of the race (linear warm-up over 5 % of the steps, then cosine to zero or constant). The last line uses what a model of
- * yours has: `shapes`, or `model` and `loss`, or `loss` and `parameters`.
+ * the schedule of the race (linear warm-up over 5 % of the steps, then cosine to zero or constant), and the layout of the task. The last
+ * line uses what a model of yours has: `shapes`, or `model` and `loss`, or `loss` and `parameters`.
  *
  * ```ts
  * import { codeFor } from '@fallline/race'
@@ -27,9 +28,17 @@ export const codeTargets: Readonly<Record<CodeTarget, string>> = {
  * @param contender a registered name or a contender
  * @param setting values of the tuned hyperparameters
  * @param steps optimizer steps of a run, over which the schedule goes
+ * @param task the task that the setting was found on: where it says which dimensions are outputs, so does the code. In jax-js
+ * `outputLast` goes without saying, and TensorFlow.js knows the layout of its own kernels.
  * @throws Error for an unknown optimizer, and for what cannot be written as code, such as a schedule that is a function of its own
  */
-export function codeFor(contender: ContenderLike, setting: Setting, steps: number, target: CodeTarget): string {
+export function codeFor(
+  contender: ContenderLike,
+  setting: Setting,
+  steps: number,
+  target: CodeTarget,
+  task: Pick<Task, 'layout' | 'parameters'> = { parameters: {} },
+): string {
   const optimizer = enter([contender])[0]!.create(setting, steps)
   const writer = new Writer(new Set(Object.keys(setting)))
   const rule = writer.optimizer(optimizer)
@@ -38,6 +47,8 @@ export function codeFor(contender: ContenderLike, setting: Setting, steps: numbe
   const lines = own.map((name) => `import { ${name} } from './${name}.ts' // where you define it`)
   const imports = (from: string, list: readonly string[]) =>
     list.length === 0 ? [] : [`import { ${[...list].sort(byName).join(', ')} } from '${from}'`]
+  const layout = layoutText(task)
+  const unlikeJax = layout !== undefined && layout !== literal('outputLast')
   const rate = writer.learningRate === null ? [] : [`const learningRate = ${writer.learningRate}`]
   if (target === 'fallline') {
     const step = writer.minimizes
@@ -49,7 +60,7 @@ export function codeFor(contender: ContenderLike, setting: Setting, steps: numbe
         ...rate,
         `const rule = ${rule}`,
         '// shapes: the shape of every parameter by name',
-        'const optimizer = await compile(rule, shapes)',
+        `const optimizer = await compile(rule, shapes${layout === undefined ? '' : `, { layout: ${layout} }`})`,
         `// every step: ${step}`,
       ],
     )
@@ -70,10 +81,28 @@ export function codeFor(contender: ContenderLike, setting: Setting, steps: numbe
       ...rate,
       `const optimizer = ${rule}`,
       '// loss(parameters, ...batch) and parameters: those of your model',
-      'const trainer = await createTrainer(loss, optimizer, parameters)',
+      `const trainer = await createTrainer(loss, optimizer, parameters${unlikeJax ? `, { layout: ${layout} }` : ''})`,
       '// every step: await trainer.step(...batch)',
     ],
   )
+}
+
+/** The layout of a task as code: what a function says of the parameters, most of which are alike. */
+function layoutText({ layout, parameters }: Pick<Task, 'layout' | 'parameters'>): string | undefined {
+  if (typeof layout !== 'function') return layout && literal(layout)
+  const named = new Map<Layout, string[]>()
+  for (const [name, shape] of Object.entries(parameters)) {
+    if (shape.length < 2) continue
+    const own = layout(name, shape)
+    named.set(own, [...(named.get(own) ?? []), name])
+  }
+  const [most, ...others] = [...named].sort(([, a], [, b]) => b.length - a.length)
+  if (!most) return undefined
+  const choice = others.reduceRight(
+    (rest, [own, names]) => `${literal(names)}.includes(name) ? ${literal(own)} : ${rest}`,
+    literal(most[0]),
+  )
+  return others.length === 0 ? choice : `(name) => (${choice})`
 }
 
 const byName = (a: string, b: string) => a.localeCompare(b, 'en')
@@ -227,10 +256,15 @@ export interface CodeRecord {
 }
 
 /** The code of a contender for every target, or why it cannot be written. */
-export function codesFor(contender: ContenderLike, setting: Setting, steps: number): CodeRecord {
+export function codesFor(
+  contender: ContenderLike,
+  setting: Setting,
+  steps: number,
+  task?: Pick<Task, 'layout' | 'parameters'>,
+): CodeRecord {
   try {
     const targets = Object.keys(codeTargets) as CodeTarget[]
-    const code = Object.fromEntries(targets.map((target) => [target, codeFor(contender, setting, steps, target)]))
+    const code = Object.fromEntries(targets.map((target) => [target, codeFor(contender, setting, steps, target, task)]))
     return { code: code as Record<CodeTarget, string>, failure: null }
   } catch (error) {
     return { code: null, failure: error instanceof Error ? error.message : String(error) }

@@ -89,6 +89,10 @@ export class Study {
     this.#millisecondsBefore = results.milliseconds
   }
 
+  get task(): Task {
+    return this.#options.task
+  }
+
   get pool(): Pool {
     return this.#pool
   }

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import pc from 'picocolors'
+import { buildCommand } from './build.ts'
 import { chooseCommand } from './choose.ts'
 import { exitCodes, exitCodesHelp } from './exit.ts'
 import { explainCommand, listCommand } from './list.ts'
@@ -24,6 +25,7 @@ export async function runCommand(parameters: readonly string[]): Promise<number>
     }),
     listCommand(),
     explainCommand(),
+    buildCommand(),
   ]
   const program = new Command('fallline')
     .description('A fair race between optimizers on your own task.')

@@ -10,6 +10,7 @@ import { fileNames, StorageError } from '../store.ts'
 import { BrokenTaskError } from '../training/check-task.ts'
 import type { NonFinite } from '../training/training.ts'
 import { directoryOf, tasksHelp, wholeNumber } from './arguments.ts'
+import { BuildFileError } from './build.ts'
 import { exitCodes, exitCodesHelp } from './exit.ts'
 import { interruptible } from './interruption.ts'
 import { left, type ProgressWords, progressDisplay } from './progress.ts'
@@ -211,7 +212,8 @@ function causeOf(error: Error): string {
 /** The exit code of an error that ended the command, and what to print about it. */
 export function describeError(error: unknown): { code: number; text: string } {
   const message = error instanceof Error ? error.message : String(error)
-  if (error instanceof TaskLoadError || error instanceof StorageError) return { code: exitCodes.file, text: message }
+  if (error instanceof TaskLoadError || error instanceof StorageError || error instanceof BuildFileError)
+    return { code: exitCodes.file, text: message }
   if (error instanceof BrokenTaskError) return { code: exitCodes.file, text: `${message}${causeOf(error)}` }
   if (error instanceof UsageError || error instanceof RangeError || error instanceof TypeError)
     return { code: exitCodes.usage, text: message }

@@ -4,7 +4,17 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type Contender, codeFor } from '@fallline/race'
-import { adamW, cautious, compile, groups, type HyperValue, lookahead, muon, registry } from 'fallline'
+import {
+  adamW,
+  cautious,
+  compile,
+  groups,
+  type HyperValue,
+  type LayoutChoice,
+  lookahead,
+  muon,
+  registry,
+} from 'fallline'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CodeTarget, codesFor, codeTargets } from '../../src/choose/code.ts'
@@ -18,6 +28,8 @@ interface Chosen {
   title: string
   contender: string | Contender
   setting: Record<string, number>
+  /** Of the task that it was found on. */
+  layout?: LayoutChoice
 }
 
 const chosen: Chosen[] = [
@@ -48,7 +60,16 @@ const chosen: Chosen[] = [
     },
     setting: { learningRate: 0.005 },
   },
+  { title: 'outputs last', contender: 'muon', setting: { learningRate: 0.02 }, layout: 'outputLast' },
+  {
+    title: 'a layout for each',
+    contender: 'nero',
+    setting: { learningRate: 0.02 },
+    layout: (name) => (name === 'kernel' ? 'outputLast' : 'outputFirst'),
+  },
 ]
+
+const taskOf = ({ layout }: Chosen) => ({ parameters: shapes, ...(layout && { layout }) })
 
 /** What a program that the code is pasted into has around it, and what shows that it works. */
 const around: Record<CodeTarget, { before: string; after: string }> = {
@@ -106,8 +127,8 @@ describe('the code of a choice', () => {
   beforeAll(async () => {
     // Inside node_modules, so that git, the formatter and other tests do not see it and package names are found from it.
     folder = await mkdtemp(join(root, 'node_modules', '.choice-'))
-    for (const { contender, setting, target, file } of cases) {
-      const code = codeFor(contender, setting, steps, target)
+    for (const { target, file, ...one } of cases) {
+      const code = codeFor(one.contender, one.setting, steps, target, taskOf(one))
       const [head, ...body] = code.split('\n\n')
       const { before, after } = around[target]
       await writeFile(join(folder, file), `${head}\n${before}\n${body.join('\n\n')}${after}`)
@@ -135,19 +156,19 @@ describe('the code of a choice', () => {
 
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
-  it.each(cases)('type-checks and runs: $title, $target', async ({ contender, setting, target, file }) => {
+  it.each(cases)('type-checks and runs: $title, $target', async ({ target, file, ...one }) => {
     const source = program.getSourceFile(join(folder, file))!
     const found = [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]
     expect(found.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))).toEqual([])
     const result = JSON.parse(printed[file]!) as unknown
     if (target === 'tfjs') expect(result).toBe(2)
     else if (target === 'jax') expect(result).toBe(true)
-    else expect(result).toEqual(await trajectory(contender, setting))
+    else expect(result).toEqual(await trajectory(one))
   })
 
   /** Where the run of the study ends. */
-  async function trajectory(contender: string | Contender, setting: Record<string, number>) {
-    const optimizer = await compile(enter([contender])[0]!.create(setting, steps), shapes)
+  async function trajectory({ contender, setting, layout = 'outputFirst' }: Chosen) {
+    const optimizer = await compile(enter([contender])[0]!.create(setting, steps), shapes, { layout })
     const parameters = optimizer.parameters as Record<string, Float32Array>
     const gradients = optimizer.gradients as Record<string, Float32Array>
     for (const values of Object.values(parameters)) values.set(values.map((_, i) => Math.sin(i + 1)))
@@ -179,6 +200,36 @@ const optimizer = cautious(lion({ learningRate }))
 model.compile({ optimizer, loss })
 `,
     )
+  })
+
+  it('says which dimensions are outputs where the task does', () => {
+    const parameters = {
+      'embedding/words': [50, 8],
+      'embedding/places': [6, 8],
+      bias: [8],
+      a: [8, 8],
+      b: [8, 8],
+      c: [8, 9],
+    }
+    const lineOf = (target: CodeTarget, layout: LayoutChoice | undefined) =>
+      codeFor('muon', { learningRate: 0.02 }, 100, target, { parameters, ...(layout && { layout }) })
+        .split('\n')
+        .find((line) => /compile\(|createTrainer\(|toTensorFlow/.test(line))
+    expect(lineOf('fallline', undefined)).toBe('const optimizer = await compile(rule, shapes)')
+    expect(lineOf('fallline', 'outputLast')).toBe(
+      "const optimizer = await compile(rule, shapes, { layout: 'outputLast' })",
+    )
+    const byName: LayoutChoice = (name) => (name.startsWith('embedding/') ? 'outputFirst' : 'outputLast')
+    const written = "(name) => (['embedding/words', 'embedding/places'].includes(name) ? 'outputFirst' : 'outputLast')"
+    expect(lineOf('fallline', byName)).toBe(`const optimizer = await compile(rule, shapes, { layout: ${written} })`)
+    expect(lineOf('fallline', () => 'outputLast')).toBe(lineOf('fallline', 'outputLast'))
+    const trainer = 'const trainer = await createTrainer(loss, optimizer, parameters'
+    expect(lineOf('jax', 'outputLast')).toBe(`${trainer})`)
+    expect(lineOf('jax', byName)).toBe(`${trainer}, { layout: ${written} })`)
+    for (const layout of [undefined, 'outputLast', byName] as const)
+      expect(
+        codeFor('muon', { learningRate: 0.02 }, 100, 'tfjs', { parameters, ...(layout && { layout }) }),
+      ).not.toContain('layout')
   })
 
   it('says how to step with methods that evaluate the model themselves', () => {

@@ -1,4 +1,5 @@
-import { registry } from 'fallline'
+import { readFileSync } from 'node:fs'
+import { compile, type Layout, type OptimizerFactory, reference, registry } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { Simulator } from '../../recording/figures.ts'
 import { priorOf, scoresOf } from '../../recording/prior.ts'
@@ -9,6 +10,7 @@ import { defaultPolicy, trials } from '../../src/search/policies/index.ts'
 import type { Policy } from '../../src/search/policy.ts'
 import type { SearchSpace } from '../../src/search/space.ts'
 
+const page = (name: string) => readFileSync(new URL(`../../../../docs/${name}.md`, import.meta.url), 'utf8')
 const table = readTable()
 const simulator = new Simulator(table)
 const repetitions = 50
@@ -53,6 +55,52 @@ describe('the recorded table', () => {
     expect(candidatesOf([{ name: 'of my own', search }], prior)[0]!.prior).toBeNull()
     expect(candidatesOf([{ name: 'adamW', search }], null)[0]!.prior).toBeNull()
     expect(() => candidatesOf([], null, 0)).toThrow('not 0')
+  })
+})
+
+describe('the optimizers that compute otherwise since tasks say which dimensions are outputs', () => {
+  const point = /^- The runs were recorded before tasks said .*?(?=^- |^$)/ms.exec(page('choosing'))![0]
+  const named = [...point.matchAll(/`(\w+)`/g)].map((match) => match[1]!)
+  const shape = { w: [4, 7] }
+
+  /** Where three steps lead, whose gradients are orthogonal to the weights row by row. */
+  async function end(factory: OptimizerFactory, layout: Layout): Promise<string> {
+    const optimizer = await compile(factory(), shape, { backend: reference(), layout })
+    const { w } = optimizer.parameters
+    w.forEach((_, index) => {
+      w[index] = Math.sin(index * index + 1)
+    })
+    for (let step = 1; step <= 3; step++) {
+      await optimizer.minimize(({ parameters, gradients, inputs }) => {
+        gradients.w.forEach((_, index, array) => {
+          array[index] = Math.cos(index + step)
+        })
+        for (let at = 0; at < 28; at += 7) {
+          const own = Array.from(parameters.w.subarray(at, at + 7))
+          const product = own.reduce((sum, x, i) => sum + x * gradients.w[at + i]!, 0)
+          const square = own.reduce((sum, x) => sum + x * x, 0)
+          own.forEach((x, i) => {
+            gradients.w[at + i]! -= (product / square) * x
+          })
+        }
+        for (const input of Object.values(inputs)) for (const array of Object.values(input)) array.fill(0.5)
+        const numbers = Object.entries(optimizer.needs).filter(([, { kind }]) => kind === 'number')
+        return {
+          loss: 2,
+          inputs: Object.fromEntries(numbers.filter(([name]) => name !== 'loss').map(([name]) => [name, 1])),
+        }
+      })
+    }
+    return w.join()
+  }
+
+  it('are named where the figures are', async () => {
+    const other: string[] = []
+    for (const factory of registry) {
+      if ((await end(factory, 'outputFirst')) !== (await end(factory, 'outputLast')))
+        other.push(factory.definition.name)
+    }
+    expect(named.sort()).toEqual(other.sort())
   })
 })
 

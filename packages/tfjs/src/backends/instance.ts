@@ -1,5 +1,5 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
-import { type BackendTensor, leavesOf, type PromptExecutor, type Readback, type Work } from 'fallline/internal'
+import type { BackendTensor, PromptExecutor, Readback, Work } from 'fallline/internal'
 
 /** A variable with its gradient, if the next programs read it. */
 export interface Bound {
@@ -14,7 +14,7 @@ export interface Bound {
 /** @throws Error when a program of this step reads an input that was not given. */
 export function checkInputs(work: readonly Work[], bound: readonly Bound[], tensors: readonly BackendTensor[]): void {
   for (const { tensor, program } of work) {
-    const { arrays } = leavesOf(program)
+    const { arrays } = program.leaves
     const missing = arrays.find((name) => !bound.find(({ index }) => index === tensor)?.inputs.has(name))
     if (missing === undefined) continue
     throw new Error(

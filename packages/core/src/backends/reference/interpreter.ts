@@ -1,11 +1,11 @@
 import { type ElementOperation, type Node, type NodeOf, sameDimensions, sizeOf } from '../../graph/node.ts'
 import { randomNumber } from '../../graph/philox.ts'
 import { applyScalar } from '../../graph/scalar.ts'
+import { type HostEnvironment, HostEvaluator, hostProgram } from '../../program/host.ts'
 import { type Algebra, type Interpreter, interpret } from '../../program/interpret.ts'
 import { type TelemetryName, writeStart } from '../../program/program.ts'
 import { references } from '../../routines/references.ts'
 import { arrayInputs, type Backend, type BackendTensor, type HostExecutor, onHost, type Work } from '../backend.ts'
-import { type HostEnvironment, HostEvaluator, hostProgram } from '../host.ts'
 
 type Computed = number | Float64Array
 

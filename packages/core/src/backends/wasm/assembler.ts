@@ -378,20 +378,23 @@ export interface ImportedFunction {
 
 const twice = (value: number) => new Uint8Array(Float64Array.of(value, value).buffer)
 
+/** What writes the functions that kernels may call, by name: only those that are called are written. */
+export type Helpers = Readonly<Record<string, () => FunctionBuilder>>
+
 /** The helpers that functions call, and those that these call, each once. */
-function calledBy(functions: readonly FunctionBuilder[], helpers: readonly FunctionBuilder[]): FunctionBuilder[] {
-  const called = new Set<FunctionBuilder>()
+function calledBy(functions: readonly FunctionBuilder[], helpers: Helpers): FunctionBuilder[] {
+  const called = new Map<string, FunctionBuilder>()
   const visit = (f: FunctionBuilder): void => {
     for (const { name } of f.calls) {
-      const helper = helpers.find((candidate) => candidate.name === name)
-      if (!helper) throw new Error(`no function ${name} to call`)
-      if (called.has(helper)) continue
-      called.add(helper)
+      if (called.has(name)) continue
+      if (!Object.hasOwn(helpers, name)) throw new Error(`no function ${name} to call`)
+      const helper = helpers[name]!()
+      called.set(name, helper)
       visit(helper)
     }
   }
   for (const f of functions) visit(f)
-  return [...called]
+  return [...called.values()]
 }
 
 /**
@@ -401,7 +404,7 @@ function calledBy(functions: readonly FunctionBuilder[], helpers: readonly Funct
 export function assembleModule(
   kernels: readonly FunctionBuilder[],
   driver: FunctionBuilder,
-  helpers: readonly FunctionBuilder[],
+  helpers: Helpers,
   shared: readonly ImportedFunction[] | undefined,
 ): Uint8Array<ArrayBuffer> {
   const imported = shared ?? []

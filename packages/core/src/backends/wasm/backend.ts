@@ -6,6 +6,7 @@ import { InstanceBuilder, type ProgramForm } from './builder.ts'
 import type { ForeignInstance } from './instance.ts'
 import { foreignKernelsFor, kernelsFor } from './kernels.ts'
 import { MemoryLayout } from './memory.ts'
+import { wasmPrecision } from './precision.ts'
 import { barrierFunctions, startThreads, ThreadsError, threadsAvailable } from './threads.ts'
 
 export interface WasmOptions {
@@ -30,9 +31,6 @@ export function wasm(options: WasmOptions = {}): Backend {
   const count = threadsAvailable() ? threads : 1
   return { name: 'wasm', create: async (tensors) => onHost(await createInstance(tensors, count), wasmPrecision) }
 }
-
-/** @internal which numbers the kernels compute with */
-export const wasmPrecision = { arrays: 'float32', scalars: 'float64', sums: 'float64' } as const
 
 /** @internal memory that belongs to someone else and may grow; it holds the parameters and the gradients */
 export interface ForeignMemory {

@@ -8,7 +8,7 @@ import { commitFunction, scalarFunction } from './scalars.ts'
 import { loopAgain } from './sums.ts'
 
 /** What a kernel function of a plan does: a loop, or the scalars or the commit of one of its stages. */
-export type KernelTable = { readonly loops: number[]; readonly stages: ReadonlyMap<number, number> }
+export type KernelTable = { readonly loops: readonly number[]; readonly stages: ReadonlyMap<number, number> }
 
 /**
  * The kernel functions of one plan; `add` gives each its place in the table of functions, `help` takes the functions that

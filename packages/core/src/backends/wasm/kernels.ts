@@ -5,7 +5,7 @@ import type { CanonicalProgram } from '../../plan/canonical.ts'
 import type { Plan } from '../../plan/plan.ts'
 import { planTogether } from '../../plan/planner.ts'
 import type { RoutineName } from '../../routines/table.ts'
-import { assembleModule, type FunctionBuilder, type ImportedFunction } from './assembler.ts'
+import { assembleModule, type FunctionBuilder, type Helpers, type ImportedFunction } from './assembler.ts'
 import { generateKernels, type KernelTable } from './generate.ts'
 import {
   checkFinite,
@@ -88,7 +88,7 @@ export function generateFunctions(plans: readonly Plan[]): {
   functions: FunctionBuilder[]
   tables: KernelTable[]
   library: LibraryIndices
-  helpers: FunctionBuilder[]
+  helpers: Helpers
 } {
   const functions: FunctionBuilder[] = []
   const add = (kernel: FunctionBuilder) => functions.push(kernel) - 1
@@ -101,8 +101,10 @@ export function generateFunctions(plans: readonly Plan[]): {
   }
   const routines: Partial<Record<RoutineName, number>> = {}
   for (const { routine } of plans.flatMap((plan) => plan.routines)) routines[routine] ??= add(routineKernels[routine]())
-  const helpers: FunctionBuilder[] = []
-  const help = (helper: FunctionBuilder) => void helpers.push(helper)
+  const helpers: Record<string, () => FunctionBuilder> = {}
+  const help = (helper: FunctionBuilder) => {
+    helpers[helper.name] = () => helper
+  }
   const tables = plans.map((plan, index) => generateKernels(plan, `program_${index}`, add, help))
   return { functions, tables, library: { checkFinite: finite, settle: settling, totals, routines }, helpers }
 }
@@ -118,10 +120,11 @@ async function compileKernels(programs: readonly CanonicalProgram[], shared: boo
   return { ...rest, module }
 }
 
-function generateModule(
+/** Plans programs and generates the module of their kernels, by default for one thread in a memory of its own. */
+export function generateModule(
   programs: readonly CanonicalProgram[],
-  driver: FunctionBuilder,
-  shared: readonly ImportedFunction[] | undefined,
+  run: FunctionBuilder = driver(),
+  shared?: readonly ImportedFunction[],
 ): Omit<KernelSet, 'module'> & { bytes: Uint8Array<ArrayBuffer> } {
   const plans = planTogether(programs)
   const { functions, tables, library, helpers } = generateFunctions(plans)
@@ -129,6 +132,6 @@ function generateModule(
     plans,
     tables,
     library,
-    bytes: assembleModule(functions, driver, [...helpers, ...mathematicalFunctions(), ...randomFunctions()], shared),
+    bytes: assembleModule(functions, run, { ...helpers, ...mathematicalFunctions, ...randomFunctions }, shared),
   }
 }

@@ -4,7 +4,7 @@
  */
 
 import type { ElementOperation } from '../../graph/node.ts'
-import { FunctionBuilder, type Local, type PlainInstruction } from './assembler.ts'
+import { FunctionBuilder, type Helpers, type Local, type PlainInstruction } from './assembler.ts'
 
 /** Operations that call a function of their own, with the number of their operands. */
 const transcendental = {
@@ -177,18 +177,23 @@ const definitions: Readonly<Record<Transcendental, (w: Writer, x: Pairs, y: Pair
 export const single = (operation: string) => `${operation}_f32x4`
 
 /** All functions that may be called, by name. */
-export function mathematicalFunctions(): FunctionBuilder[] {
-  return Object.entries(definitions).flatMap(([name, define]) => {
-    const parameters = new Array<'v128'>(transcendental[name as Transcendental]).fill('v128')
-    const pair = new FunctionBuilder(name, parameters, ['v128'])
-    const [x = [], y = []] = pair.parameters.map((parameter) => [parameter])
-    pair.get(define(new Writer(pair, 1), x, y)[0]!)
-    return [pair, ofFour(name, parameters, define)]
-  })
+export const mathematicalFunctions: Helpers = /* @__PURE__ */ Object.fromEntries(
+  /* @__PURE__ */ Object.keys(definitions).flatMap((name) => [
+    [name, () => ofTwo(name as Transcendental)],
+    [single(name), () => ofFour(name as Transcendental)],
+  ]),
+)
+
+const parametersOf = (name: Transcendental) => new Array<'v128'>(transcendental[name]).fill('v128')
+
+function ofTwo(name: Transcendental): FunctionBuilder {
+  const f = new FunctionBuilder(name, parametersOf(name), ['v128'])
+  const [x = [], y = []] = f.parameters.map((parameter) => [parameter])
+  return f.get(definitions[name](new Writer(f, 1), x, y)[0]!)
 }
 
-function ofFour(name: string, parameters: 'v128'[], define: (typeof definitions)[Transcendental]): FunctionBuilder {
-  const f = new FunctionBuilder(single(name), parameters, ['v128'])
+function ofFour(name: Transcendental): FunctionBuilder {
+  const f = new FunctionBuilder(single(name), parametersOf(name), ['v128'])
   const w = new Writer(f, 2)
   const [x = [], y = []] = f.parameters.map((parameter) =>
     w.each((half) => {
@@ -197,6 +202,6 @@ function ofFour(name: string, parameters: 'v128'[], define: (typeof definitions)
       f.op('f64x2.promote_low_f32x4')
     }),
   )
-  for (const result of define(w, x, y)) f.get(result).op('f32x4.demote_f64x2_zero')
+  for (const result of definitions[name](w, x, y)) f.get(result).op('f32x4.demote_f64x2_zero')
   return f.lowerHalves()
 }

@@ -1,5 +1,5 @@
 import type { Plan } from '../../plan/plan.ts'
-import type { HostEvaluator } from '../host.ts'
+import type { HostEvaluator } from '../../program/host.ts'
 import type { KernelTable } from './generate.ts'
 
 /** Elements per item of work. Fixed, because partial sums of reductions belong to items: so threads do not change results. */

@@ -2,7 +2,7 @@
 
 import type { Distribution } from '../../graph/node.ts'
 import { philoxIncrements, philoxMultipliers, philoxRounds } from '../../graph/philox.ts'
-import { FunctionBuilder, type Local } from './assembler.ts'
+import { FunctionBuilder, type Helpers, type Local } from './assembler.ts'
 
 /** The function that draws for sixteen places: `(counters, seed, step, tensor, draw)` to four times four float32. */
 export const sixteenFunction = (kind: Distribution) => `random_sixteen_${kind}`
@@ -11,16 +11,16 @@ export const sixteenFunction = (kind: Distribution) => `random_sixteen_${kind}`
 export const randomFunction = (kind: Distribution) => `random_${kind}`
 
 /** The functions that draw, and the generator behind them, which leaves its four words. */
-export function randomFunctions(): FunctionBuilder[] {
-  return [
-    philox(),
-    logarithm(),
-    cosineOfTurns(),
-    sixteen('sign', toSign),
-    sixteen('uniform', toUnit),
-    sixteenNormal(),
-    ...(['sign', 'uniform', 'normal'] as const).map(four),
-  ]
+export const randomFunctions: Helpers = {
+  philox,
+  logarithm_of_unit: logarithm,
+  cosine_of_turns: cosineOfTurns,
+  [sixteenFunction('sign')]: () => sixteen('sign', toSign),
+  [sixteenFunction('uniform')]: () => sixteen('uniform', toUnit),
+  [sixteenFunction('normal')]: sixteenNormal,
+  [randomFunction('sign')]: () => four('sign'),
+  [randomFunction('uniform')]: () => four('uniform'),
+  [randomFunction('normal')]: () => four('normal'),
 }
 
 function start(name: string, results: number): FunctionBuilder {

@@ -1,0 +1,181 @@
+import { backendTensors } from '../backends/backend.ts'
+import { formsOf } from '../backends/wasm/backend.ts'
+import { generateModule } from '../backends/wasm/kernels.ts'
+import { checkNames, checkOptimizer, type Optimizer } from '../language/definition.ts'
+import { checkLayout, type LayoutChoice } from '../language/layout.ts'
+import { relativeRate } from '../language/relative-rate.ts'
+import { checkShapes, type Shapes, traceModel } from '../program/model.ts'
+import type { Program, VariantTree } from '../program/program.ts'
+import { Conductor } from '../run/conductor.ts'
+import { PortableNames } from '../run/portable.ts'
+import * as schedules from '../schedules/index.ts'
+import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
+import { type BuiltOptimizer, type BuiltTree, type BuiltValue, builtVersion, encodeBuilt } from './built.ts'
+
+export interface BuildOptions {
+  /** Which dimensions of a parameter are its outputs; see `compile`. Default `outputFirst`. */
+  readonly layout?: LayoutChoice
+  /** Whether steps report norms; see `compile`. Default false. */
+  readonly telemetry?: boolean
+}
+
+/** A module that starts an optimizer, and its types. */
+export interface BuiltModule {
+  /** The text of an ECMAScript module that exports `create`. */
+  readonly code: string
+  /** The text of its declaration file. */
+  readonly declaration: string
+}
+
+/**
+ * Makes an optimizer ready for the parameters of one model, ahead of time: traces, plans and generates its kernels, and writes
+ * a module that starts it with a small runtime, without planner or generator. The trajectories are those of `compile` with
+ * `wasm()` on one thread, to the bit, and so are checkpoints, `set` and schedules.
+ *
+ * ```ts
+ * import { writeFileSync } from 'node:fs'
+ * import { adamW, cosine } from 'fallline'
+ * import { build } from 'fallline/build'
+ *
+ * const learningRate = cosine({ from: 1e-3, to: 0, steps: 1000 })
+ * const { code } = build(adamW({ learningRate }), { 'dense/kernel': [784, 10], 'dense/bias': [10] })
+ * console.log(code.includes('export const create')) // true
+ * ```
+ *
+ * @param shapes the model's parameters, as for `compile`.
+ * @throws Error as `compile` does, and for a schedule of your own, which cannot be written down: build with a number, and `set`
+ * the schedule when it has been started.
+ */
+export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOptions = {}): BuiltModule {
+  checkOptimizer('build: the first argument', optimizer)
+  checkShapes('build', shapes)
+  checkNames('build', options, ['layout', 'telemetry'])
+  const { layout = 'outputFirst', telemetry = false } = options
+  checkLayout('build', layout)
+  const model = traceModel(optimizer, shapes, telemetry, { layout })
+  const tensors = backendTensors(model)
+  const { forms, programs: distinct } = formsOf(tensors)
+  const { plans, tables, library, bytes } = generateModule(distinct)
+
+  const programs: BuiltOptimizer['programs'][number][] = []
+  const known = new Map<string, number>()
+  const placeOf = (program: Program): number => {
+    const { host, leaves } = program
+    const own = { ...forms.get(program)!, host, leaves }
+    const text = JSON.stringify(own)
+    const place = known.get(text) ?? programs.push(own) - 1
+    known.set(text, place)
+    return place
+  }
+  const treeOf = (tree: VariantTree): BuiltTree =>
+    'program' in tree ? placeOf(tree.program) : { ...defined(tree), held: treeOf(tree.held), fired: treeOf(tree.fired) }
+  const parameters = model.parameters.map(({ shape: { name, shape }, traced }) => {
+    if (!traced) return { name, shape }
+    const { slots, evaluations, origin, variants, average } = traced
+    return {
+      name,
+      shape,
+      traced: {
+        slots,
+        evaluations: evaluations.map(({ point, wants }) => ({ wants, ...(point ? { point: placeOf(point) } : {}) })),
+        variants: treeOf(variants),
+        ...(origin ? { origin: placeOf(origin) } : {}),
+        ...(average ? { average: placeOf(average) } : {}),
+      },
+    }
+  })
+
+  const used: HyperValue[] = []
+  const builtValue = (what: string, value: HyperValue): BuiltValue => {
+    if (typeof value === 'number') return value
+    codeOf(what, value)
+    const place = used.indexOf(value)
+    return { schedule: place < 0 ? used.push(value) - 1 : place }
+  }
+  const owners = [...new Set([...model.hyper.entries.values()].map(({ owner }) => owner))]
+  const hyper = [...model.hyper.entries].map(([path, { owner, values, parent, main }]) => ({
+    path,
+    owner: owners.indexOf(owner),
+    values: Object.fromEntries(
+      [...values].map(([name, value]) => [name, builtValue(`${owner.title}: ${name}`, value)] as const),
+    ),
+    ...(parent === undefined ? {} : { parent }),
+    ...(main === undefined ? {} : { main }),
+  }))
+  const built: BuiltOptimizer = {
+    version: builtVersion,
+    parameters,
+    programs,
+    plans,
+    kernels: Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''),
+    tables: tables.map(({ loops, stages }) => ({ loops, stages: [...stages] })),
+    library,
+    owners,
+    hyper,
+    groups: Object.fromEntries(model.hyper.groups),
+    facts: Object.fromEntries(model.facts.facts),
+    signature: model.signature(),
+    statefulSignature: new PortableNames(new Conductor(model)).optimizer,
+    wrappers: model.wrappers,
+    telemetry,
+  }
+  const names = model.parameters.map(({ shape }) => JSON.stringify(shape.name))
+  const settings = model.hyper.groups.get('')!.flatMap((path) => Object.keys(model.hyper.owner(path).hyper))
+  return moduleOf(encodeBuilt(built), used, names, [...new Set(settings)])
+}
+
+function moduleOf(text: string, used: readonly HyperValue[], names: readonly string[], settings: readonly string[]) {
+  const factories = new Set<string>()
+  const list = used.map((value) => codeOf('', value, factories)).join(', ')
+  const imports = factories.size > 0 ? `import { ${[...factories].sort().join(', ')} } from 'fallline'\n` : ''
+  const code = `// Made by build: do not edit, build again.
+${imports}import { start } from 'fallline/runtime'
+
+const built = ${JSON.stringify(text)}
+
+export const create = (options) => start(built, [${list}], options)
+`
+  const union = (literals: readonly string[]) => literals.join(' | ') || 'never'
+  const declaration = `// Made by build: do not edit, build again.
+import type { RunningOptimizer, StartOptions } from 'fallline/runtime'
+
+export type Name = ${union(names)}
+export type Hyperparameter = ${union(settings.map((name) => JSON.stringify(name)))}
+
+/** Starts the optimizer. */
+export declare const create: (options?: StartOptions) => Promise<RunningOptimizer<Name, Hyperparameter>>
+`
+  return { code, declaration }
+}
+
+/**
+ * The code that makes a schedule.
+ * @param factories is given the names of what the code calls.
+ * @throws Error for a schedule that no factory of the library makes.
+ */
+function codeOf(what: string, value: unknown, factories = new Set<string>()): string {
+  const code = (part: unknown): string => codeOf(what, part, factories)
+  if (Object.is(value, -0)) return '-0'
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${value.map(code).join(', ')}]`
+  if (isSchedule(value)) {
+    if (value.arguments && (Object.hasOwn(schedules, value.kind) || value.kind === relativeRate.name)) {
+      factories.add(value.kind)
+      return `${value.kind}(${value.arguments.map(code).join(', ')})`
+    }
+  } else if (typeof value === 'object' && value !== null) {
+    return `{ ${Object.entries(value)
+      .map(([key, item]) => `${JSON.stringify(key)}: ${code(item)}`)
+      .join(', ')} }`
+  }
+  throw new Error(
+    `build: ${what} is a schedule of your own, which cannot be written down; build with a number and set the schedule when it ` +
+      'has been started',
+  )
+}
+
+/** Without `opens` where it is undefined, which JSON does not know. */
+function defined({ opens, ...tree }: Exclude<VariantTree, { program: Program }>) {
+  return opens === undefined ? tree : { ...tree, opens }
+}

@@ -1,0 +1,2 @@
+/** `fallline/build`: optimizers made ready ahead of time. */
+export { type BuildOptions, type BuiltModule, build } from './ahead/build.ts'

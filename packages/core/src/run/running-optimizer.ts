@@ -1,0 +1,265 @@
+import type { BackendInstance, DeviceSupport, FloatArray, HostMemory, Precision } from '../backends/backend.ts'
+import { checkNames } from '../language/definition.ts'
+import type { Input } from '../language/inputs.ts'
+import type { RunModel } from '../program/model.ts'
+import type { HyperValue } from '../schedules/schedule.ts'
+import { Conductor, type Tensor } from './conductor.ts'
+import { Course, checkList } from './course.ts'
+import { DeclaredInputs } from './inputs.ts'
+import type { NonFinitePolicy, StepOptions, StepResult } from './step.ts'
+import { telemetryOf } from './telemetry.ts'
+
+/** @internal values by name, in an object that has nothing else */
+export function record<Name extends string, T>(names: readonly Name[], value: (index: number) => T): Record<Name, T> {
+  const result: Record<string, T> = Object.create(null)
+  names.forEach((name, index) => {
+    result[name] = value(index)
+  })
+  return result
+}
+
+/** An optimizer with its parameters, gradients, state and kernels, and what every training needs of it. */
+export class RunningOptimizer<Name extends string = string, H extends string = string> {
+  /** Parameter names in creation order. */
+  readonly names: readonly Name[]
+  /** The parameters: views of the kernel's own memory. Write initial values here; `step` updates them in place. */
+  readonly parameters: Readonly<Record<Name, FloatArray>>
+  /** The gradients: views of the kernel's own memory. Write here before `step`. */
+  readonly gradients: Readonly<Record<Name, FloatArray>>
+  /** Arrays besides the gradients that the optimizer declares as inputs, by name and parameter: write here before `step`. */
+  readonly inputs: Readonly<Record<string, Readonly<Record<string, FloatArray>>>>
+  /** What a step takes besides gradients, by name: `step` is given it, `minimize` asks for it. */
+  readonly needs: Readonly<Record<string, Input>>
+  /** True when a step evaluates the model elsewhere than where the parameters stand: then only `minimize` takes one. */
+  readonly moves: boolean
+  /** Which numbers the backend computes with. */
+  readonly precision: Precision
+  /** @internal */
+  readonly conductor: Conductor
+  /** @internal */
+  readonly instance: BackendInstance
+  /** @internal */
+  readonly course: Course
+  /** @internal present where parameters and gradients lie on a device */
+  readonly device: DeviceSupport | undefined
+  /** @internal what is being done, in words, as long as nothing else may be */
+  busy: string | undefined
+  /** @internal true when the parameters are what to evaluate with, from where training cannot go on */
+  finished = false
+  private readonly stepInputs: DeclaredInputs
+  private disposed = false
+
+  /** @internal */
+  constructor(
+    model: RunModel,
+    instance: BackendInstance,
+    { nonFinite, telemetry }: { readonly nonFinite: NonFinitePolicy; readonly telemetry: boolean },
+  ) {
+    const { memory, precision } = instance
+    this.instance = instance
+    this.precision = precision
+    this.conductor = new Conductor(model)
+    this.stepInputs = new DeclaredInputs(this.conductor)
+    this.device = instance.device?.(this.conductor, nonFinite, telemetry)
+    const report = telemetry
+      ? (tensors: readonly Tensor[]) => telemetryOf(tensors, (tensor, name) => memory!.telemetry(tensor, name))
+      : undefined
+    this.course = new Course(this.conductor, instance.executor, this.stepInputs, {
+      nonFinite,
+      arrays: () => (memory ?? this.device!).inputs,
+      report: this.device?.report ?? report,
+      verdicts: this.device?.verdicts,
+      changed: () => this.bringOut(),
+    })
+    this.names = Object.freeze([...this.conductor.names]) as readonly Name[]
+    this.parameters = this.views('parameters')
+    this.gradients = this.views('gradients')
+    this.inputs = this.inputViews()
+    this.needs = this.stepInputs.needs
+    this.moves = this.course.moves
+    // Assigning to them would change nothing but what callers see.
+    for (const name of ['names', 'parameters', 'gradients', 'inputs', 'needs', 'moves', 'precision']) {
+      Object.defineProperty(this, name, { writable: false, configurable: false })
+    }
+  }
+
+  /** How many steps `nonFinite: 'skip'` has skipped. */
+  get skipped(): number {
+    return this.conductor.skipped
+  }
+
+  /** Steps taken. */
+  get steps(): number {
+    return this.conductor.steps
+  }
+
+  /** The hyperparameters of the default group, schedules evaluated at the last step (before any, at the first). */
+  get hyper(): Readonly<Record<H, number>> {
+    return this.hyperOf('') as Readonly<Record<H, number>>
+  }
+
+  /** The hyperparameters of a group, schedules evaluated at the last step. */
+  hyperOf(group: string): Readonly<Record<string, number>> {
+    return this.conductor.hyperOf(group)
+  }
+
+  /**
+   * Changes hyperparameters from the next step on. Nothing is compiled.
+   * @param values numbers, schedules or functions of the step, by name.
+   * @param options.group the name of a group; default: the optimizer of the parameters that no group takes.
+   * @throws Error for an unknown group or name or an invalid value, or in the middle of a step; nothing is changed then.
+   */
+  set(values: { readonly [K in H]?: HyperValue }): void
+  set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string }): void
+  set(values: { readonly [name: string]: HyperValue | undefined }, options: { readonly group?: string } = {}): void {
+    this.refuseWhileBusy('set')
+    this.conductor.set(values as Readonly<Record<string, HyperValue>>, options.group ?? '')
+  }
+
+  /**
+   * Takes one step: updates every parameter that has a gradient.
+   * @throws Error when a gradient is not finite (policy `throw`), an array does not fit or a schedule gives an invalid value,
+   * or while `minimize` waits for an evaluation; parameters and state are untouched then.
+   */
+  step(options?: StepOptions<Name>): StepResult<Name> {
+    this.refuseWhileBusy('step')
+    this.refuseAfterFinish('step')
+    if (this.moves) {
+      throw new Error(
+        `${this.stepInputs.evaluatingTitle()} evaluates the model at points of its own: use await optimizer.minimize(evaluate) instead of step`,
+      )
+    }
+    this.course.verdicts?.check('step')
+    const tensors = options ? this.present(options) : this.conductor.trained
+    const numbers = this.takeInputs(options?.inputs)
+    this.bringIn()
+    for (const [name, array] of Object.entries(options?.gradients ?? {}))
+      if (array) this.write('gradient', name, array as ArrayLike<number>)
+    return this.course.update(tensors, numbers)
+  }
+
+  /**
+   * What to evaluate the model with: the averaged sequence of schedule-free methods and of parameter averaging, else the
+   * parameters themselves. Copies; training goes on from `parameters`.
+   * @throws Error in the middle of a step.
+   */
+  evaluationParameters(): Record<Name, FloatArray> {
+    this.refuseWhileBusy('evaluationParameters')
+    const memory = this.memory('evaluationParameters', 'await optimizer.readEvaluationParameters()')
+    this.bringIn()
+    const work = this.conductor.averages()
+    const computed = new Map(memory.compute(work).map((array, index) => [work[index]!.tensor, array]))
+    return record(this.names, (index) => computed.get(index) ?? memory.parameters[index]!.slice())
+  }
+
+  /**
+   * Ends worker threads and frees memory; the optimizer cannot be used afterwards. A second call does nothing.
+   * @throws Error in the middle of a step.
+   */
+  dispose(): void {
+    if (this.disposed) return
+    this.refuseWhileBusy('dispose')
+    this.disposed = true
+    this.instance.dispose()
+  }
+
+  /** @internal called before parameters, gradients or inputs are looked at */
+  bringIn(): void {}
+
+  /** @internal called when parameters have changed */
+  bringOut(): void {}
+
+  /** @internal */
+  refuseAfterFinish(caller: string): void {
+    if (!this.finished) return
+    throw new Error(
+      `${caller}: finish has put what to evaluate with into the parameters, and training cannot go on from there; load a ` +
+        'checkpoint, or compile anew',
+    )
+  }
+
+  /** @internal */
+  refuseAfterDispose(caller: string): void {
+    if (this.disposed) throw new Error(`${caller}: this optimizer has been disposed; compile a new one`)
+  }
+
+  /** @internal @throws Error in the middle of a step, and after `dispose`. */
+  refuseWhileBusy(caller: string): void {
+    this.refuseAfterDispose(caller)
+    if (this.busy === undefined) return
+    throw new Error(`${caller}: ${this.busy}; await the step that is being taken first`)
+  }
+
+  /** @internal memory of the host; @throws Error that names what to use where there is none. */
+  memory(caller: string, instead: string): HostMemory {
+    const { memory } = this.instance
+    if (memory) return memory
+    throw new Error(`${caller}: this backend keeps parameters and state on a device; use ${instead}`)
+  }
+
+  /** @internal */
+  write(kind: 'parameter' | 'gradient' | 'input', name: string, values: ArrayLike<number>, key = ''): void {
+    const tensor = this.conductor.indexOf('step', name)
+    const place = kind === 'input' ? { kind, tensor, key } : { kind, tensor }
+    this.instance.readback.write(place, values)
+  }
+
+  /** @internal */
+  checkLength(caller: string, name: string, array: ArrayLike<number>): void {
+    const { size, shape } = this.conductor.tensors[this.conductor.indexOf(caller, name)]!.shape
+    if (typeof array !== 'object')
+      throw new Error(`${caller}: '${name}' must be an array of numbers, not ${String(array)}`)
+    if (array.length !== size) {
+      throw new Error(`${caller}: '${name}' has shape [${shape.join(', ')}], so ${size} elements, not ${array.length}`)
+    }
+  }
+
+  private views(what: 'parameters' | 'gradients'): Readonly<Record<Name, FloatArray>> {
+    const { memory } = this.instance
+    // A replaced array would be ignored: the kernel has only its own.
+    return memory ? Object.freeze(record(this.names, (index) => memory[what][index]!)) : this.device!.views(what)
+  }
+
+  /** The tensors that have a gradient this step. */
+  private present(options: StepOptions): Tensor[] {
+    checkNames('step', options, ['gradients', 'without', 'inputs'])
+    const { gradients, without } = options
+    checkList('step', without)
+    const missing = new Set<string>(without)
+    if (gradients) {
+      for (const [name, array] of Object.entries(gradients)) {
+        this.conductor.indexOf('step', name)
+        if (array) this.checkLength('step', name, array)
+      }
+      for (const name of this.names) if (!Object.hasOwn(gradients, name) || !gradients[name]) missing.add(name)
+    }
+    return this.conductor.present(missing)
+  }
+
+  /** Copies arrays in and returns the numbers. */
+  private takeInputs(inputs: StepOptions['inputs']): Map<string, number> {
+    const numbers = this.stepInputs.numbers(inputs, (parameter, array) => this.checkLength('step', parameter, array))
+    for (const [name, value] of Object.entries(inputs ?? {})) {
+      if (typeof value === 'number') continue
+      for (const [parameter, array] of Object.entries(value)) {
+        const own = this.inputs[name]?.[parameter]
+        own?.set(array!)
+        if (own && !this.instance.memory) this.write('input', parameter, array!, name)
+      }
+    }
+    return numbers
+  }
+
+  private inputViews(): Record<string, Record<string, FloatArray>> {
+    const result: Record<string, Record<string, FloatArray>> = Object.create(null)
+    const { inputs } = this.instance.memory ?? this.device!
+    inputs.forEach((own, index) => {
+      for (const [name, array] of own) {
+        result[name] ??= Object.create(null) as Record<string, FloatArray>
+        result[name][this.names[index]!] = array
+      }
+    })
+    for (const own of Object.values(result)) Object.freeze(own)
+    return Object.freeze(result)
+  }
+}

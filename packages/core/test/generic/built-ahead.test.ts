@@ -1,0 +1,56 @@
+import * as fallline from 'fallline'
+import { type CompiledOptimizer, compile, type Optimizer, registry } from 'fallline'
+import { build } from 'fallline/build'
+import { load, type RunningOptimizer, save, start } from 'fallline/runtime'
+import { describe, expect, it } from 'vitest'
+import { differentByte } from '../support/compare.ts'
+import { smallModel } from '../support/models.ts'
+import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
+import { everything } from '../support/sample.ts'
+import { takeStep } from '../support/step.ts'
+import { changesOf, make, wrappers, wrappersAround } from '../support/variants.ts'
+
+/** What the module that `build` writes starts. */
+async function startBuilt(optimizer: Optimizer, telemetry: boolean): Promise<RunningOptimizer> {
+  const { code } = build(optimizer, smallModel, { telemetry })
+  const body = code.replaceAll(/^import .*$/gm, '').replace('export const create = ', 'return ')
+  const names = { ...fallline, start }
+  return new Function(...Object.keys(names), body)(...Object.values(names))()
+}
+
+/** Steps both with the same gradients, from the same parameters. */
+async function stepBoth(compiled: CompiledOptimizer, built: RunningOptimizer, steps: number): Promise<void> {
+  for (let step = 1; step <= steps; step++) {
+    fillAll(compiled.gradients, randomNumbers(100 * compiled.steps + step))
+    copyAll(compiled.gradients, built.gradients)
+    const without = step === 2 ? [compiled.names[0]!] : []
+    expect(await takeStep(built, { without })).toEqual(await takeStep(compiled, { without }))
+  }
+  expect(differentByte(save(built), compiled.save())).toBe(-1)
+  expect(built.evaluationParameters()).toEqual(compiled.evaluationParameters())
+}
+
+async function expectEqual(optimizer: Optimizer, telemetry = false): Promise<void> {
+  const compiled = await compile(optimizer, smallModel, { telemetry })
+  const built = await startBuilt(optimizer, telemetry)
+  fillAll(compiled.parameters, randomNumbers(7))
+  copyAll(compiled.parameters, built.parameters)
+  await stepBoth(compiled, built, 4)
+  // A checkpoint of one goes on in the other.
+  const bytes = compiled.save()
+  await stepBoth(compiled, built, 1)
+  compiled.load(save(built))
+  load(built, bytes)
+  expect(built.steps).toBe(4)
+  compiled.load(bytes)
+  await stepBoth(compiled, built, 3)
+}
+
+describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (_, factory) => {
+  it('built ahead takes the same steps to the bit, and its checkpoints are the same', async () => {
+    await expectEqual(factory(), true)
+    if (!everything) return
+    for (const { settings } of changesOf(factory)) await expectEqual(make(factory, settings))
+    for (const wrapper of wrappersAround(factory)) await expectEqual(wrappers[wrapper]!(factory()))
+  })
+})
