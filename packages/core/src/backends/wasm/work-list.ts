@@ -36,29 +36,27 @@ export function workList(
 ): WorkList {
   const words: number[] = []
   const committed = new Set<string>()
-  const scheduled = schedule(ready.map(({ plan }) => plan))
-  const chunks = ({ kind, work }: Round) =>
-    kind === 'loops' ? work.reduce((sum, { member, stage }) => sum + loopItems(ready[member]!, stage).length, 0) : 0
-  const most = Math.max(0, ...scheduled.map(chunks))
+  const rounds = schedule(ready.map(({ plan }) => plan)).map(({ kind, together, work }) => ({
+    kind,
+    together,
+    items:
+      kind === 'totals'
+        ? totalItems(work, ready, totals, words).map((item) => ({ tensor: -1, item }))
+        : work.flatMap(({ member, stage }) =>
+            stageItems(ready[member]!, stage, committed).map((item) => ({
+              tensor: together ? -1 : members[member]!,
+              item,
+            })),
+          ),
+  }))
   // A pass over the arrays begins where the one before it ended: that much is still in the caches.
+  const chunks = rounds.map(({ kind, items }) => (kind === 'loops' ? items.length : 0))
   let backwards = false
-  const rounds = scheduled.map((round) => {
-    const { kind, together, work } = round
-    if (kind === 'totals') return { together, items: totalItems(work, ready, totals, words).map(ofAll) }
-    const items = work.flatMap(({ member, stage }) =>
-      stageItems(ready[member]!, stage, committed).map((item) => ({ tensor: together ? -1 : members[member]!, item })),
-    )
+  for (const [index, { items }] of rounds.entries()) {
     if (backwards) items.reverse()
-    if (2 * chunks(round) > most) backwards = !backwards
-    return { together, items }
-  })
+    if (2 * chunks[index]! > Math.max(...chunks)) backwards = !backwards
+  }
   return sideBySide ? inRounds(rounds, words) : byTensor(rounds, words)
-}
-
-const ofAll = (item: Item) => ({ tensor: -1, item })
-
-function loopItems({ loopItems }: Prepared, stage: Stage): readonly Item[] {
-  return stage.kind === 'loops' ? stage.loops.flatMap((loop) => loopItems[loop]!) : []
 }
 
 /** One item for every total over tensors that becomes known in a round. */
@@ -90,7 +88,7 @@ function totalItems(
 
 /** The items of one stage of one tensor. */
 function stageItems(prepared: Prepared, stage: Stage, committed: Set<string>): readonly Item[] {
-  const { plan, kernels, entry, routineItems } = prepared
+  const { plan, kernels, entry, loopItems, routineItems } = prepared
   const kernel = () => {
     const index = kernels.stages.get(plan.stages.indexOf(stage))!
     return [{ kernel: index, entry, first: 0, last: 0, chunk: 0 }]
@@ -99,7 +97,7 @@ function stageItems(prepared: Prepared, stage: Stage, committed: Set<string>): r
     case 'scalars':
       return kernel()
     case 'loops':
-      return loopItems(prepared, stage)
+      return stage.loops.flatMap((loop) => loopItems[loop]!)
     case 'routines':
       return stage.routines.flatMap((routine) => routineItems[routine]!)
     case 'commit': {
