@@ -89,4 +89,5 @@ export type {
 } from './run/step.ts'
 export type { TensorTelemetry } from './run/telemetry.ts'
 export * from './schedules/index.ts'
+export type { Loaded, LoadOptions } from './state/checkpoint.ts'
 export * from './transforms/index.ts'

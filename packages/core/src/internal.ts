@@ -67,14 +67,21 @@ export {
 export { isLoss, pointsOf, programsOfStep } from './program/trace.ts'
 export { references } from './routines/references.ts'
 export { type RoutineName, routines } from './routines/table.ts'
-export { checkpointOf, checkpointPlaces, restore } from './run/checkpointing.ts'
+export {
+  checkpointOf,
+  checkpointPlaces,
+  copiesOf,
+  movedAlong,
+  restart,
+  restore,
+} from './run/checkpointing.ts'
 export { CompiledOptimizer } from './run/compiled-optimizer.ts'
 export { Conductor } from './run/conductor.ts'
 export { Course } from './run/course.ts'
 export { onDevice } from './run/device.ts'
 export { EvaluatingCourse } from './run/evaluating-course.ts'
 export { DeclaredInputs } from './run/inputs.ts'
-export { encodeRun, takeRun } from './run/portable.ts'
+export { encodeRun, PortableNames, takeRun } from './run/portable.ts'
 export { readTelemetry } from './run/telemetry.ts'
 export { evaluateSchedule, type HyperValue, isSchedule } from './schedules/schedule.ts'
 export type { Checkpoint } from './state/checkpoint.ts'

@@ -1,7 +1,8 @@
-import type { HyperValue, LayoutChoice, Optimizer, Shapes } from 'fallline'
+import type { HyperValue, LayoutChoice, Loaded, LoadOptions, Optimizer, Shapes } from 'fallline'
 import {
   Conductor,
   checkpointPlaces,
+  copiesOf,
   encodeRun,
   type FloatArray,
   HostEvaluator,
@@ -181,10 +182,16 @@ export class Host {
   }
 
   /** Reads a checkpoint; `write` gets the arrays and numbers. */
-  load(bytes: Uint8Array, write: Readback['write']): void {
-    takeRun(this.conductor, { write }, bytes, {})
+  load(bytes: Uint8Array, options: LoadOptions, write: Readback['write']): Loaded {
+    const loaded = takeRun(this.conductor, { write }, bytes, options)
     this.current = new Float64Array(this.count)
     this.fill(this.conductor.averages(), this.averages)
+    return loaded
+  }
+
+  /** The state, and where copies of parameters lie in it. */
+  copies(): ReturnType<typeof copiesOf> {
+    return copiesOf(this.conductor, this.conductor.names)
   }
 
   private advance(): void {

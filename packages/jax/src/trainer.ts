@@ -5,11 +5,14 @@ import {
   compile,
   type HyperValue,
   type LayoutChoice,
+  type Loaded,
+  type LoadOptions,
   type NonFinitePolicy,
   type Optimizer,
+  type Rebased,
   type Shapes,
 } from 'fallline'
-import { checkLayout, type Place } from 'fallline/internal'
+import { checkLayout, movedAlong, type Place } from 'fallline/internal'
 import { Host } from './host.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
 import { type Scalars, type State, StepReplay } from './replay.ts'
@@ -41,7 +44,9 @@ interface Engine {
   parameters(): np.Array[]
   evaluationParameters(): np.Array[]
   save(): Promise<Uint8Array>
-  load(bytes: Uint8Array): void
+  load(bytes: Uint8Array, options: LoadOptions): Loaded
+  rebase(parameters: readonly np.Array[]): Promise<Rebased>
+  finish(): void
   dispose(): void
 }
 
@@ -78,12 +83,12 @@ type Loss = (params: Tree, ...batch: Tree[]) => np.Array
  * @param parameters a tree of float32 arrays; consumed. Names are the keys joined by `/`, for groups and checkpoints.
  * @throws Error when the rule does not fit the parameters, or an option is unknown.
  */
-export async function createTrainer<Params extends Tree, Batch extends Tree[]>(
+export async function createTrainer<Params extends Tree, Batch extends Tree[], H extends string = string>(
   loss: (params: Params, ...batch: Batch) => np.Array,
-  optimizer: Optimizer,
+  optimizer: Optimizer<H>,
   parameters: Params,
   options: TrainerOptions = {},
-): Promise<Trainer<Params, Batch>> {
+): Promise<Trainer<Params, Batch, H>> {
   const path = choosePath(options)
   const named = nameArrays('createTrainer', parameters)
   const compute = loss as unknown as Loss
@@ -116,12 +121,13 @@ function choosePath(options: TrainerOptions): TrainerPath {
 }
 
 /** Parameters in training, with their optimizer. Made by `createTrainer`. */
-export class Trainer<Params extends Tree, Batch extends Tree[]> {
+export class Trainer<Params extends Tree, Batch extends Tree[], H extends string = string> {
   private readonly engine: Engine
   private readonly structure: tree.JsTreeDef
   /** What is being done, in words, as long as nothing else may be. */
   private busy: string | undefined
   private disposed = false
+  private finished = false
 
   /** @internal use `createTrainer` */
   constructor(engine: Engine, structure: tree.JsTreeDef) {
@@ -140,8 +146,8 @@ export class Trainer<Params extends Tree, Batch extends Tree[]> {
   }
 
   /** The hyperparameters of the default group, schedules evaluated at the last step. */
-  get hyper(): Readonly<Record<string, number>> {
-    return this.engine.hyperparameters.hyperOf('')
+  get hyper(): Readonly<Record<H, number>> {
+    return this.engine.hyperparameters.hyperOf('') as Readonly<Record<H, number>>
   }
 
   /** The hyperparameters of a group, schedules evaluated at the last step. */
@@ -150,9 +156,11 @@ export class Trainer<Params extends Tree, Batch extends Tree[]> {
   }
 
   /** Changes hyperparameters from the next step on; nothing is traced or compiled again. See `CompiledOptimizer.set`. */
-  set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string } = {}): void {
+  set(values: { readonly [K in H]?: HyperValue }): void
+  set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string }): void
+  set(values: { readonly [name: string]: HyperValue | undefined }, options: { readonly group?: string } = {}): void {
     this.refuseWhileBusy('set')
-    this.engine.hyperparameters.set(values, options)
+    this.engine.hyperparameters.set(values as Readonly<Record<string, HyperValue>>, options)
   }
 
   /**
@@ -166,6 +174,7 @@ export class Trainer<Params extends Tree, Batch extends Tree[]> {
   async step(...batch: Batch): Promise<np.Array> {
     try {
       this.refuseWhileBusy('step')
+      this.refuseAfterFinish('step')
     } catch (error) {
       release(batch)
       throw error
@@ -191,17 +200,68 @@ export class Trainer<Params extends Tree, Batch extends Tree[]> {
    */
   async save(): Promise<Uint8Array> {
     this.refuseWhileBusy('save')
+    this.refuseAfterFinish('save')
     return this.exclusively('save is reading the state', () => this.engine.save())
   }
 
   /**
-   * Continues from what `save` gave.
-   * @throws Error when the bytes are of another model, optimizer or version, or damaged, or in the middle of a step; nothing
-   * is changed then.
+   * Continues from what `save` gave. With `take: 'fitting'` it takes what fits of another model's or optimizer's checkpoint, with
+   * `take: 'parameters'` parameters alone: see `CompiledOptimizer.load`.
+   * @returns what was taken, what the file lacks and what it holds in excess, by name.
+   * @throws Error when the bytes are of another model or optimizer (unless `take` was given), of another version, or damaged, or in
+   * the middle of a step; nothing is changed then.
    */
-  load(bytes: Uint8Array): void {
+  load(bytes: Uint8Array, options: LoadOptions = {}): Loaded {
     this.refuseWhileBusy('load')
-    this.engine.load(bytes)
+    const loaded = this.engine.load(bytes, options)
+    this.finished = false
+    return loaded
+  }
+
+  /**
+   * Goes on from other parameters, such as an average over several machines or a clipped copy, with the state that there is.
+   * Copies of a parameter in the state (the slow weights of lookahead, z of schedule-free methods, the start of Prodigy and DoG,
+   * averages) move along by as much as the parameter does; state made of gradients, numbers and counts stay.
+   * @param parameters all of them, as `parameters()` gives them; consumed.
+   * @returns the names of the state that moved and of what stayed.
+   * @throws Error for another tree or another shape, in the middle of a step, or after `finish`; nothing is changed then.
+   */
+  async rebase(parameters: Params): Promise<Rebased> {
+    try {
+      this.refuseWhileBusy('rebase')
+      this.refuseAfterFinish('rebase')
+      const [given, structure] = tree.flatten(parameters as Tree)
+      if (structure.toString() !== this.structure.toString()) {
+        throw new Error(`rebase: the parameters must be the tree ${this.structure}, not ${structure}`)
+      }
+      const own = this.engine.parameters()
+      try {
+        for (const [index, { shape }] of own.entries()) {
+          const { shape: other } = given[index] as np.Array
+          if (String(other) !== String(shape))
+            throw new Error(
+              `rebase: a parameter has shape [${shape.join(', ')}], so it cannot become [${other.join(', ')}]`,
+            )
+        }
+      } finally {
+        release(own)
+      }
+      return await this.exclusively('rebase is reading the state', () => this.engine.rebase(given as np.Array[]))
+    } finally {
+      release([parameters])
+    }
+  }
+
+  /**
+   * Ends training in place: the parameters become what `evaluationParameters` gives, as they are to be used and stored. Training
+   * cannot go on from there, so `step`, `save` and `rebase` throw from now on; `load` begins again.
+   * @throws Error in the middle of a step.
+   */
+  finish(): void {
+    this.refuseWhileBusy('finish')
+    if (this.finished) return
+    this.engine.finish()
+    this.finished = true
   }
 
   /**
@@ -222,6 +282,14 @@ export class Trainer<Params extends Tree, Batch extends Tree[]> {
     } finally {
       this.busy = undefined
     }
+  }
+
+  private refuseAfterFinish(caller: string): void {
+    if (!this.finished) return
+    throw new Error(
+      `${caller}: finish has put what to evaluate with into the parameters, and training cannot go on from there; load a ` +
+        'checkpoint, or create a trainer anew',
+    )
   }
 
   /** @throws Error while something is being done that others would disturb, and after `dispose`. */
@@ -303,8 +371,17 @@ class FusedEngine implements Engine {
     return this.compiled.save()
   }
 
-  load(bytes: Uint8Array): void {
-    this.compiled.load(bytes)
+  load(bytes: Uint8Array, options: LoadOptions): Loaded {
+    return this.compiled.load(bytes, options)
+  }
+
+  async rebase(parameters: readonly np.Array[]): Promise<Rebased> {
+    const numbers = await Promise.all(parameters.map((array) => read(array.ref)))
+    return this.compiled.rebase(Object.fromEntries(this.named.names.map((name, index) => [name, numbers[index]!])))
+  }
+
+  finish(): void {
+    this.compiled.finish()
   }
 
   dispose(): void {
@@ -412,25 +489,54 @@ class GraphEngine implements Engine {
     return this.host.save((places) => Promise.all(places.map((place) => read(this.at(place).ref))))
   }
 
-  load(bytes: Uint8Array): void {
+  load(bytes: Uint8Array, options: LoadOptions): Loaded {
     const parameters = tree.leaves(this.params) as np.Array[]
-    this.host.load(bytes, (place, values) => {
-      const { shape } = this.at(place)
-      const array = np.array(Float32Array.from(values), { shape: [...shape] })
-      this.at(place).dispose()
-      if ('key' in place) this.table(place)[place.key] = array
-      else parameters[place.tensor] = array
+    const loaded = this.host.load(bytes, options, (place, values) => {
+      if ('key' in place) this.writeState(place, values)
+      else {
+        const before = parameters[place.tensor]!
+        parameters[place.tensor] = np.array(Float32Array.from(values), { shape: [...before.shape] })
+        before.dispose()
+      }
     })
     this.params = tree.unflatten(this.structure, parameters)
     this.steps = this.host.steps
     this.state.count.dispose()
     this.state.count = np.array(Int32Array.of(this.steps), { shape: [] })
+    return loaded
+  }
+
+  async rebase(given: readonly np.Array[]): Promise<Rebased> {
+    const { moved, kept, copies } = this.host.copies()
+    const before = await Promise.all(this.parameters().map((array) => read(array)))
+    const target = await Promise.all(given.map((array) => read(array.ref)))
+    const state = await Promise.all(copies.map((place) => read(this.at(place).ref)))
+    copies.forEach((place, index) => {
+      this.writeState(place, movedAlong(state[index]!, before[place.tensor]!, target[place.tensor]!))
+    })
+    this.replaceParameters(given.map((array) => array.ref))
+    return { moved, kept }
+  }
+
+  finish(): void {
+    this.replaceParameters(this.evaluationParameters())
   }
 
   dispose(): void {
     tree.dispose([this.params, this.state])
     this.train.dispose()
     this.evaluate.dispose()
+  }
+
+  private replaceParameters(arrays: np.Array[]): void {
+    tree.dispose(this.params)
+    this.params = tree.unflatten(this.structure, arrays)
+  }
+
+  private writeState(place: { readonly tensor: number; readonly key: string }, values: ArrayLike<number>): void {
+    const before = this.at(place as Place)
+    this.table(place)[place.key] = np.array(Float32Array.from(values), { shape: [...before.shape] })
+    before.dispose()
   }
 
   /** The parameter or state that lies there. */

@@ -303,6 +303,90 @@ describe('a trainer', () => {
   )
 })
 
+describe.each(paths)('continuing on the %s path', (path) => {
+  const start = async (optimizer: Optimizer) => {
+    const trainer: Trainer<{ w: np.Array }, [np.Array]> = await createTrainer(
+      ({ w }: { w: np.Array }, x: np.Array) => np.sum(w.mul(x)),
+      optimizer,
+      { w: np.array([1, 2]) },
+      { path },
+    )
+    const step = async (...gradient: [number, number]) => (await trainer.step(np.array(gradient))).dispose()
+    return { trainer, step, values: () => trainer.parameters().w.js() as number[] }
+  }
+
+  it('rebase moves copies of the parameters along', async () => {
+    const { trainer, step, values } = await start(lookahead(sgd({ learningRate: 0.5 }), { period: 2, alpha: 0.5 }))
+    expect(await trainer.rebase({ w: np.array([1, 2]) })).toEqual({ moved: ['w/lookahead.slow'], kept: [] })
+    await step(1, 1)
+    expect(values()).toEqual([0.5, 1.5])
+    expect((await trainer.rebase({ w: np.array([10, 20]) })).moved).toEqual(['w/lookahead.slow'])
+    expect(values()).toEqual([10, 20])
+    await step(1, 1)
+    // From 10 to 9.5, halfway back to where lookahead began, which moved along: 10.5.
+    expect(values()).toEqual([10, 20])
+    expect(trainer.steps).toBe(2)
+    await expect(trainer.rebase({ w: np.array([1, 2, 3]) })).rejects.toThrow('has shape [2], so it cannot become [3]')
+    await expect(trainer.rebase({ v: np.array([1, 2]) } as never)).rejects.toThrow('rebase: the parameters must be')
+    expect(values()).toEqual([10, 20])
+    trainer.dispose()
+  })
+
+  it('finish leaves what to evaluate with', async () => {
+    const { trainer, step, values } = await start(scheduleFreeAdamW({ learningRate: 0.1 }))
+    for (let index = 0; index < 3; index++) await step(1, -1)
+    const bytes = await trainer.save()
+    const expected = trainer.evaluationParameters().w.js()
+    expect(expected).not.toEqual(values())
+    trainer.finish()
+    trainer.finish()
+    expect(values()).toEqual(expected)
+    await expect(step(1, 1)).rejects.toThrow('step: finish has put what to evaluate with into the parameters')
+    await expect(trainer.save()).rejects.toThrow('save: finish')
+    await expect(trainer.rebase({ w: np.array([1, 2]) })).rejects.toThrow('rebase: finish')
+    trainer.load(bytes)
+    expect(values()).not.toEqual(expected)
+    await step(1, 1)
+    trainer.dispose()
+  })
+
+  it('load takes what fits when that is asked for, or parameters alone', async () => {
+    const one = await start(adamW({ learningRate: 0.1 }))
+    for (let index = 0; index < 3; index++) await one.step(1, -1)
+    const bytes = await one.trainer.save()
+    const two = await start(lookahead(sgd({ learningRate: 0.5, momentum: 0.9 })))
+    expect(() => two.trainer.load(bytes)).toThrow(/the checkpoint is of the optimizer adamW/)
+    expect(two.trainer.load(bytes, { take: 'fitting' })).toEqual({
+      taken: ['parameters/w'],
+      missing: ['state/w/lookahead.slow', 'state/w/lookahead/sgd.b'],
+      unused: ['state/w/adamW.m', 'state/w/adamW.v'],
+    })
+    expect([two.trainer.steps, two.values()]).toEqual([3, one.values()])
+    await two.step(1, 1)
+    two.trainer.load(bytes, { take: 'parameters' })
+    expect([two.trainer.steps, two.values()]).toEqual([0, one.values()])
+    await two.step(1, 1)
+    expect(two.values()).toEqual(one.values().map((value) => Math.fround(value - 0.5)))
+    const back = await start(adamW({ learningRate: 0.1 }))
+    expect(back.trainer.load(bytes)).toMatchObject({ missing: [], unused: [] })
+    for (const { trainer } of [one, two, back]) trainer.dispose()
+  })
+
+  it('names of hyperparameters are in the types', async () => {
+    const trainer = await createTrainer(
+      ({ w }: { w: np.Array }) => np.sum(w),
+      clipByGlobalNorm(adamW()),
+      { w: np.ones([2]) },
+      { path },
+    )
+    trainer.set({ maximumNorm: 3, beta1: 0.5 })
+    expect(trainer.hyper.maximumNorm).toBe(3)
+    // @ts-expect-error the name is misspelt
+    expect(() => trainer.set({ bata1: 0.5 })).toThrow(/did you mean 'beta1'/)
+    trainer.dispose()
+  })
+})
+
 describe.each(paths)('while a step is being taken on the %s path', (path) => {
   it('a second one is refused and everything else too, until it is taken', async () => {
     const trainer: Model = await create(sgd({ learningRate: 0.1 }), { path })

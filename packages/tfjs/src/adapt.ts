@@ -12,7 +12,7 @@ import { remember } from './config.ts'
 import { TensorFlowOptimizer, type TensorFlowOptions } from './optimizer.ts'
 
 /** An optimizer for TensorFlow.js or one of Fallline; only what it is made of counts, not what it has learnt. */
-export type AnyOptimizer = Optimizer | TensorFlowOptimizer
+export type AnyOptimizer<H extends string = string> = Optimizer<H> | TensorFlowOptimizer<H>
 
 type Settings<H extends string, O extends OptionSpecification> = {
   [K in keyof OptimizerSettings<H, O>]: K extends 'fallback' ? AnyOptimizer : OptimizerSettings<H, O>[K]
@@ -20,23 +20,23 @@ type Settings<H extends string, O extends OptionSpecification> = {
 
 /** Makes optimizers of one kind for TensorFlow.js. */
 export interface TensorFlowFactory<H extends string, O extends OptionSpecification> {
-  (settings?: Settings<H, O>, options?: TensorFlowOptions): TensorFlowOptimizer
+  (settings?: Settings<H, O>, options?: TensorFlowOptions): TensorFlowOptimizer<H>
   readonly definition: OptimizerFactory['definition']
 }
 
 /** Wraps optimizers of TensorFlow.js; the result keeps the options of what it wraps. */
 export interface TensorFlowTransform<H extends string, O extends OptionSpecification> {
-  (inner: AnyOptimizer, settings?: TransformSettings<H, O>): TensorFlowOptimizer
+  <Inner extends string>(inner: AnyOptimizer<Inner>, settings?: TransformSettings<H, O>): TensorFlowOptimizer<H | Inner>
   readonly definition: TransformFactory<string>['definition']
 }
 
 /** What an optimizer is made of. An `instanceof` would not do: TensorFlow.js answers it by looking for methods. */
-export function ruleOf(optimizer: AnyOptimizer): Optimizer {
+export function ruleOf<H extends string>(optimizer: AnyOptimizer<H>): Optimizer<H> {
   return isAdapted(optimizer) ? optimizer.rule : optimizer
 }
 
 /** False also for what is no optimizer at all, which is an error later. */
-function isAdapted(optimizer: AnyOptimizer): optimizer is TensorFlowOptimizer {
+function isAdapted<H extends string>(optimizer: AnyOptimizer<H>): optimizer is TensorFlowOptimizer<H> {
   return typeof optimizer === 'object' && optimizer !== null && 'rule' in optimizer
 }
 
@@ -61,7 +61,10 @@ function isAdapted(optimizer: AnyOptimizer): optimizer is TensorFlowOptimizer {
  * export const optimizer = toTensorFlow(signDescent({ learningRate: 1e-2 }), { nonFinite: 'skip' })
  * ```
  */
-export function toTensorFlow(optimizer: AnyOptimizer, options?: TensorFlowOptions): TensorFlowOptimizer {
+export function toTensorFlow<H extends string>(
+  optimizer: AnyOptimizer<H>,
+  options?: TensorFlowOptions,
+): TensorFlowOptimizer<H> {
   const inherited = isAdapted(optimizer) ? optimizer.options : {}
   return new TensorFlowOptimizer(ruleOf(optimizer), { ...inherited, ...options })
 }
@@ -85,7 +88,7 @@ export function adaptTransform<H extends string, O extends OptionSpecification>(
   factory: TransformFactory<H, O>,
 ): TensorFlowTransform<H, O> {
   const { definition } = factory
-  const adapted = (inner: AnyOptimizer, settings?: TransformSettings<H, O>) => {
+  const adapted = <Inner extends string>(inner: AnyOptimizer<Inner>, settings?: TransformSettings<H, O>) => {
     remember(factory)
     return toTensorFlow(factory(ruleOf(inner), settings), isAdapted(inner) ? inner.options : {})
   }
@@ -93,7 +96,9 @@ export function adaptTransform<H extends string, O extends OptionSpecification>(
 }
 
 /** As in Fallline, but the optimizers may be those of TensorFlow.js. */
-export type TensorFlowGroup = Omit<ParameterGroup, 'optimizer'> & { readonly optimizer?: AnyOptimizer }
+export type TensorFlowGroup<H extends string = string> = Omit<ParameterGroup<H>, 'optimizer'> & {
+  readonly optimizer?: AnyOptimizer
+}
 
 /**
  * Gives some variables other hyperparameters, another optimizer, or freezes them. Names are those of the variables, such as
@@ -110,7 +115,10 @@ export type TensorFlowGroup = Omit<ParameterGroup, 'optimizer'> & { readonly opt
  *
  * @throws Error for a group that says nothing or more than one thing; the first step throws for one that matches nothing.
  */
-export function groups(base: AnyOptimizer, list: readonly TensorFlowGroup[]): TensorFlowOptimizer {
+export function groups<H extends string>(
+  base: AnyOptimizer<H>,
+  list: readonly TensorFlowGroup<NoInfer<H>>[],
+): TensorFlowOptimizer<H> {
   const inner = list.map(({ optimizer, ...group }) => (optimizer ? { ...group, optimizer: ruleOf(optimizer) } : group))
   return toTensorFlow(makeGroups(ruleOf(base), inner), isAdapted(base) ? base.options : {})
 }
@@ -130,6 +138,5 @@ export function groups(base: AnyOptimizer, list: readonly TensorFlowGroup[]): Te
 export function registerOptimizers(
   ...factories: readonly (Pick<OptimizerFactory, 'definition'> | Pick<TransformFactory<string>, 'definition'>)[]
 ): void {
-  TensorFlowOptimizer.register()
   for (const factory of factories) remember('core' in factory ? (factory.core as typeof factory) : factory)
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { LayoutChoice, NonFinitePolicy, Optimizer, StepResult, TensorTelemetry } from 'fallline'
+import type { LayoutChoice, NonFinitePolicy, Optimizer, Rebased, StepResult, TensorTelemetry } from 'fallline'
 import {
   backendTensors,
   type Checkpoint,
@@ -10,14 +10,17 @@ import {
   checkOptimizer,
   checkpointOf,
   checkpointPlaces,
+  copiesOf,
   DeclaredInputs,
   EvaluatingCourse,
   type HyperValue,
   hyperBeforeTraining,
+  movedAlong,
+  PortableNames,
   programsOfTensor,
   readTelemetry,
+  restart,
   restore,
-  signatureOf,
   sizeOf,
   type TracedModel,
   traceModel,
@@ -59,6 +62,12 @@ export interface TensorFlowOptions {
   readonly fused?: boolean
 }
 
+/** How much `setWeights` takes. */
+export interface LoadWeightsOptions {
+  /** `everything` (default) refuses what does not fit, `fitting` takes what does. */
+  readonly take?: 'everything' | 'fitting'
+}
+
 /** What the optimizer has compiled for the variables that it knows. */
 interface Compiled {
   readonly backend: string
@@ -67,6 +76,8 @@ interface Compiled {
   readonly conductor: Conductor
   readonly course: Course
   readonly inputs: DeclaredInputs
+  /** How files name the state. */
+  readonly portable: PortableNames
   /** The variables whose gradient is read. */
   readonly differentiated: ReadonlySet<string>
 }
@@ -166,14 +177,13 @@ function trainable(variables?: readonly tf.Variable[]): string[] {
  * Prodigy, goes with them; the count of steps and the hyperparameters stay), and that of an optimizer that the program has
  * lost when JavaScript collects it.
  */
-export class TensorFlowOptimizer extends tf.Optimizer {
+export class TensorFlowOptimizer<H extends string = string> extends tf.Optimizer {
   /** The name under which TensorFlow.js saves it. @nocollapse */
   static readonly className: string = 'Fallline'
-  private static registered = false
 
   /** What it is made of, with the hyperparameters as they were last set. */
-  get rule(): Optimizer {
-    return this.current
+  get rule(): Optimizer<H> {
+    return this.current as Optimizer<H>
   }
 
   /** The options it was made with. */
@@ -188,13 +198,15 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   private streams: ReadonlyMap<string, string> = new Map()
   private readonly held = new Holdings()
   private pending: SavedState | undefined
+  /** Whether what is pending may be of another model or optimizer. */
+  private fitting = false
   private last: StepResult | undefined
   private disposed = false
   /** What is being done, in words, as long as nothing else may be. */
   private busy: string | undefined
 
   /** Use a factory such as `adan` or `toTensorFlow`. */
-  constructor(rule: Optimizer, options: TensorFlowOptions = {}) {
+  constructor(rule: Optimizer<H>, options: TensorFlowOptions = {}) {
     super()
     checkOptimizer('TensorFlowOptimizer', rule)
     checkNames('TensorFlowOptimizer', options, ['nonFinite', 'telemetry', 'fused', 'layout'])
@@ -207,16 +219,6 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     this.moving = movingTitle(rule)
     this.options = options
     lost.register(this, this.held, this.held)
-    TensorFlowOptimizer.register()
-  }
-
-  /** Makes the class known to `tf.loadLayersModel`; making an optimizer does so too. */
-  static register(): void {
-    if (TensorFlowOptimizer.registered) return
-    tf.serialization.registerClass(
-      TensorFlowOptimizer as unknown as tf.serialization.SerializableConstructor<TensorFlowOptimizer>,
-    )
-    TensorFlowOptimizer.registered = true
   }
 
   /** Makes the optimizer that `getConfig` described. */
@@ -266,8 +268,8 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   }
 
   /** The hyperparameters, schedules evaluated at the last step (before any, at the first). */
-  get hyper(): Readonly<Record<string, number>> {
-    return this.hyperOf('')
+  get hyper(): Readonly<Record<H, number>> {
+    return this.hyperOf('') as Readonly<Record<H, number>>
   }
 
   /** The hyperparameters of a group. */
@@ -281,22 +283,25 @@ export class TensorFlowOptimizer extends tf.Optimizer {
    * Changes hyperparameters from the next step on, to numbers or schedules. Nothing is compiled again.
    * @throws Error for an unknown group or name or an invalid value, or in the middle of a step; nothing is changed then.
    */
-  set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string } = {}): void {
+  set(values: { readonly [K in H]?: HyperValue }): void
+  set(values: Readonly<Record<string, HyperValue>>, options: { readonly group?: string }): void
+  set(values: { readonly [name: string]: HyperValue | undefined }, options: { readonly group?: string } = {}): void {
     this.refuseWhileBusy('set')
     checkNames('set', options, ['group'])
     const { group = '' } = options
-    const changed = withHyper(this.current, values, group)
-    this.compiled?.conductor.set(values, group)
+    const given = values as Readonly<Record<string, HyperValue>>
+    const changed = withHyper(this.current, given, group)
+    this.compiled?.conductor.set(given, group)
     this.current = changed
   }
 
   /** The learning rate; short for `hyper.learningRate` and `set({ learningRate })`. */
   get learningRate(): number {
-    return this.hyper.learningRate!
+    return this.hyperOf('').learningRate!
   }
 
   set learningRate(value: HyperValue) {
-    this.set({ learningRate: value })
+    this.set({ learningRate: value }, {})
   }
 
   /**
@@ -521,16 +526,28 @@ export class TensorFlowOptimizer extends tf.Optimizer {
 
   /**
    * Continues from what `getWeights` gave. Variables take over the state saved under their name, or, where a loaded model has
-   * given them other names, the state in order.
-   * @throws Error for the weights of another optimizer, or in the middle of a step; nothing is changed then.
+   * given them other names, the state in order. Hyperparameters may differ, and so may wrappers that have no state, such as
+   * clipping.
+   *
+   * With `take: 'fitting'` other changes are accepted too: a variable takes over the state that was saved under its name, where
+   * variable and state have the same shapes, and otherwise its state begins anew. The count of steps, which schedules follow, goes
+   * on. `untaken` says what was not taken.
+   * @throws Error for the weights of another optimizer (unless `take` was given), or in the middle of a step; nothing is changed
+   * then. Variables that come later are checked at their first step.
    */
-  override async setWeights(weights: NamedTensor[]): Promise<void> {
+  override async setWeights(weights: NamedTensor[], options: LoadWeightsOptions = {}): Promise<void> {
+    checkNames('setWeights', options, ['take'])
+    const { take = 'everything' } = options
+    if (take !== 'everything' && take !== 'fitting') {
+      throw new Error(`setWeights: take must be everything or fitting, not ${String(take)}`)
+    }
+    const fitting = take === 'fitting'
     const saved = await fromWeights(weights)
     this.refuseWhileBusy('setWeights')
     if (this.compiled) {
       const names = [...this.variables.values()].filter(isAlive).map(({ name }) => name)
-      const { taken, left } = match(saved, names, this.variables)
-      checkState(saved, taken, this.compiled)
+      const { taken, left } = match(saved, names, this.variables, fitting)
+      const fits = checkState(saved, taken, this.compiled, fitting)
       const streams = withStreams([...this.variables.keys()], this.streams, taken, left)
       if (JSON.stringify([...streams]) !== JSON.stringify([...this.streams])) {
         // Random numbers that follow other names are other programs.
@@ -539,9 +556,64 @@ export class TensorFlowOptimizer extends tf.Optimizer {
         this.hold(renamed)
         this.streams = streams
       }
-      restore(this.compiled.conductor, this.compiled.instance.readback, checkpointFrom(saved, taken))
-      this.pending = { ...saved, variables: left }
+      const { conductor, instance, portable } = this.compiled
+      if (fitting) restart(conductor, instance.readback)
+      restore(conductor, instance.readback, portable.restore(checkpointFrom(saved, fits)))
+      this.pending = { ...saved, variables: saved.variables.filter((variable) => !isTaken(variable, fits)) }
     } else this.pending = saved
+    this.fitting = fitting
+  }
+
+  /**
+   * Goes on from other values of variables, such as an average over several machines or a clipped copy, with the state that
+   * there is. Assigning to a variable leaves copies of it in the state (the slow weights of lookahead, z of schedule-free
+   * methods, the start of Prodigy and DoG, averages) where they were; this moves them along by as much as the variable.
+   * State made of gradients, numbers and counts stay.
+   * @param values by variable name; variables that are left out stay. They still belong to the caller.
+   * @returns the names of the state that moved and of what stayed, of the variables that were given.
+   * @throws Error for a name that is no variable, another shape, state that was loaded and waits for the first step of its variable,
+   * or in the middle of a step; nothing is changed then.
+   */
+  async rebase(values: tf.NamedTensorMap): Promise<Rebased> {
+    this.refuseWhileBusy('rebase')
+    const given = Object.entries(values).map(([name, value]) => {
+      const variable = this.variableNamed(name)
+      checkShape(variable, 'new value', value)
+      if (this.untaken.includes(name)) {
+        throw new Error(
+          `rebase: the state that was loaded for '${name}' is taken over at its first step; rebase after that`,
+        )
+      }
+      return { name, variable, value }
+    })
+    this.busy = 'rebase is reading the state'
+    try {
+      const { compiled } = this
+      if (!compiled) {
+        for (const { variable, value } of given) variable.assign(value)
+        return { moved: [], kept: [] }
+      }
+      const { conductor, instance } = compiled
+      const { moved, kept, copies } = copiesOf(conductor, Object.keys(values))
+      const state = await instance.readback.read(copies)
+      const data = await Promise.all(
+        given.map(async ({ name, variable, value }) => [name, [await variable.data(), await value.data()]] as const),
+      )
+      const numbers = new Map(data)
+      copies.forEach((place, index) => {
+        const [before, after] = numbers.get(conductor.names[place.tensor]!)!
+        instance.readback.write(place, movedAlong(state[index]!, before!, after!))
+      })
+      for (const { variable, value } of given) variable.assign(value)
+      return { moved, kept }
+    } finally {
+      this.busy = undefined
+    }
+  }
+
+  /** The names of state that was loaded and that no variable has taken over. */
+  get untaken(): readonly string[] {
+    return (this.pending?.variables ?? []).map(({ name }) => name)
   }
 
   /**
@@ -563,9 +635,11 @@ export class TensorFlowOptimizer extends tf.Optimizer {
   /** Frees the state when no variable is left that it belongs to. */
   private releaseUnused(): void {
     if (!this.compiled || [...this.variables.values()].some(isAlive)) return
-    const { conductor } = this.compiled
-    const { optimizer, counts, skipped } = checkpointOf(conductor, 'host', [])
-    const variables = this.pending?.variables ?? []
+    const { conductor, portable } = this.compiled
+    const { skipped } = conductor
+    const { optimizer, counts } = portable.shorten(checkpointOf(conductor, 'host', []))
+    const variables = this.loadedVariables()
+    this.fitting = false
     this.pending = { optimizer, steps: conductor.steps, counts: [...counts.get('')!], shared: {}, skipped, variables }
     this.compiled = undefined
     this.variables.clear()
@@ -578,10 +652,16 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     if (!this.compiled) {
       return this.pending ?? { optimizer: '', steps: 0, counts: [['', 0]], shared: {}, skipped: 0, variables: [] }
     }
-    const { conductor, instance, model } = this.compiled
+    const { conductor, instance, model, portable } = this.compiled
     const values = await instance.readback.read(checkpointPlaces(conductor, 'state'))
-    const saved = savedFrom(checkpointOf(conductor, 'state', values), model, this.streams)
-    return withVariables(saved, this.pending?.variables ?? [])
+    const checkpoint = portable.shorten(checkpointOf(conductor, 'state', values))
+    const saved = savedFrom(checkpoint, conductor.skipped, portable, model, this.streams)
+    return withVariables(saved, this.loadedVariables())
+  }
+
+  /** Loaded state that is this optimizer's and that no variable has taken over. */
+  private loadedVariables(): readonly SavedVariable[] {
+    return this.fitting ? [] : (this.pending?.variables ?? [])
   }
 
   private variableNamed(name: string, gradient?: tf.Tensor): tf.Variable {
@@ -608,7 +688,7 @@ export class TensorFlowOptimizer extends tf.Optimizer {
       }
       for (const name of gone) this.held.slots.release(name)
       const all = new Map([...known, ...present])
-      const matched = this.pending && match(this.pending, fresh, all)
+      const matched = this.pending && match(this.pending, fresh, all, this.fitting)
       const carried = new Map([...this.streams].filter(([name]) => known.has(name)))
       const streams = withStreams([...all.keys()], carried, matched?.taken, matched?.left)
       const compiled = this.compile(all, streams)
@@ -648,7 +728,16 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const course = new Course(conductor, instance, inputs, { nonFinite: policy })
     const reading = tensors.filter((tensor) => programsOfTensor(tensor).some((program) => program.leaves.gradient))
     const differentiated = new Set(reading.map(({ name }) => name))
-    return { backend, model, instance, conductor, course, inputs, differentiated }
+    return {
+      backend,
+      model,
+      instance,
+      conductor,
+      course,
+      inputs,
+      portable: new PortableNames(conductor),
+      differentiated,
+    }
   }
 
   /** Gives what was just compiled the state so far, and loaded state to the variables that are new. */
@@ -662,13 +751,12 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     const { readback } = instance
     const { pending } = this
     if (pending && matched) {
-      const { taken, left } = matched
-      checkState(pending, taken, compiled)
-      const loaded = checkpointFrom(pending, taken)
+      const fits = checkState(pending, matched.taken, compiled, this.fitting)
+      const loaded = compiled.portable.restore(checkpointFrom(pending, fits))
       // The counts and numbers that all variables share were loaded with the first of them.
       const numbers = before ? withoutShared(loaded.numbers) : loaded.numbers
       restore(conductor, readback, { ...loaded, numbers })
-      this.pending = { ...pending, variables: left }
+      this.pending = { ...pending, variables: pending.variables.filter((variable) => !isTaken(variable, fits)) }
     }
     if (!before) return
     // Tensors stay where they are; what lies in the memory of a kernel is copied.
@@ -681,6 +769,11 @@ export class TensorFlowOptimizer extends tf.Optimizer {
     if (isKernel(instance)) this.held.slots.dispose()
   }
 }
+
+// From now on `tf.loadLayersModel` knows the class; what it is made of, programs make known by using it.
+tf.serialization.registerClass(
+  TensorFlowOptimizer as unknown as tf.serialization.SerializableConstructor<TensorFlowOptimizer>,
+)
 
 /** @throws Error when what belongs to a variable is not shaped like it. */
 function checkShape({ name, shape }: tf.Variable, what: string, tensor: tf.Tensor): void {
@@ -732,21 +825,23 @@ function withStreams(
 
 const streamOf = ({ stream, name }: SavedVariable): string => stream ?? name
 
-/** Which of the saved variables each name takes over: the one of that name, else the next in order. */
+/** Which of the saved variables each name takes over: the one of that name, else (unless only what fits is taken) the next. */
 function match(
   saved: SavedState,
   names: readonly string[],
   variables: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+  fitting: boolean,
 ): Matched {
   const byName = new Map(saved.variables.map((variable) => [variable.name, variable]))
   const left = [...saved.variables]
   const taken = new Map<string, SavedVariable>()
-  const renamed = names.some((name) => !byName.has(name))
+  const renamed = !fitting && names.some((name) => !byName.has(name))
   for (const name of names) {
     const found = renamed ? left[0] : byName.get(name)
     if (!found) continue
     const { shape } = variables.get(name)!
     if (String(found.shape) !== String(shape)) {
+      if (fitting) continue
       throw new Error(
         `setWeights: the state of '${found.name}' is for shape [${found.shape}] and does not fit '${name}' of shape [${shape}]`,
       )
@@ -757,19 +852,37 @@ function match(
   return { taken, left }
 }
 
-/** @throws Error when the state is of another optimizer or lacks something. */
-function checkState(saved: SavedState, taken: ReadonlyMap<string, SavedVariable>, { model }: Compiled): void {
-  const own = signatureOf(model.optimizer)
+const isTaken = (variable: SavedVariable, taken: ReadonlyMap<string, SavedVariable>): boolean =>
+  [...taken.values()].includes(variable)
+
+/**
+ * Which of the variables can go on with the state.
+ * @throws Error when the state is of another optimizer or lacks something, unless only what fits is asked for.
+ */
+function checkState(
+  saved: SavedState,
+  taken: ReadonlyMap<string, SavedVariable>,
+  { model, portable }: Compiled,
+  fitting: boolean,
+): ReadonlyMap<string, SavedVariable> {
   // Saved before its first step it is the state of any optimizer.
-  if (saved.optimizer !== '' && saved.optimizer !== own) {
-    throw new Error(`setWeights: the state is of the optimizer ${saved.optimizer}, this one is ${own}`)
+  if (!fitting && saved.optimizer !== '' && saved.optimizer !== portable.optimizer) {
+    throw new Error(`setWeights: the state is of the optimizer ${saved.optimizer}, this one is ${portable.optimizer}`)
   }
+  const fits = new Map<string, SavedVariable>()
   for (const { shape, traced } of model.parameters) {
     const found = taken.get(shape.name)
-    for (const { key, space, shared, dimensions } of found ? (traced?.slots ?? []) : []) {
-      const size = found!.arrays.get(key)?.data.length
-      const fits = space === 'array' ? size === sizeOf(dimensions) : shared || Object.hasOwn(found!.numbers, key)
-      if (!fits) throw new Error(`setWeights: the state of '${shape.name}' lacks '${key}', or it has another size`)
-    }
+    if (!found) continue
+    const lacking = (traced?.slots ?? []).find(({ key, space, shared, dimensions }) => {
+      const short = portable.slot(key)
+      const size = found.arrays.get(short)?.data.length
+      return space === 'array'
+        ? size !== sizeOf(dimensions)
+        : !Object.hasOwn(shared ? (fitting ? saved.shared : { [short]: 0 }) : found.numbers, short)
+    })
+    if (!lacking) fits.set(shape.name, found)
+    else if (!fitting)
+      throw new Error(`setWeights: the state of '${shape.name}' lacks '${lacking.key}', or it has another size`)
   }
+  return fits
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Checkpoint, FloatArray, TracedModel } from 'fallline/internal'
+import type { Checkpoint, FloatArray, PortableNames, TracedModel } from 'fallline/internal'
 
 /** The state of one variable, as it is saved. */
 export interface SavedVariable {
@@ -32,9 +32,11 @@ const headerName = 'fallline'
 /** JSON has no infinities. */
 const encodeNumber = (value: number): number | string => (Number.isFinite(value) ? value : String(value))
 
-/** What a checkpoint of Fallline holds besides the parameters, variable by variable. */
+/** What a checkpoint of Fallline, with the names of files, holds besides the parameters, variable by variable. */
 export function savedFrom(
-  checkpoint: Checkpoint,
+  checkpoint: Omit<Checkpoint, 'skipped'>,
+  skipped: number,
+  names: PortableNames,
   model: TracedModel,
   streams: ReadonlyMap<string, string>,
 ): SavedState {
@@ -44,11 +46,12 @@ export function savedFrom(
     const own: Record<string, number | string> = {}
     const ownArrays = new Map<string, { shape: readonly number[]; data: FloatArray }>()
     for (const slot of traced?.slots ?? []) {
-      const key = slot.shared ? `shared/${slot.key}` : `state/${name}/${slot.key}`
+      const short = names.slot(slot.key)
+      const key = slot.shared ? `shared/${short}` : `state/${name}/${short}`
       const number = numbers.get(key)
       const array = arrays.get(key)
-      if (number !== undefined) (slot.shared ? shared : own)[slot.key] = encodeNumber(number)
-      if (array) ownArrays.set(slot.key, { shape: array.shape, data: array.data.slice() })
+      if (number !== undefined) (slot.shared ? shared : own)[short] = encodeNumber(number)
+      if (array) ownArrays.set(short, { shape: array.shape, data: array.data.slice() })
     }
     const stream = streams.get(name)
     const state = { shape, counts: [...counts.get(`parameters/${name}`)!], numbers: own, arrays: ownArrays }
@@ -60,7 +63,7 @@ export function savedFrom(
     steps: own.get('')!,
     counts: [...own],
     shared,
-    skipped: checkpoint.skipped,
+    skipped,
     variables,
   }
 }
@@ -70,7 +73,9 @@ export function checkpointFrom(saved: SavedState, taken: ReadonlyMap<string, Sav
   const arrays: Checkpoint['arrays'] = new Map()
   const numbers: Checkpoint['numbers'] = new Map()
   const counts: Checkpoint['counts'] = new Map([['', new Map(saved.counts)]])
-  for (const [key, value] of Object.entries(saved.shared)) numbers.set(`shared/${key}`, Number(value))
+  // What all variables share is theirs as long as one of them goes on.
+  if (taken.size > 0)
+    for (const [key, value] of Object.entries(saved.shared)) numbers.set(`shared/${key}`, Number(value))
   for (const [name, variable] of taken) {
     counts.set(`parameters/${name}`, new Map(variable.counts))
     for (const [key, value] of Object.entries(variable.numbers)) numbers.set(`state/${name}/${key}`, Number(value))

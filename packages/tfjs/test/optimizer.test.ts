@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { switchAfter } from 'fallline'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import {
+  type AnyOptimizer,
   adamW,
   adan,
   clipByGlobalNorm,
@@ -229,6 +230,7 @@ describe.each(backends)('an optimizer on the backend %s', (backend) => {
     expect(late.hyperOf('biases')).toEqual(early.hyperOf('biases'))
     expect(late.rule).toEqual(early.rule)
     for (const optimizer of [early, late]) {
+      // @ts-expect-error the name is misspelt
       expect(() => optimizer.set({ lerningRate: 1 })).toThrow(
         /unknown hyperparameter 'lerningRate'; valid names are .*learningRate/,
       )
@@ -341,7 +343,8 @@ describe.each(backends)('an optimizer that looks around on the backend %s', (bac
       const fixed = tf.variable(tf.ones([2]), false)
       const before = [unused, other, fixed].map(values)
       const alone = makeVariables({ used: [4, 3] }).get('used')!
-      for (const rule of [sharpnessAware(sgd({ learningRate: 0.1 })), momentumSAM(), clipByGlobalNorm(sgd())]) {
+      const rules: AnyOptimizer[] = [sharpnessAware(sgd({ learningRate: 0.1 })), momentumSAM(), clipByGlobalNorm(sgd())]
+      for (const rule of rules) {
         alone.assign(used)
         const loss = (x: tf.Variable) => () => tf.sum(tf.mul(tf.square(x), tf.sum(fixed))) as tf.Scalar
         const [one, two] = [0, 1].map(() => toTensorFlow(rule, { fused }))

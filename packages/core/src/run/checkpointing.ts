@@ -132,29 +132,52 @@ export interface Rebased {
   readonly kept: readonly string[]
 }
 
+/** Where a copy of a parameter lies. */
+interface Copy {
+  readonly kind: 'array'
+  readonly tensor: number
+  readonly key: string
+}
+
+/** The state of some parameters, and where the copies of them lie that have been taken and move along. */
+export function copiesOf(
+  { tensors }: Conductor,
+  names: readonly string[],
+): Rebased & { readonly copies: readonly Copy[] } {
+  const moved: string[] = []
+  const kept: string[] = []
+  const copies: Copy[] = []
+  for (const { index, shape, traced, counts } of tensors) {
+    if (!names.includes(shape.name)) continue
+    for (const { start, key } of traced?.slots ?? []) {
+      const moves = start === 'parameter'
+      ;(moves ? moved : kept).push(`${shape.name}/${key}`)
+      // Before the first step there is no copy yet.
+      if (moves && counts.get('') !== 0) copies.push({ kind: 'array', tensor: index, key })
+    }
+  }
+  return { moved, kept, copies }
+}
+
+/** What becomes of a copy of a parameter that is given another value. */
+export function movedAlong(copy: FloatArray, before: ArrayLike<number>, target: ArrayLike<number>): FloatArray {
+  return copy.map((value, i) => value + (target[i]! - before[i]!))
+}
+
 /** Gives parameters other values and moves the copies of them that are part of the state by the difference. */
 export function rebase(
   conductor: Conductor,
   memory: HostMemory,
   given: Readonly<Record<string, ArrayLike<number>>>,
 ): Rebased {
-  const moved: string[] = []
-  const kept: string[] = []
-  for (const tensor of conductor.tensors) {
-    const { name } = tensor.shape
-    const target = given[name]
-    if (target === undefined) continue
-    const parameter = memory.parameters[tensor.index]!
-    for (const slot of tensor.traced?.slots ?? []) {
-      const moves = slot.start === 'parameter'
-      ;(moves ? moved : kept).push(`${name}/${slot.key}`)
-      // Before the first step there is no copy yet.
-      if (!moves || tensor.counts.get('') === 0) continue
-      const copy = memory.slotArray(tensor.index, slot.key)
-      for (let i = 0; i < copy.length; i++) copy[i]! += target[i]! - parameter[i]!
-    }
-    parameter.set(target)
+  const { moved, kept, copies } = copiesOf(conductor, Object.keys(given))
+  for (const { tensor, key } of copies) {
+    const copy = memory.slotArray(tensor, key)
+    copy.set(movedAlong(copy, memory.parameters[tensor]!, given[conductor.names[tensor]!]!))
   }
+  conductor.names.forEach((name, tensor) => {
+    if (given[name]) memory.parameters[tensor]!.set(given[name])
+  })
   return { moved, kept }
 }
 

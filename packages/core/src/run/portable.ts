@@ -75,6 +75,11 @@ export class PortableNames {
     this.optimizer = conductor.model.signature(this.without)
   }
 
+  /** Path and name of a slot in files. */
+  slot(key: string): string {
+    return withoutSegments(key, this.without)
+  }
+
   /** A checkpoint, or what one must be, with the names of files. */
   shorten<Array, Number>(checkpoint: Contents<Array, Number>) {
     const rename = <T>(entries: ReadonlyMap<string, T>): Map<string, T> =>

@@ -8,9 +8,10 @@ import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts
 import { EntryLayout, type EntryWord } from './entry.ts'
 import { type InstanceSetup, WasmInstance } from './instance.ts'
 import type { KernelSet } from './kernels.ts'
-import { control, itemBytes, stripColumns } from './library.ts'
+import { control, itemBytes } from './library.ts'
 import { MemoryLayout } from './memory.ts'
 import { chunkElements, type Item, type ListRegions, type Prepared, split, type TensorMemory } from './prepared.ts'
+import { packingBytes } from './product.ts'
 import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
 import type { Threads } from './threads.ts'
 
@@ -67,7 +68,6 @@ export class InstanceBuilder {
   private readonly shared = new Map<string, number>()
   private readonly totals = new Map<string, number>()
   private readonly groups = new Map<string, number>()
-  private packing = 0
   private readonly packingUsers: number[] = []
   private readonly tensors: readonly BackendTensor[]
   private readonly forms: ReadonlyMap<Program, ProgramForm>
@@ -117,7 +117,7 @@ export class InstanceBuilder {
     this.layout.checkSize()
     const prepared = this.tensors.map((tensor, index) => this.prepareTensor(tensor, memories[index]!))
     if (this.packingUsers.length > 0) {
-      const address = this.layout.reserve(this.packing)
+      const address = this.layout.reserve(packingBytes)
       for (const user of this.packingUsers) this.words.push({ address: user, value: address })
     }
     const lists = this.reserveLists(prepared, memories)
@@ -376,12 +376,10 @@ export class InstanceBuilder {
     product: ([left, right], [result], kernel) => {
       const [batch, rows, inner] = left!.dimensions
       const columns = right!.dimensions[2]
-      const packing = 4 * stripColumns * Math.max(inner, 1)
       return split(batch * rows, this.threads > 1 ? productRows : batch * rows).map(([first, last]) => {
         const entry = this.entry([left!.address, right!.address, result!, rows, inner, columns, 0])
-        if (this.threads > 1) this.words.push({ address: entry + 24, value: this.layout.reserve(packing) })
+        if (this.threads > 1) this.words.push({ address: entry + 24, value: this.layout.reserve(packingBytes) })
         else {
-          this.packing = Math.max(this.packing, packing)
           this.packingUsers.push(entry + 24)
         }
         return { kernel, entry, first, last, chunk: 0 }

@@ -7,17 +7,9 @@ import { planTogether } from '../../plan/planner.ts'
 import type { RoutineName } from '../../routines/table.ts'
 import { assembleModule, type FunctionBuilder, type Helpers, type ImportedFunction } from './assembler.ts'
 import { generateKernels, type KernelTable } from './generate.ts'
-import {
-  checkFinite,
-  combineTotals,
-  driver,
-  matmul,
-  settle,
-  sharedDriver,
-  sharedImports,
-  transpose,
-} from './library.ts'
+import { checkFinite, combineTotals, driver, settle, sharedDriver, sharedImports, transpose } from './library.ts'
 import { mathematicalFunctions } from './mathematics.ts'
+import { matmul } from './product.ts'
 import { randomFunctions } from './random.ts'
 
 /** A compiled module with the plans it was generated from. */

@@ -1,0 +1,261 @@
+/** The kernel of matrix products: blocked for the caches, with both factors packed in the order in which they are read. */
+
+import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
+import { countUp, locals } from './library.ts'
+
+/** Rows and columns of the tile that stays in registers. */
+const tileRows = 4
+const tileColumns = 8
+
+/** How far a block reaches along the inner dimension, and how many rows it has: its left factor fits the second cache. */
+const blockDepth = 256
+const blockRows = 256
+
+const leftBytes = 4 * blockRows * blockDepth
+
+/** Bytes that a call packs the blocks of its factors into. */
+export const packingBytes = leftBytes + 4 * tileColumns * blockDepth
+
+/**
+ * Rows `[first, last)` of a batched product. Entry: left, right, result, rows, inner, columns, packing buffer.
+ *
+ * A block of the left factor is packed four rows side by side, then strip after strip of eight columns of the right factor; the
+ * innermost loop multiplies both in registers. Sums along the inner dimension are those of blocks of 256, in their order.
+ */
+export function matmul(): FunctionBuilder {
+  const f = new FunctionBuilder('matmul', kernelParameters)
+  const [entry, first, last] = f.parameters as [Local, Local, Local]
+  const l = locals(f, [
+    'left',
+    'right',
+    'result',
+    'rows',
+    'inner',
+    'columns',
+    'pack',
+    'strip',
+    'leftStride',
+    'resultStride',
+    'row',
+    'batch',
+    'blockEnd',
+    'start',
+    'depth',
+    'column',
+    'width',
+    'tileRow',
+    'from',
+    'to',
+    'end',
+    'position',
+  ])
+  const low = Array.from({ length: tileRows }, () => f.local('v128'))
+  const high = Array.from({ length: tileRows }, () => f.local('v128'))
+  const single = f.local('f32')
+  const [rightLow, rightHigh, factor] = [f.local('v128'), f.local('v128'), f.local('v128')]
+
+  const fields = ['left', 'right', 'result', 'rows', 'inner', 'columns', 'pack'] as const
+  fields.forEach((name, index) => {
+    f.get(entry)
+      .at('i32.load', 4 * index)
+      .set(l[name])
+  })
+  f.get(l.inner).i32(4).op('i32.mul').set(l.leftStride)
+  f.get(l.columns).i32(4).op('i32.mul').set(l.resultStride)
+  f.get(l.pack).i32(leftBytes).op('i32.add').set(l.strip)
+
+  const smaller = (a: () => void, b: () => void) => {
+    a()
+    b()
+    a()
+    b()
+    f.op('i32.lt_u', 'select')
+  }
+
+  /** Four rows side by side, those that the block lacks as zeros. */
+  const packLeft = () => {
+    f.get(l.pack).set(l.to)
+    f.get(l.row).set(l.tileRow)
+    countUp(f, l.tileRow, tileRows, l.blockEnd, () => {
+      for (let row = 0; row < tileRows; row++) {
+        f.get(l.tileRow)
+          .i32(row)
+          .op('i32.add')
+          .get(l.blockEnd)
+          .op('i32.lt_u')
+          .if(() => {
+            f.get(l.left).get(l.tileRow).i32(row).op('i32.add').get(l.leftStride).op('i32.mul', 'i32.add')
+            f.get(l.start).i32(4).op('i32.mul', 'i32.add').set(l.from)
+            f.get(l.to).set(l.position)
+            f.get(l.from).get(l.depth).i32(4).op('i32.mul', 'i32.add').set(l.end)
+            countUp(f, l.from, 4, l.end, () => {
+              f.get(l.position)
+                .get(l.from)
+                .at('f32.load')
+                .at('f32.store', 4 * row)
+              f.get(l.position)
+                .i32(4 * tileRows)
+                .op('i32.add')
+                .set(l.position)
+            })
+            f.op('else')
+            f.get(l.to).set(l.position)
+            f.get(l.to)
+              .get(l.depth)
+              .i32(4 * tileRows)
+              .op('i32.mul', 'i32.add')
+              .set(l.end)
+            countUp(f, l.position, 4 * tileRows, l.end, () => {
+              f.get(l.position)
+                .f32(0)
+                .at('f32.store', 4 * row)
+            })
+          })
+      }
+      f.get(l.to)
+        .get(l.depth)
+        .i32(4 * tileRows)
+        .op('i32.mul', 'i32.add')
+        .set(l.to)
+    })
+  }
+
+  /** Eight columns side by side, those that the factor lacks as zeros. */
+  const packRight = () => {
+    f.get(l.right).get(l.batch).get(l.inner).op('i32.mul').get(l.start).op('i32.add').get(l.columns).op('i32.mul')
+    f.get(l.column).op('i32.add').i32(4).op('i32.mul', 'i32.add').set(l.from)
+    f.get(l.strip).set(l.to)
+    f.get(l.strip)
+      .get(l.depth)
+      .i32(4 * tileColumns)
+      .op('i32.mul', 'i32.add')
+      .set(l.end)
+    const next = () => f.get(l.from).get(l.resultStride).op('i32.add').set(l.from)
+    f.get(l.width).i32(tileColumns).op('i32.eq')
+    f.if(() => {
+      countUp(f, l.to, 4 * tileColumns, l.end, () => {
+        f.get(l.to).get(l.from).at('v128.load').at('v128.store')
+        f.get(l.to).get(l.from).at('v128.load', 16).at('v128.store', 16)
+        next()
+      })
+      f.op('else')
+      countUp(f, l.to, 4 * tileColumns, l.end, () => {
+        f.get(l.to).zeroVector().at('v128.store').get(l.to).zeroVector().at('v128.store', 16)
+        f.i32(0).set(l.position)
+        countUp(f, l.position, 1, l.width, () => {
+          f.get(l.to).get(l.position).i32(4).op('i32.mul', 'i32.add')
+          f.get(l.from).get(l.position).i32(4).op('i32.mul', 'i32.add').at('f32.load').at('f32.store')
+        })
+        next()
+      })
+    })
+  }
+
+  /**
+   * Adds the products of one tile to the result; the first block of the inner dimension writes it. Engines keep the sums in registers
+   * as long as the innermost loop does one step in a turn.
+   */
+  const tile = () => {
+    for (const sum of [...low, ...high]) f.zeroVector().set(sum)
+    f.get(l.pack).get(l.tileRow).get(l.row).op('i32.sub').get(l.depth).i32(4).op('i32.mul', 'i32.mul', 'i32.add')
+    f.set(l.from)
+    f.get(l.strip).set(l.to)
+    f.get(l.strip)
+      .get(l.depth)
+      .i32(4 * tileColumns)
+      .op('i32.mul', 'i32.add')
+      .set(l.end)
+    countUp(f, l.to, 4 * tileColumns, l.end, () => {
+      f.get(l.to).at('v128.load').set(rightLow).get(l.to).at('v128.load', 16).set(rightHigh)
+      for (let row = 0; row < tileRows; row++) {
+        f.get(l.from)
+          .at('v128.load32_splat', 4 * row)
+          .set(factor)
+        f.get(low[row]!).get(factor).get(rightLow).op('f32x4.mul', 'f32x4.add').set(low[row]!)
+        f.get(high[row]!).get(factor).get(rightHigh).op('f32x4.mul', 'f32x4.add').set(high[row]!)
+      }
+      f.get(l.from)
+        .i32(4 * tileRows)
+        .op('i32.add')
+        .set(l.from)
+    })
+    f.get(l.result).get(l.tileRow).get(l.columns).op('i32.mul').get(l.column).op('i32.add')
+    f.i32(4).op('i32.mul', 'i32.add').set(l.to)
+    for (let row = 0; row < tileRows; row++) storeRow(row)
+  }
+
+  const storeRow = (row: number) => {
+    f.get(l.tileRow).i32(row).op('i32.add').get(l.blockEnd).op('i32.lt_u')
+    f.if(() => {
+      f.get(l.width).i32(tileColumns).op('i32.eq')
+      f.if(() => {
+        f.get(l.start).if(() => {
+          f.get(l.to).at('v128.load').get(low[row]!).op('f32x4.add').set(low[row]!)
+          f.get(l.to).at('v128.load', 16).get(high[row]!).op('f32x4.add').set(high[row]!)
+        })
+        f.get(l.to).get(low[row]!).at('v128.store').get(l.to).get(high[row]!).at('v128.store', 16)
+        f.op('else')
+        for (let column = 0; column < tileColumns; column++) {
+          f.i32(column).get(l.width).op('i32.lt_u')
+          f.if(() => {
+            f.get(column < 4 ? low[row]! : high[row]!)
+              .extract('f32x4', column % 4)
+              .set(single)
+            f.get(l.start).if(() => {
+              f.get(l.to)
+                .at('f32.load', 4 * column)
+                .get(single)
+                .op('f32.add')
+                .set(single)
+            })
+            f.get(l.to)
+              .get(single)
+              .at('f32.store', 4 * column)
+          })
+        }
+      })
+      f.get(l.to).get(l.resultStride).op('i32.add').set(l.to)
+    })
+  }
+  f.get(first).set(l.row)
+  f.get(l.row).get(last).op('i32.lt_u')
+  f.if(() => {
+    f.loop(() => {
+      // A block ends with its batch too.
+      f.get(l.row).get(l.rows).op('i32.div_u').set(l.batch)
+      smaller(
+        () => f.get(l.row).i32(blockRows).op('i32.add'),
+        () =>
+          smaller(
+            () => f.get(last),
+            () => f.get(l.batch).i32(1).op('i32.add').get(l.rows).op('i32.mul'),
+          ),
+      )
+      f.set(l.blockEnd)
+      f.i32(0).set(l.start)
+      f.loop(() => {
+        smaller(
+          () => f.i32(blockDepth),
+          () => f.get(l.inner).get(l.start).op('i32.sub'),
+        )
+        f.set(l.depth)
+        packLeft()
+        f.i32(0).set(l.column)
+        countUp(f, l.column, tileColumns, l.columns, () => {
+          smaller(
+            () => f.i32(tileColumns),
+            () => f.get(l.columns).get(l.column).op('i32.sub'),
+          )
+          f.set(l.width)
+          packRight()
+          f.get(l.row).set(l.tileRow)
+          countUp(f, l.tileRow, tileRows, l.blockEnd, tile)
+        })
+        // A product of nothing is 0, which the first block writes.
+        f.get(l.start).i32(blockDepth).op('i32.add').tee(l.start).get(l.inner).op('i32.lt_u').branchIf(0)
+      })
+      f.get(l.blockEnd).tee(l.row).get(last).op('i32.lt_u').branchIf(0)
+    })
+  })
+  return f
+}
