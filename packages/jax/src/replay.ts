@@ -296,6 +296,7 @@ class JaxAlgebra implements Algebra<Operand> {
 
 /** The results of a matrix function; consumes its operands. */
 const routineOf: Readonly<Record<RoutineName, (operands: np.Array[]) => np.Array[]>> = {
+  gram: ([operand]) => [np.matmul(operand!.ref, np.swapaxes(operand!, -1, -2))],
   product: ([left, right]) => [np.matmul(left!, right!)],
   transposition: ([operand]) => [np.swapaxes(operand!, -1, -2)],
 }

@@ -10,6 +10,7 @@ import {
   type ElementOperation,
   formatDimensions,
   identity,
+  isElement,
   type Kind,
   type Node,
   type Operation,
@@ -188,6 +189,7 @@ export class Graph {
     refuseMask('transposed', input)
     if (input.space !== 'array') throw new Error(`transposed: a ${input.space} scalar is not a matrix`)
     if (input.operation === 'routine' && input.routine === 'transposition') return input.inputs[0]!
+    if (isSymmetric(input)) return input
     return this.routine('transposition', [input])[0]!
   }
 
@@ -195,7 +197,8 @@ export class Graph {
     if (left.space !== 'array' || right.space !== 'array') throw new Error('matmul: both values must be matrices')
     refuseMask('matmul', left)
     refuseMask('matmul', right)
-    return this.routine('product', [left, right])[0]!
+    const transposes = left === right ? isSymmetric(left) : isTransposition(left, right) || isTransposition(right, left)
+    return this.routine(transposes ? 'gram' : 'product', transposes ? [left] : [left, right])[0]!
   }
 
   /**
@@ -350,4 +353,26 @@ export class Graph {
     this.byKey.set(text, node)
     return node
   }
+}
+
+function isTransposition(node: Node, of: Node): boolean {
+  return node.operation === 'routine' && node.routine === 'transposition' && node.inputs[0] === of
+}
+
+const symmetric = new WeakMap<Node, boolean>()
+
+/** True for what is known to be symmetric to the bit: Gram matrices, and what is made of them and numbers element by element. */
+function isSymmetric(node: Node): boolean {
+  const known = symmetric.get(node)
+  if (known !== undefined) return known
+  const { dimensions, inputs } = node
+  const arrays = inputs.filter(({ space }) => space === 'array')
+  const found =
+    node.operation === 'routine'
+      ? node.routine === 'gram'
+      : isElement(node) &&
+        arrays.length > 0 &&
+        arrays.every((input) => sameDimensions(input.dimensions, dimensions) && isSymmetric(input))
+  symmetric.set(node, found)
+  return found
 }

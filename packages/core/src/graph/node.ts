@@ -4,6 +4,9 @@
  */
 
 import type { RoutineName } from '../routines/table.ts'
+import type { Dimensions } from './dimensions.ts'
+
+export { type Dimensions, formatDimensions, sameDimensions, sizeOf } from './dimensions.ts'
 
 /**
  * Where a value lives.
@@ -13,9 +16,6 @@ import type { RoutineName } from '../routines/table.ts'
  * - `array`: many numbers, laid out as `[batch, rows, columns]`.
  */
 export type Space = 'host' | 'global' | 'tensor' | 'array'
-
-/** The shape of a value seen as a batch of matrices; size-one dimensions broadcast. */
-export type Dimensions = readonly [batch: number, rows: number, columns: number]
 
 /** What a reduction runs over: the columns of each row, the rows of each column, the tensor, or all tensors. */
 export type ReductionAxis = 'columns' | 'rows' | 'tensor' | 'all'
@@ -159,16 +159,4 @@ export function identity(
 ): string {
   const { operation, inputs, space, dimensions, mask, perTensor } = node
   return `${operation}:${kindText(node)}:${space}:${mask}:${perTensor}:${dimensions.map(sizeName)}(${inputs.map(nameOf)})`
-}
-
-export function sizeOf(dimensions: Dimensions): number {
-  return dimensions[0] * dimensions[1] * dimensions[2]
-}
-
-export function sameDimensions(a: Dimensions, b: Dimensions): boolean {
-  return a[0] === b[0] && a[1] === b[1] && a[2] === b[2]
-}
-
-export function formatDimensions(dimensions: Dimensions): string {
-  return `[${dimensions.join(', ')}]`
 }

@@ -1,5 +1,4 @@
 import type { Dimensions } from '../graph/node.ts'
-import type { ParameterShape } from './slots.ts'
 
 /**
  * Which dimensions of a parameter are its outputs: the units that each have weights of their own.
@@ -15,6 +14,28 @@ export type Layout = 'outputFirst' | 'outputLast' | 'depthwise'
 
 /** A layout for all parameters, or one for each by its name and shape. */
 export type LayoutChoice = Layout | ((name: string, shape: readonly number[]) => Layout)
+
+/** The facts about a parameter that a rule may look at while it is traced. */
+export interface ParameterShape {
+  /** The name it was given. */
+  readonly name: string
+  /** Its dimensions, `[]` for a single number. */
+  readonly shape: readonly number[]
+  /** How many dimensions it has. */
+  readonly rank: number
+  /** How many elements it has. */
+  readonly size: number
+  /** Which of its dimensions are the outputs. */
+  readonly layout: Layout
+  /** How many outputs it has. A vector or a number counts as the weights of one output. */
+  readonly outputs: number
+  /** How many weights each output has. */
+  readonly inputs: number
+  /** Its dimensions in the order of `outputFirst`: output, input, then the rest, whatever the layout. */
+  readonly outputFirst: readonly number[]
+  /** The dimensions in which it is one matrix of outputs and inputs: `g.as(shape.matrix).mean('inputs')` is one mean per output. */
+  readonly matrix: Dimensions
+}
 
 const layouts: readonly Layout[] = ['outputFirst', 'outputLast', 'depthwise']
 

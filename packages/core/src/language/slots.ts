@@ -1,28 +1,8 @@
 import type { Dimensions } from '../graph/node.ts'
 import type { StorageName } from '../storage/storage.ts'
-import type { Layout } from './layout.ts'
+import type { ParameterShape } from './layout.ts'
 
-/** The facts about a parameter that a rule may look at while it is traced. */
-export interface ParameterShape {
-  /** The name it was given. */
-  readonly name: string
-  /** Its dimensions, `[]` for a single number. */
-  readonly shape: readonly number[]
-  /** How many dimensions it has. */
-  readonly rank: number
-  /** How many elements it has. */
-  readonly size: number
-  /** Which of its dimensions are the outputs. */
-  readonly layout: Layout
-  /** How many outputs it has. A vector or a number counts as the weights of one output. */
-  readonly outputs: number
-  /** How many weights each output has. */
-  readonly inputs: number
-  /** Its dimensions in the order of `outputFirst`: output, input, then the rest, whatever the layout. */
-  readonly outputFirst: readonly number[]
-  /** The dimensions in which it is one matrix of outputs and inputs: `g.as(shape.matrix).mean('inputs')` is one mean per output. */
-  readonly matrix: Dimensions
-}
+export type { ParameterShape } from './layout.ts'
 
 /**
  * How far a piece of state extends: an element for each of the parameter, one per row, one per column, one per output, one per

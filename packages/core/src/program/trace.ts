@@ -405,10 +405,7 @@ class Trace {
     if (!element) return undefined
     const { optimizer } = element
     const common = { p: this.p, state: this.stateOf(element), options: optimizer.options }
-    const result =
-      optimizer.kind === 'base'
-        ? optimizer.definition.average!({ ...common, hyper: this.hyperOf(element) })
-        : optimizer.definition.average!({ ...common, hyper: this.hyperOf(element) })
+    const result = optimizer.definition.average!({ ...common, hyper: this.hyperOf(element) })
     this.store({ kind: 'average' }, this.projected(result), 'the average to evaluate with')
     return this.program()
   }

@@ -1,4 +1,4 @@
-import { type Dimensions, formatDimensions, sizeOf } from '../graph/node.ts'
+import { type Dimensions, formatDimensions, sizeOf } from '../graph/dimensions.ts'
 import type { Routine, RoutineReference } from './routine.ts'
 
 function shapes(operands: readonly Dimensions[]) {

@@ -1,4 +1,4 @@
-import type { Dimensions } from '../graph/node.ts'
+import type { Dimensions } from '../graph/dimensions.ts'
 
 /**
  * A matrix function as the planner and every backend know it: what it takes and gives, what it needs, what it costs. Its

@@ -6,13 +6,21 @@ import { references } from '../../src/routines/references.ts'
 import { randomNumbers } from '../support/random.ts'
 
 const memory = new WebAssembly.Memory({ initial: 128 })
-const module = new WebAssembly.Module(assembleModule([matmul()], driver(), {}, undefined))
+const module = new WebAssembly.Module(assembleModule([matmul(false), matmul(true)], driver(), {}, undefined))
 const run = new WebAssembly.Instance(module, { env: { memory } }).exports.run as (list: number, count: number) => void
 const words = new Int32Array(memory.buffer)
 const floats = new Float32Array(memory.buffer)
 
-/** Rows `[first, last)` of the product of what lies in memory, cut into parts as threads would. */
-function product(batch: number, rows: number, inner: number, columns: number, parts: number) {
+/** A product of random matrices, cut into parts as threads would; as a Gram matrix, of the left one and its transpose. */
+function product(
+  batch: number,
+  rows: number,
+  inner: number,
+  columns: number,
+  parts: number,
+  gram = false,
+  given?: Float64Array,
+) {
   const random = randomNumbers(rows + 3 * inner + 7 * columns)
   let end = 1024
   const place = (size: number) => {
@@ -36,10 +44,14 @@ function product(batch: number, rows: number, inner: number, columns: number, pa
     { values: fill(left, batch * rows * inner), dimensions: [batch, rows, inner] as const },
     { values: fill(right, batch * inner * columns), dimensions: [batch, inner, columns] as const },
   ]
+  if (given) {
+    floats.set(given, right / 4)
+    operands[1]!.values.set(given)
+  }
   words.set([left, right, result, rows, inner, columns, pack], 32)
   for (let part = 0; part < parts; part++) {
     const bound = (index: number) => Math.floor((index * batch * rows) / parts)
-    words.set([0, 128, bound(part), bound(part + 1), 0], 16)
+    words.set([gram ? 1 : 0, 128, bound(part), bound(part + 1), 0], 16)
     run(64, 1)
   }
   return { found: floats.slice(result / 4, result / 4 + batch * rows * columns), operands }
@@ -76,6 +88,23 @@ describe('the kernel of products', () => {
     const { found } = product(batch, rows, inner, columns, 1)
     for (const parts of [2, 3, 7]) expect(product(batch, rows, inner, columns, parts).found).toEqual(found)
   })
+
+  it.each(sizes)(
+    'gives Gram matrices to the bit as products with the transpose: %i times %i x %i',
+    (batch, rows, inner) => {
+      const { found, operands } = product(batch, rows, inner, rows, 1, true)
+      const [left] = operands
+      const transpose = references.transposition([left!])[0]!
+      const other = product(batch, rows, inner, rows, 1, false, transpose).found
+      expect(found).toEqual(other)
+      for (const parts of [2, 3, 7]) expect(product(batch, rows, inner, rows, parts, true).found).toEqual(found)
+      const mirrored = found.map((_, index) => {
+        const [b, i, j] = [Math.floor(index / rows ** 2), Math.floor(index / rows) % rows, index % rows]
+        return found[(b * rows + j) * rows + i]!
+      })
+      expect(found).toEqual(mirrored)
+    },
+  )
 
   it('of nothing is 0', () => {
     expect([...product(1, 3, 0, 9, 1).found]).toEqual(new Array(27).fill(0))

@@ -1,5 +1,6 @@
 import type { HyperValue, Layout, Optimizer, Schedule } from 'fallline'
 import * as core from 'fallline'
+import { type BaseOptimizer, type GroupedOptimizer, inputsOf, visit, type WrappedOptimizer } from 'fallline/internal'
 import type { Setting } from '../search/space.ts'
 import type { Task } from '../task.ts'
 import { type ContenderLike, enter } from '../training/contenders.ts'
@@ -131,19 +132,28 @@ class Writer {
   }
 
   optimizer(optimizer: Optimizer): string {
-    if (optimizer.kind === 'grouped') return this.#groups(optimizer)
-    const { definition, options } = optimizer
-    const inputs = typeof definition.inputs === 'function' ? definition.inputs(options) : (definition.inputs ?? {})
-    if (definition.evaluations !== undefined || Object.keys(inputs).length > 0) this.minimizes = true
-    const settings = this.#settings(optimizer)
-    if (optimizer.kind === 'base') {
-      if (optimizer.decay !== definition.decay) settings.push(`decay: '${optimizer.decay}'`)
-      if (optimizer.maximize) settings.push('maximize: true')
-      if (optimizer.fallback) settings.push(`fallback: ${this.optimizer(optimizer.fallback)}`)
-      return `${this.#factory(definition.name)}(${object(settings)})`
-    }
-    const inner = [...(optimizer.earlier ? [optimizer.earlier] : []), optimizer.inner].map((one) => this.optimizer(one))
-    return `${this.#factory(definition.name)}(${[...inner, ...(settings.length > 0 ? [object(settings)] : [])].join(', ')})`
+    return visit(optimizer, {
+      base: (base) => this.#base(base),
+      wrapped: (wrapped) => this.#wrapped(wrapped),
+      grouped: (grouped) => this.#groups(grouped),
+    })
+  }
+
+  #base(optimizer: BaseOptimizer): string {
+    const { definition, decay, maximize, fallback } = optimizer
+    const settings = this.#settings(optimizer, true)
+    if (decay !== definition.decay) settings.push(`decay: '${decay}'`)
+    if (maximize) settings.push('maximize: true')
+    if (fallback) settings.push(`fallback: ${this.optimizer(fallback)}`)
+    return `${this.#factory(definition.name)}(${object(settings)})`
+  }
+
+  #wrapped(optimizer: WrappedOptimizer): string {
+    const { definition, inner, earlier } = optimizer
+    const settings = this.#settings(optimizer, false)
+    const wrapped = [...(earlier ? [earlier] : []), inner].map((one) => this.optimizer(one))
+    const given = [...wrapped, ...(settings.length > 0 ? [object(settings)] : [])]
+    return `${this.#factory(definition.name)}(${given.join(', ')})`
   }
 
   #factory(name: string): string {
@@ -152,16 +162,21 @@ class Writer {
     return name
   }
 
-  /** Hyperparameters and options that differ from the default. */
-  #settings({ kind, definition, hyper, options }: Exclude<Optimizer, { kind: 'grouped' }>): string[] {
+  /**
+   * Hyperparameters and options that differ from the default.
+   * @param isRule of a rule, what was tuned is written even where it is the default, and the learning rate may have a line of its own
+   */
+  #settings(optimizer: BaseOptimizer | WrappedOptimizer, isRule: boolean): string[] {
+    const { definition, hyper, options } = optimizer
+    if (definition.evaluations !== undefined || Object.keys(inputsOf(optimizer)).length > 0) this.minimizes = true
     const changed = Object.entries(hyper).filter(
-      ([name, value]) => value !== definition.hyper[name]?.default || (kind === 'base' && this.#tuned.has(name)),
+      ([name, value]) => value !== definition.hyper[name]?.default || (isRule && this.#tuned.has(name)),
     )
     const chosen = Object.entries(options).filter(([name, value]) => value !== definition.options?.[name])
     return [
       ...changed.map(([name, value]) => {
         const text = this.#value(value, definition.title, name)
-        if (kind !== 'base' || name !== 'learningRate' || typeof value === 'number') return `${name}: ${text}`
+        if (!isRule || name !== 'learningRate' || typeof value === 'number') return `${name}: ${text}`
         this.learningRate ??= text
         return this.learningRate === text ? name : `${name}: ${text}`
       }),
@@ -169,7 +184,7 @@ class Writer {
     ]
   }
 
-  #groups({ base, groups }: Extract<Optimizer, { kind: 'grouped' }>): string {
+  #groups({ base, groups }: GroupedOptimizer): string {
     this.names.add('groups')
     const list = groups.map(({ name, match, hyper, optimizer, frozen }) => {
       if (typeof match === 'function') {

@@ -10,7 +10,7 @@ import {
   type Schedule,
   warmup,
 } from 'fallline'
-import { isRelativeRate } from 'fallline/internal'
+import { type BaseOptimizer, isRelativeRate, visit } from 'fallline/internal'
 import type { ContenderRecord } from '../results.ts'
 import { checkSpace, type SearchSpace, type Setting } from '../search/space.ts'
 import type { Limits } from '../search/trials.ts'
@@ -195,8 +195,11 @@ export function identityOf({ name, search, schedule, definition, create, code }:
 }
 
 function fallbackInWords(optimizer: Optimizer): string {
-  if (optimizer.kind !== 'base') return 'an optimizer of its own; not tuned'
-  const { definition, hyper } = optimizer
+  const own = () => 'an optimizer of its own; not tuned'
+  return visit(optimizer, { base: ruleInWords, wrapped: own, grouped: own })
+}
+
+function ruleInWords({ definition, hyper }: BaseOptimizer): string {
   const rate = hyper.learningRate
   if (rate !== undefined && isRelativeRate(rate)) {
     const share = rate.factor === 1 ? 'the same learning rate' : `${rate.factor} times the learning rate`

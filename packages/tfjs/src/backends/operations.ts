@@ -374,6 +374,7 @@ class TensorAlgebra implements Algebra<Computed> {
 
 /** The results of a matrix function. */
 const routineOf: Readonly<Record<RoutineName, (operands: readonly tf.Tensor3D[]) => readonly tf.Tensor[]>> = {
+  gram: ([operand]) => [tf.matMul(operand!, operand!, false, true)],
   product: ([left, right]) => [tf.matMul(left!, right!)],
   transposition: ([operand]) => [tf.transpose(operand!, [0, 2, 1])],
 }

@@ -52,12 +52,13 @@ const columnSlices = 16
 /** Rows of a matrix product per item of work, when several threads share it. */
 const productRows = 64
 
+interface RoutineOperand {
+  readonly address: number
+  readonly dimensions: Dimensions
+}
+
 /** Cuts a call of a matrix function into items for its kernel. */
-type RoutineWork = (
-  operands: readonly { readonly address: number; readonly dimensions: Dimensions }[],
-  results: readonly number[],
-  kernel: number,
-) => Item[]
+type RoutineWork = (operands: readonly RoutineOperand[], results: readonly number[], kernel: number) => Item[]
 
 /** Lays out the memory of an instance and fills in its entries. */
 export class InstanceBuilder {
@@ -373,18 +374,25 @@ export class InstanceBuilder {
       const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
       return split(batch * rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
     },
-    product: ([left, right], [result], kernel) => {
-      const [batch, rows, inner] = left!.dimensions
-      const columns = right!.dimensions[2]
-      return split(batch * rows, this.threads > 1 ? productRows : batch * rows).map(([first, last]) => {
-        const entry = this.entry([left!.address, right!.address, result!, rows, inner, columns, 0])
-        if (this.threads > 1) this.words.push({ address: entry + 24, value: this.layout.reserve(packingBytes) })
-        else {
-          this.packingUsers.push(entry + 24)
-        }
-        return { kernel, entry, first, last, chunk: 0 }
-      })
-    },
+    gram: ([operand], [result], kernel) =>
+      this.productItems([operand!, operand!], result!, operand!.dimensions[1], kernel),
+    product: ([left, right], [result], kernel) =>
+      this.productItems([left!, right!], result!, right!.dimensions[2], kernel),
+  }
+
+  private productItems(
+    [left, right]: readonly [RoutineOperand, RoutineOperand],
+    result: number,
+    columns: number,
+    kernel: number,
+  ): Item[] {
+    const [batch, rows, inner] = left.dimensions
+    return split(batch * rows, this.threads > 1 ? productRows : batch * rows).map(([first, last]) => {
+      const entry = this.entry([left.address, right.address, result, rows, inner, columns, 0])
+      if (this.threads > 1) this.words.push({ address: entry + 24, value: this.layout.reserve(packingBytes) })
+      else this.packingUsers.push(entry + 24)
+      return { kernel, entry, first, last, chunk: 0 }
+    })
   }
 
   private entry(values: readonly number[]): number {

@@ -30,7 +30,8 @@ export interface LibraryIndices {
 }
 
 const routineKernels: Readonly<Record<RoutineName, () => FunctionBuilder>> = {
-  product: matmul,
+  gram: () => matmul(true),
+  product: () => matmul(false),
   transposition: transpose,
 }
 

@@ -13,17 +13,21 @@ const blockRows = 256
 
 const leftBytes = 4 * blockRows * blockDepth
 
-/** Bytes that a call packs the blocks of its factors into. */
-export const packingBytes = leftBytes + 4 * tileColumns * blockDepth
+const stripBytes = 4 * tileColumns * blockDepth
+
+/** Bytes that a call packs the blocks of its factors into, and puts the sums of a tile that is cut off. */
+export const packingBytes = leftBytes + stripBytes + 4 * tileRows * tileColumns
 
 /**
  * Rows `[first, last)` of a batched product. Entry: left, right, result, rows, inner, columns, packing buffer.
  *
  * A block of the left factor is packed four rows side by side, then strip after strip of eight columns of the right factor; the
  * innermost loop multiplies both in registers. Sums along the inner dimension are those of blocks of 256, in their order.
+ *
+ * @param gram for a factor times its own transpose: tiles below the diagonal are left out, and each element above is written twice.
  */
-export function matmul(): FunctionBuilder {
-  const f = new FunctionBuilder('matmul', kernelParameters)
+export function matmul(gram: boolean): FunctionBuilder {
+  const f = new FunctionBuilder(gram ? 'gram' : 'matmul', kernelParameters)
   const [entry, first, last] = f.parameters as [Local, Local, Local]
   const l = locals(f, [
     'left',
@@ -48,6 +52,9 @@ export function matmul(): FunctionBuilder {
     'to',
     'end',
     'position',
+    'base',
+    'line',
+    'lastRow',
   ])
   const low = Array.from({ length: tileRows }, () => f.local('v128'))
   const high = Array.from({ length: tileRows }, () => f.local('v128'))
@@ -120,8 +127,42 @@ export function matmul(): FunctionBuilder {
     })
   }
 
+  /** Eight rows of the factor itself as columns, those that it lacks as zeros. */
+  const packOwnRows = () => {
+    f.get(l.strip)
+      .get(l.depth)
+      .i32(4 * tileColumns)
+      .op('i32.mul', 'i32.add')
+      .set(l.end)
+    for (let column = 0; column < tileColumns; column++) {
+      f.get(l.strip).set(l.to)
+      f.i32(column).get(l.width).op('i32.lt_u')
+      f.if(() => {
+        f.get(l.left).get(l.base).get(l.column).op('i32.add').i32(column).op('i32.add').get(l.leftStride)
+        f.op('i32.mul', 'i32.add').get(l.start).i32(4).op('i32.mul', 'i32.add').set(l.from)
+        countUp(f, l.to, 4 * tileColumns, l.end, () => {
+          f.get(l.to)
+            .get(l.from)
+            .at('f32.load')
+            .at('f32.store', 4 * column)
+          f.get(l.from).i32(4).op('i32.add').set(l.from)
+        })
+        f.op('else')
+        countUp(f, l.to, 4 * tileColumns, l.end, () => {
+          f.get(l.to)
+            .f32(0)
+            .at('f32.store', 4 * column)
+        })
+      })
+    }
+  }
+
   /** Eight columns side by side, those that the factor lacks as zeros. */
   const packRight = () => {
+    if (gram) {
+      packOwnRows()
+      return
+    }
     f.get(l.right).get(l.batch).get(l.inner).op('i32.mul').get(l.start).op('i32.add').get(l.columns).op('i32.mul')
     f.get(l.column).op('i32.add').i32(4).op('i32.mul', 'i32.add').set(l.from)
     f.get(l.strip).set(l.to)
@@ -181,48 +222,111 @@ export function matmul(): FunctionBuilder {
     })
     f.get(l.result).get(l.tileRow).get(l.columns).op('i32.mul').get(l.column).op('i32.add')
     f.i32(4).op('i32.mul', 'i32.add').set(l.to)
-    for (let row = 0; row < tileRows; row++) storeRow(row)
-  }
-
-  const storeRow = (row: number) => {
-    f.get(l.tileRow).i32(row).op('i32.add').get(l.blockEnd).op('i32.lt_u')
+    // Whether it has all rows and columns, and none of its elements lies below the diagonal.
+    f.get(l.width).i32(tileColumns).op('i32.eq')
+    f.get(l.tileRow).i32(tileRows).op('i32.add').get(l.blockEnd).op('i32.le_u', 'i32.and')
+    if (gram)
+      ownRow()
+        .i32(tileRows - 1)
+        .op('i32.add')
+        .get(l.column)
+        .op('i32.le_u', 'i32.and')
     f.if(() => {
-      f.get(l.width).i32(tileColumns).op('i32.eq')
-      f.if(() => {
-        f.get(l.start).if(() => {
-          f.get(l.to).at('v128.load').get(low[row]!).op('f32x4.add').set(low[row]!)
-          f.get(l.to).at('v128.load', 16).get(high[row]!).op('f32x4.add').set(high[row]!)
-        })
-        f.get(l.to).get(low[row]!).at('v128.store').get(l.to).get(high[row]!).at('v128.store', 16)
-        f.op('else')
-        for (let column = 0; column < tileColumns; column++) {
-          f.i32(column).get(l.width).op('i32.lt_u')
-          f.if(() => {
-            f.get(column < 4 ? low[row]! : high[row]!)
-              .extract('f32x4', column % 4)
-              .set(single)
-            f.get(l.start).if(() => {
-              f.get(l.to)
-                .at('f32.load', 4 * column)
-                .get(single)
-                .op('f32.add')
-                .set(single)
-            })
-            f.get(l.to)
-              .get(single)
-              .at('f32.store', 4 * column)
-          })
-        }
-      })
-      f.get(l.to).get(l.resultStride).op('i32.add').set(l.to)
+      storeWhole()
+      f.op('else')
+      storePart()
     })
   }
+
+  /** The place of the tile's first row in its batch. */
+  const ownRow = () => f.get(l.tileRow).get(l.base).op('i32.sub')
+
+  /** Leaves on the stack whether the sums are complete. */
+  const isLast = () => f.get(l.start).get(l.depth).op('i32.add').get(l.inner).op('i32.ge_u')
+
+  const storeWhole = () => {
+    for (let row = 0; row < tileRows; row++) {
+      f.get(l.start).if(() => {
+        f.get(l.to).at('v128.load').get(low[row]!).op('f32x4.add').set(low[row]!)
+        f.get(l.to).at('v128.load', 16).get(high[row]!).op('f32x4.add').set(high[row]!)
+      })
+      f.get(l.to).get(low[row]!).at('v128.store').get(l.to).get(high[row]!).at('v128.store', 16)
+      f.get(l.to).get(l.resultStride).op('i32.add').set(l.to)
+    }
+    if (!gram) return
+    // What lies above the diagonal is written below it too.
+    isLast().if(() => {
+      mirrored(() => f.get(l.column)).set(l.to)
+      for (let column = 0; column < tileColumns; column++) {
+        for (let row = 0; row < tileRows; row++) {
+          f.get(l.to)
+            .get(column < 4 ? low[row]! : high[row]!)
+            .extract('f32x4', column % 4)
+            .at('f32.store', 4 * row)
+        }
+        f.get(l.to).get(l.resultStride).op('i32.add').set(l.to)
+      }
+    })
+  }
+
+  /** The address of the element of this column, as a row, in the column of the tile's first row. */
+  const mirrored = (column: () => void) => {
+    f.get(l.result).get(l.base)
+    column()
+    f.op('i32.add').get(l.columns).op('i32.mul')
+    return ownRow().op('i32.add').i32(4).op('i32.mul', 'i32.add')
+  }
+
+  /** Element by element, from where the sums are put first. */
+  const storePart = () => {
+    f.get(l.strip).i32(stripBytes).op('i32.add').set(l.from)
+    for (let row = 0; row < tileRows; row++) {
+      f.get(l.from)
+        .get(low[row]!)
+        .at('v128.store', 32 * row)
+      f.get(l.from)
+        .get(high[row]!)
+        .at('v128.store', 32 * row + 16)
+    }
+    smaller(
+      () => f.i32(tileRows),
+      () => f.get(l.blockEnd).get(l.tileRow).op('i32.sub'),
+    )
+    f.set(l.end)
+    f.i32(0).set(l.line)
+    countUp(f, l.line, 1, l.end, () => {
+      f.i32(0).set(l.position)
+      if (gram) {
+        // The elements below the diagonal are left out.
+        const below = () => ownRow().get(l.line).op('i32.add').get(l.column)
+        below().op('i32.gt_u')
+        f.if(() => below().op('i32.sub').set(l.position))
+      }
+      countUp(f, l.position, 1, l.width, () => {
+        const place = (pointer: Local) => f.get(pointer).get(l.position).i32(4).op('i32.mul', 'i32.add')
+        place(l.from).at('f32.load').set(single)
+        f.get(l.start).if(() => place(l.to).at('f32.load').get(single).op('f32.add').set(single))
+        place(l.to).get(single).at('f32.store')
+        if (!gram) return
+        isLast().if(() => {
+          mirrored(() => f.get(l.column).get(l.position).op('i32.add'))
+          f.get(l.line).i32(4).op('i32.mul', 'i32.add').get(single).at('f32.store')
+        })
+      })
+      f.get(l.to).get(l.resultStride).op('i32.add').set(l.to)
+      f.get(l.from)
+        .i32(4 * tileColumns)
+        .op('i32.add')
+        .set(l.from)
+    })
+  }
+
   f.get(first).set(l.row)
   f.get(l.row).get(last).op('i32.lt_u')
   f.if(() => {
     f.loop(() => {
       // A block ends with its batch too.
-      f.get(l.row).get(l.rows).op('i32.div_u').set(l.batch)
+      f.get(l.row).get(l.rows).op('i32.div_u').tee(l.batch).get(l.rows).op('i32.mul').set(l.base)
       smaller(
         () => f.get(l.row).i32(blockRows).op('i32.add'),
         () =>
@@ -240,7 +344,8 @@ export function matmul(): FunctionBuilder {
         )
         f.set(l.depth)
         packLeft()
-        f.i32(0).set(l.column)
+        if (gram) f.get(l.row).get(l.base).op('i32.sub').i32(-tileColumns).op('i32.and').set(l.column)
+        else f.i32(0).set(l.column)
         countUp(f, l.column, tileColumns, l.columns, () => {
           smaller(
             () => f.i32(tileColumns),
@@ -249,7 +354,14 @@ export function matmul(): FunctionBuilder {
           f.set(l.width)
           packRight()
           f.get(l.row).set(l.tileRow)
-          countUp(f, l.tileRow, tileRows, l.blockEnd, tile)
+          if (gram) {
+            smaller(
+              () => f.get(l.blockEnd),
+              () => f.get(l.base).get(l.column).op('i32.add').i32(tileColumns).op('i32.add'),
+            )
+            f.set(l.lastRow)
+          }
+          countUp(f, l.tileRow, tileRows, gram ? l.lastRow : l.blockEnd, tile)
         })
         // A product of nothing is 0, which the first block writes.
         f.get(l.start).i32(blockDepth).op('i32.add').tee(l.start).get(l.inner).op('i32.lt_u').branchIf(0)
