@@ -61,7 +61,7 @@ export function verdict({ met, margin, reason }: Aim): string {
 const largeSize = '16 M'
 
 /** The promises about speed and size, held against what was measured. */
-export function aims({ steps, cold, sizes, peers, tensorflow, choose }: Results): Aim[] {
+export function aims({ steps, cold, sizes, peers, tensorflow, library, choose }: Results): Aim[] {
   const adamW = steps?.find(({ optimizer, size }) => optimizer === 'adamW' && size === largeSize)
   const list: Aim[] = [
     judge(
@@ -121,6 +121,11 @@ export function aims({ steps, cold, sizes, peers, tensorflow, choose }: Results)
       sizes?.[0] && { median: sizes[0].gzip / 1000 },
     ),
   )
+  for (const { optimizer, kind, aim: bound, adamW: ratio } of library ?? []) {
+    if (bound === undefined || (kind === 'elementwise' && !optimizer.endsWith('telemetry'))) continue
+    const title = `${optimizer} beside AdamW, ${largeSize}`
+    list.push(judge({ title, direction: 'at least', bound, unit: 'times its bytes a second' }, ratio))
+  }
   for (const [index, name] of ['adamW', 'muon'].entries()) {
     const started = compiled.find(({ optimizer }) => optimizer === `${name} built ahead`)
     const size = sizes?.[1 + index]

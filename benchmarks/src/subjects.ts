@@ -43,6 +43,8 @@ export interface Setting {
   threads?: number
   nonFinite?: NonNullable<CompileOptions['nonFinite']>
   telemetry?: boolean
+  /** Begin anew every so many steps: parameters that follow one gradient for long leave the range of float32. */
+  restartAfter?: number
 }
 
 /** Fallline's step on one tensor. */
@@ -50,7 +52,7 @@ export async function falllineContender(
   name: string,
   optimizer: Optimizer,
   shape: readonly number[],
-  { threads = 1, nonFinite = 'allow', telemetry = false }: Setting = {},
+  { threads = 1, nonFinite = 'allow', telemetry = false, restartAfter }: Setting = {},
 ): Promise<Contender> {
   const compiled = await compile(
     optimizer,
@@ -67,11 +69,19 @@ export async function falllineContender(
       ? undefined
       : { inputs: Object.fromEntries(numbers.map(([input]) => [input, 1])) }
   if (!step) return steppingThere(name, compiled)
-  return contender(
-    name,
-    () => compiled.step(step),
-    () => compiled.dispose(),
-  )
+  const dispose = () => compiled.dispose()
+  const plain = contender(name, () => compiled.step(step), dispose)
+  if (restartAfter === undefined) return plain
+  const start = compiled.save()
+  const run = (steps: number): number[] => {
+    const seconds: number[] = []
+    while (seconds.length < steps) {
+      compiled.load(start)
+      seconds.push(...(plain.run(Math.min(restartAfter, steps - seconds.length)) as number[]))
+    }
+    return seconds
+  }
+  return { name, run, dispose }
 }
 
 /** Takes steps with `minimize`, whose evaluations cost nothing: what is measured is what the optimizer does itself. */

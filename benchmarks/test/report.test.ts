@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { aims, judge, type Results, verdict } from '../src/aims.ts'
-import { report } from '../src/report.ts'
+import { librarySection, report } from '../src/report.ts'
 import { effortFor, guessSeconds, type StepResult } from '../src/sections/steps.ts'
 import { sizes } from '../src/sizes.ts'
 import type { Summary } from '../src/statistics.ts'
@@ -124,7 +124,27 @@ describe('report', () => {
     ])
     expect(text).toContain('lamb, fallline: cannot compile')
     expect(text).toContain('* muon: not run: a step would take about 200 s')
-    expect(text).toMatch(/hand-written kernel, 16 M\s+at least 0.95 times its speed\s+0.90.*missed by 5.3 %/)
+    expect(text).toMatch(/hand-written kernel, 16 M\s+at least 0.97 times its speed\s+0.90.*missed by 7.2 %/)
     expect(text).toContain('needs --peers')
+  })
+})
+
+describe('the section of every optimizer', () => {
+  const instructions = { loads: 4, stores: 3, products: 7, sums: 7, comparisons: 0, roots: 1, quotients: 1 }
+  const common = { parameters: 4096 * 4096, bytesPerParameter: 28, reason: 'sums', instructions }
+  const text = (adamW: number) =>
+    stripVTControlCharacters(
+      librarySection([{ ...common, optimizer: 'lamb', kind: 'reduction', aim: 0.85, adamW: exactly(adamW) }]),
+    )
+
+  it('says how many operations an element takes where an aim is missed', () => {
+    expect(text(0.8)).toContain('sums; 4 loads, 3 stores, 7 products, 7 sums, 1 root, 1 quotient')
+    expect(text(0.9)).not.toContain('loads')
+  })
+
+  it('holds rules with sums against their aims', () => {
+    const library = [{ ...common, optimizer: 'lamb', kind: 'reduction', aim: 0.85, adamW: exactly(0.8) }]
+    const aim = aims({ library }).find(({ title }) => title === 'lamb beside AdamW, 16 M')
+    expect(aim).toMatchObject({ bound: 0.85, met: false })
   })
 })

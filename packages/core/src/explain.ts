@@ -435,6 +435,12 @@ class PlanText {
         return this.number(instruction.value)
       case 'random':
         return `random ${instruction.distribution} ${instruction.draw} of ${this.number(instruction.stream[0])}`
+      case 'scale': {
+        const [times, over] = [instruction.times, instruction.over].map((list) =>
+          list.map((value) => this.number(value)),
+        )
+        return `(${[texts[instruction.inputs[0]], ...times!].join(' * ')}${over!.map((number) => ` / ${number}`).join('')})`
+      }
       case 'index':
         return 'index'
       case 'stride':

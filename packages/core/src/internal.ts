@@ -22,6 +22,7 @@ export {
 } from './backends/backend.ts'
 export { createForeignInstance, type ForeignMemory } from './backends/wasm/backend.ts'
 export type { ForeignInstance } from './backends/wasm/instance.ts'
+export { generateFunctions } from './backends/wasm/kernels.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export { wasmPrecision } from './backends/wasm/precision.ts'
 export * from './graph/node.ts'
@@ -45,6 +46,9 @@ export { hyperBeforeTraining, withHyper } from './language/settings.ts'
 export { signatureOf } from './language/signature.ts'
 export { didYouMean } from './language/suggest.ts'
 export { elementsIn, mainRule, type Visitor, visit } from './language/walk.ts'
+export { canonicalize } from './plan/canonical.ts'
+export { elementsOf } from './plan/plan.ts'
+export { planTogether } from './plan/planner.ts'
 export { type HostEnvironment, HostEvaluator, hostProgram } from './program/host.ts'
 export { type Algebra, Interpreter, interpret, Totals } from './program/interpret.ts'
 export { type TracedModel, traceModel } from './program/model.ts'
@@ -60,7 +64,7 @@ export {
   type TelemetryName,
   type VariantTree,
 } from './program/program.ts'
-export { isLoss, pointsOf } from './program/trace.ts'
+export { isLoss, pointsOf, programsOfStep } from './program/trace.ts'
 export { references } from './routines/references.ts'
 export { type RoutineName, routines } from './routines/table.ts'
 export {

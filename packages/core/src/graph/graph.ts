@@ -279,6 +279,13 @@ export class Graph {
         if (b.space === 'host' && a.operation === 'multiply' && a.space !== 'host' && a.inputs[1]!.space === 'host') {
           return this.element('multiply', [a.inputs[0]!, this.element('multiply', [a.inputs[1]!, b])])
         }
+        // where(h > 0, x / h, y) h = where(h > 0, x, y h): a step that has its rate inside is not divided by it in vain.
+        const [condition, quotient, other] = a.operation === 'select' ? a.inputs : []
+        if (condition?.operation === 'less' && is(condition.inputs[0], 0) && condition.inputs[1] === b) {
+          const whole = this.withoutDivisor(quotient!, b)
+          if (whole && other!.space !== 'array')
+            return this.element('select', [condition, whole, this.element('multiply', [other!, b])])
+        }
         break
       }
       case 'divide':
@@ -313,6 +320,13 @@ export class Graph {
       default:
     }
     return undefined
+  }
+
+  /** x of x / h. */
+  private withoutDivisor({ operation, inputs }: Node, h: Node): Node | undefined {
+    const [x, divisor] = inputs
+    if (operation === 'divide') return divisor === h ? x : undefined
+    return operation === 'multiply' && isReciprocal(divisor) && divisor!.inputs[1] === h ? x : undefined
   }
 
   private leaf(kind: Kind, space: Space, dimensions: Dimensions, perTensor: boolean): Node {

@@ -55,6 +55,13 @@ export type Instruction =
       /** Seed, step and tensor. */
       readonly stream: readonly [NumberReference, NumberReference, NumberReference]
     }
+  /** A register times the product of some numbers over that of others. */
+  | {
+      readonly operation: 'scale'
+      readonly inputs: readonly [number]
+      readonly times: readonly NumberReference[]
+      readonly over: readonly NumberReference[]
+    }
   | { readonly operation: ElementOperation; readonly inputs: readonly number[] }
 
 /** A reduction that a loop does: over everything, each row, or each column; of a register, or of the product of two. */

@@ -52,6 +52,14 @@ function isScalar(node: Node): boolean {
   return node.space === 'tensor' || node.space === 'global'
 }
 
+/** What takes a processor long; a quotient by a number can be a product. */
+function isSlow({ operation, inputs }: Node): boolean {
+  return operation === 'squareRoot' || (operation === 'divide' && inputs[1]!.space === 'array')
+}
+
+/** A root or a quotient takes a processor about as long as moving this many bytes, where it cannot do both at once. */
+const slowBytes = 2
+
 /** True when a node reads an input whole, element after element, or repeats it: not element by element. */
 function repeats(node: Node, input: Node): boolean {
   return isElement(node) && !sameDimensions(input.dimensions, node.dimensions)
@@ -291,6 +299,13 @@ class Planner {
       for (const output of this.outputs) this.lastLevel = Math.max(this.lastLevel, output.level)
       best = this.cost()
     }
+    best = this.improveStoreLevels(best)
+    if (this.keepSlow(best)) this.improveStoreLevels(this.cost())
+  }
+
+  /** Moves the stores of outputs to cheaper levels, and says what the plan costs then. */
+  private improveStoreLevels(cheapest: number): number {
+    let best = cheapest
     for (let pass = 0; pass < 2; pass++) {
       for (const output of this.outputs) {
         const candidates = new Set([output.earliest, ...this.draftLoops().map((loop) => loop.level)])
@@ -305,15 +320,52 @@ class Planner {
         }
       }
     }
+    return best
   }
 
-  /** Bytes moved with the current store levels; infinite when an old value would be read after it was overwritten. */
+  /** Keeps values in scratch whose roots and quotients later loops would compute, where that is cheaper. */
+  private keepSlow(cost: number): boolean {
+    let best = cost
+    const late = new Set<Node>()
+    for (const draft of this.draftLoops()) {
+      const visit = (node: Node) => {
+        if (this.level(node) < draft.level) late.add(node)
+      }
+      this.walk(draft, () => {}, visit)
+    }
+    if (![...late].some(isSlow)) return false
+    // What is made of others comes first: it stands for their roots as well.
+    for (const node of [...late].sort((a, b) => b.id - a.id)) {
+      if (node.mask || node.operation === 'view' || this.kept.has(node)) continue
+      this.keep(node)
+      const kept = this.cost()
+      if (kept < best) best = kept
+      else {
+        this.kept.delete(node)
+        this.arrays.pop()
+      }
+    }
+    return best < cost
+  }
+
+  /**
+   * Bytes moved with the current store levels, and what roots and quotients take as bytes; infinite when an old value would
+   * be read after it was overwritten.
+   */
   private cost(): number {
     const drafts = this.draftLoops()
     let bytes = 0
     const reads: { array: number; level: number; draft: LoopDraft | undefined }[] = []
     for (const draft of drafts) {
-      for (const [array, size] of this.loads(draft)) {
+      const loads = new Map<number, number>()
+      this.walk(
+        draft,
+        (array, node) => loads.set(array, sizeOf(node.dimensions)),
+        (node) => {
+          if (isSlow(node)) bytes += slowBytes * sizeOf(node.dimensions)
+        },
+      )
+      for (const [array, size] of loads) {
         bytes += 4 * size
         reads.push({ array, level: draft.level, draft })
       }
@@ -385,8 +437,12 @@ class Planner {
     return found
   }
 
-  /** Calls `load` for every array a loop reads, with the node it stands for there. */
-  private walk(draft: LoopDraft, load: (array: number, node: Node) => void): void {
+  /** Calls `load` for every array a loop reads, with the node it stands for there, and `compute` for what it computes. */
+  private walk(
+    draft: LoopDraft,
+    load: (array: number, node: Node) => void,
+    compute: (node: Node) => void = () => {},
+  ): void {
     const seen = new Set<Node>()
     const visit = (node: Node): void => {
       if (node.space !== 'array' || seen.has(node)) return
@@ -396,6 +452,7 @@ class Planner {
         load(array, node)
         return
       }
+      compute(node)
       for (const input of node.inputs) {
         if (input.space !== 'array') continue
         if (node.operation === 'view' || sameDimensions(input.dimensions, node.dimensions)) visit(input)
@@ -420,16 +477,28 @@ class Planner {
     return level === Number.POSITIVE_INFINITY ? undefined : stored?.array
   }
 
-  /** A quotient that a loop of this level computes for one product only. */
+  /** A quotient of arrays that a loop of this level computes for one product only. */
   private isOnlyFactor(node: Node, level: number): boolean {
-    const computed = node.operation === 'divide' && node.space === 'array' && this.arrayFor(node, level) === undefined
-    return computed && this.uses.get(node) === 1
+    const quotient = node.operation === 'divide' && node.inputs[1]!.space === 'array'
+    return quotient && this.arrayFor(node, level) === undefined && this.uses.get(node) === 1
   }
 
-  private loads(draft: LoopDraft): Map<number, number> {
-    const loads = new Map<number, number>()
-    this.walk(draft, (array, node) => loads.set(array, sizeOf(node.dimensions)))
-    return loads
+  /**
+   * The numbers that a value is multiplied with and divided by, one after the other, in a loop of this level, and the first
+   * of these operations; `undefined` where it is a single product.
+   */
+  private scaling(node: Node, level: number): { first: Node; times: Node[]; over: Node[] } | undefined {
+    const [times, over]: [Node[], Node[]] = [[], []]
+    const scales = ({ operation, space, inputs }: Node) =>
+      (operation === 'multiply' || operation === 'divide') && space === 'array' && inputs[1]!.space !== 'array'
+    if (!scales(node)) return undefined
+    for (let first = node; ; first = first.inputs[0]!) {
+      const list = first.operation === 'multiply' ? times : over
+      list.unshift(first.inputs[1]!)
+      const next = first.inputs[0]!
+      const alone = this.uses.get(next) === 1 && !this.kept.has(next) && this.arrayFor(next, level) === undefined
+      if (!alone || !scales(next)) return times.length > 1 || over.length > 0 ? { first, times, over } : undefined
+    }
   }
 
   private buildLoop(draft: LoopDraft): Loop {
@@ -493,6 +562,14 @@ class Planner {
         const [x, y] = quotient!.inputs as [Node, Node]
         const product = emit({ operation: 'multiply', inputs: [operand(quotient!, x), visit(factor!)] })
         return emit({ operation: 'divide', inputs: [product, operand(quotient!, y)] })
+      }
+      const scaling = this.scaling(node, draft.level)
+      if (scaling) {
+        const [times, over] = [scaling.times, scaling.over].map((numbers) =>
+          numbers.map((each) => this.reference(each)),
+        )
+        const inputs = [operand(scaling.first, scaling.first.inputs[0]!)] as const
+        return emit({ operation: 'scale', inputs, times: times!, over: over! })
       }
       const inputs = node.inputs.map((input) => operand(node, input))
       return emit({ operation: node.operation as ElementOperation, inputs })

@@ -1,4 +1,4 @@
-import { type Dimensions, sizeOf } from '../graph/node.ts'
+import { type Dimensions, sizeOf } from '../graph/dimensions.ts'
 import type { Routine, RoutineReference } from './routine.ts'
 
 /** X Xᵀ, batch by batch: symmetric, so only half of it is computed. Of a symmetric matrix it is the square. */

@@ -7,6 +7,8 @@ import { optimizerOf } from '../support/rules.ts'
 const bound = (19 * 2 ** -24) / (1 - 19 * 2 ** -24)
 const rounding = 2 ** -24
 
+const largest = (2 - 2 ** -23) * 2 ** 127
+
 /** Every shape of reduction: of arrays, of products, and of a product with a parameter that the same pass overwrites. */
 const everySum = optimizerOf(
   ({ g, p }) => ({
@@ -18,6 +20,9 @@ const everySum = optimizerOf(
       moved: p.minus(g).square().sum(),
       largest: g.abs().largest(),
       signed: where(g.isLessThan(0), -1, 1).sum(),
+      // Counts whose elements need no look, or a second one, since their squares are summed beside.
+      tooLarge: where(g.abs().isAtMost(largest), 0, 1).sum(),
+      small: where(g.abs().isAtMost(0.5), 2, 1).sum(),
       everywhere: g.abs().sum('all'),
       ofRows: g.sum('columns'),
       squaresOfRows: g.square().sum('columns'),
@@ -33,6 +38,8 @@ const everySum = optimizerOf(
     moved: scalar(0),
     largest: scalar(0),
     signed: scalar(0),
+    tooLarge: scalar(0),
+    small: scalar(0),
     everywhere: sharedScalar(0),
     ofRows: rows(),
     squaresOfRows: rows(),
@@ -112,10 +119,22 @@ async function faults(shape: readonly [number, number], gradient: ArrayLike<numb
       ofAll((x) => (x < 0 ? -1 : 1)),
       0,
     ),
+    ...wrong(
+      'tooLarge',
+      state.tooLarge!,
+      ofAll((x) => (Math.abs(x) <= largest ? 0 : 1)),
+      0,
+    ),
+    ...wrong(
+      'small',
+      state.small!,
+      ofAll((x) => (Math.abs(x) <= 0.5 ? 2 : 1)),
+      0,
+    ),
     ...wrong('everywhere', state.everywhere!, ofAll(Math.abs), bound),
   ]
-  const largest = g.reduce((most, x) => Math.max(most, Math.abs(x)), Number.NEGATIVE_INFINITY)
-  if (!Object.is(state.largest, largest)) lines.push(`largest: ${state.largest} instead of ${largest}`)
+  const most = g.reduce((most, x) => Math.max(most, Math.abs(x)), Number.NEGATIVE_INFINITY)
+  if (!Object.is(state.largest, most)) lines.push(`largest: ${state.largest} instead of ${most}`)
   const stored = ({ value, magnitude }: Sum): Sum => ({ value: Math.fround(value), magnitude })
   for (let row = 0; row < height; row++) {
     const sum = sumOf(width, (column) => g[row * width + column]!)

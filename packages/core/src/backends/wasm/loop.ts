@@ -1,7 +1,7 @@
 /** The kernel of one loop. */
 
 import type { Distribution } from '../../graph/node.ts'
-import type { Instruction, Loop, LoopReduction, Plan } from '../../plan/plan.ts'
+import type { Instruction, Loop, LoopReduction, NumberReference, Plan } from '../../plan/plan.ts'
 import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
 import { type Codec, codecs } from './codecs.ts'
 import { emitScalar, emitVector } from './elements.ts'
@@ -42,6 +42,8 @@ interface Accumulator {
   readonly pair: readonly [Local, Local]
   /** Where one of two numbers is chosen for each element: registers of the condition and of the numbers. A block counts. */
   readonly choice: readonly number[] | undefined
+  /** Where it counts the elements of a size up to a number, and their squares are summed: that sum. */
+  readonly squares: LoopReduction | undefined
   /** `column`: where this row adds its elements: to float64 sums, or to float32 sums of a block of rows. */
   readonly pointer: Local | undefined
   readonly narrowColumns: boolean
@@ -69,11 +71,31 @@ function choiceOf({ body }: Loop, { reduction, registers }: LoopReduction): read
   return inputs.slice(1).every((input) => body[input]!.operation === 'scalar') ? inputs : undefined
 }
 
+/**
+ * The sum of the squares of what a reduction counts up to a size: while it is finite, every element is smaller than
+ * `largestRoot`, and need not be looked at.
+ */
+function squaresOf({ body, reductions }: Loop, choice: readonly number[] | undefined): LoopReduction | undefined {
+  const condition = choice && body[choice[0]!]!
+  const size = condition?.operation === 'lessOrEqual' ? body[condition.inputs[0]!]! : undefined
+  if (size?.operation !== 'absolute' || body[condition!.inputs[1]!]!.operation !== 'scalar') return undefined
+  return reductions.find(
+    ({ reduction, over, registers }) =>
+      reduction === 'sum' && over === 'all' && registers.length === 2 && registers.every((x) => x === size.inputs[0]),
+  )
+}
+
+/** No float32 beyond this has a square that float32 holds. */
+const largestRoot = 2 ** 64
+
 /** The largest float32. */
 const largestNumber = (2 - 2 ** -23) * 2 ** 127
 
 /** What takes a processor long. */
 const slow = new Set<Instruction['operation']>(['divide', 'squareRoot'])
+
+/** A factor beyond this, or as small, is multiplied with in two: float32 holds numbers near its ends badly or not at all. */
+const largestFactor = 2 ** 64
 
 /**
  * Cuts the body of a loop behind its roots and quotients. What needs none of them but is needed with one only later
@@ -113,6 +135,7 @@ function cut({ body, stores }: Loop, accumulators: readonly Accumulator[]): Part
 }
 
 type Broadcast = Extract<Instruction, { readonly operation: 'broadcast' }>
+type Scaling = Extract<Instruction, { readonly operation: 'scale' }>
 type Draw = Extract<Instruction, { readonly operation: 'random' }>
 
 /** Writes the function of one loop. */
@@ -126,11 +149,15 @@ export class LoopGenerator {
   private readonly rowPointers = new Map<number, Local>()
   private readonly vectors = new Map<number, Local>()
   private readonly singles = new Map<number, Local>()
+  /** The two factors of what is scaled, of which the first is nearly always 1. */
+  private readonly factors = new Map<number, readonly { readonly single: Local; readonly vector: Local }[]>()
   private readonly streams = new Map<number, readonly Local[]>()
   /** The numbers of a turn by the register of the draw. */
   private readonly drawn = new Map<number, readonly Local[]>()
   private readonly accumulators: Accumulator[]
   private readonly parts: readonly Part[]
+  /** The registers that a turn computes. */
+  private readonly needed = new Set<number>()
   private readonly remaining: Local
   /** The element behind those that remain, where blocks are summed. */
   private readonly end: Local | undefined
@@ -167,6 +194,7 @@ export class LoopGenerator {
     this.position = positioned ? this.f.local('i32') : undefined
     this.accumulators = loop.reductions.map((reduction, position) => {
       const column = reduction.over === 'column'
+      const choice = column || loop.elementwise ? undefined : choiceOf(loop, reduction)
       return {
         reduction,
         index: position,
@@ -174,7 +202,8 @@ export class LoopGenerator {
         wide: this.f.local('v128'),
         single: this.f.local('f64'),
         pair: [this.f.local('v128'), this.f.local('v128')],
-        choice: column || loop.elementwise ? undefined : choiceOf(loop, reduction),
+        choice,
+        squares: again ? undefined : squaresOf(loop, choice),
         pointer: column ? this.f.local('i32') : undefined,
         narrowColumns: !again && hasNarrowColumns(loop, reduction),
         partial: this.f.local('i32'),
@@ -187,6 +216,14 @@ export class LoopGenerator {
     this.end = this.sums.length > 0 ? this.f.local('i32') : undefined
     this.begin = this.sums.length > 0 ? this.f.local('i32') : this.first
     this.parts = cut(this.loop, this.accumulators)
+    for (const { register } of this.loop.stores) this.need(register)
+    for (const accumulator of this.accumulators) for (const register of this.gathered(accumulator)) this.need(register)
+  }
+
+  private need(register: number): void {
+    if (this.needed.has(register)) return
+    this.needed.add(register)
+    for (const input of this.loop.body[register]!.inputs) this.need(input)
   }
 
   generate(): FunctionBuilder {
@@ -254,6 +291,7 @@ export class LoopGenerator {
     const { f } = this
     this.loop.body.forEach((instruction, register) => {
       if (instruction.operation === 'random') this.loadStream(instruction, register)
+      if (instruction.operation === 'scale') this.loadFactors(instruction, register)
       if (instruction.operation !== 'scalar') return
       const { value } = instruction
       if (isMask(this.plan, value)) {
@@ -275,6 +313,37 @@ export class LoopGenerator {
       this.singles.set(register, single)
       this.vectors.set(register, vector)
     })
+  }
+
+  /** Computes the number that something is scaled with in float64, and cuts it in two factors that float32 holds. */
+  private loadFactors({ times, over }: Scaling, register: number): void {
+    const { f } = this
+    const [number, scale] = [f.local('f64'), f.local('f64')]
+    f.f64(1)
+    for (const value of times) this.number(value).op('f64.mul')
+    for (const value of over) this.number(value).op('f64.div')
+    f.set(number)
+    const size = () => f.get(number).op('f64.abs')
+    f.f64(largestFactor)
+      .f64(1 / largestFactor)
+      .f64(1)
+    size()
+      .f64(1 / largestFactor)
+      .op('f64.lt', 'select')
+    f.f64(largestFactor)
+    size().op('f64.lt', 'select').set(scale)
+    const factor = (emit: () => void) => {
+      const [single, vector] = [f.local('f32'), f.local('v128')]
+      emit()
+      f.op('f32.demote_f64').tee(single).op('f32x4.splat').set(vector)
+      return { single, vector }
+    }
+    this.factors.set(register, [factor(() => f.get(scale)), factor(() => f.get(number).get(scale).op('f64.div'))])
+  }
+
+  private number(value: NumberReference): FunctionBuilder {
+    emitNumber(this.f, this.plan, this.layout, value)
+    return this.f
   }
 
   /** Seed, step and tensor of random numbers as whole numbers. */
@@ -669,26 +738,44 @@ export class LoopGenerator {
   }
 
   /** Makes four sums of four counts of a condition, a number where it holds and another where it does not. */
-  private sumChoices(narrow: Local, [, yes, no]: readonly number[], begin: Local, end: Local): void {
+  private sumChoices({ narrow, choice, squares }: Accumulator, begin: Local, end: Local): void {
     const { f } = this
-    const count = f.local('v128')
-    f.get(narrow).op('f32x4.convert_i32x4_u').tee(count).get(this.vectors.get(yes!)!).op('f32x4.mul')
+    const [, yes, no] = choice!.map((register) => this.vectors.get(register)!)
+    const [all, count] = [f.local('v128'), f.local('v128')]
     f.get(end).get(this.remaining).op('i32.sub').get(begin).op('i32.sub').i32(2).op('i32.shr_u', 'f32.convert_i32_u')
-    f.op('f32x4.splat').get(count).op('f32x4.sub').get(this.vectors.get(no!)!).op('f32x4.mul', 'f32x4.add').set(narrow)
+    f.op('f32x4.splat').set(all)
+    if (squares) f.get(all)
+    else f.get(narrow).op('f32x4.convert_i32x4_u')
+    f.tee(count).get(yes!).op('f32x4.mul').get(all).get(count).op('f32x4.sub').get(no!).op('f32x4.mul', 'f32x4.add')
+    f.set(narrow)
   }
 
   /** Whether the float32 sums of a block will not do, and their two sums in float64. */
-  private check({ reduction, narrow, choice }: Accumulator, begin: Local, end: Local): { bad: Local; halves: Local } {
+  private check(accumulator: Accumulator, begin: Local, end: Local): { bad: Local; halves: Local } {
     const { f } = this
-    if (choice) this.sumChoices(narrow, choice, begin, end)
+    const { reduction, narrow, choice, squares } = accumulator
+    if (choice) this.sumChoices(accumulator, begin, end)
     const [magnitude, halves, bad] = [f.local('v128'), f.local('v128'), f.local('i32')]
     f.get(narrow).op('f32x4.abs').tee(magnitude).f32(largestNumber).op('f32x4.splat', 'f32x4.le')
     if (reduction.registers.length === 2)
       f.f32(smallestOfProducts).op('f32x4.splat').get(magnitude).op('f32x4.le', 'v128.and')
+    if (squares) {
+      const sum = this.accumulators.find((other) => other.reduction === squares)!
+      f.get(sum.narrow).f32(largestNumber).op('f32x4.splat', 'f32x4.le', 'v128.and')
+      f.f32(largestRoot)
+        .op('f32x4.splat')
+        .get(this.vectors.get(this.sizeLimit(choice![0]!))!)
+      f.op('f32x4.le', 'v128.and')
+    }
     f.op('v128.not', 'v128.any_true').set(bad)
     f.get(narrow).op('f64x2.promote_low_f32x4').get(narrow).get(narrow).upperHalf()
     f.op('f64x2.promote_low_f32x4', 'f64x2.add').set(halves)
     return { bad, halves }
+  }
+
+  /** The register of the number that a condition compares sizes with. */
+  private sizeLimit(condition: number): number {
+    return this.loop.body[condition]!.inputs[1]!
   }
 
   private advance(elements: number): void {
@@ -726,6 +813,7 @@ export class LoopGenerator {
   /** A part of the body for four elements: the `lane`-th vector of a turn of sixteen, or a turn of their own. */
   private vectorPart(part: Part, values: Local[], lane: number, ofSixteen: boolean): void {
     for (const { register, stores } of part.steps) {
+      if (ofSixteen && !this.needed.has(register)) continue
       values[register] = this.vectorValue(register, values, lane, ofSixteen)
       for (const store of stores) {
         if (isAside(store.array) && !ofSixteen) continue
@@ -733,15 +821,21 @@ export class LoopGenerator {
         this.codec(store.array).storeVector(this.f, 4 * lane)
       }
     }
-    for (const accumulator of part.accumulators)
-      this.accumulateVector(
-        accumulator,
-        (ofSixteen && accumulator.choice ? accumulator.choice.slice(0, 1) : accumulator.reduction.registers).map(
-          (r) => values[r]!,
-        ),
-        lane,
-        ofSixteen,
-      )
+    for (const accumulator of part.accumulators) {
+      const inputs = ofSixteen ? this.gathered(accumulator) : accumulator.reduction.registers
+      if (inputs.length > 0)
+        this.accumulateVector(
+          accumulator,
+          inputs.map((register) => values[register]!),
+          lane,
+          ofSixteen,
+        )
+    }
+  }
+
+  /** The registers that a turn reads for a reduction: none where a sum of squares will tell. */
+  private gathered({ choice, squares, reduction }: Accumulator): readonly number[] {
+    return squares ? [] : choice ? choice.slice(0, 1) : reduction.registers
   }
 
   private vectorValue(register: number, values: readonly Local[], lane: number, ofSixteen: boolean): Local {
@@ -762,6 +856,9 @@ export class LoopGenerator {
     } else if (operation === 'random') this.drawRandom(instruction, register, 4 * lane)
     else if (operation === 'scalar' || operation === 'stride' || operation === 'index') {
       throw new Error(`${operation} is not computed for each vector`)
+    } else if (operation === 'scale') {
+      f.get(values[instruction.inputs[0]]!)
+      for (const { vector } of this.factors.get(register)!) f.get(vector).op('f32x4.mul')
     } else {
       emitVector(
         f,
@@ -863,7 +960,10 @@ export class LoopGenerator {
       } else if (operation === 'index') f.get(this.position!).op('f32.convert_i32_u')
       else if (operation === 'stride') f.get(this.position!).i32(instruction.period).op('i32.rem_u', 'i32.eqz')
       else if (operation === 'scalar') throw new Error('a number is loaded once, before the loop')
-      else
+      else if (operation === 'scale') {
+        f.get(values[instruction.inputs[0]]!)
+        for (const { single } of this.factors.get(register)!) f.get(single).op('f32.mul')
+      } else
         emitScalar(
           f,
           'f32',

@@ -37,6 +37,7 @@ export function workList(
   const words: number[] = []
   const committed = new Set<string>()
   const rounds = schedule(ready.map(({ plan }) => plan)).map(({ kind, together, work }) => ({
+    kind,
     together,
     items:
       kind === 'totals'
@@ -48,6 +49,13 @@ export function workList(
             })),
           ),
   }))
+  // A pass over the arrays begins where the one before it ended: that much is still in the caches.
+  const chunks = rounds.map(({ kind, items }) => (kind === 'loops' ? items.length : 0))
+  let backwards = false
+  for (const [index, { items }] of rounds.entries()) {
+    if (backwards) items.reverse()
+    if (2 * chunks[index]! > Math.max(...chunks)) backwards = !backwards
+  }
   return sideBySide ? inRounds(rounds, words) : byTensor(rounds, words)
 }
 
