@@ -913,12 +913,17 @@ export class LoopGenerator {
       value()
       f.op(combine).set(narrow)
     } else {
-      f.get(wide)
-      for (const half of [0, 1]) {
-        this.wideHalf(inputs, half)
-        f.op('f64x2.add')
+      const add = () => {
+        f.get(wide)
+        for (const half of [0, 1]) {
+          this.wideHalf(inputs, half)
+          f.op('f64x2.add')
+        }
+        f.set(wide)
       }
-      f.set(wide)
+      // A block that is taken again for its small squares is one of zeros nearly always, as of what had no gradient.
+      if (this.again && inputs[0] === inputs[1]) f.get(inputs[0]!).zeroVector().op('f32x4.ne', 'v128.any_true').if(add)
+      else add()
     }
   }
 
