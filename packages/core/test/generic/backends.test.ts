@@ -34,12 +34,13 @@ function stepTolerance(factory: OptimizerFactory): Tolerance {
 }
 
 /**
- * TRAC keeps the difference of two parameters, rounded as these are; OrthoGrad makes products 0; gradients that are limited
+ * TRAC and Mechanic keep the difference of two parameters, rounded as these are; OrthoGrad makes products 0; gradients that are limited
  * to the same norm step after step differ by rounding alone, which is what rules that keep differences then keep. What is left
  * above the threshold of a simplex may be far smaller than the numbers it was taken from.
  */
 const cancelling: Readonly<Record<string, number>> = {
   trac: 1.2e-7,
+  mechanize: 1.2e-7,
   orthoGrad: 1.2e-7,
   adaptiveGradientClipping: 1.2e-7,
   stabilizeGradients: 1.2e-7,

@@ -13,6 +13,7 @@ import {
   decoupledWeightDecay,
   grokfast,
   lookahead,
+  mechanize,
   type Optimizer,
   type OptimizerFactory,
   orthoGrad,
@@ -28,6 +29,7 @@ import {
   stabilizeGradients,
   trac,
   zClip,
+  zeroNans,
 } from 'fallline'
 import { traceModel } from '../../src/program/model.ts'
 import { programsOf } from '../../src/program/program.ts'
@@ -84,6 +86,8 @@ export const wrappers: Readonly<Record<string, (inner: Optimizer) => Optimizer>>
   adaptiveGradientClipping: (inner) => adaptiveGradientClipping(inner, { clipping: 0.07 }),
   adaptiveBraking: (inner) => adaptiveBraking(inner, { braking: 0.5 }),
   trac: (inner) => trac(inner, { initialScale: 1e-3 }),
+  mechanize: (inner) => mechanize(inner, { initialScale: 0.1 }),
+  zeroNans: (inner) => zeroNans(inner),
   grokfast: (inner) => grokfast(inner, { alpha: 0.8 }),
   'grokfast with a moving average': (inner) => grokfast(inner, { average: 'moving', window: 3, amplification: 0.5 }),
   orthoGrad: (inner) => orthoGrad(inner),
