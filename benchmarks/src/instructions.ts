@@ -31,8 +31,9 @@ const mixOf = (count: (name: InstructionKind) => number) =>
 
 const countOf = (mix: InstructionMix): number => names.reduce((sum, name) => sum + mix[name], 0)
 
-/** A turn of the main loop is four vectors of four elements each. */
+/** A turn is four vectors of four elements each, and moves on by as many bytes. */
 const vectorsPerTurn = 4
+const turnBytes = 64
 
 /** The mix of the program that does most, for one parameter of that shape, counted in the code that is generated for it. */
 export function instructionsOf(optimizer: Optimizer, shape: readonly number[], telemetry = false): InstructionMix {
@@ -50,28 +51,30 @@ export function instructionsOf(optimizer: Optimizer, shape: readonly number[], t
   return mixes.reduce((a, b) => (countOf(b) > countOf(a) ? b : a))
 }
 
-/** What the innermost loop with most instructions does for an element; one with vectors, where there is any. */
+/** What the turns of a function do for an element; where it takes none, the innermost loop with most instructions. */
 function mainLoop(text: string): InstructionMix {
-  let best = { vectors: false, mix: mixOf(() => 0) }
-  const open: { loop: boolean; innermost: boolean; vectors: boolean; mix: Record<InstructionKind, number> }[] = []
+  const turns = mixOf(() => 0)
+  let largest = mixOf(() => 0)
+  const open: { loop: boolean; innermost: boolean; turn: boolean; mix: Record<InstructionKind, number> }[] = []
   for (const line of text.split('\n')) {
-    const instruction = line.trim().split(/[ )]/)[0]!
+    const [instruction, immediate] = line.trim().replace(/\)+$/, '').split(' ') as [string, string?]
     if (instruction === 'loop') for (const outer of open) outer.innermost = false
     if (instruction === 'loop' || instruction === 'if') {
-      open.push({ loop: instruction === 'loop', innermost: true, vectors: false, mix: mixOf(() => 0) })
+      open.push({ loop: instruction === 'loop', innermost: true, turn: false, mix: mixOf(() => 0) })
     } else if (instruction === 'end') {
-      const { loop, innermost, vectors, mix } = open.pop()!
-      const more = vectors === best.vectors ? countOf(mix) > countOf(best.mix) : vectors
-      if (loop && innermost && more) best = { vectors, mix }
+      const { loop, innermost, turn, mix } = open.pop()!
+      if (!loop || !innermost) continue
+      if (turn) for (const name of names) turns[name] += mix[name] / vectorsPerTurn
+      if (countOf(mix) > countOf(largest)) largest = mix
     } else {
       const name = names.find((kind) => kinds[kind].test(instruction))
       for (const block of open) {
-        block.vectors ||= instruction.startsWith('f32x4') || instruction.startsWith('v128')
+        block.turn ||= instruction === 'i32.const' && Number(immediate) === turnBytes
         if (name) block.mix[name]++
       }
     }
   }
-  return mixOf((name) => best.mix[name] / (best.vectors ? vectorsPerTurn : 1))
+  return countOf(turns) > 0 ? turns : largest
 }
 
 /** A mix in words. */

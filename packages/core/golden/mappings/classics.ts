@@ -2,6 +2,7 @@ import {
   accSGD,
   adadelta,
   adagrad,
+  adaMuon,
   adamax,
   adamW,
   aggMo,
@@ -10,6 +11,7 @@ import {
   ftrl,
   muon,
   nAdamW,
+  norMuon,
   pid,
   qhm,
   rAdam,
@@ -186,6 +188,34 @@ export const classics: Readonly<Record<string, Mapping>> = {
     },
   },
 
+  adamuon: {
+    tolerances: newtonSchulz,
+    optimizer: (fields) => adaMuon(adaMuonSettings(fields)),
+  },
+  adamuon_v1: {
+    tolerances: newtonSchulz,
+    optimizer: (fields) => adaMuon({ ...adaMuonSettings(fields), form: 'first', beta2: fields.number('beta2') }),
+  },
+  normuon: {
+    tolerances: newtonSchulz,
+    optimizer(fields) {
+      const [beta1, beta2] = fields.numbers('aux_betas', 2) as [number, number]
+      return norMuon({
+        ...rate(fields),
+        momentum: fields.number('momentum'),
+        beta2: fields.number('beta2'),
+        weightDecay: fields.number('weight_decay'),
+        fallback: adamW({
+          learningRate: fields.number('aux_lr'),
+          beta1,
+          beta2,
+          epsilon: fields.number('aux_eps'),
+          weightDecay: fields.number('aux_weight_decay'),
+        }),
+      })
+    },
+  },
+
   accsgd: {
     optimizer: (fields) =>
       accSGD({
@@ -335,5 +365,16 @@ function adamLike(fields: Fields) {
     epsilon: fields.number('eps'),
     weightDecay: fields.number('weight_decay', 0),
     maximize: fields.boolean('maximize', false),
+  }
+}
+
+function adaMuonSettings(fields: Fields) {
+  return {
+    ...rate(fields),
+    momentum: fields.number('momentum'),
+    weightDecay: fields.number('weight_decay'),
+    nesterov: fields.boolean('nesterov'),
+    newtonSchulzSteps: fields.number('ns_steps'),
+    epsilon: fields.number('eps'),
   }
 }

@@ -156,6 +156,8 @@ export class LoopGenerator {
   private readonly drawn = new Map<number, readonly Local[]>()
   private readonly accumulators: Accumulator[]
   private readonly parts: readonly Part[]
+  /** The sums that a second turn over a block takes, with the arrays that hold their summands. */
+  private readonly swept = new Map<Accumulator, readonly number[]>()
   /** The registers that a turn computes. */
   private readonly needed = new Set<number>()
   private readonly remaining: Local
@@ -216,6 +218,11 @@ export class LoopGenerator {
     this.end = this.sums.length > 0 ? this.f.local('i32') : undefined
     this.begin = this.sums.length > 0 ? this.f.local('i32') : this.first
     this.parts = cut(this.loop, this.accumulators)
+    const summed = this.sums.filter(({ squares }) => !squares)
+    const arrays = summed.map((accumulator) => this.arraysAfter(accumulator))
+    // Beside roots and quotients, which a processor waits for, sums are in the way.
+    if (loop.body.some(({ operation }) => slow.has(operation)) && arrays.every((found) => found !== undefined))
+      summed.forEach((accumulator, index) => void this.swept.set(accumulator, arrays[index]!))
     for (const { register } of this.loop.stores) this.need(register)
     for (const accumulator of this.accumulators) for (const register of this.gathered(accumulator)) this.need(register)
   }
@@ -722,6 +729,7 @@ export class LoopGenerator {
             this.advance(elements)
             f.get(remaining).i32(elements).op('i32.sub').tee(remaining).get(rest).op('i32.gt_u').branchIf(0)
           })
+          if (this.swept.size > 0) this.sweep(begin, rest, whole)
           f.get(rest).set(remaining)
           const checked = sums.map((accumulator) => this.check(accumulator, begin, end))
           sums.forEach(({ index, wide, single }, position) => {
@@ -735,6 +743,51 @@ export class LoopGenerator {
           f.get(remaining).i32(shortestBlock).op('i32.ge_u').branchIf(0)
         })
       })
+  }
+
+  /** Goes over a block once more, which lies in the nearest cache, for the sums of what memory holds. */
+  private sweep(begin: Local, rest: Local, left: Local): void {
+    const { f } = this
+    this.startPointers(begin)
+    f.get(this.end!).get(begin).op('i32.sub').get(rest).op('i32.sub').set(left)
+    f.loop(() => {
+      for (let lane = 0; lane < unroll; lane++) {
+        const values = new Map<number, Local>()
+        for (const [accumulator, arrays] of this.swept) {
+          const inputs = arrays.map((array) => {
+            const known = values.get(array)
+            if (known) return known
+            const local = f.local('v128')
+            f.get(this.pointers.get(array)!)
+            this.codec(array).loadVector(f, 4 * lane)
+            f.set(local)
+            values.set(array, local)
+            return local
+          })
+          this.accumulateVector(accumulator, inputs, lane, true)
+        }
+      }
+      this.advance(4 * unroll)
+      f.get(left)
+        .i32(4 * unroll)
+        .op('i32.sub')
+        .tee(left)
+        .branchIf(0)
+    })
+  }
+
+  /** The arrays that hold what a reduction takes, once the loop has stored what it stores. */
+  private arraysAfter({ reduction, choice }: Accumulator): readonly number[] | undefined {
+    if (choice) return undefined
+    const { body, stores } = this.loop
+    const arrays = reduction.registers.flatMap((register) => {
+      const stored = stores.find((store) => store.register === register)
+      if (stored) return [stored.array]
+      const instruction = body[register]!
+      const kept = instruction.operation === 'load' && !stores.some(({ array }) => array === instruction.array)
+      return kept ? [instruction.array] : []
+    })
+    return arrays.length === reduction.registers.length ? arrays : undefined
   }
 
   /** Makes four sums of four counts of a condition, a number where it holds and another where it does not. */
@@ -834,8 +887,9 @@ export class LoopGenerator {
   }
 
   /** The registers that a turn reads for a reduction: none where a sum of squares will tell. */
-  private gathered({ choice, squares, reduction }: Accumulator): readonly number[] {
-    return squares ? [] : choice ? choice.slice(0, 1) : reduction.registers
+  private gathered(accumulator: Accumulator): readonly number[] {
+    const { choice, squares, reduction } = accumulator
+    return squares || this.swept.has(accumulator) ? [] : choice ? choice.slice(0, 1) : reduction.registers
   }
 
   private vectorValue(register: number, values: readonly Local[], lane: number, ofSixteen: boolean): Local {
@@ -913,12 +967,17 @@ export class LoopGenerator {
       value()
       f.op(combine).set(narrow)
     } else {
-      f.get(wide)
-      for (const half of [0, 1]) {
-        this.wideHalf(inputs, half)
-        f.op('f64x2.add')
+      const add = () => {
+        f.get(wide)
+        for (const half of [0, 1]) {
+          this.wideHalf(inputs, half)
+          f.op('f64x2.add')
+        }
+        f.set(wide)
       }
-      f.set(wide)
+      // A block that is taken again for its small squares is one of zeros nearly always, as of what had no gradient.
+      if (this.again && inputs[0] === inputs[1]) f.get(inputs[0]!).zeroVector().op('f32x4.ne', 'v128.any_true').if(add)
+      else add()
     }
   }
 
