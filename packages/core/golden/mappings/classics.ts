@@ -17,6 +17,7 @@ import {
   rAdam,
   rmsProp,
   rprop,
+  scion,
   sgd,
   signum,
   sm3,
@@ -212,6 +213,27 @@ export const classics: Readonly<Record<string, Mapping>> = {
           epsilon: fields.number('aux_eps'),
           weightDecay: fields.number('aux_weight_decay'),
         }),
+      })
+    },
+  },
+
+  scion: {
+    tolerances: newtonSchulz,
+    optimizer(fields) {
+      fields.expect(
+        'variant',
+        'Scion',
+        'the light form keeps an average 1 / α times as large, beside which 1e-8 is less',
+      )
+      const norms = { Auto: 'auto', Sign: 'sign', ColNorm: 'columns', RowNorm: 'rows' } as const
+      const norm = norms[fields.string('norm', Object.keys(norms)) as keyof typeof norms]
+      fields.expect('norm_kwargs', {}, 'norms take no settings here')
+      return scion({
+        ...rate(fields),
+        norm,
+        alpha: fields.number('momentum'),
+        radius: fields.number('scale'),
+        weightDecay: fields.boolean('unconstrained') ? 0 : 1,
       })
     },
   },
