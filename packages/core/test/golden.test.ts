@@ -48,6 +48,8 @@ function failuresOf(results: readonly RunResult[]): string[] {
 const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
   grokfastadamw: ['weight_decouple'],
   ranger21: ['adabelief'],
+  adalomo: ['clip_norm'],
+  lomo: ['clip_norm', 'clip_both'],
   scion: ['rownorm_transpose', 'light'],
 }
 

@@ -1,6 +1,7 @@
 import {
   accSGD,
   adadelta,
+  adafactor,
   adagrad,
   adaMuon,
   adamax,
@@ -8,10 +9,12 @@ import {
   aggMo,
   averagedSGD,
   cautious,
+  clipByValue,
   ftrl,
   muon,
   nAdamW,
   norMuon,
+  type Optimizer,
   pid,
   qhm,
   rAdam,
@@ -238,6 +241,27 @@ export const classics: Readonly<Record<string, Mapping>> = {
     },
   },
 
+  lomo: {
+    optimizer: (fields) =>
+      clippedAsLomo(fields, sgd({ ...rate(fields), weightDecay: fields.number('weight_decay'), decay: 'decoupled' })),
+  },
+  adalomo: {
+    optimizer(fields) {
+      fields.number('loss_scale')
+      const [epsilon1, epsilon2] = fields.numbers('eps', 2) as [number, number]
+      const own = adafactor({
+        ...rate(fields),
+        relativeStep: false,
+        epsilon1,
+        epsilon2,
+        clippingThreshold: fields.number('clip_threshold'),
+        decayExponent: -fields.number('decay_rate'),
+        weightDecay: fields.number('weight_decay'),
+      })
+      return clippedAsLomo(fields, own)
+    },
+  },
+
   accsgd: {
     optimizer: (fields) =>
       accSGD({
@@ -399,4 +423,10 @@ function adaMuonSettings(fields: Fields) {
     newtonSchulzSteps: fields.number('ns_steps'),
     epsilon: fields.number('eps'),
   }
+}
+
+function clippedAsLomo(fields: Fields, optimizer: Optimizer): Optimizer {
+  fields.expect('clip_grad_norm', null, 'the reference adds 1e-6 to the norm')
+  const maximum = fields.optional('clip_grad_value')
+  return maximum === undefined ? optimizer : clipByValue(optimizer, { maximum })
 }
