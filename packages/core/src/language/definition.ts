@@ -538,7 +538,8 @@ export interface TransformDefinition<
   }
   /**
    * The nearest point of a convex set. The sequence that takes the step is projected, wherever the transform stands, and again
-   * what becomes of it, the parameter and what to evaluate with, for what rounding adds.
+   * what becomes of it, the parameter and what to evaluate with, for what rounding adds. So are the points of `evaluations`: `at`
+   * and `origin` are given the parameter as `at` left it before that.
    */
   readonly project?: (
     context: Pick<TransformContext<NoInfer<H>, NoInfer<S>, NoInfer<O>, NoInfer<I>>, 'hyper' | 'options' | 'shape'> & {

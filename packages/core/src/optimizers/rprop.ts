@@ -12,7 +12,7 @@ import { where } from '../language/value.ts'
  * g ← 0                where g g₋ < 0
  * θ ← θ - η s sign(g)
  * g₋ ← g
- * clamp(s) = min(max(s, minimumScale), maximumScale)
+ * clamp(s) = min(max(s, minimumScale), maximumScale)      minimumScale not above maximumScale
  * ```
  *
  * Defaults of PyTorch: η 0.01, shrinkage 0.5, growth 1.2, steps between 1e-6 and 50, which with η 0.01 are the scales 1e-4 and
