@@ -69,7 +69,7 @@ export class Fields {
   expect(name: string, value: unknown, why: string): void {
     if (!this.has(name)) return
     const given = this.take(name)
-    if (given !== value) throw new Skip(`${name} ${show(given)}: ${why}`)
+    if (show(given) !== show(value)) throw new Skip(`${name} ${show(given)}: ${why}`)
   }
 
   /** @throws Skip when settings are left that nothing asked for. */

@@ -48,6 +48,9 @@ function failuresOf(results: readonly RunResult[]): string[] {
 const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
   grokfastadamw: ['weight_decouple'],
   ranger21: ['adabelief'],
+  adalomo: ['clip_norm'],
+  lomo: ['clip_norm', 'clip_both'],
+  scion: ['rownorm_transpose', 'light'],
 }
 
 describe('trajectories of the reference implementations', async () => {

@@ -1,20 +1,26 @@
 import {
   accSGD,
   adadelta,
+  adafactor,
   adagrad,
+  adaMuon,
   adamax,
   adamW,
   aggMo,
   averagedSGD,
   cautious,
+  clipByValue,
   ftrl,
   muon,
   nAdamW,
+  norMuon,
+  type Optimizer,
   pid,
   qhm,
   rAdam,
   rmsProp,
   rprop,
+  scion,
   sgd,
   signum,
   sm3,
@@ -186,6 +192,76 @@ export const classics: Readonly<Record<string, Mapping>> = {
     },
   },
 
+  adamuon: {
+    tolerances: newtonSchulz,
+    optimizer: (fields) => adaMuon(adaMuonSettings(fields)),
+  },
+  adamuon_v1: {
+    tolerances: newtonSchulz,
+    optimizer: (fields) => adaMuon({ ...adaMuonSettings(fields), form: 'first', beta2: fields.number('beta2') }),
+  },
+  normuon: {
+    tolerances: newtonSchulz,
+    optimizer(fields) {
+      const [beta1, beta2] = fields.numbers('aux_betas', 2) as [number, number]
+      return norMuon({
+        ...rate(fields),
+        momentum: fields.number('momentum'),
+        beta2: fields.number('beta2'),
+        weightDecay: fields.number('weight_decay'),
+        fallback: adamW({
+          learningRate: fields.number('aux_lr'),
+          beta1,
+          beta2,
+          epsilon: fields.number('aux_eps'),
+          weightDecay: fields.number('aux_weight_decay'),
+        }),
+      })
+    },
+  },
+
+  scion: {
+    tolerances: newtonSchulz,
+    optimizer(fields) {
+      fields.expect(
+        'variant',
+        'Scion',
+        'the light form keeps an average 1 / α times as large, beside which 1e-8 is less',
+      )
+      const norms = { Auto: 'auto', Sign: 'sign', ColNorm: 'columns', RowNorm: 'rows' } as const
+      const norm = norms[fields.string('norm', Object.keys(norms)) as keyof typeof norms]
+      fields.expect('norm_kwargs', {}, 'norms take no settings here')
+      return scion({
+        ...rate(fields),
+        norm,
+        alpha: fields.number('momentum'),
+        radius: fields.number('scale'),
+        weightDecay: fields.boolean('unconstrained') ? 0 : 1,
+      })
+    },
+  },
+
+  lomo: {
+    optimizer: (fields) =>
+      clippedAsLomo(fields, sgd({ ...rate(fields), weightDecay: fields.number('weight_decay'), decay: 'decoupled' })),
+  },
+  adalomo: {
+    optimizer(fields) {
+      fields.number('loss_scale')
+      const [epsilon1, epsilon2] = fields.numbers('eps', 2) as [number, number]
+      const own = adafactor({
+        ...rate(fields),
+        relativeStep: false,
+        epsilon1,
+        epsilon2,
+        clippingThreshold: fields.number('clip_threshold'),
+        decayExponent: -fields.number('decay_rate'),
+        weightDecay: fields.number('weight_decay'),
+      })
+      return clippedAsLomo(fields, own)
+    },
+  },
+
   accsgd: {
     optimizer: (fields) =>
       accSGD({
@@ -336,4 +412,21 @@ function adamLike(fields: Fields) {
     weightDecay: fields.number('weight_decay', 0),
     maximize: fields.boolean('maximize', false),
   }
+}
+
+function adaMuonSettings(fields: Fields) {
+  return {
+    ...rate(fields),
+    momentum: fields.number('momentum'),
+    weightDecay: fields.number('weight_decay'),
+    nesterov: fields.boolean('nesterov'),
+    newtonSchulzSteps: fields.number('ns_steps'),
+    epsilon: fields.number('eps'),
+  }
+}
+
+function clippedAsLomo(fields: Fields, optimizer: Optimizer): Optimizer {
+  fields.expect('clip_grad_norm', null, 'the reference adds 1e-6 to the norm')
+  const maximum = fields.optional('clip_grad_value')
+  return maximum === undefined ? optimizer : clipByValue(optimizer, { maximum })
 }

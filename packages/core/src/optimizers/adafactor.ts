@@ -29,6 +29,9 @@ import { biasCorrection, ema, type Value, where } from '../language/value.ts'
  * most 1e15. At a learning rate of exactly 0 θ stands still even
  * with β1, where both would go on with m.
  *
+ * AdaLomo (Lv, Yan, Guo, Lv, Qiu 2023, arXiv 2310.10195) is this rule without m during the backward pass: `relativeStep: false`, with a
+ * learning rate such as 5e-4. It replays the trajectories of its authors' code.
+ *
  * Shazeer, Stern 2018, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, arXiv 1804.04235.
  */
 export const adafactor = defineOptimizer({

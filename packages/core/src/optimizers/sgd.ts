@@ -18,6 +18,9 @@ import { where } from '../language/value.ts'
  * As in `torch.optim.SGD`, the first b is g and not (1 - dampening) g, and the learning rate is outside the buffer:
  * Sutskever et al. put it inside, which differs when it changes. PyTorch refuses nesterov with dampening; here both work.
  *
+ * LOMO (Lv, Yang, Liu, Gao, Guo, Qiu 2023, arXiv 2306.09782) is this rule without momentum, applied during the backward pass:
+ * `decay: 'decoupled'`, with `clipByValue` or `clipByGlobalNorm` around it.
+ *
  * Robbins, Monro 1951, A Stochastic Approximation Method. Polyak 1964, Some methods of speeding up the convergence of
  * iteration methods. Sutskever, Martens, Dahl, Hinton 2013, On the importance of initialization and momentum in deep
  * learning.

@@ -25,6 +25,6 @@ export function asMatrix(value: Value, { matrix, rank, layout }: ParameterShape)
 }
 
 /** One norm per matrix of the batch. */
-function frobeniusNorm(matrix: Value): Value {
+export function frobeniusNorm(matrix: Value): Value {
   return matrix.batch === 1 ? matrix.norm() : matrix.square().sum('columns').sum('rows').sqrt()
 }

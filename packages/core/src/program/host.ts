@@ -1,5 +1,5 @@
 import { type ElementOperation, isElement, type Node } from '../graph/node.ts'
-import { applyScalar } from '../graph/scalar.ts'
+import { scalarOperations } from '../graph/scalar.ts'
 
 /** What host scalars are made of at one step of one tensor. */
 export interface HostEnvironment {
@@ -61,7 +61,7 @@ function instructionOf(node: Node, inputs: readonly number[]): HostInstruction {
 
 /** One value with the places of up to three inputs. */
 interface Calculation {
-  readonly operation: ElementOperation
+  readonly operation: (a: number, b: number, c: number) => number
   readonly place: number
   readonly a: number
   readonly b: number
@@ -84,7 +84,7 @@ export class HostEvaluator {
       if (instruction.operation === 'constant') this.values[place] = instruction.value
       else if ('inputs' in instruction) {
         const [a = 0, b = 0, c = 0] = instruction.inputs
-        this.calculations.push({ operation: instruction.operation, place, a, b, c })
+        this.calculations.push({ operation: scalarOperations[instruction.operation], place, a, b, c })
       } else this.leaves.push({ place, leaf: instruction })
     })
   }
@@ -94,7 +94,7 @@ export class HostEvaluator {
     const { leaves, calculations, values, results } = this
     for (const { leaf, place } of leaves) values[place] = readLeaf(leaf, environment)
     for (const { operation, place, a, b, c } of calculations) {
-      values[place] = applyScalar(operation, values[a]!, values[b]!, values[c]!)
+      values[place] = operation(values[a]!, values[b]!, values[c]!)
     }
     for (let index = 0; index < results.length; index++) target[offset + index] = values[results[index]!]!
   }

@@ -70,9 +70,12 @@ export class Conductor {
   /** Steps that were skipped. */
   skipped = 0
   private readonly indices: ReadonlyMap<string, number>
-  private readonly shared = new Map<string, number>()
+  /** @internal state of one number for all tensors that the host keeps */
+  readonly shared = new Map<string, number>()
   private readonly sharedKeys = new Set<string>()
   private readonly openings: readonly Opening[]
+  /** The hyperparameters that are numbers and were asked for since the last `set`. */
+  private readonly fixed = new Map<string, number>()
 
   constructor(model: RunModel) {
     this.model = model
@@ -140,6 +143,7 @@ export class Conductor {
       return { path, name, value }
     })
     hyper.setAll(changes)
+    this.fixed.clear()
   }
 
   /** @throws Error for a name that is no parameter. */
@@ -178,7 +182,7 @@ export class Conductor {
   before(programs: readonly { readonly tensor: Tensor; readonly program: Program }[], moment: Moment): Work[] {
     return programs.map(({ tensor, program }) => {
       const { own } = this.choose(tensor, moment)
-      return { tensor: tensor.index, program, environment: this.environment(tensor, own, moment) }
+      return { tensor: tensor.index, program, environment: new StepEnvironment(this, tensor, own, moment) }
     })
   }
 
@@ -244,7 +248,7 @@ export class Conductor {
       // Before its first step a tensor has no average yet.
       const program = tensor.counts.get('')! > 0 ? tensor.traced!.average : undefined
       if (!program) return []
-      return [{ tensor: tensor.index, program, environment: this.environment(tensor, tensor.counts, moment) }]
+      return [{ tensor: tensor.index, program, environment: new StepEnvironment(this, tensor, tensor.counts, moment) }]
     })
   }
 
@@ -262,27 +266,27 @@ export class Conductor {
       const age = tensor.counts.get('')! + 1
       let environment = ages.get(age)
       if (!environment) {
-        environment = this.environment(tensor, new Map([['', age]]), moment)
+        environment = new StepEnvironment(this, tensor, age, moment)
         ages.set(age, environment)
       }
       const work = { tensor: tensor.index, program: tensor.only, environment }
       return { tensor, work, counts: undefined, host: [] }
     }
     const { program, own } = this.choose(tensor, moment)
-    const environment = this.environment(tensor, own, moment)
+    const environment = new StepEnvironment(this, tensor, own, moment)
     const host: number[] = []
     tensor.hostUpdates.get(program)!.evaluate(environment, host)
     return { tensor, work: { tensor: tensor.index, program, environment }, counts: own, host }
   }
 
   private advanced(): Map<string, number> {
-    const counts = new Map(this.counts)
+    const counts = new Map<string, number>()
     counts.set('', this.steps + 1)
     if (this.openings.length === 0) return counts
     const moment: Moment = { counts, numbers: new Map(), values: new Map() }
     // A clock opened by another clock comes after it, because outer wrappers are traced first.
     for (const { clock, fires, count, opens } of this.openings) {
-      const before = counts.get(opens) ?? 0
+      const before = this.counts.get(opens) ?? 0
       const moved = counts.get(clock) !== (this.counts.get(clock) ?? 0)
       const opened = moved && firesAt(counts.get(clock)!, fires, this.cadence(count, clock, moment))
       counts.set(opens, opened ? before + 1 : before)
@@ -294,14 +298,24 @@ export class Conductor {
     return typeof count === 'number' ? count : this.hyperValue(count, clock, moment)
   }
 
-  private hyperValue(key: string, clock: string, { counts, values }: Moment): number {
+  /**
+   * A hyperparameter at a step of a clock; @throws Error when its schedule gives an invalid value.
+   * @internal
+   */
+  hyperValue(key: string, clock: string, { counts, values }: Moment): number {
+    const fixed = this.fixed.get(key)
+    if (fixed !== undefined) return fixed
     const { hyper } = this.model
     const [path, name] = hyper.placeOf(key)
     const given = hyper.get(path, name)
     const owner = hyper.owner(path)
     const { floor = Number.NEGATIVE_INFINITY } = owner.hyper[name]!
     // Numbers were checked when they were given.
-    if (typeof given === 'number') return Math.max(given, floor)
+    if (typeof given === 'number') {
+      const value = Math.max(given, floor)
+      this.fixed.set(key, value)
+      return value
+    }
     const known = values.get(key)
     if (known !== undefined) return known
     const scheduled = evaluateSchedule(given, Math.max(counts.get(clock) ?? 0, 1))
@@ -309,15 +323,6 @@ export class Conductor {
     const value = Math.max(scheduled, floor)
     values.set(key, value)
     return value
-  }
-
-  private environment(tensor: Tensor, own: ReadonlyMap<string, number>, moment: Moment): HostEnvironment {
-    return {
-      hyper: (key, clock) => this.hyperValue(key, clock, moment),
-      count: (clock, perTensor) => (perTensor ? own : moment.counts).get(clock) ?? 0,
-      slot: (key) => tensor.host.get(key) ?? this.shared.get(key)!,
-      input: (key) => moment.numbers.get(key) ?? Number.NaN,
-    }
   }
 
   /** The clock that counts the updates of an optimizer: that of the innermost wrapper around it that skips steps. */
@@ -335,6 +340,40 @@ export class Conductor {
       )
     }
     return paths
+  }
+}
+
+/** What a tensor's host scalars are made of in a step. */
+class StepEnvironment implements HostEnvironment {
+  private readonly conductor: Conductor
+  private readonly tensor: Tensor
+  private readonly own: ReadonlyMap<string, number> | number
+  private readonly moment: Moment
+
+  /** @param own the tensor's steps by clock, or of the only one that it has. */
+  constructor(conductor: Conductor, tensor: Tensor, own: ReadonlyMap<string, number> | number, moment: Moment) {
+    this.conductor = conductor
+    this.tensor = tensor
+    this.own = own
+    this.moment = moment
+  }
+
+  hyper(key: string, clock: string): number {
+    return this.conductor.hyperValue(key, clock, this.moment)
+  }
+
+  count(clock: string, perTensor: boolean): number {
+    const { own, moment } = this
+    if (perTensor && typeof own === 'number') return own
+    return (perTensor ? (own as ReadonlyMap<string, number>) : moment.counts).get(clock) ?? 0
+  }
+
+  slot(key: string): number {
+    return this.tensor.host.get(key) ?? this.conductor.shared.get(key)!
+  }
+
+  input(key: string): number {
+    return this.moment.numbers.get(key) ?? Number.NaN
   }
 }
 

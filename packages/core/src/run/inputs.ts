@@ -116,6 +116,7 @@ export class DeclaredInputs {
 
 /** The inputs that are infinite or not a number. */
 export function nonFiniteNumbers(numbers: ReadonlyMap<string, number>): string[] {
+  if (numbers.size === 0) return []
   const wrong = [...numbers].filter(([, value]) => !Number.isFinite(value))
   return [...new Set(wrong.map(([name]) => (isLoss(name) ? 'loss' : name)))]
 }

@@ -238,8 +238,9 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
 
   /** Copies arrays in and returns the numbers. */
   private takeInputs(inputs: StepOptions['inputs']): Map<string, number> {
+    if (!inputs) return new Map()
     const numbers = this.stepInputs.numbers(inputs, (parameter, array) => this.checkLength('step', parameter, array))
-    for (const [name, value] of Object.entries(inputs ?? {})) {
+    for (const [name, value] of Object.entries(inputs)) {
       if (typeof value === 'number') continue
       for (const [parameter, array] of Object.entries(value)) {
         const own = this.inputs[name]?.[parameter]

@@ -49,6 +49,12 @@ const cancelling: Readonly<Record<string, number>> = {
 }
 
 /**
+ * AdaMuon divides the elements of an orthogonal matrix by their size; those that are 0 but for rounding are told from others by
+ * epsilon alone.
+ */
+const settingsFor: Readonly<Record<string, Variant['settings']>> = { adaMuon: { epsilon: 1e-3 } }
+
+/**
  * Eight steps on their own: the roundings of all of them, carried on. Prodigy begins with steps of 1e-6, of which float32
  * rounds away some percent beside a parameter of 1, and keeps the sum.
  */
@@ -65,7 +71,7 @@ async function pair(
   shapes: Shapes,
   wrap = 'none',
 ): Promise<Pair> {
-  const own = make(factory, settings)
+  const own = make(factory, { ...settingsFor[factory.definition.name], ...settings })
   const optimizer = wrappers[wrap]?.(own) ?? own
   const exact = await compile(optimizer, shapes, { backend: reference() })
   const fast = await compile(optimizer, shapes, { backend: wasm() })

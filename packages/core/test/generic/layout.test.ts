@@ -182,6 +182,7 @@ async function apart(optimizer: Optimizer, shapes: Shapes = model): Promise<numb
 describe('a model and its transposed', () => {
   const { kernel, ...matrices } = model
   /** Factored over the last two dimensions as they are stored. */
+  const lastTwo = ['came', 'norMuon']
   const byLastTwo = (title: string) => /transformers/.test(title)
 
   it.each(registry.filter((factory) => !draws(factory)).map((factory) => [factory.definition.name, factory] as const))(
@@ -191,7 +192,7 @@ describe('a model and its transposed', () => {
       // A share of the elements is of those that lie in memory.
       const chosen = [defaults!, ...(everything ? others : [])]
       for (const { title, settings } of chosen.filter(({ title }) => !/slice/.test(title))) {
-        const shapes = name === 'came' || byLastTwo(title) ? matrices : model
+        const shapes = lastTwo.includes(name) || byLastTwo(title) ? matrices : model
         expect(await apart(make(factory, settings), shapes), title).toBeLessThan(1e-9)
       }
     },

@@ -1,4 +1,4 @@
-import type { OptimizerFactory, StepOptions, StepResult } from 'fallline'
+import type { CompiledOptimizer, Evaluate, OptimizerFactory, StepOptions, StepResult } from 'fallline'
 import { minimize, type RunningOptimizer } from 'fallline/runtime'
 
 /** What tells one step from another where there is no model: a positive loss, small and large beside gradients around 1. */
@@ -47,7 +47,7 @@ export async function takeStep(optimizer: RunningOptimizer, options: TakenStep =
   const { names } = optimizer
   const missing = names.filter((name) => given && !given[name])
   let last: Record<string, Float32Array> | undefined
-  return minimize(optimizer, ({ gradients, inputs, wants, evaluation, evaluations }) => {
+  const evaluate: Evaluate = ({ gradients, inputs, wants, evaluation, evaluations }) => {
     last ??= Object.fromEntries(names.map((name) => [name, Float32Array.from(given?.[name] ?? gradients[name]!)]))
     const told = answer(optimizer, last, loss, evaluation, evaluations)
     for (const name of names) gradients[name]!.set(told.gradients[name]!)
@@ -55,7 +55,8 @@ export async function takeStep(optimizer: RunningOptimizer, options: TakenStep =
       if (wants.has(input)) for (const [name, array] of Object.entries(arrays)) array.set(told.inputs[input]![name]!)
     }
     return { loss: told.loss, inputs: told.numbers, without: [...without, ...missing] }
-  })
+  }
+  return 'minimize' in optimizer ? (optimizer as CompiledOptimizer).minimize(evaluate) : minimize(optimizer, evaluate)
 }
 
 /** True when a step takes more than the gradients where the parameters stand. */
