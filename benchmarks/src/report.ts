@@ -309,7 +309,7 @@ function aimSection(results: Results): string {
     const outcome = verdict(aim)
     return [
       title,
-      `${direction} ${bound} ${unit}`,
+      `${direction} ${Number(bound.toFixed(2))} ${unit}`,
       number(measured?.median),
       range ? colors.dim(`${number(measured.low)}-${number(measured.high)}`) : '',
       met === undefined ? colors.dim(outcome) : met ? colors.green(outcome) : colors.yellow(outcome),

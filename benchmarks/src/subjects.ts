@@ -10,7 +10,7 @@ import {
   wasm,
 } from 'fallline'
 import { hasUnfused, unfusedHyper } from './kernels/unfused.ts'
-import { type Contender, contender } from './measure.ts'
+import { type Clock, type Contender, contender } from './measure.ts'
 import { fill, gradientScale, parameterScale } from './values.ts'
 
 /**
@@ -45,6 +45,8 @@ export interface Setting {
   telemetry?: boolean
   /** Begin anew every so many steps: parameters that follow one gradient for long leave the range of float32. */
   restartAfter?: number
+  /** What times the steps of one evaluation; the wall clock by default. */
+  clock?: Clock
 }
 
 /** Fallline's step on one tensor. */
@@ -52,7 +54,7 @@ export async function falllineContender(
   name: string,
   optimizer: Optimizer,
   shape: readonly number[],
-  { threads = 1, nonFinite = 'allow', telemetry = false, restartAfter }: Setting = {},
+  { threads = 1, nonFinite = 'allow', telemetry = false, restartAfter, clock }: Setting = {},
 ): Promise<Contender> {
   const compiled = await compile(
     optimizer,
@@ -70,7 +72,7 @@ export async function falllineContender(
       : { inputs: Object.fromEntries(numbers.map(([input]) => [input, 1])) }
   if (!step) return steppingThere(name, compiled)
   const dispose = () => compiled.dispose()
-  const plain = contender(name, () => compiled.step(step), dispose)
+  const plain = contender(name, () => compiled.step(step), dispose, clock)
   if (restartAfter === undefined) return plain
   const start = compiled.save()
   const run = (steps: number): number[] => {

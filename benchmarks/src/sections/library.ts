@@ -2,10 +2,10 @@ import { adamW, clipByGlobalNorm, describe, type Optimizer, type OptimizerFactor
 import { type Node, nodesOf, type Program, pointsOf, programsOf, traceModel } from 'fallline/internal'
 import { type InstructionMix, instructionsOf } from '../instructions.ts'
 import { copy } from '../kernels/copy.ts'
-import { type Contender, contender, measure, messageOf } from '../measure.ts'
+import { type Contender, contender, measure, messageOf, processorClock } from '../measure.ts'
 import { collectGarbage } from '../memory.ts'
 import { type Summary, speedRatio } from '../statistics.ts'
-import { falllineContender } from '../subjects.ts'
+import { falllineContender, type Setting } from '../subjects.ts'
 
 /** One optimizer of the registry beside AdamW and a copy. */
 export interface LibraryResult {
@@ -95,22 +95,29 @@ async function measureOne(subject: Subject): Promise<LibraryResult> {
     instructions: instructionsOf(optimizer, shape, telemetry),
   }
   try {
-    const cached = await measureBeside(subject, [cachedSide, cachedSide], 0.3)
-    return { ...result, ...(await measureBeside(subject, shape, 0.8)), cached: cached.adamW }
+    const cached = await measureBeside(subject, [cachedSide, cachedSide], 0.3, { restartAfter })
+    return { ...result, ...(await measureBeside(subject, shape, 0.8, { clock: processorClock })), cached: cached.adamW }
   } catch (error) {
     return { ...result, error: messageOf(error) }
   }
 }
 
 /** Steps of a rule, of AdamW and of a copy, in turn in every round. */
-async function measureBeside({ optimizer, telemetry }: Subject, shape: readonly [number, number], seconds: number) {
+async function measureBeside(
+  { optimizer, telemetry }: Subject,
+  shape: readonly [number, number],
+  seconds: number,
+  setting: Pick<Setting, 'restartAfter' | 'clock'>,
+) {
   const { bytesPerParameter } = describe(optimizer, shape)
   const contenders: Contender[] = []
   try {
-    contenders.push(await falllineContender('own', optimizer, shape, { telemetry, restartAfter }))
-    contenders.push(await falllineContender('adamW', adamW(), shape, { restartAfter }))
-    contenders.push(contender('copy', (await copy(bytesPerParameter * shape[0] * shape[1])).step))
-    const { measurements, failures } = await measure(contenders, { seconds })
+    contenders.push(await falllineContender('own', optimizer, shape, { telemetry, ...setting }))
+    contenders.push(await falllineContender('adamW', adamW(), shape, setting))
+    contenders.push(
+      contender('copy', (await copy(bytesPerParameter * shape[0] * shape[1])).step, undefined, setting.clock),
+    )
+    const { measurements, failures } = await measure(contenders, { seconds, minimumRounds: 9 })
     const own = measurements.get('own')
     if (!own) throw new Error(failures.get('own') ?? 'no figure')
     const other = (name: string) => speedRatio(own.rounds, measurements.get(name)!.rounds)
