@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { build } from 'esbuild'
 import { adamW, describe as describeOptimizer, type Optimizer } from 'fallline'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -58,6 +59,10 @@ describe('the examples of the documentation', () => {
       code,
     })),
   )
+  /** Examples of the core alone: made one file each, they start at once. */
+  const alone = examples.filter(
+    ({ code }) => ![...code.matchAll(/from '(.*)'/g)].some(([, from]) => !/^(fallline|node:)/.test(from!)),
+  )
   let folder = ''
   let program: ts.Program
 
@@ -66,6 +71,16 @@ describe('the examples of the documentation', () => {
     folder = await mkdtemp(join(root, 'node_modules', '.documentation-'))
     for (const { file, code } of examples) await writeFile(join(folder, file), code)
     await writeFile(join(folder, 'misspelled.mts'), "import { adan } from 'fallline'\nadan({ lerningRate: 1 })\n")
+    await build({
+      entryPoints: alone.map(({ file }) => join(folder, file)),
+      outdir: join(folder, 'alone'),
+      outExtension: { '.js': '.mjs' },
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      conditions: ['@fallline/source'],
+      logLevel: 'silent',
+    })
     const { config } = ts.readConfigFile(join(root, 'tsconfig.base.json'), (path) => readFileSync(path, 'utf8'))
     const relaxed = { noUncheckedIndexedAccess: false, noUnusedLocals: false, noEmit: true, types: ['node'] }
     const options = ts.convertCompilerOptionsFromJson({ ...config.compilerOptions, ...relaxed }, root).options
@@ -111,7 +126,10 @@ describe('the examples of the documentation', () => {
     '%s is right',
     async (_, { page, file, code }) => {
       expect(typeErrors(file)).toEqual([])
-      const node = ['--import', 'tsx', '--conditions=@fallline/source', join(folder, file)]
+      const bundled = join(folder, 'alone', file.replace('.mts', '.mjs'))
+      const node = existsSync(bundled)
+        ? [bundled]
+        : ['--import', 'tsx', '--conditions=@fallline/source', join(folder, file)]
       const { stdout } = await promisify(execFile)(process.execPath, node, { cwd: root })
       const claimed = [...code.matchAll(/^ *console\.log\(.*\) \/\/ (.*)$/gm)].map((match) => match[1]!)
       const printed = stdout.trimEnd().split('\n')

@@ -1,6 +1,6 @@
 import { registry } from 'fallline'
 import { describe, expect, it } from 'vitest'
-import { metByAll, sample, sampleSize } from './support/sample.ts'
+import { meets, metByAll, sample, sampleSize } from './support/sample.ts'
 import { changesOf, refuses, variantsOf, wrappers, wrappersAround } from './support/variants.ts'
 
 const cases = Array.from({ length: 26 }, (_, index) => `case ${index}`)
@@ -36,6 +36,20 @@ describe('the sample', () => {
       expect(share).toBeGreaterThan(0.05)
       expect(share).toBeLessThan(0.27)
     }
+  })
+
+  it('has about an eighth of the optimizers meet what is around rules, other ones for another kind of test', () => {
+    const names = registry.map(({ definition }) => definition.name)
+    const [threads, memory] = ['threads', 'memory of others'].map((kind) =>
+      names.filter((name) => meets(kind, name, false)),
+    )
+    for (const list of [threads!, memory!]) {
+      expect(list).toEqual(expect.arrayContaining(metByAll))
+      expect(list.length / names.length).toBeGreaterThan(0.08)
+      expect(list.length / names.length).toBeLessThan(0.26)
+    }
+    expect(threads!.filter((name) => memory!.includes(name)).length).toBeLessThan(threads!.length / 1.5)
+    expect(names.filter((name) => meets('threads', name, true))).toEqual(names)
   })
 
   it('holds every case for one optimizer of each kind', () => {

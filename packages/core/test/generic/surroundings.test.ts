@@ -15,6 +15,7 @@ import { describe, expect, it } from 'vitest'
 import { changedBits, snapshot } from '../support/compare.ts'
 import { everyShape, smallModel } from '../support/models.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
+import { meets } from '../support/sample.ts'
 import { lossOf, takeStep } from '../support/step.ts'
 import { make, wrappers, wrappersAround } from '../support/variants.ts'
 
@@ -31,7 +32,7 @@ async function started(optimizer: Optimizer, options: Parameters<typeof compile>
 
 const norm = (values: ArrayLike<number>) => Math.hypot(...Array.from(values))
 
-describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (_, factory) => {
+describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (name, factory) => {
   it('going uphill is going downhill with the gradient turned, in wrappers too', async () => {
     // What a wrapper makes of a sign does not depend on the kernel.
     const backend = (name: string) => ({ backend: name === 'nothing' ? wasm() : reference() })
@@ -91,7 +92,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     )
   })
 
-  it('trains plain arrays as its own', async () => {
+  it.runIf(meets('plain arrays', name))('trains plain arrays as its own', async () => {
     const own = await started(factory())
     const attached = await compile(factory(), smallModel)
     // Unaligned pieces of larger arrays, float64, and plain numbers.
@@ -125,7 +126,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     }
   })
 
-  it('takes copies of gradients, from any kind of array', async () => {
+  it.runIf(meets('copies of gradients', name))('takes copies of gradients, from any kind of array', async () => {
     const views = await started(factory())
     const copies = await started(factory())
     for (let step = 1; step <= 3; step++) {
@@ -143,7 +144,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     }
   })
 
-  it('evaluates with copies that no later step changes', async () => {
+  it.runIf(meets('copies to evaluate with', name))('evaluates with copies that no later step changes', async () => {
     const optimizer = await started(factory())
     const first = optimizer.evaluationParameters()
     for (const [name, array] of Object.entries(first)) expect([...array]).toEqual([...optimizer.parameters[name]!])

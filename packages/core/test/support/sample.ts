@@ -2,8 +2,10 @@
  * The large tables of tests (optimizers times wrappers, options, courses of gradients, runs of a law) are too long for every
  * day. `npm test` takes a fixed sample of them and `npm run test:all` everything. Tests that stand alone are always all run.
  *
- * - Every optimizer meets every kind of test, with an eighth of the cases, rounded up: those whose names, beside its own,
+ * - Every optimizer meets every kind of test of its rule, with an eighth of the cases, rounded up: those whose names, beside its own,
  *   have the smallest hashes. So the sample is the same everywhere, and a new case moves few of the others.
+ * - What looks at the machinery around rules (threads, memory of others, attached arrays, builds, sizes beyond a chunk) is met by an
+ *   eighth of the optimizers, another one for each kind of test.
  * - The optimizers of `metByAll` meet every case.
  */
 
@@ -34,6 +36,14 @@ export function sample<Case>(
     [...cases].sort((a, b) => hashes.get(a)! - hashes.get(b)!).slice(0, sampleSize(cases.length, false)),
   )
   return cases.filter((one) => chosen.has(one))
+}
+
+/**
+ * Whether an optimizer meets a kind of test that looks at what is around rules, such as threads: an eighth of the optimizers do,
+ * another one for each kind, and those of `metByAll`.
+ */
+export function meets(kind: string, optimizer: string, all = everything): boolean {
+  return all || metByAll.includes(optimizer) || hash(`${kind} ${optimizer}`) < share * 2 ** 32
 }
 
 /** FNV-1a of the UTF-16 units, mixed once more so that its last letters move all bits. */
