@@ -79,6 +79,8 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
     'one gradient of 1e20 at first',
     'one gradient of -1e20 later',
   ],
+  // Norms of the matrices of a kernel: sums of squares that float32 holds with a few digits.
+  norMuon: 'gradients of 1e-30',
   // Differences of gradients.
   optimisticGradient: 'one gradient of 3e38',
   pid: 'one gradient of 3e38',
