@@ -34,7 +34,7 @@ import { mappings } from '../golden/mapping.ts'
 import { passes, type RunResult, relativeError, replayFile } from '../golden/replay.ts'
 import { formatReport } from '../golden/report.ts'
 import { elementwise, type Layout, norm, type Step, sum, trajectory } from './support/restate.ts'
-import { sample } from './support/sample.ts'
+import { everything, sample } from './support/sample.ts'
 
 const data = fileURLToPath(new URL('golden-data/', import.meta.url))
 const restatementFiles = fileURLToPath(new URL('restatements/', import.meta.url))
@@ -58,7 +58,7 @@ describe('trajectories of the reference implementations', async () => {
 
   it.each(names)('%s', async (name) => {
     const file = await readGolden(join(data, name))
-    const runs = sample(file!.optimizer, file!.runs, ({ config, layout }) => `${config} ${layout}`)
+    const runs = sample(file!.optimizer, file!.runs, ({ config, layout }) => `${config} ${layout}`, everything)
     const results = await replayFile({ ...file!, runs }, ['reference', 'wasm'])
     expect(failuresOf(results)).toEqual([])
     expect(results).toHaveLength(runs.length)

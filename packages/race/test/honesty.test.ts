@@ -19,7 +19,7 @@ import {
 } from './support/simulated-race.ts'
 
 /** Races per cell: the frequencies of the acceptance in `npm run test:all`, a short form otherwise. */
-const races = everything ? 200 : 20
+const races = everything ? 200 : 16
 
 /** The large fields take minutes. */
 const timeout = 900_000

@@ -59,7 +59,8 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     expect(found).toEqual(expected)
   })
 
-  it.each(backends)('reports norms as computed by hand on %s', async (_, backend) => {
+  const reporting = backends.filter(([title]) => title === 'wasm' || meets('norms on the reference', name))
+  it.each(reporting)('reports norms as computed by hand on %s', async (_, backend) => {
     const optimizer = await compile(factory(), everyShape, { backend: backend(), telemetry: true, nonFinite: 'allow' })
     const plain = await compile(factory(), everyShape, { backend: backend(), nonFinite: 'allow' })
     for (const each of [optimizer, plain]) fillAll(each.parameters, randomNumbers(1))
