@@ -79,81 +79,57 @@ export function matmul(gram: boolean): FunctionBuilder {
     f.op('i32.lt_u', 'select')
   }
 
+  /** The address behind so many lanes side by side, from a pointer on, packed along the inner dimension. */
+  const behind = (pointer: Local, lanes: number) =>
+    f
+      .get(pointer)
+      .get(l.depth)
+      .i32(4 * lanes)
+      .op('i32.mul', 'i32.add')
+
+  /** Packs a row of the left factor as one of so many lanes from a pointer on; zeros where the stack says that there is none. */
+  const packRow = (pointer: Local, lanes: number, lane: number, pushRow: () => void) => {
+    const each = (body: () => void) => countUp(f, l.position, 4 * lanes, l.end, body)
+    behind(pointer, lanes).set(l.end).get(pointer).set(l.position)
+    f.if(() => {
+      f.get(l.left)
+      pushRow()
+      f.i32(lane).op('i32.add').get(l.leftStride).op('i32.mul', 'i32.add')
+      f.get(l.start).i32(4).op('i32.mul', 'i32.add').set(l.from)
+      each(() => {
+        f.get(l.position)
+          .get(l.from)
+          .at('f32.load')
+          .at('f32.store', 4 * lane)
+        f.get(l.from).i32(4).op('i32.add').set(l.from)
+      })
+      f.op('else')
+      each(() => {
+        f.get(l.position)
+          .f32(0)
+          .at('f32.store', 4 * lane)
+      })
+    })
+  }
+
   /** Four rows side by side, those that the block lacks as zeros. */
   const packLeft = () => {
     f.get(l.pack).set(l.to)
     f.get(l.row).set(l.tileRow)
     countUp(f, l.tileRow, tileRows, l.blockEnd, () => {
       for (let row = 0; row < tileRows; row++) {
-        f.get(l.tileRow)
-          .i32(row)
-          .op('i32.add')
-          .get(l.blockEnd)
-          .op('i32.lt_u')
-          .if(() => {
-            f.get(l.left).get(l.tileRow).i32(row).op('i32.add').get(l.leftStride).op('i32.mul', 'i32.add')
-            f.get(l.start).i32(4).op('i32.mul', 'i32.add').set(l.from)
-            f.get(l.to).set(l.position)
-            f.get(l.from).get(l.depth).i32(4).op('i32.mul', 'i32.add').set(l.end)
-            countUp(f, l.from, 4, l.end, () => {
-              f.get(l.position)
-                .get(l.from)
-                .at('f32.load')
-                .at('f32.store', 4 * row)
-              f.get(l.position)
-                .i32(4 * tileRows)
-                .op('i32.add')
-                .set(l.position)
-            })
-            f.op('else')
-            f.get(l.to).set(l.position)
-            f.get(l.to)
-              .get(l.depth)
-              .i32(4 * tileRows)
-              .op('i32.mul', 'i32.add')
-              .set(l.end)
-            countUp(f, l.position, 4 * tileRows, l.end, () => {
-              f.get(l.position)
-                .f32(0)
-                .at('f32.store', 4 * row)
-            })
-          })
+        f.get(l.tileRow).i32(row).op('i32.add').get(l.blockEnd).op('i32.lt_u')
+        packRow(l.to, tileRows, row, () => f.get(l.tileRow))
       }
-      f.get(l.to)
-        .get(l.depth)
-        .i32(4 * tileRows)
-        .op('i32.mul', 'i32.add')
-        .set(l.to)
+      behind(l.to, tileRows).set(l.to)
     })
   }
 
   /** Eight rows of the factor itself as columns, those that it lacks as zeros. */
   const packOwnRows = () => {
-    f.get(l.strip)
-      .get(l.depth)
-      .i32(4 * tileColumns)
-      .op('i32.mul', 'i32.add')
-      .set(l.end)
     for (let column = 0; column < tileColumns; column++) {
-      f.get(l.strip).set(l.to)
       f.i32(column).get(l.width).op('i32.lt_u')
-      f.if(() => {
-        f.get(l.left).get(l.base).get(l.column).op('i32.add').i32(column).op('i32.add').get(l.leftStride)
-        f.op('i32.mul', 'i32.add').get(l.start).i32(4).op('i32.mul', 'i32.add').set(l.from)
-        countUp(f, l.to, 4 * tileColumns, l.end, () => {
-          f.get(l.to)
-            .get(l.from)
-            .at('f32.load')
-            .at('f32.store', 4 * column)
-          f.get(l.from).i32(4).op('i32.add').set(l.from)
-        })
-        f.op('else')
-        countUp(f, l.to, 4 * tileColumns, l.end, () => {
-          f.get(l.to)
-            .f32(0)
-            .at('f32.store', 4 * column)
-        })
-      })
+      packRow(l.strip, tileColumns, column, () => f.get(l.base).get(l.column).op('i32.add'))
     }
   }
 
@@ -166,11 +142,7 @@ export function matmul(gram: boolean): FunctionBuilder {
     f.get(l.right).get(l.batch).get(l.inner).op('i32.mul').get(l.start).op('i32.add').get(l.columns).op('i32.mul')
     f.get(l.column).op('i32.add').i32(4).op('i32.mul', 'i32.add').set(l.from)
     f.get(l.strip).set(l.to)
-    f.get(l.strip)
-      .get(l.depth)
-      .i32(4 * tileColumns)
-      .op('i32.mul', 'i32.add')
-      .set(l.end)
+    behind(l.strip, tileColumns).set(l.end)
     const next = () => f.get(l.from).get(l.resultStride).op('i32.add').set(l.from)
     f.get(l.width).i32(tileColumns).op('i32.eq')
     f.if(() => {
@@ -201,11 +173,7 @@ export function matmul(gram: boolean): FunctionBuilder {
     f.get(l.pack).get(l.tileRow).get(l.row).op('i32.sub').get(l.depth).i32(4).op('i32.mul', 'i32.mul', 'i32.add')
     f.set(l.from)
     f.get(l.strip).set(l.to)
-    f.get(l.strip)
-      .get(l.depth)
-      .i32(4 * tileColumns)
-      .op('i32.mul', 'i32.add')
-      .set(l.end)
+    behind(l.strip, tileColumns).set(l.end)
     countUp(f, l.to, 4 * tileColumns, l.end, () => {
       f.get(l.to).at('v128.load').set(rightLow).get(l.to).at('v128.load', 16).set(rightHigh)
       for (let row = 0; row < tileRows; row++) {
