@@ -33,7 +33,6 @@ export interface BuiltModule {
  * `wasm()` on one thread, to the bit, and so are checkpoints, `set` and schedules.
  *
  * ```ts
- * import { writeFileSync } from 'node:fs'
  * import { adamW, cosine } from 'fallline'
  * import { build } from 'fallline/build'
  *
@@ -85,12 +84,12 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
     }
   })
 
-  const used: HyperValue[] = []
+  const schedulesInCode = new Map<HyperValue, string>()
+  const factories = new Set<string>()
   const builtValue = (what: string, value: HyperValue): BuiltValue => {
     if (typeof value === 'number') return value
-    codeOf(what, value)
-    const place = used.indexOf(value)
-    return { schedule: place < 0 ? used.push(value) - 1 : place }
+    if (!schedulesInCode.has(value)) schedulesInCode.set(value, codeOf(what, value, factories))
+    return { schedule: [...schedulesInCode.keys()].indexOf(value) }
   }
   const owners = [...new Set([...model.hyper.entries.values()].map(({ owner }) => owner))]
   const hyper = [...model.hyper.entries].map(([path, { owner, values, parent, main }]) => ({
@@ -119,28 +118,22 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
     wrappers: model.wrappers,
     telemetry,
   }
-  const names = model.parameters.map(({ shape }) => JSON.stringify(shape.name))
   const settings = model.hyper.groups.get('')!.flatMap((path) => Object.keys(model.hyper.owner(path).hyper))
-  return moduleOf(encodeBuilt(built), used, names, [...new Set(settings)])
-}
-
-function moduleOf(text: string, used: readonly HyperValue[], names: readonly string[], settings: readonly string[]) {
-  const factories = new Set<string>()
-  const list = used.map((value) => codeOf('', value, factories)).join(', ')
   const imports = factories.size > 0 ? `import { ${[...factories].sort().join(', ')} } from 'fallline'\n` : ''
   const code = `// Made by build: do not edit, build again.
 ${imports}import { start } from 'fallline/runtime'
 
-const built = ${JSON.stringify(text)}
+const built = ${JSON.stringify(encodeBuilt(built))}
 
-export const create = (options) => start(built, [${list}], options)
+export const create = (options) => start(built, [${[...schedulesInCode.values()].join(', ')}], options)
 `
-  const union = (literals: readonly string[]) => literals.join(' | ') || 'never'
+  const union = (texts: readonly string[]) =>
+    [...new Set(texts)].map((text) => JSON.stringify(text)).join(' | ') || 'never'
   const declaration = `// Made by build: do not edit, build again.
 import type { RunningOptimizer, StartOptions } from 'fallline/runtime'
 
-export type Name = ${union(names)}
-export type Hyperparameter = ${union(settings.map((name) => JSON.stringify(name)))}
+export type Name = ${union(model.parameters.map(({ shape }) => shape.name))}
+export type Hyperparameter = ${union(settings)}
 
 /** Starts the optimizer. */
 export declare const create: (options?: StartOptions) => Promise<RunningOptimizer<Name, Hyperparameter>>
@@ -153,7 +146,7 @@ export declare const create: (options?: StartOptions) => Promise<RunningOptimize
  * @param factories is given the names of what the code calls.
  * @throws Error for a schedule that no factory of the library makes.
  */
-function codeOf(what: string, value: unknown, factories = new Set<string>()): string {
+function codeOf(what: string, value: unknown, factories: Set<string>): string {
   const code = (part: unknown): string => codeOf(what, part, factories)
   if (Object.is(value, -0)) return '-0'
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)

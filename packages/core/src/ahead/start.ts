@@ -1,4 +1,4 @@
-import { type BackendTensor, backendTensors, onHost } from '../backends/backend.ts'
+import { backendTensors, onHost } from '../backends/backend.ts'
 import { InstanceBuilder, type ProgramForm } from '../backends/wasm/builder.ts'
 import type { KernelSet } from '../backends/wasm/kernels.ts'
 import { wasmPrecision } from '../backends/wasm/precision.ts'
@@ -36,9 +36,12 @@ export async function start<Name extends string = string, H extends string = str
   }
   const programs = built.programs.map(programOf)
   const model = modelOf(built, programs, schedules)
-  const tensors: readonly BackendTensor[] = backendTensors(model)
   const forms = new Map<Program, ProgramForm>(programs.map((program, place) => [program, built.programs[place]!]))
-  const instance = await new InstanceBuilder({ tensors, forms, kernels: await kernelsOf(built) }).build()
+  const instance = await new InstanceBuilder({
+    tensors: backendTensors(model),
+    forms,
+    kernels: await kernelsOf(built),
+  }).build()
   return new RunningOptimizer<Name, H>(model, onHost(instance, wasmPrecision), {
     nonFinite,
     telemetry: built.telemetry,
@@ -61,7 +64,7 @@ async function kernelsOf({ kernels, plans, tables, library }: BuiltOptimizer): P
   }
 }
 
-/** At once, which engines do in a millisecond since they compile each function when it is first called; some pages must wait. */
+/** At once, which engines do quickly since they compile each function when it is first called; some pages must wait. */
 async function moduleOf(bytes: BufferSource): Promise<WebAssembly.Module> {
   try {
     return new WebAssembly.Module(bytes)
