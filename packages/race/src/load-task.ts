@@ -1,5 +1,5 @@
 import { extname } from 'node:path'
-import { importModule, moduleExtensions, modulePath } from './import-module.ts'
+import { defaultExport, importModule, type ModuleKind, messageOf, moduleExtensions } from './import-module.ts'
 import type { SearchSpace } from './search/space.ts'
 import { defineTask, type Task } from './task.ts'
 import { builtinTasks } from './tasks/index.ts'
@@ -9,6 +9,8 @@ import type { Contender } from './training/contenders.ts'
 export class TaskLoadError extends Error {
   override readonly name = 'TaskLoadError'
 }
+
+const taskModules: ModuleKind = { what: 'task module', example: 'defineTask({ ... })', Failure: TaskLoadError }
 
 /** A task with what its module says about racing on it. */
 export interface TaskModule {
@@ -27,7 +29,8 @@ export interface TaskModule {
 export async function loadTaskModule(nameOrPath: string, directory: string = process.cwd()): Promise<TaskModule> {
   const builtin = builtinTasks.find(({ name }) => name.toLowerCase() === nameOrPath.toLowerCase())
   if (builtin) return { task: await builtin.load(), contenders: [], ranges: {} }
-  const module = await importTask(nameOrPath, pathOf(nameOrPath, directory))
+  checkPath(nameOrPath)
+  const module = await importModule(taskModules, nameOrPath, directory)
   const { contenders = [], ranges = {} } = module
   if (!Array.isArray(contenders)) {
     throw new TaskLoadError(`the export 'contenders' of task module '${nameOrPath}' must be an array of contenders`)
@@ -53,38 +56,17 @@ export async function loadTask(nameOrPath: string, directory: string = process.c
   return (await loadTaskModule(nameOrPath, directory)).task
 }
 
-function pathOf(nameOrPath: string, directory: string): string {
-  const isPath = /[\\/]/.test(nameOrPath) || moduleExtensions.includes(extname(nameOrPath).toLowerCase())
-  if (!isPath) {
-    const names = builtinTasks.map(({ name }) => name).join(', ')
-    throw new TaskLoadError(
-      `unknown task '${nameOrPath}': the built-in tasks are ${names}; for a task of your own give the path of its module, such as ./task.ts`,
-    )
-  }
-  try {
-    return modulePath('task module', nameOrPath, directory)
-  } catch (error) {
-    throw new TaskLoadError(messageOf(error))
-  }
-}
-
-async function importTask(shown: string, path: string): Promise<Record<string, unknown>> {
-  try {
-    return await importModule(path)
-  } catch (error) {
-    throw new TaskLoadError(`task module '${shown}' could not be imported: ${messageOf(error)}`, { cause: error })
-  }
+/** @throws TaskLoadError for what looks like the name of a built-in task. */
+function checkPath(nameOrPath: string): void {
+  if (/[\\/]/.test(nameOrPath) || moduleExtensions.includes(extname(nameOrPath).toLowerCase())) return
+  const names = builtinTasks.map(({ name }) => name).join(', ')
+  throw new TaskLoadError(
+    `unknown task '${nameOrPath}': the built-in tasks are ${names}; for a task of your own give the path of its module, such as ./task.ts`,
+  )
 }
 
 async function taskFrom(module: Record<string, unknown>, shown: string): Promise<Task> {
-  let exported = module.default
-  if (exported === undefined) {
-    const names = Object.keys(module)
-    throw new TaskLoadError(
-      `task module '${shown}' has no default export${names.length ? ` (it exports ${names.join(', ')})` : ''}; ` +
-        'write `export default defineTask({ ... })`',
-    )
-  }
+  let exported = defaultExport(module, taskModules, shown)
   if (typeof exported === 'function') {
     try {
       exported = await (exported as () => unknown)()
@@ -101,8 +83,4 @@ async function taskFrom(module: Record<string, unknown>, shown: string): Promise
       cause: error,
     })
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message.trim() : String(error)
 }

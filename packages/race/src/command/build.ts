@@ -3,12 +3,18 @@ import { extname } from 'node:path'
 import { Command, Option } from 'commander'
 import type { Optimizer, Shapes } from 'fallline'
 import { build } from 'fallline/build'
-import { importModule, modulePath } from '../import-module.ts'
+import { defaultExport, importModule, type ModuleKind, messageOf } from '../import-module.ts'
 import { UsageError } from '../names.ts'
 
 /** The module of an optimizer, or a file of shapes, could not be used. */
 export class BuildFileError extends Error {
   override readonly name = 'BuildFileError'
+}
+
+const optimizerModules: ModuleKind = {
+  what: 'optimizer module',
+  example: 'adamW({ learningRate: 1e-3 })',
+  Failure: BuildFileError,
 }
 
 interface BuildSettings {
@@ -41,12 +47,16 @@ export function buildCommand(): Command {
     .option('--telemetry', 'let steps report norms')
     .action(async (given: string, { shapes, out, layout, telemetry }: BuildSettings) => {
       if (!['.js', '.mjs'].includes(extname(out))) throw new UsageError(`--out ${out} must end in .js or .mjs`)
-      const optimizer = await readOptimizer(given)
+      const optimizer = defaultExport(
+        await importModule(optimizerModules, given, process.cwd()),
+        optimizerModules,
+        given,
+      )
       const { code, declaration } = buildFor(given, optimizer, readShapes(shapes), {
         ...(layout ? { layout } : {}),
         ...(telemetry ? { telemetry } : {}),
       })
-      const types = out.replace(/js$/, 'd.ts').replace(/\.md\.ts$/, '.d.mts')
+      const types = out.replace(/(m?)js$/, 'd.$1ts')
       try {
         writeFileSync(out, code)
         writeFileSync(types, declaration)
@@ -55,29 +65,6 @@ export function buildCommand(): Command {
       }
       process.stdout.write(`wrote ${out} (${(code.length / 1024).toFixed(1)} KiB) and ${types}\n`)
     })
-}
-
-async function readOptimizer(given: string): Promise<unknown> {
-  let path: string
-  try {
-    path = modulePath('optimizer module', given, process.cwd())
-  } catch (error) {
-    throw new BuildFileError(messageOf(error))
-  }
-  let module: Record<string, unknown>
-  try {
-    module = await importModule(path)
-  } catch (error) {
-    throw new BuildFileError(`optimizer module '${given}' could not be imported: ${messageOf(error)}`)
-  }
-  if (module.default === undefined) {
-    const names = Object.keys(module)
-    throw new BuildFileError(
-      `optimizer module '${given}' has no default export${names.length > 0 ? ` (it exports ${names.join(', ')})` : ''}; ` +
-        'write `export default adamW({ learningRate: 1e-3 })`',
-    )
-  }
-  return module.default
 }
 
 function readShapes(path: string): Shapes {
@@ -94,8 +81,4 @@ function buildFor(given: string, optimizer: unknown, shapes: Shapes, options: Pa
   } catch (error) {
     throw new BuildFileError(`${given}: ${messageOf(error)}`)
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message.trim() : String(error)
 }
