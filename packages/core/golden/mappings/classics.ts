@@ -27,7 +27,7 @@ import {
   yogi,
 } from 'fallline'
 import { type Fields, Skip } from '../fields.ts'
-import { betas, decayOf, type Mapping, newtonSchulz, rate, uncorrected } from './mapping.ts'
+import { auxiliaryAdam, betas, decayOf, type Mapping, newtonSchulz, rate, uncorrected } from './mapping.ts'
 
 /** Gradient descent, momentum and the adaptive methods that came before and right after Adam. */
 export const classics: Readonly<Record<string, Mapping>> = {
@@ -202,22 +202,14 @@ export const classics: Readonly<Record<string, Mapping>> = {
   },
   normuon: {
     tolerances: newtonSchulz,
-    optimizer(fields) {
-      const [beta1, beta2] = fields.numbers('aux_betas', 2) as [number, number]
-      return norMuon({
+    optimizer: (fields) =>
+      norMuon({
         ...rate(fields),
         momentum: fields.number('momentum'),
         beta2: fields.number('beta2'),
         weightDecay: fields.number('weight_decay'),
-        fallback: adamW({
-          learningRate: fields.number('aux_lr'),
-          beta1,
-          beta2,
-          epsilon: fields.number('aux_eps'),
-          weightDecay: fields.number('aux_weight_decay'),
-        }),
-      })
-    },
+        fallback: auxiliaryAdam(fields),
+      }),
   },
 
   scion: {

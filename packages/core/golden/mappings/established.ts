@@ -15,7 +15,7 @@ import {
   sgd,
 } from 'fallline'
 import { type Fields, Skip } from '../fields.ts'
-import { betas, type Mapping, newtonSchulz, rate, uncorrected } from './mapping.ts'
+import { auxiliaryAdam, betas, type Mapping, newtonSchulz, rate, uncorrected } from './mapping.ts'
 
 /** The first of them: Adam and what came of it, Muon, Prodigy, schedule-free. */
 export const established: Readonly<Record<string, Mapping>> = {
@@ -282,13 +282,5 @@ function muonWithAdam(fields: Fields, ranks: readonly number[]): Optimizer {
     if (ranks.some((rank) => rank < 2)) throw new Skip('tensors of fewer than two dimensions without aux_ settings')
     return muon(settings)
   }
-  const [beta1, beta2] = fields.numbers('aux_betas', 2, [0.9, 0.95]) as [number, number]
-  const fallback = adamW({
-    learningRate: fields.number('aux_lr'),
-    beta1,
-    beta2,
-    epsilon: fields.number('aux_eps', 1e-10),
-    weightDecay: fields.number('aux_weight_decay', 0),
-  })
-  return muon({ ...settings, fallback })
+  return muon({ ...settings, fallback: auxiliaryAdam(fields) })
 }

@@ -1,4 +1,4 @@
-import type { CompiledOptimizer, FloatArray, Optimizer } from 'fallline'
+import { adamW, type CompiledOptimizer, type FloatArray, type Optimizer } from 'fallline'
 import type { Fields } from '../fields.ts'
 import type { GoldenRun } from '../files.ts'
 import type { Place } from '../problem.ts'
@@ -45,6 +45,18 @@ export function betas(fields: Fields, fallback?: readonly number[]): { beta1: nu
 /** The ε that, inside `√(v / (1 - β2ᵗ)) + ε`, is what the reference adds to √v before bias correction. */
 export function uncorrected(epsilon: number, beta2: number): (t: number) => number {
   return (t) => epsilon / Math.sqrt(1 - beta2 ** t)
+}
+
+/** What a reference of matrix rules gives to tensors of fewer than two dimensions. */
+export function auxiliaryAdam(fields: Fields): Optimizer {
+  const [beta1, beta2] = fields.numbers('aux_betas', 2, [0.9, 0.95]) as [number, number]
+  return adamW({
+    learningRate: fields.number('aux_lr'),
+    beta1,
+    beta2,
+    epsilon: fields.number('aux_eps', 1e-10),
+    weightDecay: fields.number('aux_weight_decay', 0),
+  })
 }
 
 /** Decay as the library pytorch_optimizer says it; `decoupled` is what the optimizer there does unless told otherwise. */

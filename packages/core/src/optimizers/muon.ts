@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperpara
 import { relativeRate } from '../language/relative-rate.ts'
 import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
-import { asMatrix, newtonSchulz } from '../parts/newton-schulz.ts'
+import { asMatrix, newtonSchulz, scaledSides } from '../parts/newton-schulz.ts'
 import { whereAgreeing } from '../parts/where-agreeing.ts'
 import { adamW } from './adam-w.ts'
 
@@ -72,8 +72,8 @@ export const muon = defineOptimizer({
     const update = options.cautious ? whereAgreeing(chosen, b, g) : chosen
     const matrix = asMatrix(update, shape)
     const orthogonal = newtonSchulz(matrix, options.newtonSchulzSteps).as(p)
-    const [outputs, inputs] = shape.rank === 4 ? shape.outputFirst.slice(-2) : [matrix.outputs, matrix.inputs]
-    const scale = moonlight ? 0.2 * Math.sqrt(Math.max(outputs!, inputs!)) : Math.sqrt(Math.max(1, outputs! / inputs!))
+    const [outputs, inputs] = scaledSides(matrix, shape)
+    const scale = moonlight ? 0.2 * Math.sqrt(Math.max(outputs, inputs)) : Math.sqrt(Math.max(1, outputs / inputs))
     return { direction: orthogonal.times(scale), state: { b } }
   },
 })

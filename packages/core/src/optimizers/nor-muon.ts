@@ -3,7 +3,7 @@ import { decayRate, logUniform, nonNegative, oneOf } from '../language/hyperpara
 import { relativeRate } from '../language/relative-rate.ts'
 import { perOutput, rows, zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
-import { asMatrix, frobeniusNorm, newtonSchulz } from '../parts/newton-schulz.ts'
+import { asMatrix, frobeniusNorm, newtonSchulz, scaledSides } from '../parts/newton-schulz.ts'
 import { adamW } from './adam-w.ts'
 
 /**
@@ -67,9 +67,9 @@ export const norMuon = defineOptimizer({
       ? ema(state.v, square.as(shape.matrix).mean('inputs'), beta2)
       : ema(state.vOfRows, square.mean('columns'), beta2)
     const normalized = orthogonal.over(v.sqrt().plus(1e-10))
-    const [outputs, inputs] = shape.rank === 4 ? shape.outputFirst.slice(-2) : [matrix.outputs, matrix.inputs]
+    const [outputs, inputs] = scaledSides(matrix, shape)
     const scale = frobeniusNorm(orthogonal).over(frobeniusNorm(normalized).plus(1e-10))
-    const direction = normalized.times(scale.times(Math.sqrt(Math.max(1, outputs! / inputs!))))
+    const direction = normalized.times(scale.times(Math.sqrt(Math.max(1, outputs / inputs))))
     return { direction, state: isMatrix ? { b, v } : { b, vOfRows: v } }
   },
 })

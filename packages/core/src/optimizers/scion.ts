@@ -1,6 +1,6 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { fraction, logUniform, nonNegative, oneOf, positive } from '../language/hyperparameters.ts'
-import { zeros } from '../language/slots.ts'
+import { type ParameterShape, zeros } from '../language/slots.ts'
 import { ema, type Value } from '../language/value.ts'
 import { asMatrix, newtonSchulz } from '../parts/newton-schulz.ts'
 
@@ -55,29 +55,28 @@ export const scion = defineOptimizer({
   search: { learningRate: logUniform(1e-4, 1e-1), alpha: oneOf(0.05, 0.1, 0.2, 1), radius: oneOf(1, 10, 50) },
   rule({ p, g, state, hyper, options, shape }) {
     const m = ema(state.m, g, hyper.alpha.negated().plus(1))
-    const spectral = (): Value => {
-      const orthogonal = newtonSchulz(asMatrix(m, shape), options.newtonSchulzSteps).as(p)
-      const [outputs, inputs, ...kernel] = shape.outputFirst
-      const area = shape.rank === 4 ? kernel.reduce((product, size) => product * size, 1) : 1
-      const matrix = asMatrix(m, shape)
-      const sides = shape.rank === 4 ? [outputs!, inputs!] : [matrix.outputs, matrix.inputs]
-      return orthogonal.times(Math.sqrt(sides[0]! / Math.max(sides[1]!, 1)) / Math.max(area, 1))
-    }
+    const matrix = m.as(shape.matrix)
     const furthest = {
-      auto: () => (shape.rank < 2 ? m.over(rootMeanSquare(m).plus(1e-8)) : spectral()),
+      auto: () =>
+        shape.rank < 2 ? m.over(rootMeanSquare(m).plus(1e-8)) : spectral(m, shape, options.newtonSchulzSteps),
       sign: () => m.sign().over(Math.max(shape.inputs, 1)),
-      columns: () => {
-        const matrix = m.as(shape.matrix)
-        return matrix.over(matrix.square().mean('outputs').sqrt().plus(1e-8)).as(p)
-      },
+      columns: () => matrix.over(matrix.square().mean('outputs').sqrt().plus(1e-8)).as(p),
       rows: () => {
-        const matrix = m.as(shape.matrix)
-        return matrix.over(matrix.square().sum('inputs').sqrt().times(Math.sqrt(shape.inputs)).plus(1e-8)).as(p)
+        const norm = matrix.square().sum('inputs').sqrt()
+        return matrix.over(norm.times(Math.sqrt(shape.inputs)).plus(1e-8)).as(p)
       },
     }[options.norm]
     return { direction: furthest().times(hyper.radius), state: { m } }
   },
 })
+
+function spectral(m: Value, shape: ParameterShape, steps: number): Value {
+  const matrix = asMatrix(m, shape)
+  const [outputs, inputs, ...kernel] = shape.rank === 4 ? shape.outputFirst : [matrix.outputs, matrix.inputs]
+  const area = kernel.reduce((product, size) => product * size, 1)
+  const scale = Math.sqrt(outputs! / Math.max(inputs!, 1)) / Math.max(area, 1)
+  return newtonSchulz(matrix, steps).as(m).times(scale)
+}
 
 function rootMeanSquare(value: Value): Value {
   return value.square().mean().sqrt()

@@ -24,6 +24,14 @@ export function asMatrix(value: Value, { matrix, rank, layout }: ParameterShape)
   return rank === 4 || layout === 'depthwise' ? value.as(matrix) : value
 }
 
+/**
+ * The sides of a matrix that official codes scale its step by: outputs and inputs, but of a convolution kernel of four dimensions height
+ * and width.
+ */
+export function scaledSides(matrix: Value, { rank, outputFirst }: ParameterShape): readonly [number, number] {
+  return rank === 4 ? [outputFirst[2]!, outputFirst[3]!] : [matrix.outputs, matrix.inputs]
+}
+
 /** One norm per matrix of the batch. */
 export function frobeniusNorm(matrix: Value): Value {
   return matrix.batch === 1 ? matrix.norm() : matrix.square().sum('columns').sum('rows').sqrt()
