@@ -27,9 +27,7 @@ const shapes = { small: ['4', '4'], large: ['1024', '1024'] } as const
 const repetitions = 7
 /** The optimizers that are also started after they were built ahead. */
 const builtNames = ['adamW', 'muon']
-const ahead = ' built ahead'
-const builtChild = fileURLToPath(new URL('../cold/built-child.ts', import.meta.url))
-const titleOf = ({ definition }: OptimizerFactory, built: boolean) => `${definition.name}${built ? ahead : ''}`
+const pathTo = (child: string) => fileURLToPath(new URL(`../cold/${child}`, import.meta.url))
 const run = promisify(execFile)
 
 /** Measures the cold compilation of every optimizer, and the start of some that were built ahead, each time in a fresh process, in random order. */
@@ -39,26 +37,28 @@ export async function measureCold(
 ): Promise<ColdResult[]> {
   const folder = await mkdtemp(join(tmpdir(), 'fallline-cold-'))
   try {
-    // One file of plain JavaScript: nothing but the product is loaded and translated in the child.
-    const { code } = await bundle(
-      `import ${JSON.stringify(fileURLToPath(new URL('../cold/child.ts', import.meta.url)))}`,
-      false,
-    )
-    const script = join(folder, 'child.mjs')
-    await writeFile(script, code)
-    const built = factories.filter(({ definition }) => builtNames.includes(definition.name))
-    const names = [...factories, ...built].map((factory, index) => titleOf(factory, index >= factories.length))
-    for (const factory of built) {
-      for (const size of ['small', 'large'] as const) {
-        const module = build(factory(), { weight: shapes[size].map(Number) }).code
-        const { code } = await bundle(`import ${JSON.stringify(builtChild)}`, false, module)
-        await writeFile(join(folder, `${factory.definition.name}-${size}.mjs`), code)
-      }
+    // Files of plain JavaScript: nothing but the product is loaded and translated in a child.
+    let files = 0
+    const scriptOf = async (child: string, module?: string): Promise<string> => {
+      const path = join(folder, `${files++}.mjs`)
+      await writeFile(path, (await bundle(`import ${JSON.stringify(child)}`, false, module)).code)
+      return path
     }
-    const commandOf = (name: string, size: keyof typeof shapes) =>
-      name.endsWith(ahead)
-        ? [join(folder, `${name.slice(0, -ahead.length)}-${size}.mjs`)]
-        : [script, name, ...shapes[size]]
+    const script = await scriptOf(pathTo('child.ts'))
+    const commands = new Map<string, Record<keyof typeof shapes, readonly string[]>>()
+    for (const { definition } of factories) {
+      const { name } = definition
+      commands.set(name, { small: [script, name, ...shapes.small], large: [script, name, ...shapes.large] })
+    }
+    for (const factory of factories.filter(({ definition }) => builtNames.includes(definition.name))) {
+      const built = (shape: readonly string[]) =>
+        scriptOf(pathTo('built-child.ts'), build(factory(), { weight: shape.map(Number) }).code)
+      commands.set(`${factory.definition.name} built ahead`, {
+        small: [await built(shapes.small)],
+        large: [await built(shapes.large)],
+      })
+    }
+    const names = [...commands.keys()]
     const samples = new Map(names.map((name) => [name, { small: [], large: [], firstStep: [] } as Samples]))
     const errors = new Map<string, string>()
     const rounds = Array.from({ length: repetitions }, () =>
@@ -69,7 +69,7 @@ export async function measureCold(
       for (const { name, size } of jobs) {
         if (errors.has(name)) continue
         try {
-          const { stdout } = await run(process.execPath, commandOf(name, size), { timeout: 60_000 })
+          const { stdout } = await run(process.execPath, commands.get(name)![size], { timeout: 60_000 })
           const { compile, firstStep } = JSON.parse(stdout) as { compile: number; firstStep: number }
           samples.get(name)![size].push(compile)
           if (size === 'large') samples.get(name)!.firstStep.push(firstStep)
