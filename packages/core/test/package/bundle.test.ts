@@ -90,9 +90,8 @@ describe('an application with one optimizer', () => {
 
   it('does not grow unnoticed', async () => {
     const { text } = await bundle(app, { minify: true })
-    // The benchmark reports the size beside its aim; raise this only for a reason. Loading what fits costs 1 KiB, and so do
-    // steps that are settled and read later. An order among hyperparameters costs 0.2 KiB, blocked matrix
-    // products 0.6 KiB, passes that take fewer roots, quotients and looks at elements 1.5 KiB.
+    // The benchmark reports the size beside its aim; raise this only for a reason, such as loading what fits, steps that are settled
+    // and read later, an order among hyperparameters, blocked matrix products, and passes that take fewer roots and quotients.
     expect(gzipSync(text).length).toBeLessThan(58 * 1024)
   })
 })
