@@ -115,18 +115,22 @@ function cut({ body, stores }: Loop, accumulators: readonly Accumulator[]): Part
   }
   const order = body.map((_, register) => register).sort((a, b) => place[a]! - place[b]! || a - b)
   const position = new Map(order.map((register, index) => [register, index]))
+  const readers = new Map<number, number>()
+  for (const [register, use] of body.entries()) {
+    if ('array' in use) readers.set(use.array, Math.max(readers.get(use.array) ?? 0, position.get(register)!))
+  }
   // A store waits for its value and for whoever reads what it replaces.
-  const ready = ({ array, register }: Loop['stores'][number]) =>
-    Math.max(
-      position.get(register)!,
-      ...body.flatMap((use, other) => ('array' in use && use.array === array ? [position.get(other)!] : [])),
-    )
+  const storesAt = new Map<number, Loop['stores'][number][]>()
+  for (const store of stores) {
+    const ready = Math.max(position.get(store.register)!, readers.get(store.array) ?? 0)
+    storesAt.set(ready, [...(storesAt.get(ready) ?? []), store])
+  }
   return Array.from({ length: count }, (_, part) => ({
     steps: order
       .filter((register) => place[register] === part)
       .map((register) => ({
         register,
-        stores: stores.filter((store) => ready(store) === position.get(register)),
+        stores: storesAt.get(position.get(register)!) ?? [],
       })),
     accumulators: accumulators.filter(
       ({ reduction }) => Math.max(...reduction.registers.map((register) => place[register]!)) === part,
