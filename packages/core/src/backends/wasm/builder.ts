@@ -3,6 +3,7 @@ import { dimensionsOf, elementsOf, type Loop, type Plan, type RoutineCall, type 
 import { HostEvaluator, type HostProgram } from '../../program/host.ts'
 import { type Program, writeStart } from '../../program/program.ts'
 import type { RoutineName } from '../../routines/table.ts'
+import { workspaces } from '../../routines/workspaces.ts'
 import { bytesOf } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
 import { EntryLayout, type EntryWord } from './entry.ts'
@@ -11,24 +12,15 @@ import type { KernelSet } from './kernels.ts'
 import { control, itemBytes } from './library.ts'
 import { MemoryLayout } from './memory.ts'
 import { chunkElements, type Item, type ListRegions, type Prepared, split, type TensorMemory } from './prepared.ts'
-import { packingBytes } from './product.ts'
+import { packingBytes } from './routines/tiles.ts'
 import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
-import type { Threads } from './threads.ts'
+import type { Threading, Threads } from './threads.ts'
 
 /** What a program is to the kernels: the place of its plan, what the plan's sizes stand for, and the numbers it takes. */
 export interface ProgramForm {
   readonly plan: number
   readonly sizes: Sizes
   readonly computation: HostProgram
-}
-
-/** How several threads share the work, the calling one included. */
-export interface Threading {
-  readonly count: number
-  /** What the driver of the calling thread imports. */
-  functions(memory: WebAssembly.Memory, block: number): WebAssembly.ModuleImports
-  /** Starts so many workers. */
-  start(count: number, module: WebAssembly.Module, memory: WebAssembly.Memory, block: number): Promise<Threads>
 }
 
 export interface BuilderSettings {
@@ -69,7 +61,8 @@ export class InstanceBuilder {
   private readonly shared = new Map<string, number>()
   private readonly totals = new Map<string, number>()
   private readonly groups = new Map<string, number>()
-  private readonly packingUsers: number[] = []
+  private readonly workspaceUsers: number[] = []
+  private workspaceBytes = 0
   private readonly tensors: readonly BackendTensor[]
   private readonly forms: ReadonlyMap<Program, ProgramForm>
   private readonly kernels: KernelSet
@@ -117,9 +110,9 @@ export class InstanceBuilder {
     // Before the work is cut into items, of which an absurd size would have too many to list.
     this.layout.checkSize()
     const prepared = this.tensors.map((tensor, index) => this.prepareTensor(tensor, memories[index]!))
-    if (this.packingUsers.length > 0) {
-      const address = this.layout.reserve(packingBytes)
-      for (const user of this.packingUsers) this.words.push({ address: user, value: address })
+    if (this.workspaceUsers.length > 0) {
+      const address = this.layout.reserve(this.workspaceBytes, 64)
+      for (const user of this.workspaceUsers) this.words.push({ address: user, value: address })
     }
     const lists = this.reserveLists(prepared, memories)
     return { memories, prepared, lists, block: this.layout.reserve(control.bytes, 64) }
@@ -363,11 +356,13 @@ export class InstanceBuilder {
       dimensions: dimensionsOf(extent, sizes),
     }))
     const results = call.results.map((array) => addresses[array]!)
-    return this.routineWork[call.routine](operands, results, this.kernels.library.routines[call.routine]!)
+    const kernel = this.kernels.library.routines[call.routine]!
+    const work = this.routineWork[call.routine]
+    return work ? work(operands, results, kernel) : this.batchedItems(call.routine, operands, results, kernel)
   }
 
-  /** How the work of each matrix function is cut into items. */
-  private readonly routineWork: Readonly<Record<RoutineName, RoutineWork>> = {
+  /** How the work of matrix functions is cut into items that have kernels of their own kind. */
+  private readonly routineWork: Readonly<Partial<Record<RoutineName, RoutineWork>>> = {
     transposition: ([operand], [result], kernel) => {
       const [batch, columns, rows] = operand!.dimensions
       const entry = this.entry([operand!.address, result!, rows, columns])
@@ -380,6 +375,35 @@ export class InstanceBuilder {
       this.productItems([left!, right!], result!, right!.dimensions[2], kernel),
   }
 
+  /** One matrix of the batch after the other, side by side where there are several threads. */
+  private batchedItems(
+    routine: RoutineName,
+    operands: readonly RoutineOperand[],
+    results: readonly number[],
+    kernel: number,
+  ): Item[] {
+    const dimensions = operands.map((operand) => operand.dimensions)
+    const [batch] = dimensions[0]!
+    const workspace = 8 * workspaces[routine](dimensions)
+    return split(batch, this.threads > 1 ? 1 : batch).map(([first, last]) => {
+      const addresses = [...operands.map(({ address }) => address), ...results]
+      const sides = dimensions.flatMap(([, rows, columns]) => [rows, columns])
+      const entry = this.entry([...addresses, 0, ...sides])
+      this.reserveWorkspace(entry + 4 * addresses.length, workspace)
+      return { kernel, entry, first, last, chunk: 0 }
+    })
+  }
+
+  /** Puts the address of so many bytes to work with at a word; where one thread does everything, all share the same. */
+  private reserveWorkspace(user: number, bytes: number): void {
+    if (this.threads > 1) {
+      this.words.push({ address: user, value: this.layout.reserve(bytes, 64) })
+      return
+    }
+    this.workspaceUsers.push(user)
+    this.workspaceBytes = Math.max(this.workspaceBytes, bytes)
+  }
+
   private productItems(
     [left, right]: readonly [RoutineOperand, RoutineOperand],
     result: number,
@@ -389,8 +413,7 @@ export class InstanceBuilder {
     const [batch, rows, inner] = left.dimensions
     return split(batch * rows, this.threads > 1 ? productRows : batch * rows).map(([first, last]) => {
       const entry = this.entry([left.address, right.address, result, rows, inner, columns, 0])
-      if (this.threads > 1) this.words.push({ address: entry + 24, value: this.layout.reserve(packingBytes) })
-      else this.packingUsers.push(entry + 24)
+      this.reserveWorkspace(entry + 24, packingBytes)
       return { kernel, entry, first, last, chunk: 0 }
     })
   }

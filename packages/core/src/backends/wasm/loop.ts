@@ -7,7 +7,7 @@ import { type Codec, codecs } from './codecs.ts'
 import { emitScalar, emitVector } from './elements.ts'
 import type { EntryLayout, EntryWord } from './entry.ts'
 import { countUp, locals, whileLeft } from './library.ts'
-import { randomFunction, sixteenFunction } from './random.ts'
+import { randomFunction, sixteenFunction } from './names.ts'
 import { emitNumber, isMask } from './scalars.ts'
 import {
   asideRegister,

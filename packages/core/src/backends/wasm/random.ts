@@ -3,12 +3,7 @@
 import type { Distribution } from '../../graph/node.ts'
 import { philoxIncrements, philoxMultipliers, philoxRounds } from '../../graph/philox.ts'
 import { FunctionBuilder, type Helpers, type Local } from './assembler.ts'
-
-/** The function that draws for sixteen places: `(counters, seed, step, tensor, draw)` to four times four float32. */
-export const sixteenFunction = (kind: Distribution) => `random_sixteen_${kind}`
-
-/** The function that draws for any four places: `(places, seed, step, tensor, draw)` to four float32. */
-export const randomFunction = (kind: Distribution) => `random_${kind}`
+import { randomFunction, sixteenFunction } from './names.ts'
 
 /** The functions that draw, and the generator behind them, which leaves its four words. */
 export const randomFunctions: Helpers = {
