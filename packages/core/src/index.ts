@@ -19,6 +19,14 @@ export {
   transferLearningRate,
 } from './convex/convex-bound.ts'
 export { type LanczosOptions, lanczos, type Spectrum, type SymmetricProduct } from './curvature/lanczos.ts'
+export {
+  type BatchCurvature,
+  criticalBatchSize,
+  LanczosLearner,
+  type LanczosLearnerOptions,
+  type SpectralRates,
+  spectralRates,
+} from './curvature/lanczos-learner.ts'
 export { type Description, describe, explain } from './explain.ts'
 export { type CountedSlots, countedSlots } from './language/counted-slots.ts'
 export {
