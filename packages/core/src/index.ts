@@ -106,6 +106,7 @@ export {
 export { switchAfter } from './language/switch-after.ts'
 export { type Axis, biasCorrection, ema, type Operand, Value, where } from './language/value.ts'
 export * from './optimizers/index.ts'
+export { minimizeTogether, type Point } from './parallel/minimize-together.ts'
 export { OptEx, type OptExOptions, type OptExRequest, type OptExResult, optEx } from './parallel/opt-ex.ts'
 export { emaOfSquare } from './parts/ema-of-square.ts'
 export { asMatrix, newtonSchulz } from './parts/newton-schulz.ts'
