@@ -1,9 +1,15 @@
 import {
   adamMini,
+  type CompiledOptimizer,
+  conda,
   countedSlots,
+  defineOptimizer,
   defineTransform,
   type FloatArray,
+  fira,
+  gaLore,
   groups,
+  type OptimizerFactory,
   spam,
   stepCount,
   subsetNorm,
@@ -76,8 +82,60 @@ export const littleMemory: Readonly<Record<string, Mapping>> = {
     },
   },
 
+  conda: {
+    optimizer(fields, ranks) {
+      const another = fields.has('projection_type')
+      if (another && ranks.includes(2)) throw new Skip('singular vectors in float32, which move steps by 1e-6')
+      return conda({
+        ...adamOf(fields),
+        period: fields.number('update_proj_gap'),
+        scale: fields.number('scale'),
+        side: sideOf(fields),
+      })
+    },
+  },
+
+  fira: {
+    captured(optimizer, captured, step) {
+      // One basis for the whole run has signs that do not matter.
+      if ((captured as CapturedBases).projections.some(({ first_step }) => first_step > 1)) {
+        captureBases(optimizer, captured, step)
+      }
+    },
+    optimizer(fields, ranks) {
+      if (!fields.has('rank') && ranks.includes(2)) throw new Skip('without a rank it is Adam')
+      const period = fields.number('update_proj_gap', 200)
+      const make = period < 100 ? held(fira) : fira
+      return make({
+        ...adamOf(fields),
+        rank: fields.number('rank', 1),
+        period,
+        scale: fields.number('alpha', 1),
+        side: sideOf(fields),
+      })
+    },
+  },
+
+  galore: {
+    until: {
+      step: 10,
+      config: ['default', 'proj_right', 'weight_decay', 'betas', 'correct_bias_off'],
+      reason: 'a later subspace has singular vectors of other signs, which the averages are sensitive to',
+    },
+    optimizer(fields) {
+      return gaLore({
+        ...adamOf(fields),
+        rank: fields.number('rank'),
+        period: fields.number('update_proj_gap'),
+        scale: fields.number('scale'),
+        side: sideOf(fields),
+      })
+    },
+  },
+
   spam_sparse: {
-    captured(optimizer, captured) {
+    captured(optimizer, captured, step) {
+      if (step > 1) return
       const period = optimizer.hyper.period!
       optimizer.names.forEach((name) => {
         for (const slot of Object.keys(optimizer.state(name)).filter((slot) => /^mask\d$/.test(slot))) {
@@ -131,6 +189,57 @@ export const littleMemory: Readonly<Record<string, Mapping>> = {
       })
     },
   },
+}
+
+/** What optimizers that are Adam in a subspace have of Adam. */
+function adamOf(fields: Fields) {
+  fields.expect('maximize', false, 'downhill')
+  return {
+    ...rate(fields),
+    ...betas(fields),
+    epsilon: fields.number('eps'),
+    weightDecay: fields.number('weight_decay'),
+    biasCorrection: fields.boolean('correct_bias', true),
+  }
+}
+
+/** What the names of projections in GaLore and what came after it mean here. */
+function sideOf(fields: Fields) {
+  const known = { std: 'shorter', reverse_std: 'longer', left: 'outputs', right: 'inputs' } as const
+  const name = fields.has('projection_type') ? 'projection_type' : 'proj_type'
+  return known[fields.string(name, Object.keys(known) as (keyof typeof known)[], 'std')]
+}
+
+/** An optimizer that leaves alone in its state what it would draw or find anew: a reference captured it. */
+function held(factory: OptimizerFactory): OptimizerFactory {
+  const { definition } = factory
+  return defineOptimizer({
+    ...definition,
+    rule: (context) => definition.rule({ ...context, every: (_, __, old) => old }),
+  })
+}
+
+interface CapturedBases {
+  readonly projections: readonly {
+    readonly tensor: number
+    readonly first_step: number
+    readonly shape: readonly [number, number]
+    readonly matrix: readonly number[]
+  }[]
+}
+
+/** Writes the bases that a reference used from this step on. */
+function captureBases(optimizer: CompiledOptimizer, captured: unknown, step: number): void {
+  for (const { tensor, first_step, shape, matrix } of (captured as CapturedBases).projections) {
+    if (first_step !== step) continue
+    const [rows, columns] = shape
+    const basis = optimizer.state(optimizer.names[tensor]!).basis as FloatArray
+    // Vectors of the columns of a matrix are rows there, always fewer than they are long.
+    matrix.forEach((value, index) => {
+      const transposed = (index % columns) * rows + Math.floor(index / columns)
+      basis[rows < columns ? transposed : index] = value
+    })
+  }
 }
 
 function subsetsOf(fields: Fields): { subsets: 'lines' | 'blocks'; subsetSize?: number } {

@@ -16,6 +16,7 @@ import {
   sizeOf,
 } from '../graph/node.ts'
 import type { Output, Target } from '../program/program.ts'
+import { routines } from '../routines/table.ts'
 import type { CanonicalProgram } from './canonical.ts'
 import type {
   ArraySource,
@@ -639,6 +640,7 @@ class Planner {
   /** The calls of matrix functions; results of equal operands come from one call. */
   private routineCalls(): RoutineCall[] {
     const calls = new Map<string, RoutineCall & { results: number[] }>()
+    const shapes = new Map<RoutineCall & { results: number[] }, readonly Dimensions[]>()
     for (const node of this.nodes) {
       if (node.operation !== 'routine') continue
       const operands = node.inputs.map((input) => ({
@@ -649,8 +651,25 @@ class Planner {
       const call = calls.get(text) ?? { level: this.level(node) - 1, routine: node.routine, operands, results: [] }
       calls.set(text, call)
       call.results[node.result] = this.kept.get(node)!
+      shapes.set(
+        call,
+        node.inputs.map(({ dimensions }) => dimensions),
+      )
+    }
+    // What nobody reads has a place too: a call writes all of its results.
+    for (const [{ routine, results, level }, operands] of shapes) {
+      routines[routine].results(operands).forEach((dimensions, result) => {
+        results[result] ??= this.scratch(dimensions, level)
+      })
     }
     return [...calls.values()]
+  }
+
+  /** An array that is needed in one level only. */
+  private scratch(dimensions: Dimensions, level: number): number {
+    const place = this.arrayOf({ kind: 'scratch', from: 0, to: 0 }, dimensions)
+    Object.assign(this.arrays[place]!, { from: level, to: level })
+    return place
   }
 
   private findLifetimes(loops: readonly Loop[], routines: readonly RoutineCall[]): void {

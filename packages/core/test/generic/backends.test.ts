@@ -58,11 +58,14 @@ const cancelling: Readonly<Record<string, number>> = {
 /**
  * AdaMuon divides the elements of an orthogonal matrix by their size; those that are 0 but for rounding are told from others by
  * epsilon alone. Adalite's sums over rows cancel where its weights are even. FOCUS takes signs of differences from an average.
+ * The ranks are less than the sides of the matrices.
  */
 const settingsFor: Readonly<Record<string, Variant['settings']>> = {
   adaMuon: { epsilon: 1e-3 },
   adalite: { temperature: 3e-3 },
+  fira: { rank: 2 },
   focus: { gamma: 0.01 },
+  gaLore: { rank: 2 },
 }
 
 /**
