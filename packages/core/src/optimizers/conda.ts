@@ -5,7 +5,7 @@ import { zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
 import { decayedAfter } from '../parts/decayed-after.ts'
 import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
-import { basisSlot, projectedSlot, type Side, sides, subspaceOf } from '../parts/subspace.ts'
+import { basisSlot, projectedSlot, sides, subspaceOf } from '../parts/subspace.ts'
 
 /**
  * Conda: Adam in the basis of the singular vectors of its first moment, in which the second moment is taken and the step is made.
@@ -49,7 +49,7 @@ export const conda = defineOptimizer({
     period: stepCount(2000),
     weightDecay: nonNegative(0),
   },
-  options: { side: 'shorter' as Side, biasCorrection: true },
+  options: { side: 'shorter' as (typeof sides)[number], biasCorrection: true },
   choices: { side: sides },
   state: { basis: basisSlot, m: zeros(), v: projectedSlot },
   decay: 'own',

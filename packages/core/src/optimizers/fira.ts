@@ -15,7 +15,7 @@ import { decayedAfter } from '../parts/decayed-after.ts'
 import { largestSquared } from '../parts/ema-of-square.ts'
 import { limitedGrowth } from '../parts/limited-growth.ts'
 import { projectedAdam } from '../parts/projected-adam.ts'
-import { basisSlot, projectedSlot, type Side, sides, subspaceOf } from '../parts/subspace.ts'
+import { basisSlot, projectedSlot, sides, subspaceOf } from '../parts/subspace.ts'
 
 /**
  * Fira: GaLore that also uses what its subspace leaves out, scaled as Adam scales what lies within it.
@@ -64,7 +64,7 @@ export const fira = defineOptimizer({
     period: stepCount(200),
     weightDecay: nonNegative(0),
   },
-  options: { rank: 128, side: 'shorter' as Side, biasCorrection: true },
+  options: { rank: 128, side: 'shorter' as (typeof sides)[number], biasCorrection: true },
   choices: { side: sides },
   state: {
     basis: basisSlot,

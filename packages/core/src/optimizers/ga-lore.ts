@@ -4,7 +4,7 @@ import { decayRate, logUniform, nonNegative, oneOf, smallDivisor, stepCount } fr
 import { decayedAfter } from '../parts/decayed-after.ts'
 import { largestSquared } from '../parts/ema-of-square.ts'
 import { projectedAdam } from '../parts/projected-adam.ts'
-import { basisSlot, projectedSlot, type Side, sides, subspaceOf } from '../parts/subspace.ts'
+import { basisSlot, projectedSlot, sides, subspaceOf } from '../parts/subspace.ts'
 
 /**
  * GaLore: Adam in a subspace of low rank, that of the largest singular values of the gradient at every `period`-th step.
@@ -50,7 +50,7 @@ export const gaLore = defineOptimizer({
     period: stepCount(200),
     weightDecay: nonNegative(0),
   },
-  options: { rank: 128, side: 'shorter' as Side, biasCorrection: true },
+  options: { rank: 128, side: 'shorter' as (typeof sides)[number], biasCorrection: true },
   choices: { side: sides },
   state: {
     basis: basisSlot,

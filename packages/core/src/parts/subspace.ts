@@ -3,11 +3,8 @@ import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, shaped } from '../language/slots.ts'
 import type { Value } from '../language/value.ts'
 
-/** Which side of a matrix is projected: one of both, or the shorter or the longer; of a square one the inputs are shorter. */
-export type Side = 'shorter' | 'longer' | 'outputs' | 'inputs'
-
-/** What an option of that kind may be. */
-export const sides: readonly Side[] = ['shorter', 'longer', 'outputs', 'inputs']
+/** Which side of a matrix is projected: the shorter or the longer, or one of both; of a square one the inputs are shorter. */
+export const sides = ['shorter', 'longer', 'outputs', 'inputs'] as const
 
 /** How a rule that projects one side of its matrices sees a parameter. */
 export interface Subspace {
@@ -26,7 +23,7 @@ export interface Subspace {
 }
 
 interface Options {
-  readonly side: Side
+  readonly side: (typeof sides)[number]
   readonly rank?: number
 }
 
