@@ -49,6 +49,8 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
   grokfastadamw: ['weight_decouple'],
   ranger21: ['adabelief'],
   adalomo: ['clip_norm'],
+  apollo: ['scale_front'],
+  apollo_mini: ['scale_front'],
   conda: ['full'],
   focus: ['weight_decay'],
   galore: ['proj_full'],

@@ -1,14 +1,18 @@
 import {
   adamMini,
+  adamW,
+  apolloAdamW,
   type CompiledOptimizer,
   conda,
   countedSlots,
   defineOptimizer,
   defineTransform,
+  dion,
   type FloatArray,
   fira,
   gaLore,
   groups,
+  lion,
   type OptimizerFactory,
   spam,
   stepCount,
@@ -82,6 +86,9 @@ export const littleMemory: Readonly<Record<string, Mapping>> = {
     },
   },
 
+  apollo: { captured: captureBases, optimizer: apolloOf },
+  apollo_mini: { captured: captureBases, optimizer: apolloOf },
+
   conda: {
     optimizer(fields, ranks) {
       const another = fields.has('projection_type')
@@ -91,6 +98,44 @@ export const littleMemory: Readonly<Record<string, Mapping>> = {
         period: fields.number('update_proj_gap'),
         scale: fields.number('scale'),
         side: sideOf(fields),
+      })
+    },
+  },
+
+  dion: {
+    tolerances: {
+      wasm: 2e-3,
+      reason:
+        'the momentum of the problem is nearly of lower rank, and directions that it nearly lacks count as much as others',
+    },
+    captured(optimizer, captured, step) {
+      if (step > 1) return
+      for (const { tensor, matrix } of (captured as CapturedFactors).Q) {
+        ;(optimizer.state(optimizer.names[tensor]!).basis as FloatArray).set(matrix)
+      }
+    },
+    optimizer(fields) {
+      const simple = fields.string('variant', ['simple', 'reference']) === 'simple'
+      const [beta1, beta2] = fields.numbers('betas', 2) as [number, number]
+      const weightDecay = fields.number('weight_decay')
+      // Ways to make columns orthonormal.
+      for (const name of ['qr_method', 'cqr_warmup_steps', 'rcqr_oversample']) if (fields.has(name)) fields.value(name)
+      const others = fields.has('other') ? fields.string('other', ['adamw', 'lion']) : 'adamw'
+      const learningRate = fields.number('other_lr', 0)
+      const settings = { learningRate, beta1, beta2, weightDecay }
+      return held(dion)({
+        ...rate(fields),
+        momentum: fields.number('mu'),
+        epsilon: fields.number('epsilon'),
+        weightDecay,
+        ...(simple
+          ? { side: 'inputs', rank: fields.number('rank') }
+          : {
+              rankDivisor: 1 / fields.number('rank_fraction'),
+              rankMultiple: fields.number('rank_multiple_of'),
+              powerIterations: fields.number('power_iters'),
+            }),
+        fallback: others === 'lion' ? lion(settings) : adamW(settings),
       })
     },
   },
@@ -203,6 +248,27 @@ function adamOf(fields: Fields) {
   }
 }
 
+function apolloOf(fields: Fields, ranks: readonly number[]) {
+  if (!fields.has('rank')) {
+    fields.expect('weight_decouple', true, 'decay is decoupled')
+    fields.expect('fixed_decay', false, 'decay grows with the rate')
+    fields.expect('scale_type', 'tensor', 'what a tensor without a rank has no use for')
+    if (ranks.includes(2)) throw new Skip('without a rank it is Adam')
+    return apolloAdamW(adamOf(fields))
+  }
+  fields.expect('scale_front', false, 'the same, but for 1e-8 in the limit of growth')
+  return held(apolloAdamW)({
+    ...adamOf(fields),
+    rank: fields.number('rank'),
+    period: fields.number('update_proj_gap'),
+    scale: fields.number('scale'),
+    side: sideOf(fields),
+    projection: fields.string('proj', ['random', 'svd']) === 'svd' ? 'singular' : 'random',
+    scaling: fields.string('scale_type', ['channel', 'tensor']),
+    limitGrowth: !fields.boolean('disable_nl'),
+  })
+}
+
 /** What the names of projections in GaLore and what came after it mean here. */
 function sideOf(fields: Fields) {
   const known = { std: 'shorter', reverse_std: 'longer', left: 'outputs', right: 'inputs' } as const
@@ -213,9 +279,10 @@ function sideOf(fields: Fields) {
 /** An optimizer that leaves alone in its state what it would draw or find anew: a reference captured it. */
 function held(factory: OptimizerFactory): OptimizerFactory {
   const { definition } = factory
+  const hold = <T, U>(_: unknown, __: () => T, old: U): T | U => old
   return defineOptimizer({
     ...definition,
-    rule: (context) => definition.rule({ ...context, every: (_, __, old) => old }),
+    rule: (context) => definition.rule({ ...context, every: hold, firstSteps: hold }),
   })
 }
 
@@ -226,6 +293,10 @@ interface CapturedBases {
     readonly shape: readonly [number, number]
     readonly matrix: readonly number[]
   }[]
+}
+
+interface CapturedFactors {
+  readonly Q: readonly { readonly tensor: number; readonly matrix: readonly number[] }[]
 }
 
 /** Writes the bases that a reference used from this step on. */

@@ -63,6 +63,8 @@ const cancelling: Readonly<Record<string, number>> = {
 const settingsFor: Readonly<Record<string, Variant['settings']>> = {
   adaMuon: { epsilon: 1e-3 },
   adalite: { temperature: 3e-3 },
+  apolloAdamW: { rank: 2 },
+  dion: { rank: 2 },
   fira: { rank: 2 },
   focus: { gamma: 0.01 },
   gaLore: { rank: 2 },

@@ -383,8 +383,6 @@ export class InstanceBuilder {
     kernel: number,
   ): Item[] {
     const dimensions = operands.map((operand) => operand.dimensions)
-    // Where a side has no length, no result has an element.
-    if (dimensions.flat().includes(0)) return []
     const [batch] = dimensions[0]!
     const workspace = 8 * workspaces[routine](dimensions)
     return split(batch, this.threads > 1 ? 1 : batch).map(([first, last]) => {
