@@ -53,6 +53,7 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
   apollo_mini: ['scale_front'],
   conda: ['full'],
   focus: ['weight_decay'],
+  frugal: ['coord_randk'],
   galore: ['proj_full'],
   lomo: ['clip_norm', 'clip_both'],
   scion: ['rownorm_transpose', 'light'],

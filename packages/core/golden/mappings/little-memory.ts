@@ -10,6 +10,7 @@ import {
   dion,
   type FloatArray,
   fira,
+  frugal,
   gaLore,
   groups,
   lion,
@@ -161,6 +162,58 @@ export const littleMemory: Readonly<Record<string, Mapping>> = {
     },
   },
 
+  frugal: {
+    captured(optimizer, captured, step) {
+      for (const { step: first, indices } of (captured as CapturedIndices).log) {
+        if (first !== step) continue
+        indices.forEach((chosen, k) => {
+          const basis = optimizer.state(optimizer.names[k]!).basis as FloatArray
+          basis.fill(0)
+          chosen.forEach((place, column) => {
+            basis[place * chosen.length + column] = 1
+          })
+        })
+      }
+    },
+    optimizer(fields, ranks) {
+      if (!fields.has('density')) return frugal({ ...adamOf(fields), rankDivisor: 1, rest: 'none' })
+      fields.expect('proj_params', null, 'all tensors')
+      fields.expect('_example_state_init', false, 'state starts at 0')
+      const singular = fields.has('proj_side')
+      if (singular) {
+        fields.expect('proj_side', 'std', 'the shorter side')
+        fields.expect('proj_type', 'svd', 'singular vectors')
+      }
+      const whole = fields.number('proj_params_lr_scale')
+      const order = fields.has('block_order') ? fields.string('block_order', Object.keys(orders) as Order[]) : undefined
+      const make = singular || order ? frugal : held(frugal)
+      const settings = {
+        ...adamOf(fields),
+        learningRate: fields.number('lr') * whole,
+        // The scale of the rate does not scale decay.
+        weightDecay: fields.number('weight_decay') / whole,
+        scale: fields.number('inactive_lr_scale'),
+        period: fields.number('update_gap'),
+        subspace: order ? 'blocks' : singular ? 'singular' : fields.string('coord_choice', ['columns', 'rows']),
+        rankDivisor: 1 / fields.number('density'),
+        reset: fields.boolean('reset_statistics'),
+        rest: ({ sign_sgd: 'sign', sgd: 'gradient', no: 'none' } as const)[
+          fields.string('inactive_update_rule', ['sign_sgd', 'sgd', 'no'])
+        ],
+      } as const
+      if (!order) return make(settings)
+      // Tensors take turns in this order, so many at a time.
+      const turns = orders[order](ranks.length)
+      const together = Math.ceil(fields.number('density') * ranks.length)
+      const activeIn = (k: number) => (t: number) => {
+        const first = Math.floor((t - 1) / settings.period) * together
+        return Array.from({ length: together }, (_, i) => turns[(first + i) % turns.length]).includes(k) ? 1 : 0
+      }
+      const list = ranks.map((_, k) => ({ match: `tensor${k}`, hyper: { active: activeIn(k) } }))
+      return groups(make(settings), list)
+    },
+  },
+
   galore: {
     until: {
       step: 10,
@@ -293,6 +346,18 @@ interface CapturedBases {
     readonly shape: readonly [number, number]
     readonly matrix: readonly number[]
   }[]
+}
+
+/** In which order tensors take turns. */
+const orders = {
+  ascending: (count: number) => Array.from({ length: count }, (_, k) => k),
+  descending: (count: number) => Array.from({ length: count }, (_, k) => count - 1 - k),
+  mirror: (count: number) => Array.from({ length: count }, (_, k) => (k % 2 === 0 ? k / 2 : count - (k + 1) / 2)),
+}
+type Order = keyof typeof orders
+
+interface CapturedIndices {
+  readonly log: readonly { readonly step: number; readonly indices: readonly (readonly number[])[] }[]
 }
 
 interface CapturedFactors {

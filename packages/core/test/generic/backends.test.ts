@@ -68,6 +68,7 @@ const settingsFor: Readonly<Record<string, Variant['settings']>> = {
   fira: { rank: 2 },
   focus: { gamma: 0.01 },
   gaLore: { rank: 2 },
+  grass: { rank: 2 },
   shampoo: { epsilon: 1e-3 },
 }
 
