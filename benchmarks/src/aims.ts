@@ -3,6 +3,7 @@ import type { ColdResult } from './sections/cold.ts'
 import type { DecayResult } from './sections/decay.ts'
 import type { JaxResult } from './sections/jax.ts'
 import type { LibraryResult } from './sections/library.ts'
+import type { MatrixReport } from './sections/matrices.ts'
 import type { PeerReport } from './sections/peers.ts'
 import type { SizeResult } from './sections/size.ts'
 import type { StepResult } from './sections/steps.ts'
@@ -20,6 +21,7 @@ export interface Results {
   library?: LibraryResult[]
   choose?: ChooseResult
   decay?: DecayResult[]
+  matrices?: MatrixReport
 }
 
 /** A promise of the product with what was measured. */

@@ -12,6 +12,7 @@ import { measureCold } from './sections/cold.ts'
 import { measureDecay } from './sections/decay.ts'
 import { measureJax } from './sections/jax.ts'
 import { measureLibrary } from './sections/library.ts'
+import { measureMatrices } from './sections/matrices.ts'
 import { measurePeers } from './sections/peers.ts'
 import { measureSizes } from './sections/size.ts'
 import { effortFor, guessSeconds, measureStep, type StepEffort, type StepResult } from './sections/steps.ts'
@@ -19,7 +20,7 @@ import { measureTensorflow } from './sections/tensorflow.ts'
 import { sizes } from './sizes.ts'
 import { principal } from './subjects.ts'
 
-const sectionNames = ['steps', 'cold', 'size', 'library', 'decay', 'choose'] as const
+const sectionNames = ['steps', 'cold', 'size', 'library', 'decay', 'matrices', 'choose'] as const
 
 interface Options {
   only?: OptimizerFactory[]
@@ -125,9 +126,14 @@ async function bench(given: Options, command: Command): Promise<void> {
     results.library = await measureLibrary(options.only ?? registry, progress)
   }
   if (options.sections.includes('decay')) results.decay = await measureDecay(progress)
+  if (options.sections.includes('matrices')) {
+    const peers = options.peers ? { python: options.python } : undefined
+    results.matrices = await measureMatrices(peers, progress)
+  }
   if (options.sections.includes('choose')) results.choose = measureChoose(progress)
   if (options.jax) results.jax = await measureJax(progress)
-  if (options.peers) results.peers = await measurePeers(factories, options.python, progress)
+  const peersElsewhere = options.sections.every((name) => name === 'matrices') && options.sections.length > 0
+  if (options.peers && !peersElsewhere) results.peers = await measurePeers(factories, options.python, progress)
   if (options.tfjs) results.tensorflow = await measureTensorflow(progress)
   endProgress()
   console.log(report(results))
