@@ -42,6 +42,18 @@ export function modeProduct(tensor: Value, sizes: Sizes, mode: number, matrix: V
   return last.as([batch, columns, size]).transposed().as(tensor)
 }
 
+/** The diagonal of `modeGram`, as a column. */
+export function modeSquares(tensor: Value, sizes: Sizes, mode: number): Value {
+  const each = along(tensor.square(), sizes, mode).sum('columns')
+  const { batch, rows: size } = each
+  return each.as([1, batch, size]).sum('rows').as([1, size, 1])
+}
+
+/** The n-mode product with a diagonal matrix, which is given as a column, with the dimensions of the tensor as it was given. */
+export function modeScaled(tensor: Value, sizes: Sizes, mode: number, diagonal: Value): Value {
+  return along(tensor, sizes, mode).times(diagonal).as(tensor)
+}
+
 /** Neighbouring dimensions taken together as long as their product does not exceed a limit, from the first on. */
 export function mergedSizes(sizes: Sizes, limit: number): number[] {
   const merged: number[] = []
