@@ -100,9 +100,13 @@ export const preconditioners: Readonly<Record<string, Mapping>> = {
     },
   },
   psgd_kron: {
+    // Rounding decides on which side of the longest row a vector of a bound starts, and which row is the longest.
+    signs: true,
     inputs: { noise: ({ i, k, t }) => Math.cos(0.9 * (i + 1) + 0.5 * t + k) },
     optimizer(fields) {
       fields.expect('preconditioner_update_probability', 1, 'the preconditioner is updated at every step')
+      if (fields.value('dQ') === 'PRO4P')
+        throw new Skip('dQ PRO4P: a P that is only about symmetric is not fitted here')
       const size = fields.value('preconditioner_max_size')
       const scale = fields.optional('preconditioner_init_scale')
       const [maximumAmplitude, maximumElement] = fields.numbers('grad_clip_max_amps', 2) as [number, number]
@@ -116,7 +120,7 @@ export const preconditioners: Readonly<Record<string, Mapping>> = {
         maximumElement,
         updatesFirst: fields.boolean('update_preconditioner_first'),
         whitens: fields.boolean('whiten_grad') ? 'gradient' : 'momentum',
-        dQ: fields.string('dQ', ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'PRO4P', 'QUAD4P']),
+        dQ: fields.string('dQ', ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P']),
         maximumSize: size === 'inf' ? 10_000 : Number(size),
         maximumPercent: 100 * fields.number('preconditioner_max_skew'),
         ...(scale === undefined ? {} : { scalesByGradient: false, initialScale: scale }),

@@ -46,6 +46,37 @@ const smoothness = countedSlots('smoothness', mostModes, scalar(0), countOf)
 const matrixSlots = countedSlots('factor', mostModes, factor(true))
 const diagonalSlots = countedSlots('diagonal', mostModes, factor(false))
 
+/**
+ * PSGD with Kronecker-factored preconditioners: P = QᵀQ, with a factor Qᵢ for every dimension, is fitted so that P g has uncorrelated
+ * elements of size 1.
+ *
+ * ```text
+ * h ← P (g + δ z)                                z: normal random numbers
+ * Eᵢ ← HᵢHᵢᵀ - (n / nᵢ) I                        Hᵢ: h unfolded along dimension i; n elements, nᵢ along i
+ * ℓᵢ ← ‖HᵢHᵢᵀ‖ + n / nᵢ;  Lᵢ ← max(β Lᵢ + (1 - β) ℓᵢ, ℓᵢ)
+ * Qᵢ ← Qᵢ - μ / Lᵢ Eᵢ Qᵢ, then turned towards a symmetric matrix
+ * m ← b m + (1 - b) g,  b = min((t - 1) / t, momentum)
+ * u ← P m, scaled to a root mean square of at most 2, its elements cut at 10
+ * θ ← θ - η u
+ * ```
+ *
+ * Defaults of the official code: η 1e-3, μ 0.1 (`preconditionerRate`), β 0.9 (`smoothnessBeta`), δ 1e-9 (`damping`), no momentum. State: for
+ * every dimension `factor`, its size squared, and one number L, with momentum also m. Dimensions of more than `maximumSize` elements, or whose
+ * matrix would have more than `maximumPercent` per cent of the elements of the parameter, have the diagonal alone; dimensions of one
+ * element do not count. Q starts at a multiple of the identity, (max over tensors of mean(g⁴) + δ⁴)^(-1/8) at the first gradient, or
+ * with `scalesByGradient: false` at `initialScale`. ‖·‖ is a lower bound by products with random vectors. `whitens: 'momentum'` fits P to m,
+ * for which a learning rate smaller by √((1 - b) / (1 + b)) is advised; `updatesFirst: false` takes P from before the step.
+ *
+ * `dQ` says how Q moves, E in the units of L: `'Q0.5EQ1.5'` as above; `'QEQ'` by Q E; `'QUAD'` to (I - E / 2) Q (I - E / 2), symmetric;
+ * `'QUAD4P'` the same of P itself, with E in the place of E / 2; `'QEP'` with E from Q h and QQᵀ, factors balanced before; `'EQ'` with E from
+ * Q g and Q⁻ᵀz, the upper triangle of it, which takes triangular solves.
+ *
+ * Deviations: P moves at every `preconditionerPeriod`-th step, and factors are given the same largest element every
+ * `balancePeriod` steps, where the official code draws whether to, the latter with a probability of 0.01. There sizes are not limited, and newer
+ * versions add the precision of a number times |g| to δ.
+ *
+ * Pooladzandi, Li 2024, Curvature-Informed SGD via General Purpose Lie-Group Preconditioners, arXiv 2402.11858.
+ */
 export const psgdKron = defineOptimizer({
   name: 'psgdKron',
   title: 'PSGD Kron',
@@ -71,14 +102,14 @@ export const psgdKron = defineOptimizer({
     seed: seed(),
   },
   options: {
-    dQ: 'Q0.5EQ1.5' as 'Q0.5EQ1.5' | 'QEQ' | 'QEP' | 'QUAD' | 'EQ' | 'PRO4P' | 'QUAD4P',
+    dQ: 'Q0.5EQ1.5' as 'Q0.5EQ1.5' | 'QEQ' | 'QEP' | 'QUAD' | 'EQ' | 'QUAD4P',
     whitens: 'gradient' as 'gradient' | 'momentum',
     scalesByGradient: true,
     updatesFirst: true,
     maximumSize: 10_000,
     maximumPercent: 100,
   },
-  choices: { dQ: ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'PRO4P', 'QUAD4P'], whitens: ['gradient', 'momentum'] },
+  choices: { dQ: ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P'], whitens: ['gradient', 'momentum'] },
   limits: { maximumSize: [0], maximumPercent: [0] },
   state: {
     m: zeros({ when: ({ disabled }) => !disabled('momentum') }),
@@ -94,13 +125,16 @@ export const psgdKron = defineOptimizer({
   },
   largestGradient: 1e15,
   rule({ g, t, state, hyper, options, shape, disabled, every, firstSteps, random }) {
+    // What has no elements has nothing to whiten.
+    if (shape.size === 0) return { direction: g, state: {} }
     const { dQ } = options
     const { sizes, matrices } = sidesOf(shape, options)
     const modes = [...sizes.keys()]
-    const fitsP = dQ === 'PRO4P' || dQ === 'QUAD4P'
+    const fitsP = dQ === 'QUAD4P'
     const one = hyper.learningRate.lifted(1)
 
-    const slotOf = (mode: number) => `${matrices[mode] ? 'factor' : 'diagonal'}${mode + 1}` as const
+    const slots: Readonly<Record<string, Value>> = state
+    const slotOf = (mode: number) => `${matrices[mode] ? 'factor' : 'diagonal'}${mode + 1}`
     const applied = (x: Value, factors: readonly Value[], transposes: boolean) =>
       modes.reduce((y, mode) => {
         const Q = factors[mode]!
@@ -121,8 +155,15 @@ export const psgdKron = defineOptimizer({
       const chosen = options.scalesByGradient ? sum.power(-1 / 8).over(unit.sqrt()) : hyper.initialScale
       return chosen.power((fitsP ? 2 : 1) / sizes.length)
     }
-    const old = modes.map((mode) => state[slotOf(mode)]!)
-    const begun = firstSteps(1, () => old.map((Q) => Q.times(scale())), old)
+    const old = modes.map((mode) => slots[slotOf(mode)]!)
+    const begun = firstSteps(
+      1,
+      () => {
+        const first = scale()
+        return old.map((Q) => Q.times(first))
+      },
+      old,
+    )
     const balance = (factors: readonly Value[]) => {
       if (sizes.length === 1) return factors
       const sizesOfFactors = factors.map((Q) => Q.abs().largest())

@@ -14,6 +14,7 @@ import {
   type Optimizer,
   type OptimizerDefinition,
   type OptimizerFactory,
+  psgdKron,
   reference,
   registry,
   sgd,
@@ -152,8 +153,10 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
         (factory === (sgdSaI as unknown) && name === 'epsilon') ||
         (factory === (gravity as unknown) && name === 'alpha') ||
         (factory === (dion as unknown) && name === 'seed')
-      // Shampoo's cadences are every step, unless told otherwise.
-      const often = factory === (shampoo as unknown) && ['beta', 'epsilon'].includes(name)
+      // The cadences of Shampoo and PSGD are every step, unless told otherwise.
+      const often =
+        (factory === (shampoo as unknown) && ['beta', 'epsilon'].includes(name)) ||
+        (factory === (psgdKron as unknown) && ['smoothnessBeta', 'damping', 'preconditionerRate'].includes(name))
       if (early || (!often && !new RegExp(`\\b${name}\\b`).test(phases))) {
         // Not part of the rule as it is set up by default: nobody asks the schedule.
         expect((await takeStep(optimizer)).step).toBe(2)
