@@ -18,10 +18,14 @@ import { boundVectors, normBound } from '../parts/norm-bound.ts'
 
 type Options = { maximumSize: number; maximumPercent: number }
 
+/** What comes after so many dimensions counts as one. */
+const mostModes = 8
+
 /** The sizes of the dimensions without those of one element, and which of them have a matrix. */
 function sidesOf({ shape, size: count }: ParameterShape, { maximumSize, maximumPercent }: Options) {
   const long = shape.filter((size) => size !== 1)
-  const sizes = long.length === 0 ? [1] : long
+  const rest = long.slice(mostModes - 1).reduce((product, size) => product * size, 1)
+  const sizes = long.length === 0 ? [1] : long.length > mostModes ? [...long.slice(0, mostModes - 1), rest] : long
   const dense = (size: number) => size > 1 && size <= maximumSize && size ** 2 <= (maximumPercent / 100) * count
   return { sizes, matrices: sizes.map(dense) }
 }
@@ -41,7 +45,6 @@ const factor = (matrix: boolean) => (index: number) => ({
   when: ({ shape, options }: SlotFacts) => sidesOf(shape, options as Options).matrices[index] === matrix,
 })
 
-const mostModes = 8
 const smoothness = countedSlots('smoothness', mostModes, scalar(0), countOf)
 const matrixSlots = countedSlots('factor', mostModes, factor(true))
 const diagonalSlots = countedSlots('diagonal', mostModes, factor(false))
@@ -63,7 +66,7 @@ const diagonalSlots = countedSlots('diagonal', mostModes, factor(false))
  * Defaults of the official code: η 1e-3, μ 0.1 (`preconditionerRate`), β 0.9 (`smoothnessBeta`), δ 1e-9 (`damping`), no momentum. State: for
  * every dimension `factor`, its size squared, and one number L, with momentum also m. Dimensions of more than `maximumSize` elements, or whose
  * matrix would have more than `maximumPercent` per cent of the elements of the parameter, have the diagonal alone; dimensions of one
- * element do not count. Q starts at a multiple of the identity, (max over tensors of mean(g⁴) + δ⁴)^(-1/8) at the first gradient, or
+ * element do not count, and those from the eighth on are one where there are more than eight. Q starts at a multiple of the identity, (max over tensors of mean(g⁴) + δ⁴)^(-1/8) at the first gradient, or
  * with `scalesByGradient: false` at `initialScale`. ‖·‖ is a lower bound by products with random vectors. `whitens: 'momentum'` fits P to m,
  * for which a learning rate smaller by √((1 - b) / (1 + b)) is advised; `updatesFirst: false` takes P from before the step.
  *
