@@ -1,4 +1,5 @@
 import type { Dimensions } from '../graph/node.ts'
+import type { Keeping } from '../program/keeping.ts'
 import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
 import {
   checkOrder,
@@ -548,6 +549,8 @@ export interface TransformDefinition<
   ) => Value
   /** Adds weight decay of this style, with the hyperparameter `weightDecay`. */
   readonly decay?: Exclude<DecayStyle, 'own'>
+  /** @internal how the state of what is wrapped is kept: see `quantized` */
+  readonly keeping?: Keeping
   /** What to evaluate the model with, where that is not the parameter. */
   readonly average?: (
     context: Pick<

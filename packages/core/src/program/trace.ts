@@ -19,6 +19,7 @@ import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, type Slot, type SlotFacts, scalar, zeros } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
 import type { HyperFacts, HyperStore } from './hyper-store.ts'
+import type { Keeping } from './keeping.ts'
 import {
   type Firing,
   makeProgram,
@@ -135,6 +136,42 @@ export function traceParameter(
 ): TracedParameter {
   checkSwitches(chain)
   const slots = slotsOf(elementsOf(chain), shape, settings)
+  const traced = traceWith(chain, shape, settings, slots)
+  const kept = keptSlots(chain, shape, settings, traced)
+  return kept === slots ? traced : traceWith(chain, shape, settings, kept)
+}
+
+/** The slots as the wrappers have them kept, the innermost last. */
+function keptSlots(
+  chain: readonly ChainElement[],
+  shape: ParameterShape,
+  settings: TraceSettings,
+  traced: TracedParameter,
+): readonly SlotStorage[] {
+  let { slots } = traced
+  for (const { path, optimizer } of elementsOf(chain)) {
+    const keeping = keepingOf(optimizer)
+    if (!keeping) continue
+    const inside = ({ key }: SlotStorage) => key.startsWith(`${path}/`)
+    const stream = settings.streams.get(shape.name) ?? shape.name
+    const programs = [...programsOfStep(traced), ...(traced.average ? [traced.average] : [])]
+    const context = { options: optimizer.options, shape, hyper: settings.hyper, stream }
+    const own = traced.slots.filter(inside)
+    slots = [...slots.filter((slot) => !inside(slot)), ...keeping.choose(own, programs, context)]
+  }
+  return slots
+}
+
+function keepingOf({ definition }: BaseOptimizer | WrappedOptimizer): Keeping | undefined {
+  return 'keeping' in definition ? definition.keeping : undefined
+}
+
+function traceWith(
+  chain: readonly ChainElement[],
+  shape: ParameterShape,
+  settings: TraceSettings,
+  slots: readonly SlotStorage[],
+): TracedParameter {
   const evaluating = evaluatingElement(chain)
   let clock = ''
   const trace = (decisions: readonly boolean[] = []) => new Trace(chain, shape, settings, slots, decisions, clock)
@@ -238,11 +275,12 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
     if (element.optimizer.kind === 'base' && element.optimizer.decay === 'corrected') {
       slots.push(['largestLearningRate', scalar(0)])
     }
-    if (chain.some(projects) && evaluationsOf(element).some(({ at }) => at)) slots.push([unprojected, zeros()])
+    if (chain.some(projects) && evaluationsOf(element).some(({ at }) => at))
+      slots.push([unprojected, zeros({ exact: true })])
     for (const [name, slot] of slots) {
       if (!slotExists(slot, factsOf(element, shape, settings))) continue
       const key = `${element.path}.${name}`
-      const { extent, start, storage } = slot
+      const { extent, start, exact, nonNegative } = slot
       const number = extent === 'number'
       const shared = slot.scope === 'allTensors'
       const { title } = element.optimizer.definition
@@ -258,7 +296,9 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
         dimensions,
         space: !number ? 'array' : !settings.deviceSlots.has(key) ? 'host' : shared ? 'global' : 'tensor',
         start,
-        storage,
+        storage: 'float32',
+        ...(exact ? { exact } : {}),
+        ...(nonNegative ? { nonNegative } : {}),
       })
     }
   }
@@ -310,6 +350,8 @@ class Trace {
   private readonly shape: ParameterShape
   private readonly settings: TraceSettings
   private readonly slots: readonly SlotStorage[]
+  /** How state is kept that is not in float32: all wrappers that say so do it alike. */
+  private readonly keeping: Keeping | undefined
   private readonly decisions: readonly boolean[]
   private readonly evaluatingClock: string
 
@@ -326,6 +368,7 @@ class Trace {
     this.shape = shape
     this.settings = settings
     this.slots = slots
+    this.keeping = elementsOf(chain).flatMap(({ optimizer }) => keepingOf(optimizer) ?? [])[0]
     this.decisions = decisions
     this.graph = new Graph(outputSide(shape))
     const dimensions = matrixDimensions(shape.shape)
@@ -431,7 +474,12 @@ class Trace {
   private program(): Program {
     this.checkConditions()
     const arrays = this.slots.filter((slot) => slot.space === 'array').map((slot) => slot.key)
-    const { outputs, hostOutputs } = this
+    const { graph, keeping, hostOutputs } = this
+    const outputs = this.outputs.flatMap((output) => {
+      const { target } = output
+      const slot = target.kind === 'slot' ? this.slots.find(({ key }) => key === target.key) : undefined
+      return slot && keeping ? keeping.write(graph, slot, output) : [output]
+    })
     return makeProgram({ dimensions: this.p.node.dimensions, outputs, arraySlots: new Set(arrays) }, hostOutputs)
   }
 
@@ -741,12 +789,13 @@ class Trace {
   }
 
   private stateOf(element: ChainElement): Record<string, Value> {
-    const own = this.slots.filter((slot) => slot.key === `${element.path}.${slot.name}`)
+    const own = this.slots.filter((slot) => slot.key === `${element.path}.${slot.name}` && !slot.scales)
     return Object.fromEntries(own.map((slot) => [slot.name, this.value(this.slotNode(slot))]))
   }
 
   private slotNode(slot: SlotStorage): Node {
-    return this.graph.slot(slot.key, slot.space, slot.dimensions, !slot.shared)
+    if (slot.sharesOf) return this.keeping!.read(this.graph, slot)
+    return this.graph.slot(slot.key, slot.space, slot.dimensions, !slot.shared, slot.storage)
   }
 
   private storeState(element: ChainElement, state: Readonly<Partial<Record<string, Value>>> | undefined): void {

@@ -1,7 +1,10 @@
 import type { FloatArray, HostMemory, Place, Readback, WritablePlace } from '../backends/backend.ts'
+import { sizeOf } from '../graph/node.ts'
 import { type SlotStorage, startOf } from '../program/program.ts'
 import { matrixDimensions } from '../program/trace.ts'
-import type { Checkpoint, Expected } from '../state/checkpoint.ts'
+import type { Checkpoint, Expected, StoredShape } from '../state/checkpoint.ts'
+import { provided } from '../storage/provided.ts'
+import { bytesOf, type StorageName } from '../storage/storage.ts'
 import type { Conductor, Tensor } from './conductor.ts'
 
 /** One array or number of a checkpoint. */
@@ -12,6 +15,8 @@ interface Entry {
   readonly shape: readonly number[] | undefined
   /** Absent for a number that the host keeps. */
   readonly place: WritablePlace | undefined
+  /** How the elements of an array are kept, where that is not float32. */
+  readonly storage?: StorageName
   readonly tensor: Tensor
   /** Absent for a parameter. */
   readonly slot: SlotStorage | undefined
@@ -38,13 +43,22 @@ function entriesOf(conductor: Conductor, scope: Scope): Entry[] {
 
 function entryOf(tensor: Tensor, slot: SlotStorage): Entry {
   const { index, shape } = tensor
-  const { space, key, dimensions } = slot
+  const { space, key, dimensions, storage } = slot
   const full = matrixDimensions(shape.shape)
   const whole = dimensions.every((size, axis) => size === full[axis])
+  const kind = space !== 'array' ? 'number' : storage === 'float32' ? 'array' : 'bytes'
   return {
     key: slotKey(tensor, slot),
-    shape: space !== 'array' ? undefined : whole ? shape.shape : dimensions,
-    place: space === 'host' ? undefined : { kind: space === 'array' ? 'array' : 'number', tensor: index, key },
+    shape:
+      space !== 'array'
+        ? undefined
+        : kind === 'bytes'
+          ? [bytesOf(storage, sizeOf(dimensions))]
+          : whole
+            ? shape.shape
+            : dimensions,
+    place: space === 'host' ? undefined : { kind, tensor: index, key },
+    ...(kind === 'bytes' ? { storage } : {}),
     tensor,
     slot,
   }
@@ -63,11 +77,11 @@ export function checkpointOf(conductor: Conductor, scope: Scope, values: readonl
   const arrays: Checkpoint['arrays'] = new Map()
   const numbers: Checkpoint['numbers'] = new Map()
   let next = 0
-  for (const { key, shape, place, tensor, slot } of entriesOf(conductor, scope)) {
+  for (const { key, shape, place, storage, tensor, slot } of entriesOf(conductor, scope)) {
     if (!place) numbers.set(key, conductor.number(tensor, slot!))
     else {
       const data = values[next++]!
-      if (shape) arrays.set(key, { shape, data })
+      if (shape) arrays.set(key, { shape, data, ...(storage ? { storage } : {}) })
       else numbers.set(key, data[0]!)
     }
   }
@@ -76,10 +90,10 @@ export function checkpointOf(conductor: Conductor, scope: Scope, values: readonl
 
 /** What a checkpoint must be to fit. */
 export function expectedOf(conductor: Conductor): Expected {
-  const arrays = new Map<string, { readonly shape: readonly number[] }>()
+  const arrays: Map<string, StoredShape> = new Map()
   const numbers = new Map<string, undefined>()
-  for (const { key, shape } of entriesOf(conductor, 'all')) {
-    if (shape) arrays.set(key, { shape })
+  for (const { key, shape, storage } of entriesOf(conductor, 'all')) {
+    if (shape) arrays.set(key, { shape, ...(storage ? { storage } : {}) })
     else numbers.set(key, undefined)
   }
   return { ...headOf(conductor), arrays, numbers }
@@ -111,9 +125,11 @@ export function restore(conductor: Conductor, to: Pick<Readback, 'write'>, check
 
 /** Makes state and counts what they are before the first step. Parameters stay. */
 export function restart(conductor: Conductor, to: Pick<Readback, 'write'>): void {
-  for (const { shape, place, tensor, slot } of entriesOf(conductor, 'state')) {
+  for (const { shape, place, storage, tensor, slot } of entriesOf(conductor, 'state')) {
     const { start } = slot!
-    if (place && shape) to.write(place, startOf(slot!))
+    if (place && storage && storage !== 'float32') {
+      to.write(place, provided().filled(storage, start as number, sizeOf(slot!.dimensions)))
+    } else if (place && shape) to.write(place, startOf(slot!))
     else if (place) to.write(place, [start as number])
     else conductor.writeNumber(tensor, slot!, start as number)
   }
@@ -183,7 +199,10 @@ export function rebase(
 
 /** Where all that `stateOf` wants to be given lies. */
 export function statePlaces(tensor: Tensor): Place[] {
-  return slotsOf(tensor).flatMap((slot) => entryOf(tensor, slot).place ?? [])
+  return slotsOf(tensor).flatMap((slot) => {
+    const { place } = entryOf(tensor, slot)
+    return place?.kind === 'bytes' ? { ...place, kind: 'array' as const } : (place ?? [])
+  })
 }
 
 /**
@@ -193,14 +212,32 @@ export function statePlaces(tensor: Tensor): Place[] {
 export function stateOf(conductor: Conductor, tensor: Tensor, values: readonly FloatArray[]) {
   const slots = slotsOf(tensor)
   const result: Record<string, FloatArray | number> = {}
+  const arrays = new Map<string, FloatArray>()
   let next = 0
   for (const slot of slots) {
+    const { place } = entryOf(tensor, slot)
+    if (place) arrays.set(slot.key, values[next++]!)
+  }
+  for (const slot of slots) {
+    if (slot.scales) continue
     const unique = slots.filter((other) => other.name === slot.name).length === 1
-    const { place, shape } = entryOf(tensor, slot)
-    const value = place && values[next++]!
-    result[unique ? slot.name : slot.key] = !value ? conductor.number(tensor, slot) : shape ? value : value[0]!
+    const value = arrays.get(slot.key)
+    const { sharesOf } = slot
+    if (sharesOf && value) multiply(value, arrays.get(sharesOf.rows)!, arrays.get(sharesOf.columns)!)
+    result[unique ? slot.name : slot.key] = !value
+      ? conductor.number(tensor, slot)
+      : slot.space === 'array'
+        ? value
+        : value[0]!
   }
   return result
+}
+
+/** Makes numbers of what is kept as shares of the smaller of a number for the row and one for the column. */
+function multiply(shares: FloatArray, rows: FloatArray, columns: FloatArray): void {
+  for (let index = 0; index < shares.length; index++) {
+    shares[index]! *= Math.min(rows[Math.floor(index / columns.length)]!, columns[index % columns.length]!)
+  }
 }
 
 /** What a checkpoint calls the state of a tensor. */

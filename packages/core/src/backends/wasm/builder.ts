@@ -3,7 +3,8 @@ import { dimensionsOf, elementsOf, type Loop, type Plan, type RoutineCall, type 
 import { HostEvaluator, type HostProgram } from '../../program/host.ts'
 import { type Program, writeStart } from '../../program/program.ts'
 import type { RoutineName } from '../../routines/table.ts'
-import { bytesOf } from '../../storage/storage.ts'
+import { provided } from '../../storage/provided.ts'
+import { bytesOf, partsOf, type StorageName } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
 import { EntryLayout, type EntryWord } from './entry.ts'
 import { type InstanceSetup, WasmInstance } from './instance.ts'
@@ -12,6 +13,7 @@ import { control, itemBytes } from './library.ts'
 import { MemoryLayout } from './memory.ts'
 import { chunkElements, type Item, type ListRegions, type Prepared, split, type TensorMemory } from './prepared.ts'
 import { packingBytes } from './product.ts'
+import { alignedElements, room, segmentElements, stagedArrays } from './staging.ts'
 import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
 import type { Threads } from './threads.ts'
 
@@ -70,6 +72,11 @@ export class InstanceBuilder {
   private readonly totals = new Map<string, number>()
   private readonly groups = new Map<string, number>()
   private readonly packingUsers: number[] = []
+  /** The words for float32 copies of arrays in other storages, and the most bytes of them that a thread needs. */
+  private readonly copyUsers: number[] = []
+  private copyBytes = 0
+  /** What reading and writing storages looks up. */
+  private readonly tables = new Map<StorageName, { readonly address: number; readonly words: Int32Array }>()
   private readonly tensors: readonly BackendTensor[]
   private readonly forms: ReadonlyMap<Program, ProgramForm>
   private readonly kernels: KernelSet
@@ -121,6 +128,12 @@ export class InstanceBuilder {
       const address = this.layout.reserve(packingBytes)
       for (const user of this.packingUsers) this.words.push({ address: user, value: address })
     }
+    if (this.copyUsers.length > 0) {
+      const address = this.layout.reserve(this.copyBytes * this.threads, 64)
+      for (const user of this.copyUsers) {
+        this.words.push({ address: user, value: address }, { address: user + 4, value: this.copyBytes })
+      }
+    }
     const lists = this.reserveLists(prepared, memories)
     return { memories, prepared, lists, block: this.layout.reserve(control.bytes, 64) }
   }
@@ -131,12 +144,15 @@ export class InstanceBuilder {
     if (this.foreign) new Uint8Array(memory.buffer).fill(0, this.start, this.layout.end)
     const view = new Int32Array(memory.buffer)
     for (const { address, value } of this.words) view[address / 4] = value
+    for (const { address, words } of this.tables.values()) view.set(words, address / 4)
     const numbers = new Float64Array(memory.buffer)
     for (const [index, { slots }] of this.tensors.entries()) {
       for (const slot of slots) {
-        if (slot.space === 'array' && slot.start !== 0) {
-          const { address, size } = memories[index]!.arrays.get(slot.key)!
-          writeStart(slot, new Float32Array(memory.buffer, address, size))
+        if (slot.space === 'array') {
+          const { address, size, storage } = memories[index]!.arrays.get(slot.key)!
+          if (storage !== 'float32') {
+            new Uint8Array(memory.buffer).set(provided().filled(storage, slot.start as number, size), address)
+          } else if (slot.start !== 0) writeStart(slot, new Float32Array(memory.buffer, address, size))
         }
         if (slot.space !== 'tensor' && slot.space !== 'global') continue
         const address = (slot.shared ? this.shared : memories[index]!.numbers).get(slot.key)!
@@ -172,13 +188,14 @@ export class InstanceBuilder {
     const { size, slots, average } = tensor
     const parameter = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
     const gradient = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
-    const arrays = new Map<string, { address: number; size: number }>()
+    const arrays = new Map<string, { address: number; size: number; storage: StorageName }>()
     const numbers = new Map<string, number>()
     for (const slot of slots) {
       if (slot.space === 'array') {
         const elements = sizeOf(slot.dimensions)
-        const address = this.layout.reserveArray(bytesOf(slot.storage, elements))
-        arrays.set(slot.key, { address, size: elements })
+        const { storage } = slot
+        const address = this.layout.reserveArray(bytesOf(storage, elements) + (storage === 'float32' ? 0 : room))
+        arrays.set(slot.key, { address, size: elements, storage })
       } else if (slot.space !== 'host') {
         if (!slot.shared) numbers.set(slot.key, this.layout.reserve(8))
         else if (!this.shared.has(slot.key)) this.shared.set(slot.key, this.layout.reserve(8))
@@ -188,7 +205,8 @@ export class InstanceBuilder {
     const flag = finiteEntry + 8
     this.words.push({ address: finiteEntry, value: gradient }, { address: finiteEntry + 4, value: flag })
     const averageArray = average ? this.layout.reserveArray(bytesOf('float32', size)) : 0
-    const settling = [{ address: parameter, size }, ...arrays.values()].map(({ address: value, size }) => {
+    const floats = [...arrays.values()].filter(({ storage }) => storage === 'float32')
+    const settling = [{ address: parameter, size }, ...floats].map(({ address: value, size }) => {
       const entry = this.layout.reserve(8)
       this.words.push({ address: entry, value })
       return { entry, size }
@@ -229,6 +247,15 @@ export class InstanceBuilder {
       else if (what.kind === 'array') {
         word(offset, addresses[what.array]!)
         note(what.array, entry + offset)
+      } else if (what.kind === 'elements' || what.kind === 'others') {
+        const { storage, extent } = plan.arrays[what.array]!
+        word(offset, addresses[what.array]! + partsOf(storage, elementsOf(extent, sizes))[what.kind])
+      } else if (what.kind === 'table') word(offset, this.table(what.storage))
+      else if (what.kind === 'copies') {
+        const { each, together } = copyBytes(plan, sizes)
+        word(offset + 8, each)
+        this.copyUsers.push(entry + offset)
+        this.copyBytes = Math.max(this.copyBytes, together)
       }
     }
     const table = this.kernels.tables[index]!
@@ -262,6 +289,16 @@ export class InstanceBuilder {
       scalarOf: (name) => telemetry.get(name),
       group: this.groupOf(JSON.stringify(computation)),
     }
+  }
+
+  /** The address of what reading and writing a storage looks up. */
+  private table(storage: StorageName): number {
+    const known = this.tables.get(storage)
+    if (known) return known.address
+    const words = provided().kernels.table(storage)
+    const address = this.layout.reserve(4 * words.length)
+    this.tables.set(storage, { address, words })
+    return address
   }
 
   private groupOf(text: string): number {
@@ -326,11 +363,19 @@ export class InstanceBuilder {
       const fitting = Math.floor(chunkElements / Math.max(columns, 1))
       const byColumn = loop.reductions.some(({ over }) => over === 'column')
       const tall = byColumn ? Math.min(columnRows, Math.ceil(rows / columnSlices)) : 1
-      const perSlice = Math.max(1, Math.min(rows, Math.max(fitting, tall)))
+      // Chunks of what is in blocks must begin with a block.
+      const aligned = (elements: number) =>
+        loop.staged ? alignedElements / commonDivisor(alignedElements, elements) : 1
+      const byBatch = aligned(rows * columns) > 1 && batch > 1
+      const unit = aligned(columns)
+      const least = Math.max(fitting, tall)
+      const perSlice = byBatch ? rows : Math.max(1, Math.min(rows, Math.max(1, Math.floor(least / unit)) * unit))
       // At least one slice, so that sums over nothing are written too.
       const slicesPerBatch = Math.max(1, Math.ceil(rows / perSlice))
       slices = batch * slicesPerBatch
-      const together = Math.max(1, Math.floor(chunkElements / Math.max(1, perSlice * columns)))
+      const unitBatches = byBatch ? aligned(rows * columns) : 1
+      const few = Math.floor(chunkElements / Math.max(1, perSlice * columns) / unitBatches)
+      const together = Math.max(1, few) * unitBatches
       for (let first = 0; first < slices; first += together) add(first, Math.min(first + together, slices))
       fill({ kind: 'geometry', loop: index }, rows, columns, perSlice, slicesPerBatch)
       loop.body.forEach((instruction, position) => {
@@ -436,6 +481,18 @@ export class InstanceBuilder {
       settling: this.layout.reserve(itemBytes * (settling + 1)),
     }
   }
+}
+
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b)
+}
+
+/** Bytes of the float32 copies of arrays in other storages that one thread needs: of each, and of all. */
+function copyBytes(plan: Plan, sizes: Sizes): { readonly each: number; readonly together: number } {
+  const loops = plan.loops.filter(({ staged }) => staged)
+  const elements = loops.map(({ view }) => (view ? dimensionsOf(view, sizes)[2] + alignedElements : segmentElements))
+  const each = Math.ceil(Math.max(...elements) / 16) * 64 + room
+  return { each, together: each * Math.max(...loops.map((loop) => stagedArrays(plan, loop).length)) }
 }
 
 /** What is laid out before there is memory. */

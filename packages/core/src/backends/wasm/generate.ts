@@ -1,10 +1,12 @@
 /** The code generator: turns the loops and scalars of a Plan into kernel functions. */
 
 import type { Plan } from '../../plan/plan.ts'
+import { provided } from '../../storage/provided.ts'
 import type { FunctionBuilder } from './assembler.ts'
 import { EntryLayout } from './entry.ts'
 import { againName, isTakenAgain, LoopGenerator } from './loop.ts'
 import { commitFunction, scalarFunction } from './scalars.ts'
+import { stagedArrays } from './staging.ts'
 import { loopAgain } from './sums.ts'
 
 /** What a kernel function of a plan does: a loop, or the scalars or the commit of one of its stages. */
@@ -21,6 +23,14 @@ export function generateKernels(
   help: (helper: FunctionBuilder) => void,
 ): KernelTable {
   const layout = new EntryLayout(plan)
+  for (const loop of plan.loops) {
+    for (const array of stagedArrays(plan, loop)) {
+      const { storage } = plan.arrays[array]!
+      if (storage === 'float32') continue
+      help(provided().kernels.decode(storage))
+      help(provided().kernels.encode(storage))
+    }
+  }
   const loops = plan.loops.map((loop, index) => {
     const name = `${prefix}_loop_${index}`
     loop.reductions.forEach((reduction, position) => {

@@ -3,12 +3,12 @@
 import type { Distribution } from '../../graph/node.ts'
 import type { Instruction, Loop, LoopReduction, NumberReference, Plan } from '../../plan/plan.ts'
 import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
-import { type Codec, codecs } from './codecs.ts'
 import { emitScalar, emitVector } from './elements.ts'
 import type { EntryLayout, EntryWord } from './entry.ts'
 import { countUp, locals, whileLeft } from './library.ts'
 import { randomFunction, sixteenFunction } from './random.ts'
 import { emitNumber, isMask } from './scalars.ts'
+import { alignedElements, decodeName, encodeName, segmentElements, stagedArrays } from './staging.ts'
 import {
   asideRegister,
   blockElements,
@@ -138,6 +138,12 @@ function cut({ body, stores }: Loop, accumulators: readonly Accumulator[]): Part
   }))
 }
 
+/** The row that a loop is in; in the loop itself also the end of the slice's rows, and the slice. */
+type RowPlace = Readonly<Record<'batch' | 'row' | 'rows' | 'columns', Local>> & {
+  readonly rowEnd?: Local
+  readonly slice?: Local
+}
+
 type Broadcast = Extract<Instruction, { readonly operation: 'broadcast' }>
 type Scaling = Extract<Instruction, { readonly operation: 'scale' }>
 type Draw = Extract<Instruction, { readonly operation: 'random' }>
@@ -170,10 +176,13 @@ export class LoopGenerator {
   /** The element that a block begins with. */
   private readonly begin: Local
   /** The row that a loop is in, where it follows rows. */
-  private place: Record<'batch' | 'row' | 'rows' | 'columns', Local> | undefined
+  private place: RowPlace | undefined
   /** Reductions whose blocks are summed in float32. */
   private readonly sums: readonly Accumulator[]
   private readonly position: Local | undefined
+  /** Where the float32 copies of arrays that are not in float32 begin, and the element that they begin with. */
+  private readonly copies = new Map<number, Local>()
+  private readonly window: Local
   private readonly plan: Plan
   private readonly layout: EntryLayout
   private readonly loop: Loop
@@ -198,6 +207,8 @@ export class LoopGenerator {
     this.remaining = this.f.local('i32')
     const positioned = loop.elementwise || loop.body.some(({ operation }) => operation === 'random')
     this.position = positioned ? this.f.local('i32') : undefined
+    this.window = loop.staged ? this.f.local('i32') : this.first
+    for (const array of stagedArrays(plan, plan.loops[index]!)) this.copies.set(array, this.f.local('i32'))
     this.accumulators = loop.reductions.map((reduction, position) => {
       const column = reduction.over === 'column'
       const choice = column || loop.elementwise ? undefined : choiceOf(loop, reduction)
@@ -239,6 +250,7 @@ export class LoopGenerator {
 
   generate(): FunctionBuilder {
     this.loadScalars()
+    this.placeCopies()
     for (const accumulator of this.accumulators) if (accumulator.reduction.over === 'all') this.reset(accumulator)
     if (this.loop.view) this.nested()
     else this.flat()
@@ -260,6 +272,7 @@ export class LoopGenerator {
     const { f } = this
     const [accumulator] = this.accumulators as [Accumulator]
     this.loadScalars()
+    this.placeCopies()
     this.reset(accumulator)
     if (this.loop.view) this.fromRow(accumulator.pointer ? accumulator : undefined)
     else this.flat()
@@ -286,6 +299,10 @@ export class LoopGenerator {
         f.get(local.row).i32(1).op('i32.add').set(local.row)
       })
       return
+    }
+    if (this.copies.size > 0) {
+      f.get(this.first).get(local.offset).i32(2).op('i32.shr_u', 'i32.sub').i32(-alignedElements).op('i32.and')
+      f.set(this.window)
     }
     this.startPointers(this.first)
     this.startBroadcasts(local)
@@ -396,10 +413,6 @@ export class LoopGenerator {
     this.f.i32(draw).callHelper(name(distribution))
   }
 
-  private codec(array: number): Codec {
-    return isAside(array) ? codecs.float32 : codecs[this.plan.arrays[array]!.storage]
-  }
-
   /** Pointers of all arrays that advance with the elements, moved to the element index in `start`. */
   private startPointers(start: Local): void {
     for (const use of [...this.loop.body, ...this.loop.stores]) {
@@ -411,8 +424,10 @@ export class LoopGenerator {
         this.startAside(array)
         continue
       }
-      this.word({ kind: 'array', array }).get(start).i32(this.codec(array).bytesPerElement).op('i32.mul', 'i32.add')
-      this.f.set(pointer)
+      const copy = this.copies.get(array)
+      if (copy) this.f.get(copy).get(start).get(this.window).op('i32.sub')
+      else this.word({ kind: 'array', array }).get(start)
+      this.f.i32(4).op('i32.mul', 'i32.add').set(pointer)
     }
     if (this.position) this.f.get(start).set(this.position)
   }
@@ -421,17 +436,70 @@ export class LoopGenerator {
   private startAside(array: number): void {
     this.word({ kind: 'aside', loop: this.index, register: asideRegister(array) })
       .get(this.chunk)
-      .i32(codecs.float32.bytesPerElement * blockElements)
+      .i32(4 * blockElements)
       .op('i32.mul', 'i32.add')
       .set(this.pointers.get(array)!)
   }
 
   private flat(): void {
+    const { f, window } = this
+    if (this.copies.size === 0 || this.again) {
+      if (this.copies.size > 0) f.get(this.first).i32(-segmentElements).op('i32.and').set(window)
+      this.between(this.first, this.last)
+      return
+    }
+    const [next, end] = [f.local('i32'), f.local('i32')]
+    f.get(this.first).set(window)
+    countUp(f, window, segmentElements, this.last, () => {
+      f.get(window).i32(segmentElements).op('i32.add').tee(next).get(this.last)
+      f.get(next).get(this.last).op('i32.lt_u', 'select').set(end)
+      this.decode(window, end)
+      this.between(window, end)
+      this.encode(end)
+    })
+  }
+
+  private between(from: Local, to: Local): void {
     const { f } = this
-    if (this.end) f.get(this.last).set(this.end)
-    else this.startPointers(this.first)
-    f.get(this.last).get(this.first).op('i32.sub').set(this.remaining)
+    if (this.end) f.get(to).set(this.end)
+    else this.startPointers(from)
+    f.get(to).get(from).op('i32.sub').set(this.remaining)
     this.runElements()
+  }
+
+  /** Finds the place of each float32 copy that this thread has. */
+  private placeCopies(): void {
+    for (const [index, copy] of [...this.copies.values()].entries()) {
+      this.word({ kind: 'copies' }).thread('get')
+      this.word({ kind: 'copies' }, 4).op('i32.mul', 'i32.add')
+      this.word({ kind: 'copies' }, 8).i32(index).op('i32.mul', 'i32.add').set(copy)
+    }
+  }
+
+  /** Leaves what decoding and encoding take. */
+  private stagedArguments(array: number, from: Local, to: Local): FunctionBuilder {
+    this.word({ kind: 'others', array })
+    this.word({ kind: 'elements', array }).get(from).get(to)
+    this.f.get(this.copies.get(array)!).get(from).get(this.window).op('i32.sub').i32(4).op('i32.mul', 'i32.add')
+    return this.word({ kind: 'table', storage: this.plan.arrays[array]!.storage })
+  }
+
+  /** Reads elements into the copies of the arrays that the loop reads. */
+  private decode(from: Local, to: Local): void {
+    for (const array of this.copies.keys()) {
+      if (!this.loop.body.some((use) => 'array' in use && use.array === array)) continue
+      this.stagedArguments(array, from, to).callHelper(decodeName(this.plan.arrays[array]!.storage))
+    }
+  }
+
+  /** Writes what the copies hold of the arrays that the loop writes, up to an element. */
+  private encode(to: Local): void {
+    for (const { array, stream = [] } of this.loop.stores) {
+      if (!this.copies.has(array)) continue
+      this.stagedArguments(array, this.window, to)
+      for (const number of stream) this.number(number).op('i32.trunc_sat_f64_u')
+      this.f.callHelper(encodeName(this.plan.arrays[array]!.storage))
+    }
   }
 
   private nested(): void {
@@ -542,10 +610,7 @@ export class LoopGenerator {
   }
 
   /** Adds the float32 sums of a block of rows to the float64 sums of the slice, or computes them again; then starts anew. */
-  private settleColumns(
-    accumulator: Accumulator,
-    local: Record<'batch' | 'row' | 'rows' | 'columns' | 'block', Local>,
-  ) {
+  private settleColumns(accumulator: Accumulator, local: RowPlace & { readonly block: Local }) {
     const { f } = this
     const { reduction, index, base, partial } = accumulator
     const maximum = reduction.reduction === 'maximum'
@@ -603,31 +668,47 @@ export class LoopGenerator {
     else this.f.zeroVector()
   }
 
-  private row(local: Record<'batch' | 'row' | 'rows' | 'columns', Local>): void {
+  private row(local: RowPlace): void {
     const { f } = this
     this.place = local
     for (const accumulator of this.accumulators) if (accumulator.reduction.over === 'row') this.reset(accumulator)
     const start = f.local('i32')
     f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').get(local.columns).op('i32.mul')
     f.set(start).get(local.columns).set(this.remaining)
+    const staged = this.copies.size > 0 && !this.again
+    const rowEnd = staged ? f.local('i32') : start
+    if (staged) {
+      f.get(start).i32(-alignedElements).op('i32.and').set(this.window)
+      f.get(start).get(local.columns).op('i32.add').set(rowEnd)
+      this.decode(start, rowEnd)
+    }
     if (this.end) f.get(start).get(local.columns).op('i32.add').set(this.end)
     else this.moveTo(start)
     this.runElements()
+    if (staged) this.encodeRow(rowEnd, local)
     for (const accumulator of this.accumulators) {
       const { reduction } = accumulator
       if (reduction.over !== 'row') continue
-      const codec = this.codec(reduction.array)
       this.word({ kind: 'array', array: reduction.array })
-      f.get(local.batch)
-        .get(local.rows)
-        .op('i32.mul')
-        .get(local.row)
-        .op('i32.add')
-        .i32(codec.bytesPerElement)
-        .op('i32.mul', 'i32.add')
+      f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').i32(4).op('i32.mul', 'i32.add')
       this.total(accumulator)
-      f.op('f32.demote_f64')
-      codec.storeSingle(f)
+      f.op('f32.demote_f64').at('f32.store')
+    }
+  }
+
+  /** Writes the blocks that a row has completed, or in the last row of the chunk all, and keeps what is left for the next one. */
+  private encodeRow(rowEnd: Local, { row, rowEnd: rows, slice }: RowPlace): void {
+    const { f } = this
+    const [to, left] = [f.local('i32'), f.local('i32')]
+    f.get(rowEnd).get(rowEnd).i32(-alignedElements).op('i32.and')
+    f.get(slice!).i32(1).op('i32.add').get(this.last).op('i32.eq')
+    f.get(row).i32(1).op('i32.add').get(rows!).op('i32.eq', 'i32.and', 'select').set(to)
+    this.encode(to)
+    f.get(rowEnd).get(to).op('i32.sub').i32(4).op('i32.mul').set(left)
+    for (const { array } of this.loop.stores) {
+      const copy = this.copies.get(array)
+      if (!copy) continue
+      f.get(copy).get(copy).get(to).get(this.window).op('i32.sub').i32(4).op('i32.mul', 'i32.add').get(left).copy()
     }
   }
 
@@ -648,20 +729,15 @@ export class LoopGenerator {
     }
   }
 
-  private startBroadcasts(local: Record<'batch' | 'row' | 'rows' | 'columns', Local>): void {
+  private startBroadcasts(local: RowPlace): void {
     this.loop.body.forEach((instruction, register) => {
       if (instruction.operation === 'broadcast' && !instruction.apart) this.startBroadcast(instruction, register, local)
     })
   }
 
   /** Finds a broadcast operand's place at the start of a row: a pointer that advances, or one number for the row. */
-  private startBroadcast(
-    { array, own }: Broadcast,
-    register: number,
-    local: Record<'batch' | 'row' | 'rows' | 'columns', Local>,
-  ): void {
+  private startBroadcast({ array, own }: Broadcast, register: number, local: RowPlace): void {
     const { f } = this
-    const codec = this.codec(array)
     this.word({ kind: 'array', array })
     if (own.batch || own.row) {
       if (own.batch) {
@@ -671,7 +747,7 @@ export class LoopGenerator {
       if (own.row) f.get(local.row)
       if (own.batch && own.row) f.op('i32.add')
       if (own.column) f.get(local.columns).op('i32.mul')
-      f.i32(codec.bytesPerElement).op('i32.mul', 'i32.add')
+      f.i32(4).op('i32.mul', 'i32.add')
     }
     if (own.column) {
       const pointer = this.rowPointers.get(register) ?? f.local('i32')
@@ -683,8 +759,7 @@ export class LoopGenerator {
     const vector = this.vectors.get(register) ?? f.local('v128')
     this.singles.set(register, single)
     this.vectors.set(register, vector)
-    codec.loadSingle(f)
-    f.tee(single).op('f32x4.splat').set(vector)
+    f.at('f32.load').tee(single).op('f32x4.splat').set(vector)
   }
 
   /** Runs the body over `remaining` elements: four vectors at a time, then single vectors, then single elements. */
@@ -763,8 +838,8 @@ export class LoopGenerator {
             if (known) return known
             const local = f.local('v128')
             f.get(this.pointers.get(array)!)
-            this.codec(array).loadVector(f, 4 * lane)
-            f.set(local)
+              .at('v128.load', 16 * lane)
+              .set(local)
             values.set(array, local)
             return local
           })
@@ -837,14 +912,13 @@ export class LoopGenerator {
 
   private advance(elements: number): void {
     const { f } = this
-    const move = (pointer: Local, array: number) => {
+    const move = (pointer: Local) => {
       f.get(pointer)
-        .i32(this.codec(array).bytesPerElement * elements)
+        .i32(4 * elements)
         .op('i32.add')
         .set(pointer)
     }
-    for (const [array, pointer] of this.pointers) move(pointer, array)
-    for (const [register, pointer] of this.rowPointers) move(pointer, (this.loop.body[register] as Broadcast).array)
+    for (const pointer of [...this.pointers.values(), ...this.rowPointers.values()]) move(pointer)
     for (const { pointer, narrowColumns } of this.accumulators) {
       if (pointer)
         f.get(pointer)
@@ -874,8 +948,10 @@ export class LoopGenerator {
       values[register] = this.vectorValue(register, values, lane, ofSixteen)
       for (const store of stores) {
         if (isAside(store.array) && !ofSixteen) continue
-        this.f.get(this.pointers.get(store.array)!).get(values[store.register]!)
-        this.codec(store.array).storeVector(this.f, 4 * lane)
+        this.f
+          .get(this.pointers.get(store.array)!)
+          .get(values[store.register]!)
+          .at('v128.store', 16 * lane)
       }
     }
     for (const accumulator of part.accumulators) {
@@ -909,8 +985,10 @@ export class LoopGenerator {
     const local = f.local('v128')
     if (operation === 'load' || operation === 'broadcast') {
       const { array } = instruction
-      f.get(operation === 'load' ? this.pointers.get(array)! : this.rowPointers.get(register)!)
-      this.codec(array).loadVector(f, 4 * lane)
+      f.get(operation === 'load' ? this.pointers.get(array)! : this.rowPointers.get(register)!).at(
+        'v128.load',
+        16 * lane,
+      )
     } else if (operation === 'random') this.drawRandom(instruction, register, 4 * lane)
     else if (operation === 'scalar' || operation === 'stride' || operation === 'index') {
       throw new Error(`${operation} is not computed for each vector`)
@@ -1014,8 +1092,7 @@ export class LoopGenerator {
       }
       const local = f.local(masks.has(operation) ? 'i32' : 'f32')
       if (operation === 'load') {
-        f.get(this.pointers.get(instruction.array)!)
-        this.codec(instruction.array).loadSingle(f)
+        f.get(this.pointers.get(instruction.array)!).at('f32.load')
       } else if (operation === 'broadcast') this.singleBroadcast(instruction, register)
       else if (operation === 'random') {
         this.drawRandom(instruction, register, 0)
@@ -1038,8 +1115,7 @@ export class LoopGenerator {
     })
     for (const { array, register } of this.loop.stores) {
       if (isAside(array)) continue
-      f.get(this.pointers.get(array)!).get(values[register]!)
-      this.codec(array).storeSingle(f)
+      f.get(this.pointers.get(array)!).get(values[register]!).at('f32.store')
     }
     for (const { reduction, single, pointer, narrowColumns } of this.accumulators) {
       const [a, b] = reduction.registers.map((register) => values[register]!) as [Local, Local | undefined]
@@ -1059,10 +1135,8 @@ export class LoopGenerator {
 
   private singleBroadcast({ array, own, apart }: Broadcast, register: number): void {
     const { f } = this
-    const codec = this.codec(array)
     if (!apart) {
-      f.get(this.rowPointers.get(register)!)
-      codec.loadSingle(f)
+      f.get(this.rowPointers.get(register)!).at('f32.load')
       return
     }
     // The position of this element in rows and columns that are not the loop's own.
@@ -1076,8 +1150,7 @@ export class LoopGenerator {
     else f.i32(0)
     if (own.row) f.get(rows).op('i32.mul').get(row).get(rows).op('i32.rem_u', 'i32.add')
     if (own.column) f.get(columns).op('i32.mul').get(this.position!).get(columns).op('i32.rem_u', 'i32.add')
-    f.i32(codec.bytesPerElement).op('i32.mul', 'i32.add')
-    codec.loadSingle(f)
+    f.i32(4).op('i32.mul', 'i32.add').at('f32.load')
   }
 
   private reset({ reduction, narrow, wide, single }: Accumulator): void {

@@ -1,0 +1,576 @@
+/**
+ * How kernels read and write storages other than float32: a few elements at a time are decoded into a float32 copy, on which the loop
+ * works, and are encoded again from there, while all of it lies in the nearest cache.
+ */
+
+import { codesOf, largestBfloat16, largestScale, midpoints, smallestScale } from '../../storage/codecs.ts'
+import { type StagedStorage, type StorageName, storageOf } from '../../storage/storage.ts'
+import { FunctionBuilder, type Local } from './assembler.ts'
+import type { StagedKernels } from './staging.ts'
+import { decodeName, encodeName } from './staging.ts'
+
+/** Elements that are decoded and encoded together. */
+const sixteen = 16
+
+const instructions = {
+  'f32.min': [0x96],
+  'f32.max': [0x97],
+  'f32.reinterpret_i32': [0xbe],
+  'f32x4.ge': [0xfd, 0x46],
+  'f32x4.pmin': [0xfd, 0xea, 0x01],
+  'i8x16.narrow_i16x8_s': [0xfd, 0x65],
+  'i8x16.narrow_i16x8_u': [0xfd, 0x66],
+  'i16x8.narrow_i32x4_s': [0xfd, 0x85, 0x01],
+  'i16x8.narrow_i32x4_u': [0xfd, 0x86, 0x01],
+  'i16x8.shr_u': [0xfd, 0x8d, 0x01],
+  'i32x4.extend_low_i16x8_s': [0xfd, 0xa7, 0x01],
+  'i32x4.extend_high_i16x8_s': [0xfd, 0xa8, 0x01],
+  'i32x4.shr_s': [0xfd, 0xac, 0x01],
+  'i32x4.min_s': [0xfd, 0xb6, 0x01],
+} as const
+
+const accesses = {
+  'i32.load8_s': [0x2c],
+  'i32.load8_u': [0x2d],
+  'i32.load16_u': [0x2f],
+  'v128.load8x8_s': [0xfd, 0x01],
+  'v128.load16x4_u': [0xfd, 0x04],
+} as const
+
+function unsigned(value: number): number[] {
+  return value < 128 ? [value] : [(value & 127) | 128, ...unsigned(value >>> 7)]
+}
+
+/** Appends instructions that only these functions have. */
+function op(f: FunctionBuilder, ...names: (keyof typeof instructions)[]): FunctionBuilder {
+  for (const name of names) f.push(name, ...instructions[name])
+  return f
+}
+
+function load(f: FunctionBuilder, name: keyof typeof accesses, offset = 0): FunctionBuilder {
+  return f.push(`${name} offset=${offset}`, ...accesses[name], 0, ...unsigned(offset))
+}
+
+/** Puts the float32 at the address on the stack into a lane of the vector under it. */
+function loadLane(f: FunctionBuilder, lane: number, offset = 0): FunctionBuilder {
+  return f.push(`v128.load32_lane offset=${offset} ${lane}`, 0xfd, 0x56, 0, ...unsigned(offset), lane)
+}
+
+/** Stores the lower half of the vector on the stack at the address under it. */
+function storeHalf(f: FunctionBuilder, offset = 0): FunctionBuilder {
+  return f.push(`v128.store64_lane offset=${offset} 0`, 0xfd, 0x5b, 0, ...unsigned(offset), 0)
+}
+
+const extractLane = (f: FunctionBuilder, lane: number) => f.push(`i32x4.extract_lane ${lane}`, 0xfd, 0x1b, lane)
+const splat = (f: FunctionBuilder, value: number) => f.i32x4([value, value, value, value])
+const same = (f: FunctionBuilder, value: number) => f.f32(value).op('f32x4.splat')
+
+/**
+ * What encoding looks up for codes of few bits. A number's float32 bits without sign are cut into bins, so narrow that at most one bound
+ * between two codes lies in each. A bin's entry is its lower code, shifted left by the bits within the bin, and what must be added to
+ * these so that they carry into the code exactly when they lie above the bound.
+ */
+interface EncodeTable {
+  /** The bits that the first bin begins with; everything below belongs to it. */
+  readonly base: number
+  /** The number of bits within a bin. */
+  readonly shift: number
+  /** Entries of numbers above 0, then those of the sizes of numbers below 0, whose codes are turned around. */
+  readonly entries: Int32Array
+  readonly perSign: number
+}
+
+const float = new Float32Array(1)
+const integer = new Int32Array(float.buffer)
+
+function bitsOf(value: number): number {
+  float[0] = value
+  return integer[0]!
+}
+
+const one = bitsOf(1)
+
+/** The bits of the largest float32 that is at most this number, or below it. */
+function lastBits(value: number, below: boolean): number {
+  const bits = bitsOf(value)
+  return Math.fround(value) > value || (below && Math.fround(value) === value) ? bits - 1 : bits
+}
+
+function encodeTable(codes: Float32Array): EncodeTable {
+  const bounds = midpoints(codes)
+  const signed = codes[0]! < 0
+  // Of codes without sign only 0 itself has that of 0, which is seen to when encoding.
+  const above = bounds.filter((bound) => bound > 0).slice(!signed && codes[0] === 0 ? 1 : 0)
+  const first = codes.length - 1 - above.length
+  const upper = above.map((bound) => lastBits(bound, false))
+  const lower = bounds
+    .filter((bound) => bound < 0)
+    .map((bound) => lastBits(-bound, true))
+    .reverse()
+  const limits = signed ? [upper, lower] : [upper]
+  const least = Math.min(...limits.map((list) => list[0]!))
+  let shift = 22
+  const binOf = (bits: number) => bits >> shift
+  while (limits.some((list) => new Set(list.map(binOf)).size < list.length)) shift--
+  const base = binOf(least) << shift
+  const perSign = ((one - base) >> shift) + 1
+  const entries = limits.flatMap((list, sign) => {
+    // Turned around, the codes below 0 begin behind the last one above: so both ascend with the size.
+    const start = sign === 0 ? first : codes.length - lower.length - 1
+    return Array.from({ length: perSign }, (_, bin) => {
+      const begin = base + (bin << shift)
+      const passed = list.filter((bits) => bits < begin).length
+      const bound = list.find((bits) => bits >= begin && bits < begin + (1 << shift))
+      const carry = bound === undefined ? 0 : (1 << shift) - 1 - (bound - begin)
+      return ((start + passed) << shift) + carry
+    })
+  })
+  return { base, shift, entries: Int32Array.from(entries), perSign }
+}
+
+/** Codes, and how they are looked up. */
+interface Coding {
+  readonly codes: Float32Array
+  readonly table: EncodeTable
+  readonly signed: boolean
+  readonly zero: boolean
+}
+
+const codings = new Map<StagedStorage, Coding>()
+
+function codingOf(storage: StagedStorage): Coding {
+  const known = codings.get(storage)
+  if (known) return known
+  const codes = codesOf[storage]!()
+  const coding = { codes, table: encodeTable(codes), signed: codes[0]! < 0, zero: codes[0] === 0 }
+  codings.set(storage, coding)
+  return coding
+}
+
+/** The parameters of decoding and encoding, in their order. */
+interface Parameters {
+  /** Where scales lie, or bytes of what is left over. */
+  readonly first: Local
+  /** Where the elements lie. */
+  readonly elements: Local
+  /** The elements `[from, to)`. */
+  readonly from: Local
+  readonly to: Local
+  /** Where their float32 copies lie. */
+  readonly copy: Local
+  readonly table: Local
+}
+
+function start(name: string, more: number): { f: FunctionBuilder; parameters: Parameters; others: readonly Local[] } {
+  const f = new FunctionBuilder(name, new Array<'i32'>(6 + more).fill('i32'))
+  const [first, elements, from, to, copy, table, ...others] = f.parameters as [Local, Local, Local, Local, Local, Local]
+  return { f, parameters: { first, elements, from, to, copy, table }, others }
+}
+
+/** Repeats a body for `step` elements from `from` on while there are any before `to`, and moves `from` and `copy`. */
+function repeat(f: FunctionBuilder, { from, to, copy }: Parameters, step: number, body: () => void, also = () => {}) {
+  f.block(() => {
+    f.loop(() => {
+      f.get(from).get(to).op('i32.ge_u')
+      also()
+      f.branchIf(1)
+      body()
+      f.get(from).i32(step).op('i32.add').set(from)
+      f.get(copy)
+        .i32(4 * step)
+        .op('i32.add')
+        .set(copy)
+      f.branch(0)
+    })
+  })
+}
+
+/** Decodes single elements up to a multiple of sixteen, then sixteen at a time, also beyond the last one. */
+function decoder(storage: StagedStorage, single: (f: FunctionBuilder, p: Parameters) => void, whole: typeof single) {
+  const { f, parameters } = start(decodeName(storage), 0)
+  const untilWhole = () =>
+    void f
+      .get(parameters.from)
+      .i32(sixteen - 1)
+      .op('i32.and', 'i32.eqz', 'i32.or')
+  const one = () => {
+    f.get(parameters.copy)
+    single(f, parameters)
+    f.at('f32.store')
+  }
+  repeat(f, parameters, 1, one, untilWhole)
+  repeat(f, parameters, sixteen, () => whole(f, parameters))
+  return f
+}
+
+/** Leaves the address of the first byte of element `from`. */
+function address(f: FunctionBuilder, { elements, from }: Parameters, bits: number): FunctionBuilder {
+  f.get(elements).get(from)
+  if (bits === 4) f.i32(1).op('i32.shr_u')
+  if (bits === 16) f.i32(1).op('i32.shl')
+  return f.op('i32.add')
+}
+
+/** Leaves the address of the scale of element `from`. */
+function scaleAddress(f: FunctionBuilder, { first, from }: Parameters, block: number): FunctionBuilder {
+  return f.get(first).get(from).i32(Math.log2(block)).op('i32.shr_u').i32(2).op('i32.shl', 'i32.add')
+}
+
+function decodeCodes(storage: StagedStorage): FunctionBuilder {
+  const { bits, block } = storageOf(storage)
+  const single = (f: FunctionBuilder, p: Parameters) => {
+    load(address(f, p, bits), 'i32.load8_u')
+    if (bits === 4) f.get(p.from).i32(1).op('i32.and').i32(2).op('i32.shl', 'i32.shr_u').i32(15).op('i32.and')
+    f.i32(2).op('i32.shl').get(p.table).op('i32.add').at('f32.load')
+    if (block) scaleAddress(f, p, block).at('f32.load').op('f32.mul')
+  }
+  const whole = (f: FunctionBuilder, p: Parameters) => {
+    const [scale, codes, byte] = [f.local('v128'), f.local('i32'), f.local('i32')]
+    if (block) scaleAddress(f, p, block).at('v128.load32_splat').set(scale)
+    address(f, p, bits).set(codes)
+    for (let group = 0; group < 4; group++) {
+      f.get(p.copy)
+      const entry = (lane: number) => {
+        const element = 4 * group + lane
+        if (bits === 8) load(f.get(codes), 'i32.load8_u', element).i32(2).op('i32.shl')
+        else if (lane % 2 === 0)
+          load(f.get(codes), 'i32.load8_u', element / 2)
+            .tee(byte)
+            .i32(15)
+            .op('i32.and')
+            .i32(2)
+            .op('i32.shl')
+        else f.get(byte).i32(4).op('i32.shr_u').i32(2).op('i32.shl')
+        f.get(p.table).op('i32.add')
+      }
+      const local = f.local('v128')
+      f.zeroVector().set(local)
+      for (let lane = 0; lane < 4; lane++) {
+        entry(lane)
+        f.get(local)
+        loadLane(f, lane).set(local)
+      }
+      f.get(local)
+      if (block) f.get(scale).op('f32x4.mul')
+      f.at('v128.store', 16 * group)
+    }
+  }
+  return decoder(storage, single, whole)
+}
+
+/** Leaves four numbers of the copy without what is not a number, which becomes 0. */
+function numbers(f: FunctionBuilder, { copy }: Parameters, group: number, into: Local): FunctionBuilder {
+  return f
+    .get(copy)
+    .at('v128.load', 16 * group)
+    .tee(into)
+    .get(into)
+    .get(into)
+    .op('f32x4.eq', 'v128.and')
+}
+
+/** Puts 0 behind the last element, up to a multiple of sixteen. */
+function padCopy(f: FunctionBuilder, { from, to, copy }: Parameters): void {
+  f.get(copy).get(to).get(from).op('i32.sub').i32(2).op('i32.shl', 'i32.add').i32(0)
+  f.i32(0)
+    .get(to)
+    .op('i32.sub')
+    .i32(sixteen - 1)
+    .op('i32.and')
+    .i32(2)
+    .op('i32.shl')
+    .fill()
+}
+
+/** Finds the largest magnitude of the block that begins with `from`, stores it as the scale, and leaves 1 over it in `inverse`. */
+function findScale(f: FunctionBuilder, p: Parameters, block: number, end: Local, inverse: Local): void {
+  const [at, last, scale] = [f.local('i32'), f.local('i32'), f.local('f32')]
+  const largest = Array.from({ length: 4 }, () => f.local('v128'))
+  for (const local of largest) f.zeroVector().set(local)
+  f.get(p.copy).tee(at).get(end).get(p.from).op('i32.sub').i32(2).op('i32.shl', 'i32.add').set(last)
+  f.loop(() => {
+    largest.forEach((local, group) => {
+      // The second where it is larger: what is not a number never is.
+      f.get(local)
+        .get(at)
+        .at('v128.load', 16 * group)
+        .op('f32x4.abs', 'f32x4.pmax')
+        .set(local)
+    })
+    f.get(at).i32(64).op('i32.add').tee(at).get(last)
+    f.op('i32.lt_u').branchIf(0)
+  })
+  const [a, b, c, d] = largest as [Local, Local, Local, Local]
+  f.get(a).get(b).op('f32x4.pmax').get(c).get(d).op('f32x4.pmax', 'f32x4.pmax').set(a)
+  for (let lane = 0; lane < 4; lane++) {
+    f.get(a).extract('f32x4', lane)
+    if (lane > 0) op(f, 'f32.max')
+  }
+  f.f32(largestScale)
+  op(f, 'f32.min').set(scale)
+  scaleAddress(f, p, block)
+  f.get(scale).f32(0).get(scale).f32(smallestScale).op('f32.lt', 'i32.eqz', 'select').at('f32.store')
+  f.f32(1).get(scale).op('f32.div').f32(0).get(scale).f32(smallestScale).op('f32.lt', 'i32.eqz', 'select')
+  f.op('f32x4.splat').set(inverse)
+}
+
+function encodeCodes(storage: StagedStorage): FunctionBuilder {
+  const { bits, block } = storageOf(storage)
+  const { table, signed, zero, codes } = codingOf(storage)
+  const { f, parameters: p } = start(encodeName(storage), 0)
+  const [end, inverse, limit] = [f.local('i32'), f.local('v128'), f.local('i32')]
+  padCopy(f, p)
+  // Behind the padding: the last block is encoded as far as that.
+  f.get(p.to).set(limit)
+  if (!block) same(f, 1).set(inverse)
+  const vectors = (last: Local) =>
+    repeat(f, { ...p, to: last }, sixteen, () => {
+      const groups = [0, 1, 2, 3].map((group) => codesOfFour(group))
+      const [a, b, c, d] = groups as [Local, Local, Local, Local]
+      address(f, p, bits).get(a).get(b)
+      op(f, 'i16x8.narrow_i32x4_u').get(c).get(d)
+      op(f, 'i16x8.narrow_i32x4_u', 'i8x16.narrow_i16x8_u')
+      if (bits === 8) f.at('v128.store')
+      else {
+        const bytes = f.local('v128')
+        f.tee(bytes).get(bytes).i32(4)
+        op(f, 'i16x8.shr_u').op('v128.or')
+        splat(f, 0x00ff00ff).op('v128.and').zeroVector()
+        storeHalf(op(f, 'i8x16.narrow_i16x8_u'))
+      }
+    })
+  const codesOfFour = (group: number): Local => {
+    const [value, scaled, sign, size, entry, places, result] = Array.from({ length: 7 }, () => f.local('v128')) as [
+      Local,
+      Local,
+      Local,
+      Local,
+      Local,
+      Local,
+      Local,
+    ]
+    numbers(f, p, group, value).tee(value)
+    if (block) f.get(inverse).op('f32x4.mul')
+    f.tee(scaled)
+    if (signed) {
+      splat(f, 0x7fffffff).op('v128.and')
+      f.get(scaled).i32(31)
+      op(f, 'i32x4.shr_s').set(sign)
+    }
+    splat(f, table.base).op('i32x4.max_s')
+    splat(f, one)
+    op(f, 'i32x4.min_s').tee(size)
+    splat(f, table.base)
+      .op('i32x4.sub')
+      .i32(table.shift - 2)
+      .op('i32x4.shr_u')
+    splat(f, -4).op('v128.and')
+    if (signed) {
+      f.get(sign)
+      splat(f, 4 * table.perSign).op('v128.and', 'i32x4.add')
+    }
+    f.get(p.table).op('i32x4.splat', 'i32x4.add').set(places)
+    f.zeroVector().set(entry)
+    for (let lane = 0; lane < 4; lane++) {
+      f.get(places)
+      extractLane(f, lane).get(entry)
+      loadLane(f, lane, 4 * codes.length).set(entry)
+    }
+    f.get(entry).get(size)
+    splat(f, 2 ** table.shift - 1)
+      .op('v128.and', 'i32x4.add')
+      .i32(table.shift)
+      .op('i32x4.shr_u')
+    if (signed) {
+      f.get(sign)
+      splat(f, 2 ** bits - 1).op('v128.and', 'v128.xor')
+    }
+    if (zero) {
+      // The lowest bin has the first code above 0.
+      f.get(value).zeroVector().op('f32x4.gt', 'v128.and')
+    }
+    f.set(result)
+    return result
+  }
+  if (!block) {
+    vectors(limit)
+    return f
+  }
+  const blocks = f.local('i32')
+  f.block(() => {
+    f.loop(() => {
+      f.get(p.from).get(limit).op('i32.ge_u').branchIf(1)
+      f.get(p.from)
+        .i32(block)
+        .op('i32.add')
+        .tee(blocks)
+        .get(limit)
+        .get(blocks)
+        .get(limit)
+        .op('i32.lt_u', 'select')
+        .set(end)
+      findScale(f, p, block, end, inverse)
+      vectors(end)
+      // The last one went up to a multiple of sixteen, and with it the loop ends.
+      f.branch(0)
+    })
+  })
+  return f
+}
+
+/** Leaves the bits of four numbers within what bfloat16 holds; what is smaller than a normal number is 0. */
+function limitedBits(f: FunctionBuilder, p: Parameters, group: number): FunctionBuilder {
+  const [value, limited] = [f.local('v128'), f.local('v128')]
+  numbers(f, p, group, value)
+  same(f, largestBfloat16)
+  op(f, 'f32x4.pmin')
+  same(f, -largestBfloat16).op('f32x4.pmax').tee(limited)
+  f.get(limited).op('f32x4.abs')
+  same(f, smallestScale)
+  return op(f, 'f32x4.ge').op('v128.and')
+}
+
+function decodeBfloat16(): FunctionBuilder {
+  return decoder(
+    'bfloat16',
+    (f, p) => {
+      load(address(f, p, 16), 'i32.load16_u')
+        .i32(16)
+        .op('i32.shl')
+      op(f, 'f32.reinterpret_i32')
+    },
+    (f, p) => {
+      for (let group = 0; group < 4; group++) {
+        f.get(p.copy)
+        load(address(f, p, 16), 'v128.load16x4_u', 8 * group)
+          .i32(16)
+          .op('i32x4.shl')
+          .at('v128.store', 16 * group)
+      }
+    },
+  )
+}
+
+/** Thirty-two elements at a time, for which four counters have the random bits. */
+function encodeBfloat16(): FunctionBuilder {
+  const { f, parameters: p, others } = start(encodeName('bfloat16'), 3)
+  padCopy(f, p)
+  const words = Array.from({ length: 4 }, () => f.local('v128'))
+  repeat(f, p, sixteen, () => {
+    f.get(p.from).i32(5).op('i32.shr_u').i32(2).op('i32.shl', 'i32x4.splat').i32x4([0, 1, 2, 3]).op('i32x4.add')
+    for (const other of others) f.get(other)
+    f.i32(0).callHelper('philox')
+    for (const word of [...words].reverse()) f.set(word)
+    const halves = words.map((word) => {
+      // The second sixteen of thirty-two have the upper halves.
+      const [half, upper] = [f.local('v128'), f.local('v128')]
+      f.get(word).i32(16).op('i32x4.shr_u').set(upper)
+      f.get(upper).get(word)
+      splat(f, 0xffff).op('v128.and')
+      f.get(p.from).i32(sixteen).op('i32.and', 'i32x4.splat').zeroVector().op('i32x4.ne', 'v128.bitselect').set(half)
+      return half
+    })
+    const upper = (group: number) => {
+      limitedBits(f, p, group).get(halves[group]!).op('i32x4.add').i32(16).op('i32x4.shr_u')
+    }
+    for (const pair of [0, 2]) {
+      address(f, p, 16)
+      upper(pair)
+      upper(pair + 1)
+      op(f, 'i16x8.narrow_i32x4_u').at('v128.store', 8 * pair)
+    }
+  })
+  return f
+}
+
+function decodeBfloat16AndByte(): FunctionBuilder {
+  const rest = (f: FunctionBuilder, p: Parameters) => f.get(p.first).get(p.from).op('i32.add')
+  return decoder(
+    'bfloat16AndByte',
+    (f, p) => {
+      load(address(f, p, 16), 'i32.load16_u')
+        .i32(16)
+        .op('i32.shl')
+      load(rest(f, p), 'i32.load8_s').i32(8).op('i32.shl', 'i32.add')
+      op(f, 'f32.reinterpret_i32')
+    },
+    (f, p) => {
+      const bytes = f.local('v128')
+      for (const half of [0, 1]) {
+        load(rest(f, p), 'v128.load8x8_s', 8 * half).set(bytes)
+        for (const quarter of [0, 1] as const) {
+          const group = 2 * half + quarter
+          f.get(p.copy)
+          load(address(f, p, 16), 'v128.load16x4_u', 8 * group)
+            .i32(16)
+            .op('i32x4.shl')
+            .get(bytes)
+          op(f, quarter === 0 ? 'i32x4.extend_low_i16x8_s' : 'i32x4.extend_high_i16x8_s')
+            .i32(8)
+            .op('i32x4.shl')
+          f.op('i32x4.add').at('v128.store', 16 * group)
+        }
+      }
+    },
+  )
+}
+
+function encodeBfloat16AndByte(): FunctionBuilder {
+  const { f, parameters: p } = start(encodeName('bfloat16AndByte'), 0)
+  padCopy(f, p)
+  repeat(f, p, sixteen, () => {
+    const groups = [0, 1, 2, 3].map((group) => {
+      const [rounded, upper, rest] = [f.local('v128'), f.local('v128'), f.local('v128')]
+      limitedBits(f, p, group)
+      splat(f, 0x80).op('i32x4.add').i32(8).op('i32x4.shr_u').tee(rounded)
+      splat(f, 0x80).op('i32x4.add').i32(8).op('i32x4.shr_u').set(upper)
+      f.get(rounded).get(upper).i32(8).op('i32x4.shl', 'i32x4.sub').set(rest)
+      return { upper, rest }
+    })
+    for (const pair of [0, 2]) {
+      address(f, p, 16)
+        .get(groups[pair]!.upper)
+        .get(groups[pair + 1]!.upper)
+      op(f, 'i16x8.narrow_i32x4_u').at('v128.store', 8 * pair)
+    }
+    f.get(p.first).get(p.from).op('i32.add')
+    for (const pair of [0, 2]) {
+      f.get(groups[pair]!.rest).get(groups[pair + 1]!.rest)
+      op(f, 'i16x8.narrow_i32x4_s')
+    }
+    op(f, 'i8x16.narrow_i16x8_s').at('v128.store')
+  })
+  return f
+}
+
+interface Functions {
+  readonly decode: (storage: StagedStorage) => FunctionBuilder
+  readonly encode: (storage: StagedStorage) => FunctionBuilder
+}
+
+const coded: Functions = { decode: decodeCodes, encode: encodeCodes }
+
+/** One that is missing does not compile. */
+const functions: Readonly<Record<StagedStorage, Functions>> = {
+  bfloat16: { decode: decodeBfloat16, encode: encodeBfloat16 },
+  bfloat16AndByte: { decode: decodeBfloat16AndByte, encode: encodeBfloat16AndByte },
+  dynamic8: coded,
+  unsignedDynamic8: coded,
+  dynamic4: coded,
+  unsignedLinear4: coded,
+  sixteenths: coded,
+}
+
+/** The functions of kernels that read and write storages, and the tables that they look up. */
+export const stagedKernels: StagedKernels = {
+  decode: (storage) => functions[storage].decode(storage),
+  encode: (storage) => functions[storage].encode(storage),
+  table(storage: StorageName) {
+    if (storage === 'float32' || !codesOf[storage]) return new Int32Array(0)
+    const { codes, table } = codingOf(storage)
+    const words = new Int32Array(codes.length + table.entries.length)
+    new Float32Array(words.buffer).set(codes)
+    words.set(table.entries, codes.length)
+    return words
+  },
+}
