@@ -1,7 +1,8 @@
-import { build, type Plugin } from 'esbuild'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
 
-/** A bundle and where its bytes come from. */
-export interface Bundle {
+/** What an application loads at once, and where its bytes come from. */
+export interface InitialLoad {
+  /** The bytes of its files, one after the other. */
   code: Uint8Array
   /** Bytes of the result by source file. */
   sources: Record<string, number>
@@ -18,20 +19,10 @@ function moduleNamed(name: string, contents: string): Plugin {
   }
 }
 
-/**
- * Bundles a module against the sources of this repository.
- *
- * @param source its text; relative imports are resolved from this folder
- * @param minify whether to make it small
- * @param built the text of the module `built`, where there is one
- */
-export async function bundle(source: string, minify: boolean, built?: string): Promise<Bundle> {
-  const result = await build({
+function settings(source: string, built: string | undefined): BuildOptions {
+  return {
     stdin: { contents: source, resolveDir: import.meta.dirname, loader: 'ts', sourcefile: 'application.ts' },
     bundle: true,
-    write: false,
-    minify,
-    metafile: true,
     format: 'esm',
     target: 'es2022',
     platform: 'neutral',
@@ -39,11 +30,36 @@ export async function bundle(source: string, minify: boolean, built?: string): P
     conditions: ['@fallline/source'],
     logLevel: 'silent',
     plugins: built === undefined ? [] : [moduleNamed('built', built)],
-  })
-  const output = Object.values(result.metafile.outputs)[0]!
-  const sources = Object.entries(output.inputs).map(([path, { bytesInOutput }]) => [path, bytesInOutput] as const)
+  }
+}
+
+/**
+ * Bundles a module against the sources of this repository, all in one file.
+ *
+ * @param source its text; relative imports are resolved from this folder
+ * @param built the text of the module `built`, where there is one
+ */
+export async function bundle(source: string, built?: string): Promise<Uint8Array> {
+  const { outputFiles } = await build({ ...settings(source, built), write: false })
+  return outputFiles[0]!.contents
+}
+
+/** The same as small files, without those that are loaded only when something needs them. */
+export async function initialLoad(source: string, built?: string): Promise<InitialLoad> {
+  const files = { minify: true, splitting: true, outdir: 'out', metafile: true, write: false } as const
+  const { outputFiles, metafile } = await build({ ...settings(source, built), ...files })
+  const { outputs } = metafile
+  const loaded = new Set(Object.keys(outputs).filter((name) => outputs[name]!.entryPoint === 'application.ts'))
+  for (const name of loaded) {
+    for (const { path, kind } of outputs[name]!.imports) if (kind === 'import-statement') loaded.add(path)
+  }
+  const names = [...loaded]
+  const sources = names.flatMap((name) =>
+    Object.entries(outputs[name]!.inputs).map(([path, { bytesInOutput }]) => [path, bytesInOutput] as const),
+  )
+  const contents = outputFiles.filter(({ path }) => names.some((name) => path.endsWith(`/${name}`)))
   return {
-    code: result.outputFiles[0]!.contents,
+    code: Buffer.concat(contents.map((file) => file.contents)),
     sources: Object.fromEntries(sources.filter(([, bytes]) => bytes > 0).sort((a, b) => b[1] - a[1])),
   }
 }

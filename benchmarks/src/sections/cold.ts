@@ -41,7 +41,7 @@ export async function measureCold(
     let files = 0
     const scriptOf = async (child: string, module?: string): Promise<string> => {
       const path = join(folder, `${files++}.mjs`)
-      await writeFile(path, (await bundle(`import ${JSON.stringify(child)}`, false, module)).code)
+      await writeFile(path, await bundle(`import ${JSON.stringify(child)}`, module))
       return path
     }
     const script = await scriptOf(pathTo('child.ts'))

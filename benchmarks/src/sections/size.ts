@@ -2,7 +2,7 @@ import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
 import { adamW, muon, type Optimizer } from 'fallline'
 import { build } from 'fallline/build'
-import { bundle } from './bundle.ts'
+import { initialLoad } from './bundle.ts'
 
 /** Bytes of an application after bundling. */
 export interface SizeResult {
@@ -36,7 +36,7 @@ console.log(fallline)`
 
 /** Bundles, minifies and compresses an application. */
 export async function applicationSize(title: string, source: string, built?: string): Promise<SizeResult> {
-  const { code, sources } = await bundle(source, true, built)
+  const { code, sources } = await initialLoad(source, built)
   const zipped = await promisify(gzip)(code, { level: 9 })
   const packed = await promisify(brotliCompress)(code, {
     params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: code.length },

@@ -65,6 +65,11 @@ export class Fields {
     return value.map((item) => this.asNumber(name, item))
   }
 
+  /** A setting that may be of several types. */
+  value(name: string): unknown {
+    return this.take(name)
+  }
+
   /** A setting that works only with one value here. */
   expect(name: string, value: unknown, why: string): void {
     if (!this.has(name)) return

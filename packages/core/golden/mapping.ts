@@ -3,6 +3,7 @@ import { adaptiveAndLayerwise } from './mappings/adaptive-and-layerwise.ts'
 import { classics } from './mappings/classics.ts'
 import { curvatureAndEvaluations } from './mappings/curvature-and-evaluations.ts'
 import { established } from './mappings/established.ts'
+import { littleMemory } from './mappings/little-memory.ts'
 import type { Mapping } from './mappings/mapping.ts'
 import { optax } from './mappings/optax.ts'
 import { stepSizes } from './mappings/step-sizes.ts'
@@ -13,6 +14,7 @@ export const mappings: Readonly<Record<string, Mapping>> = {
   ...adaptiveAndLayerwise,
   ...curvatureAndEvaluations,
   ...established,
+  ...littleMemory,
   ...optax,
   ...stepSizes,
   ...classics,

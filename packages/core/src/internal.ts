@@ -20,9 +20,9 @@ export {
   type Work,
   type WritablePlace,
 } from './backends/backend.ts'
-export { createForeignInstance, type ForeignMemory } from './backends/wasm/backend.ts'
+export { generateFunctions } from './backends/wasm/everything.ts'
+export { createForeignInstance, type ForeignMemory } from './backends/wasm/foreign.ts'
 export type { ForeignInstance } from './backends/wasm/instance.ts'
-export { generateFunctions } from './backends/wasm/kernels.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export { wasmPrecision } from './backends/wasm/precision.ts'
 export * from './graph/node.ts'

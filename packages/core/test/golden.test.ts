@@ -51,6 +51,7 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
   adalomo: ['clip_norm'],
   lomo: ['clip_norm', 'clip_both'],
   scion: ['rownorm_transpose', 'light'],
+  subsetnorm: ['generic_sm_svd', 'generic_sm_svd_sn', 'generic_sm_topk'],
 }
 
 describe('trajectories of the reference implementations', async () => {

@@ -1,4 +1,4 @@
-import { nn, numpy as np } from '@jax-js/jax'
+import { lax, nn, numpy as np } from '@jax-js/jax'
 import {
   type Algebra,
   type Dimensions,
@@ -255,7 +255,9 @@ class JaxAlgebra implements Algebra<Operand> {
   }
 
   routine({ routine, result, inputs }: NodeOf<'routine'>, value: Value): Operand {
-    return this.step.own(routineOf[routine](inputs.map((input) => matrix(input, value)))[result]!)
+    const results = routineOf[routine](inputs.map((input) => matrix(input, value)))
+    for (const [index, array] of results.entries()) if (index !== result) array.dispose()
+    return this.step.own(results[result]!)
   }
 
   reduce({ reduction, axis, inputs, space }: NodeOf<'reduce'>, value: Value): Operand {
@@ -296,9 +298,52 @@ class JaxAlgebra implements Algebra<Operand> {
 
 /** The results of a matrix function; consumes its operands. */
 const routineOf: Readonly<Record<RoutineName, (operands: np.Array[]) => np.Array[]>> = {
-  gram: ([operand]) => [np.matmul(operand!.ref, np.swapaxes(operand!, -1, -2))],
+  cholesky: ([operand]) => [np.linalg.cholesky(operand!)],
+  eigen: ([operand]) => {
+    const [values, vectors] = np.linalg.eigh(operand!)
+    return [np.expandDims(values, -2), oriented(vectors)]
+  },
+  gram: ([operand]) => [gram(operand!)],
   product: ([left, right]) => [np.matmul(left!, right!)],
-  transposition: ([operand]) => [np.swapaxes(operand!, -1, -2)],
+  qr: ([operand]) => qr(operand!),
+  solveLower: ([matrix, right]) => [lax.linalg.triangularSolve(matrix!, right!, { leftSide: true, lower: true })],
+  solveUpper: ([matrix, right]) => [lax.linalg.triangularSolve(matrix!, right!, { leftSide: true, lower: false })],
+  svd: ([operand]) => svd(operand!),
+  transposition: ([operand]) => [swapped(operand!)],
+}
+
+const swapped = (operand: np.Array): np.Array => np.swapaxes(operand, -1, -2)
+const gram = (operand: np.Array): np.Array => np.matmul(operand.ref, swapped(operand))
+
+/** 1 or -1 for each column: the sign of its largest number. */
+function signs(vectors: np.Array): np.Array {
+  const places = np.expandDims(np.argmax(np.abs(vectors.ref), -2), -2)
+  return np.where(np.less(np.takeAlongAxis(vectors, places, -2), 0), -1, 1)
+}
+
+const oriented = (vectors: np.Array): np.Array => np.multiply(vectors.ref, signs(vectors))
+
+function svd(operand: np.Array): np.Array[] {
+  const wide = operand.shape.at(-2)! <= operand.shape.at(-1)!
+  const [left, values, right] = lax.linalg.svd(operand, { fullMatrices: false }) as [np.Array, np.Array, np.Array]
+  const sign = signs(wide ? left.ref : swapped(right.ref))
+  return [np.multiply(left, sign.ref), np.expandDims(values, -2), np.multiply(right, swapped(sign))]
+}
+
+/**
+ * From the Cholesky factor of the Gram matrix of columns, twice, since the first is no better than the square of the condition
+ * (Yamamoto, Nakatsukasa, Yanagisawa, Fukaya 2015): jax-js has no reflections. Not a number where columns depend on each other.
+ */
+function qr(operand: np.Array): np.Array[] {
+  const rank = Math.min(operand.shape.at(-2)!, operand.shape.at(-1)!)
+  const columns = np.split(operand.ref, [rank], -1)
+  for (const unused of columns.slice(1)) unused.dispose()
+  const orthogonal = (columns: np.Array) => {
+    const factor = np.linalg.cholesky(gram(swapped(columns.ref)))
+    return swapped(lax.linalg.triangularSolve(factor, swapped(columns), { leftSide: true, lower: true }))
+  }
+  const q = orthogonal(orthogonal(columns[0]!))
+  return [q, np.triu(np.matmul(swapped(q.ref), operand))]
 }
 
 /** What a reduction over nothing gives. */

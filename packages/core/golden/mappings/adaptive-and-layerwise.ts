@@ -163,15 +163,10 @@ export const adaptiveAndLayerwise: Readonly<Record<string, Mapping>> = {
     optimizer: (fields) => emoNavi({ ...emo(fields), epsilon: fields.number('eps') }),
   },
 
-  exadam: {
-    optimizer: (fields) =>
-      exAdam({
-        ...rate(fields),
-        ...betas(fields),
-        epsilon: fields.number('eps'),
-        weightDecay: fields.number('weight_decay'),
-      }),
-  },
+  // The code of today.
+  exadam: { optimizer: (fields) => exAdam(exAdamSettings(fields)) },
+  // The first commit.
+  exadam_growing: { optimizer: (fields) => exAdam({ ...exAdamSettings(fields), growingStep: true }) },
 
   fromage: {
     optimizer: (fields) =>
@@ -380,6 +375,15 @@ export const adaptiveAndLayerwise: Readonly<Record<string, Mapping>> = {
       })
     },
   },
+}
+
+function exAdamSettings(fields: Fields) {
+  return {
+    ...rate(fields),
+    ...betas(fields),
+    epsilon: fields.number('eps'),
+    weightDecay: fields.number('weight_decay'),
+  }
 }
 
 /** The EmoNavi family in pytorch_optimizer, which has the loss change nothing but the shadow parameters. */

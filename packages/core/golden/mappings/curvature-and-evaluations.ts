@@ -1,4 +1,4 @@
-import { adaHessian, adam, adamW, sgd, sharpnessAware, sophiaG, sophiaH } from 'fallline'
+import { adaHessian, adam, adamW, oasis, sgd, sharpnessAware, sophiaG, sophiaH } from 'fallline'
 import { betas, decayOf, type Mapping, rate } from './mapping.ts'
 
 /** What needs more than the gradient where the parameters stand: second derivatives, or evaluations at other points. */
@@ -26,6 +26,44 @@ export const curvatureAndEvaluations: Readonly<Record<string, Mapping>> = {
         epsilon: fields.number('eps'),
         weightDecay: fields.number('weight_decay'),
         hessianPower: fields.number('hessian_power'),
+      })
+    },
+  },
+
+  adahessian_block: {
+    optimizer(fields) {
+      fields.expect('single_gpu', true, 'sums over devices')
+      return adaHessian({
+        ...rate(fields),
+        ...betas(fields),
+        epsilon: fields.number('eps'),
+        weightDecay: fields.number('weight_decay'),
+        hessianPower: fields.number('hessian_power'),
+        blockLength: fields.number('block_length'),
+      })
+    },
+  },
+
+  oasis: {
+    // Where its steps have become small beside the parameters, float32 rounds the distance that the next one is made of.
+    signs: true,
+    optimizer(fields) {
+      const initial = fields.number('eta0')
+      const common = { beta2: fields.number('beta2'), alpha: fields.number('alpha') }
+      if (!fields.boolean('adaptive')) {
+        return oasis({
+          ...common,
+          stepSize: 'fixed',
+          learningRate: initial,
+          beta1: fields.number('beta1'),
+          weightDecay: fields.number('weight_decay'),
+        })
+      }
+      const difference = fields.string('difference', ['same_batch', 'consecutive'])
+      return oasis({
+        ...common,
+        initialStepSize: initial,
+        difference: difference === 'consecutive' ? 'consecutive' : 'sameBatch',
       })
     },
   },

@@ -1,4 +1,5 @@
 import {
+  aDoG,
   type CompiledOptimizer,
   dAdaptAdaGrad,
   dAdaptAdam,
@@ -63,6 +64,21 @@ export const stepSizes: Readonly<Record<string, Mapping>> = {
       dAdaptAdaGrad({ ...distance(fields), momentum: fields.number('momentum'), epsilon: fields.number('eps') }),
   },
 
+  acceledog: {
+    optimizer(fields) {
+      fields.expect('granularity', 'all', 'all tensors together')
+      for (const version of ['opt_ver', 'alpha_ver', 'step_size_ver'])
+        fields.expect(version, 1, 'only version 1 is here')
+      fields.expect('init_eta', null, 'the first step size follows from the distance')
+      return aDoG({
+        ...common(fields),
+        relativeDistance: fields.number('reps_rel'),
+        alphaConstant: fields.number('alpha_const'),
+        momentum: fields.number('momentum'),
+        epsilon: fields.number('eps'),
+      })
+    },
+  },
   dog: { optimizer: (fields) => averagedDoG(fields, false) },
   ldog: { optimizer: (fields) => averagedDoG(fields, true) },
   sgdsai: {

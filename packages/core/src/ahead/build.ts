@@ -1,5 +1,6 @@
 import { backendTensors } from '../backends/backend.ts'
 import { formsOf } from '../backends/wasm/backend.ts'
+import { everything } from '../backends/wasm/everything.ts'
 import { generateModule } from '../backends/wasm/kernels.ts'
 import { checkNames, checkOptimizer, type Optimizer } from '../language/definition.ts'
 import { checkLayout, type LayoutChoice } from '../language/layout.ts'
@@ -54,7 +55,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const model = traceModel(optimizer, shapes, telemetry, { layout })
   const tensors = backendTensors(model)
   const { forms, programs: distinct } = formsOf(tensors)
-  const { plans, tables, library, bytes } = generateModule(distinct)
+  const { plans, tables, library, bytes } = generateModule(distinct, everything)
 
   const programs: BuiltOptimizer['programs'][number][] = []
   const known = new Map<string, number>()

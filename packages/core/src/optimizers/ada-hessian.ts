@@ -4,12 +4,14 @@ import { inputArray } from '../language/inputs.ts'
 import { type ParameterShape, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
 import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
+import { largestDivisor } from '../parts/largest-divisor.ts'
 
 /**
  * AdaHessian: Adam with an estimate of the diagonal of the Hessian where Adam has the gradient.
  *
  * ```text
- * D ← |z ⊙ H z|                            z of -1 and 1; averaged over height and width of four dimensions
+ * D ← |z ⊙ H z|                            z of -1 and 1; averaged over height and width of four dimensions,
+ *                                          over blocks of `blockLength` elements of two
  * m ← β1 m + (1 - β1) g
  * v ← β2 v + (1 - β2) D²
  * θ ← (1 - η λ) θ - η (m / (1 - β1ᵗ)) / ((v / (1 - β2ᵗ))^(k/2) + ε)
@@ -17,11 +19,13 @@ import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
  *
  * The input `hessianDiagonal` is z ⊙ H z, from a Hessian-vector product with z of -1 and 1, or by differences,
  * z ⊙ (∇L(θ + δ z) - ∇L(θ)) / δ. Defaults of the official code: η 0.15, β (0.9, 0.999), ε 1e-4, λ 0 decoupled, Hessian
- * power k 1. State: m and v.
+ * power k 1, blockLength 1. State: m and v.
  *
  * The official code averages D over the kernel of a convolution, and for tensors of three and five dimensions takes the
- * D of the tensor before, which is a mistake; here only four dimensions are averaged. The power makes this slower than
- * other elementwise rules, beside the Hessian-vector product it does not count.
+ * D of the tensor before, which is a mistake; here only four dimensions are averaged. Its variant for transformers averages D of
+ * matrices over blocks of consecutive elements, row by row with outputs first, across the ends of rows where the length asks for
+ * it: `blockLength`. There the length must divide the size; here a matrix whose size it does not divide takes the next smaller
+ * divisor. The power makes this slower than other elementwise rules, beside the Hessian-vector product it does not count.
  *
  * Yao, Gholami, Shen, Mustafa, Keutzer, Mahoney 2020, ADAHESSIAN: An Adaptive Second Order Optimizer for Machine
  * Learning, arXiv 2006.00719.
@@ -44,15 +48,21 @@ export const adaHessian = defineOptimizer({
     hessianPower: fraction(1),
     weightDecay: nonNegative(0),
   },
+  options: { blockLength: 1 },
   inputs: { hessianDiagonal: inputArray('z ⊙ H z, an estimate of the diagonal of the Hessian with z of -1 and 1') },
   state: { m: zeros(), v: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-3, 1), hessianPower: oneOf(0.5, 1) },
   largestGradient: largestSquared,
-  rule({ g, t, state, hyper, inputs, shape }) {
+  rule({ g, t, state, hyper, options, inputs, shape }) {
     const { beta1, beta2, epsilon, hessianPower } = hyper
     const magnitude = inputs.hessianDiagonal.abs().limited(largestSquared)
-    const diagonal = shape.rank === 4 ? overPlaces(magnitude, shape) : magnitude
+    const diagonal =
+      shape.rank === 4
+        ? overPlaces(magnitude, shape)
+        : shape.rank === 2 && options.blockLength > 1
+          ? overBlocks(magnitude, shape, options.blockLength)
+          : magnitude
     const m = ema(state.m, g, beta1)
     const v = emaOfSquare(state.v, diagonal, beta2)
     const exponent = hessianPower.over(2)
@@ -70,4 +80,14 @@ function overPlaces(x: Value, { shape, layout }: ParameterShape): Value {
     .as([1, height * width, input * output])
     .mean('rows')
     .as([1, input, output])
+}
+
+/** The mean over each block of consecutive elements of a matrix with its outputs first. */
+function overBlocks(x: Value, { size, outputs, inputs, layout }: ParameterShape, limit: number): Value {
+  const length = largestDivisor(size, limit)
+  const outputsFirst = layout === 'outputFirst' ? x : x.transposed()
+  const blocks = outputsFirst.as([1, size / length, length])
+  // Magnitudes are not below 0: their minimum with it is 0 for every element.
+  const means = blocks.minimum(0).plus(blocks.mean('columns')).as([1, outputs, inputs])
+  return layout === 'outputFirst' ? means.as(x) : means.transposed()
 }

@@ -16,7 +16,8 @@ import {
   sizeOf,
 } from '../graph/node.ts'
 import type { Output } from '../program/program.ts'
-import { bytesOf, type StorageName } from '../storage/storage.ts'
+import { bytesOf } from '../storage/provided.ts'
+import type { StorageName } from '../storage/storage.ts'
 import type { CanonicalProgram } from './canonical.ts'
 import type {
   ArraySource,

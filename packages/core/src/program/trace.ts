@@ -12,6 +12,7 @@ import {
   type RandomSettings,
   type RuleResult,
   slotExists,
+  type TransformDefinition,
   type Want,
   type WrappedOptimizer,
 } from '../language/definition.ts'
@@ -135,35 +136,15 @@ export function traceParameter(
   settings: TraceSettings,
 ): TracedParameter {
   checkSwitches(chain)
-  const slots = slotsOf(elementsOf(chain), shape, settings)
-  const traced = traceWith(chain, shape, settings, slots)
-  const kept = keptSlots(chain, shape, settings, traced)
-  return kept === slots ? traced : traceWith(chain, shape, settings, kept)
+  const elements = elementsOf(chain)
+  const traced = traceWith(chain, shape, settings, slotsOf(elements, shape, settings))
+  const kept = keepingOf(elements)?.slots(elements, shape, settings, traced)
+  return kept ? traceWith(chain, shape, settings, kept) : traced
 }
 
-/** The slots as the wrappers have them kept, the innermost last. */
-function keptSlots(
-  chain: readonly ChainElement[],
-  shape: ParameterShape,
-  settings: TraceSettings,
-  traced: TracedParameter,
-): readonly SlotStorage[] {
-  let { slots } = traced
-  for (const { path, optimizer } of elementsOf(chain)) {
-    const keeping = keepingOf(optimizer)
-    if (!keeping) continue
-    const inside = ({ key }: SlotStorage) => key.startsWith(`${path}/`)
-    const stream = settings.streams.get(shape.name) ?? shape.name
-    const programs = [...programsOfStep(traced), ...(traced.average ? [traced.average] : [])]
-    const context = { options: optimizer.options, shape, hyper: settings.hyper, stream }
-    const own = traced.slots.filter(inside)
-    slots = [...slots.filter((slot) => !inside(slot)), ...keeping.choose(own, programs, context)]
-  }
-  return slots
-}
-
-function keepingOf({ definition }: BaseOptimizer | WrappedOptimizer): Keeping | undefined {
-  return 'keeping' in definition ? definition.keeping : undefined
+/** How state is kept that is not in float32: all wrappers that say so do it alike. */
+function keepingOf(elements: readonly ChainElement[]): Keeping | undefined {
+  return elements.map(({ optimizer }) => (optimizer.definition as TransformDefinition).keeping).find(Boolean)
 }
 
 function traceWith(
@@ -350,7 +331,6 @@ class Trace {
   private readonly shape: ParameterShape
   private readonly settings: TraceSettings
   private readonly slots: readonly SlotStorage[]
-  /** How state is kept that is not in float32: all wrappers that say so do it alike. */
   private readonly keeping: Keeping | undefined
   private readonly decisions: readonly boolean[]
   private readonly evaluatingClock: string
@@ -368,7 +348,7 @@ class Trace {
     this.shape = shape
     this.settings = settings
     this.slots = slots
-    this.keeping = elementsOf(chain).flatMap(({ optimizer }) => keepingOf(optimizer) ?? [])[0]
+    this.keeping = keepingOf(elementsOf(chain))
     this.decisions = decisions
     this.graph = new Graph(outputSide(shape))
     const dimensions = matrixDimensions(shape.shape)
@@ -475,11 +455,7 @@ class Trace {
     this.checkConditions()
     const arrays = this.slots.filter((slot) => slot.space === 'array').map((slot) => slot.key)
     const { graph, keeping, hostOutputs } = this
-    const outputs = this.outputs.flatMap((output) => {
-      const { target } = output
-      const slot = target.kind === 'slot' ? this.slots.find(({ key }) => key === target.key) : undefined
-      return slot && keeping ? keeping.write(graph, slot, output) : [output]
-    })
+    const outputs = keeping ? keeping.write(graph, this.slots, this.outputs) : this.outputs
     return makeProgram({ dimensions: this.p.node.dimensions, outputs, arraySlots: new Set(arrays) }, hostOutputs)
   }
 

@@ -5,8 +5,6 @@ import type { Routine, RoutineReference } from './routine.ts'
 export const gram: Routine = {
   title: 'gram matrix',
   results: ([operand]) => [[operand![0], operand![1], operand![1]]],
-  // What a backend packs for its caches is its own affair.
-  workspace: () => 0,
   operations: ([operand]) => {
     const [batch, rows, inner] = operand as Dimensions
     return batch * rows * (rows + 1) * inner

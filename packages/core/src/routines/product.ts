@@ -20,8 +20,6 @@ export const product: Routine = {
     }
     return [[batch, rows, columns]]
   },
-  // What a backend packs for its caches is its own affair.
-  workspace: () => 0,
   operations(operands) {
     const { batch, rows, inner, columns } = shapes(operands)
     return 2 * batch * rows * inner * columns

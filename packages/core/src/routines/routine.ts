@@ -12,8 +12,6 @@ export interface Routine {
    * @throws Error when the operands do not fit.
    */
   readonly results: (operands: readonly Dimensions[]) => readonly Dimensions[]
-  /** How many numbers it needs to work with besides operands and results. */
-  readonly workspace: (operands: readonly Dimensions[]) => number
   /** How many additions, multiplications and the like it does. */
   readonly operations: (operands: readonly Dimensions[]) => number
 }

@@ -1,9 +1,24 @@
+import { cholesky } from './cholesky.ts'
+import { eigen } from './eigen.ts'
 import { gram } from './gram.ts'
 import { product } from './product.ts'
+import { qr } from './qr.ts'
 import type { Routine } from './routine.ts'
+import { svd } from './svd.ts'
 import { transposition } from './transposition.ts'
+import { solveLower, solveUpper } from './triangular-solve.ts'
 
 /** All matrix functions. A backend that lacks an implementation of one does not compile. */
-export const routines = { gram, product, transposition } as const satisfies Readonly<Record<string, Routine>>
+export const routines = {
+  cholesky,
+  eigen,
+  gram,
+  product,
+  qr,
+  solveLower,
+  solveUpper,
+  svd,
+  transposition,
+} as const satisfies Readonly<Record<string, Routine>>
 
 export type RoutineName = keyof typeof routines

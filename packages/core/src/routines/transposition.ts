@@ -4,7 +4,6 @@ import type { Routine, RoutineReference } from './routine.ts'
 export const transposition: Routine = {
   title: 'transposition',
   results: ([operand]) => [[operand![0], operand![2], operand![1]]],
-  workspace: () => 0,
   operations: () => 0,
 }
 

@@ -2,9 +2,8 @@ import type { FloatArray, HostMemory, Place, Readback, WritablePlace } from '../
 import { sizeOf } from '../graph/node.ts'
 import { type SlotStorage, startOf } from '../program/program.ts'
 import { matrixDimensions } from '../program/trace.ts'
-import type { Checkpoint, Expected, StoredShape } from '../state/checkpoint.ts'
-import { provided } from '../storage/provided.ts'
-import { bytesOf, type StorageName } from '../storage/storage.ts'
+import type { Checkpoint, Expected } from '../state/checkpoint.ts'
+import { bytesOf, provided } from '../storage/provided.ts'
 import type { Conductor, Tensor } from './conductor.ts'
 
 /** One array or number of a checkpoint. */
@@ -15,8 +14,6 @@ interface Entry {
   readonly shape: readonly number[] | undefined
   /** Absent for a number that the host keeps. */
   readonly place: WritablePlace | undefined
-  /** How the elements of an array are kept, where that is not float32. */
-  readonly storage?: StorageName
   readonly tensor: Tensor
   /** Absent for a parameter. */
   readonly slot: SlotStorage | undefined
@@ -58,7 +55,6 @@ function entryOf(tensor: Tensor, slot: SlotStorage): Entry {
             ? shape.shape
             : dimensions,
     place: space === 'host' ? undefined : { kind, tensor: index, key },
-    ...(kind === 'bytes' ? { storage } : {}),
     tensor,
     slot,
   }
@@ -77,11 +73,11 @@ export function checkpointOf(conductor: Conductor, scope: Scope, values: readonl
   const arrays: Checkpoint['arrays'] = new Map()
   const numbers: Checkpoint['numbers'] = new Map()
   let next = 0
-  for (const { key, shape, place, storage, tensor, slot } of entriesOf(conductor, scope)) {
+  for (const { key, shape, place, tensor, slot } of entriesOf(conductor, scope)) {
     if (!place) numbers.set(key, conductor.number(tensor, slot!))
     else {
       const data = values[next++]!
-      if (shape) arrays.set(key, { shape, data, ...(storage ? { storage } : {}) })
+      if (shape) arrays.set(key, { shape, data })
       else numbers.set(key, data[0]!)
     }
   }
@@ -90,10 +86,10 @@ export function checkpointOf(conductor: Conductor, scope: Scope, values: readonl
 
 /** What a checkpoint must be to fit. */
 export function expectedOf(conductor: Conductor): Expected {
-  const arrays: Map<string, StoredShape> = new Map()
+  const arrays = new Map<string, { readonly shape: readonly number[]; readonly bytes: boolean }>()
   const numbers = new Map<string, undefined>()
-  for (const { key, shape, storage } of entriesOf(conductor, 'all')) {
-    if (shape) arrays.set(key, { shape, ...(storage ? { storage } : {}) })
+  for (const { key, shape, place } of entriesOf(conductor, 'all')) {
+    if (shape) arrays.set(key, { shape, bytes: place?.kind === 'bytes' })
     else numbers.set(key, undefined)
   }
   return { ...headOf(conductor), arrays, numbers }
@@ -125,11 +121,10 @@ export function restore(conductor: Conductor, to: Pick<Readback, 'write'>, check
 
 /** Makes state and counts what they are before the first step. Parameters stay. */
 export function restart(conductor: Conductor, to: Pick<Readback, 'write'>): void {
-  for (const { shape, place, storage, tensor, slot } of entriesOf(conductor, 'state')) {
+  for (const { shape, place, tensor, slot } of entriesOf(conductor, 'state')) {
     const { start } = slot!
-    if (place && storage && storage !== 'float32') {
-      to.write(place, provided().filled(storage, start as number, sizeOf(slot!.dimensions)))
-    } else if (place && shape) to.write(place, startOf(slot!))
+    if (place?.kind === 'bytes') to.write(place, provided().start(slot!))
+    else if (place && shape) to.write(place, startOf(slot!))
     else if (place) to.write(place, [start as number])
     else conductor.writeNumber(tensor, slot!, start as number)
   }
@@ -223,7 +218,7 @@ export function stateOf(conductor: Conductor, tensor: Tensor, values: readonly F
     const unique = slots.filter((other) => other.name === slot.name).length === 1
     const value = arrays.get(slot.key)
     const { sharesOf } = slot
-    if (sharesOf && value) multiply(value, arrays.get(sharesOf.rows)!, arrays.get(sharesOf.columns)!)
+    if (sharesOf) provided().multiply(value!, arrays.get(sharesOf.rows)!, arrays.get(sharesOf.columns)!)
     result[unique ? slot.name : slot.key] = !value
       ? conductor.number(tensor, slot)
       : slot.space === 'array'
@@ -233,16 +228,9 @@ export function stateOf(conductor: Conductor, tensor: Tensor, values: readonly F
   return result
 }
 
-/** Makes numbers of what is kept as shares of the smaller of a number for the row and one for the column. */
-function multiply(shares: FloatArray, rows: FloatArray, columns: FloatArray): void {
-  for (let index = 0; index < shares.length; index++) {
-    shares[index]! *= Math.min(rows[Math.floor(index / columns.length)]!, columns[index % columns.length]!)
-  }
-}
-
-/** What a checkpoint calls the state of a tensor. */
-export function slotKey({ shape }: Tensor, { shared, key }: SlotStorage): string {
-  return shared ? `shared/${key}` : `state/${shape.name}/${key}`
+/** What a checkpoint calls the state of a tensor; the name says how it is kept, because nobody can read it otherwise. */
+export function slotKey({ shape }: Tensor, { shared, key, storage }: SlotStorage): string {
+  return shared ? `shared/${key}` : `state/${shape.name}/${key}${storage === 'float32' ? '' : ` as ${storage}`}`
 }
 
 function slotsOf({ traced }: Tensor): readonly SlotStorage[] {

@@ -4,19 +4,12 @@ import { decodeSafetensors, encodeSafetensors } from './safetensors.ts'
 /** The version of the layout of checkpoints; raised when an older program could not read a newer file. */
 export const checkpointVersion = 1
 
-/** What is known of an array beside its elements: one that is not kept in float32 is one of bytes. */
-export interface StoredShape {
-  readonly shape: readonly number[]
-  /** How it is kept, where that is not float32. */
-  readonly storage?: string
-}
-
 /** All that a run needs to continue, besides its hyperparameters. */
 export interface Checkpoint {
   /** What the optimizer is made of. */
   readonly optimizer: string
   /** `parameters/NAME`, `state/NAME/SLOT`. */
-  readonly arrays: Map<string, StoredShape & { readonly data: FloatArray }>
+  readonly arrays: Map<string, { readonly shape: readonly number[]; readonly data: FloatArray }>
   /** `state/NAME/SLOT` and `shared/SLOT`: state of one number, in float64. */
   readonly numbers: Map<string, number>
   /** Step counts by clock; `''` for the optimizer's own, `parameters/NAME` for a parameter's. */
@@ -26,7 +19,7 @@ export interface Checkpoint {
 
 /** What a checkpoint must be to fit a model: all but the values. */
 export interface Expected extends Pick<Checkpoint, 'optimizer' | 'counts'> {
-  readonly arrays: ReadonlyMap<string, StoredShape>
+  readonly arrays: ReadonlyMap<string, { readonly shape: readonly number[]; readonly bytes?: boolean }>
   readonly numbers: ReadonlyMap<string, unknown>
 }
 
@@ -34,7 +27,6 @@ export interface Expected extends Pick<Checkpoint, 'optimizer' | 'counts'> {
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
   const tensors = new Map<string, { shape: readonly number[]; data: FloatArray }>(checkpoint.arrays)
   for (const [key, value] of checkpoint.numbers) tensors.set(key, { shape: [], data: Float64Array.of(value) })
-  const storages = [...checkpoint.arrays].flatMap(([key, { storage }]) => (storage ? [[key, storage]] : []))
   const counts = [...checkpoint.counts].map(([key, clocks]) => [key, [...clocks]])
   return encodeSafetensors(tensors, {
     format: 'fallline',
@@ -42,7 +34,6 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
     optimizer: checkpoint.optimizer,
     counts: JSON.stringify(counts),
     skipped: String(checkpoint.skipped),
-    ...(storages.length > 0 ? { storages: JSON.stringify(storages) } : {}),
   })
 }
 
@@ -73,7 +64,6 @@ type Tensors = ReturnType<typeof decodeSafetensors>['tensors']
  */
 export function decodeCheckpoint(bytes: Uint8Array, expected: Expected): Decoded {
   const { tensors, metadata } = open(bytes, headerLimit(expected))
-  const kept = parseStorages(metadata.storages)
   const partly = ". With load(bytes, { take: 'fitting' }) what fits is taken"
   if (metadata.optimizer !== expected.optimizer) {
     throw new Error(
@@ -85,18 +75,12 @@ export function decodeCheckpoint(bytes: Uint8Array, expected: Expected): Decoded
   for (const [key, own] of expected.arrays) {
     const found = tensors.get(key)
     if (!found) throw new Error(`load: the checkpoint lacks '${key}'; it holds ${list([...tensors.keys()])}${partly}`)
-    const [there, here] = [kept.get(key) ?? 'float32', own.storage ?? 'float32']
-    if (there !== here) {
-      throw new Error(
-        `load: '${key}' is kept as ${there} in the checkpoint and as ${here} here; compile with the same quantized(...)${partly}`,
-      )
-    }
     if (found.shape.join() !== own.shape.join()) {
       throw new Error(
         `load: '${key}' has shape [${found.shape.join(', ')}] in the checkpoint and [${own.shape.join(', ')}] here${partly}`,
       )
     }
-    arrays.set(key, { ...own, data: elements(key, found.data, own) })
+    arrays.set(key, { shape: found.shape, data: floats(key, found.data, own.bytes) })
   }
   for (const key of expected.numbers.keys()) {
     const found = tensors.get(key)
@@ -118,7 +102,6 @@ export function decodeCheckpoint(bytes: Uint8Array, expected: Expected): Decoded
  */
 export function decodeFitting(bytes: Uint8Array, expected: Expected, take: 'fitting' | 'parameters'): Decoded {
   const { tensors, metadata } = open(bytes, largestHeader)
-  const kept = parseStorages(metadata.storages)
   const given = parseCounts(metadata.counts)
   const skipped = readSkipped(metadata.skipped)
   const arrays: Checkpoint['arrays'] = new Map()
@@ -127,14 +110,14 @@ export function decodeFitting(bytes: Uint8Array, expected: Expected, take: 'fitt
   if (!total || !withinTotal(total, total)) throw new Error(damagedCounts)
   const counts: Checkpoint['counts'] = new Map([['', take === 'fitting' ? total : new Map([['', 0]])]])
   const keep = (key: string): void => {
-    const { data } = tensors.get(key)!
+    const { shape, data } = tensors.get(key)!
     const own = expected.arrays.get(key)
-    if (own) arrays.set(key, { ...own, data: elements(key, data, own) })
+    if (own) arrays.set(key, { shape, data: floats(key, data, own.bytes) })
     else numbers.set(key, floats(key, data)[0]!)
   }
   const state = [...expected.arrays.keys(), ...expected.numbers.keys()].filter((key) => !key.startsWith('parameters/'))
   for (const [key, clocks] of expected.counts) {
-    if (key !== '' && fits(key, tensors, kept, expected)) keep(key)
+    if (key !== '' && fits(key, tensors, expected)) keep(key)
     if (key === '' || take !== 'fitting') continue
     const prefix = `state/${key.slice('parameters/'.length)}/`
     const others = [...expected.counts.keys()].filter((other) => other.startsWith(`${key}/`))
@@ -146,13 +129,13 @@ export function decodeFitting(bytes: Uint8Array, expected: Expected, take: 'fitt
     const found = given.get(key)
     const counted = found && [...clocks.keys()].every((clock) => found.has(clock)) && withinTotal(found, total)
     // State without its parameter would be of another one.
-    if (!counted || !arrays.has(key) || !own.every((name) => fits(name, tensors, kept, expected))) continue
+    if (!counted || !arrays.has(key) || !own.every((name) => fits(name, tensors, expected))) continue
     own.forEach(keep)
     counts.set(key, found)
   }
   if (take === 'fitting') {
     // What all parameters share is theirs as long as one of them goes on.
-    const shared = state.filter((name) => name.startsWith('shared/') && fits(name, tensors, kept, expected))
+    const shared = state.filter((name) => name.startsWith('shared/') && fits(name, tensors, expected))
     if (counts.size > 1) shared.forEach(keep)
   }
   const taken = [...arrays.keys(), ...numbers.keys()]
@@ -168,11 +151,10 @@ export function decodeFitting(bytes: Uint8Array, expected: Expected, take: 'fitt
 }
 
 /** Whether something of a file has the shape that it has here. */
-function fits(key: string, tensors: Tensors, kept: ReadonlyMap<string, string>, expected: Expected): boolean {
+function fits(key: string, tensors: Tensors, expected: Expected): boolean {
   const found = tensors.get(key)
   const own = expected.arrays.get(key)
   if (!found) return false
-  if (kept.get(key) !== own?.storage) return false
   return own ? found.shape.join() === own.shape.join() : found.data.length === 1
 }
 
@@ -214,25 +196,10 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
-/** The elements of an array, which are bytes where it is not kept in float32. */
-function elements(key: string, data: unknown, { storage }: StoredShape): FloatArray {
-  if (!storage) return floats(key, data)
-  if (data instanceof Uint8Array) return data as ArrayLike<number> as FloatArray
-  throw new Error(`load: '${key}' must hold U8, the bytes of ${storage}`)
-}
-
-/** @throws Error when the text is no list of names. */
-function parseStorages(text: string | undefined): ReadonlyMap<string, string> {
-  try {
-    return new Map(JSON.parse(text ?? '[]'))
-  } catch (cause) {
-    throw new Error('load: the list of storages in the header is damaged', { cause })
-  }
-}
-
-function floats(key: string, data: unknown): FloatArray {
+function floats(key: string, data: unknown, bytes = false): FloatArray {
+  if (bytes && data instanceof Uint8Array) return data as ArrayLike<number> as FloatArray
   if (data instanceof Float32Array || data instanceof Float64Array) return data
-  throw new Error(`load: '${key}' must hold F32 or F64 numbers`)
+  throw new Error(`load: '${key}' must hold ${bytes ? 'bytes' : 'F32 or F64 numbers'}`)
 }
 
 const damagedCounts = 'load: the step counts in the header are damaged'

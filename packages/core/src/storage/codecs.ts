@@ -1,8 +1,10 @@
 /** What the reference and whoever looks at state make of each storage: exact arithmetic where kernels have float32. */
 
+import { sizeOf } from '../graph/dimensions.ts'
 import { philox, type RandomStream } from '../graph/philox.ts'
+import type { SlotStorage } from '../program/program.ts'
 import { dynamicMap, linearMap } from './codes.ts'
-import { bytesOf, partsOf, type StagedStorage, storageOf } from './storage.ts'
+import { partsOf, type StagedStorage, sizeInBytes, storageOf } from './storage.ts'
 
 /** Reads and writes the bytes of whole arrays. */
 export interface Codec {
@@ -68,7 +70,7 @@ function coded(name: StagedStorage, codes: Float32Array): Codec {
       })
     },
     encode(values) {
-      const bytes = new Uint8Array(bytesOf(name, values.length))
+      const bytes = new Uint8Array(sizeInBytes(name, values.length))
       const { scales, first } = scalesOf(bytes, values.length)
       const length = Math.min(block, values.length)
       for (let begin = 0; begin < values.length; begin += length) {
@@ -157,10 +159,15 @@ export const codecs: Readonly<Record<StagedStorage, Codec>> = {
   sixteenths: coded('sixteenths', linearMap(4)),
 }
 
+/** The bytes that a slot begins with. */
+export function startBytes({ storage, start, dimensions }: SlotStorage): Uint8Array {
+  return filled(storage as StagedStorage, start as number, sizeOf(dimensions))
+}
+
 /** The bytes of an array of which all elements are one number. */
 export function filled(name: StagedStorage, value: number, elements: number): Uint8Array {
   const { bits, block = 1 } = storageOf(name)
-  const bytes = new Uint8Array(bytesOf(name, elements))
+  const bytes = new Uint8Array(sizeInBytes(name, elements))
   if (elements === 0) return bytes
   const few = Math.min(2 * block, elements - (elements % 2) || 1)
   const pattern = codecs[name].encode(new Float64Array(few).fill(value))
@@ -179,4 +186,15 @@ export function filled(name: StagedStorage, value: number, elements: number): Ui
   // What fills the last byte is the code of 0.
   if (bits === 4 && elements % 2 === 1) bytes[bytes.length - 1] = codecs[name].encode([value]).at(-1)!
   return bytes
+}
+
+/** Makes numbers of what is kept as shares of the smaller of a number for the row and one for the column. */
+export function multiply(
+  shares: Float32Array | Float64Array,
+  rows: ArrayLike<number>,
+  columns: ArrayLike<number>,
+): void {
+  for (let index = 0; index < shares.length; index++) {
+    shares[index]! *= Math.min(rows[Math.floor(index / columns.length)]!, columns[index % columns.length]!)
+  }
 }

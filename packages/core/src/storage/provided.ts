@@ -1,12 +1,17 @@
 import type { StagedKernels } from '../backends/wasm/staging.ts'
-import type { Codec } from './codecs.ts'
-import type { StagedStorage } from './storage.ts'
+import type { SlotStorage } from '../program/program.ts'
+import type { Codec, multiply } from './codecs.ts'
+import type { StagedStorage, StorageName } from './storage.ts'
 
 /** What reads and writes the storages beside float32. */
 export interface Provision {
+  /** Bytes of an array of so many elements. */
+  readonly bytesOf: (storage: StagedStorage, elements: number) => number
   readonly codecs: Readonly<Record<StagedStorage, Codec>>
-  /** The bytes of an array of which all elements are one number. */
-  readonly filled: (storage: StagedStorage, value: number, elements: number) => Uint8Array
+  /** The bytes that state begins with. */
+  readonly start: (slot: SlotStorage) => Uint8Array
+  /** Makes numbers of shares of the smaller of a number for the row and one for the column. */
+  readonly multiply: typeof multiply
   readonly kernels: StagedKernels
 }
 
@@ -21,4 +26,9 @@ export function provide(given: Provision): void {
 export function provided(): Provision {
   if (!provision) throw new Error('state that is not in float32 needs quantized(...) to be called first')
   return provision
+}
+
+/** Bytes of an array of so many elements. */
+export function bytesOf(storage: StorageName, elements: number): number {
+  return storage === 'float32' ? 4 * elements : provided().bytesOf(storage, elements)
 }

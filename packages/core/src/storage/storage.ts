@@ -43,7 +43,7 @@ export function partsOf(name: StorageName, elements: number): { readonly element
 }
 
 /** Bytes of an array of so many elements. */
-export function bytesOf(name: StorageName, elements: number): number {
+export function sizeInBytes(name: StorageName, elements: number): number {
   const { bits, block } = storageOf(name)
   return Math.ceil((bits * elements) / 8) + (block ? 4 * Math.ceil(elements / block) : 0)
 }

@@ -1,15 +1,21 @@
-import { stagedKernels } from '../backends/wasm/staged.ts'
+import { stagedKernels } from '../backends/wasm/staged-kernels.ts'
 import type { Graph } from '../graph/graph.ts'
 import { type Dimensions, type Node, sameDimensions, sizeOf } from '../graph/node.ts'
 import { hashName } from '../graph/philox.ts'
-import { defineTransform, type Optimizer, type OptionSpecification } from '../language/definition.ts'
+import {
+  defineTransform,
+  type Optimizer,
+  type OptionSpecification,
+  type TransformDefinition,
+} from '../language/definition.ts'
+import type { ParameterShape } from '../language/slots.ts'
 import type { Keeping } from '../program/keeping.ts'
 import type { Output, SlotStorage } from '../program/program.ts'
-import { matrixDimensions } from '../program/trace.ts'
-import { codecs, filled } from '../storage/codecs.ts'
+import { matrixDimensions, programsOfStep } from '../program/trace.ts'
+import { codecs, multiply, startBytes } from '../storage/codecs.ts'
 import { provide } from '../storage/provided.ts'
 import { nonNegative } from '../storage/ranges.ts'
-import { type StorageName, storageOf } from '../storage/storage.ts'
+import { type StorageName, sizeInBytes, storageOf } from '../storage/storage.ts'
 
 /** How `quantized` keeps state. */
 export interface QuantizedSettings {
@@ -43,22 +49,41 @@ function isNamed(pattern: string, name: string): boolean {
   return new RegExp(`^${parts.join('.*')}$`).test(name)
 }
 
+/** The slots of what one wrapper wraps, of which those in `never` are never below 0. */
+function keptBy(
+  options: OptionSpecification,
+  shape: ParameterShape,
+  slots: readonly SlotStorage[],
+  never: ReadonlySet<string>,
+  stream: string,
+): readonly SlotStorage[] {
+  const [above, other] = storagesFor(options)
+  if (isNamed(options.float32 as string, shape.name)) return slots
+  return slots.flatMap((slot): SlotStorage[] => {
+    const { key, space, start, exact, dimensions } = slot
+    const fits = space === 'array' && typeof start === 'number' && !exact
+    if (!fits || sizeOf(dimensions) < (options.minimumSize as number)) return [slot]
+    const storage = never.has(key) ? above : other
+    const { matrix } = shape
+    const whole = sameDimensions(dimensions, matrixDimensions(shape.shape))
+    if (storage === 'unsignedLinear4' && whole && matrix[1] > 1 && matrix[2] > 1) return shared(slot, matrix)
+    const rounding = { seed: options.seed as number, stream: hashName(`${stream}/${key}`) }
+    return [{ ...slot, storage, ...(storageOf(storage).random ? { rounding } : {}) }]
+  })
+}
+
 const keeping: Keeping = {
-  choose(slots, programs, { options, shape, hyper, stream }) {
-    const [above, other] = storagesFor(options)
-    if (isNamed(options.float32 as string, shape.name)) return slots
-    const never = nonNegative(slots, programs, hyper)
-    return slots.flatMap((slot): SlotStorage[] => {
-      const { key, space, start, exact, dimensions } = slot
-      const fits = space === 'array' && typeof start === 'number' && !exact
-      if (!fits || sizeOf(dimensions) < (options.minimumSize as number)) return [slot]
-      const storage = never.has(key) ? above : other
-      const { matrix } = shape
-      const whole = sameDimensions(dimensions, matrixDimensions(shape.shape))
-      if (storage === 'unsignedLinear4' && whole && matrix[1] > 1 && matrix[2] > 1) return shared(slot, matrix)
-      const rounding = { seed: options.seed as number, stream: hashName(`${stream}/${key}`) }
-      return [{ ...slot, storage, ...(storageOf(storage).random ? { rounding } : {}) }]
-    })
+  slots(elements, shape, { streams, hyper }, traced) {
+    const programs = [...programsOfStep(traced), ...(traced.average ? [traced.average] : [])]
+    const never = nonNegative(traced.slots, programs, hyper)
+    // The innermost wrapper comes last and has its way.
+    return elements.reduce((slots, { path, optimizer }) => {
+      if ((optimizer.definition as TransformDefinition).keeping !== keeping) return slots
+      const inside = ({ key }: SlotStorage) => key.startsWith(`${path}/`)
+      const stream = streams.get(shape.name) ?? shape.name
+      const own = keptBy(optimizer.options, shape, traced.slots.filter(inside), never, stream)
+      return [...slots.filter((slot) => !inside(slot)), ...own]
+    }, traced.slots)
   },
 
   read(graph, slot) {
@@ -72,13 +97,17 @@ const keeping: Keeping = {
     return graph.view(graph.element('multiply', [graph.view(shares, matrix), limit]), slot.dimensions)
   },
 
-  write(graph, slot, output) {
-    const { storage, rounding, sharesOf } = slot
-    if (storage === 'float32') return [output]
-    if (sharesOf) return sharesWritten(graph, slot, output)
-    if (!rounding) return [{ ...output, storage }]
-    const stream = [graph.constant(rounding.seed), graph.count('', false), graph.constant(rounding.stream)] as const
-    return [{ ...output, storage, stream }]
+  write(graph, slots, outputs) {
+    return outputs.flatMap((output) => {
+      const { target } = output
+      const slot = target.kind === 'slot' ? slots.find(({ key }) => key === target.key) : undefined
+      const { storage = 'float32', rounding, sharesOf } = slot ?? {}
+      if (storage === 'float32') return [output]
+      if (sharesOf) return sharesWritten(graph, slot!, output)
+      if (!rounding) return [{ ...output, storage }]
+      const stream = [graph.constant(rounding.seed), graph.count('', false), graph.constant(rounding.stream)] as const
+      return [{ ...output, storage, stream }]
+    })
   },
 }
 
@@ -176,7 +205,7 @@ export function quantized<H extends string>(optimizer: Optimizer<H>, settings: Q
   if (bits !== 8 && bits !== 4) throw new Error(`Quantized state: bits must be 8 or 4, not ${String(bits)}`)
   if (bits === 4 && storage !== 'blocks')
     throw new Error(`Quantized state: bits: 4 needs storage 'blocks', not '${storage}'`)
-  provide({ codecs, filled, kernels: stagedKernels })
+  provide({ bytesOf: sizeInBytes, codecs, start: startBytes, multiply, kernels: stagedKernels })
   return wrapper(optimizer, { ...settings, float32: String(float32) } as Parameters<typeof wrapper>[1])
 }
 

@@ -64,6 +64,7 @@ const courses: Readonly<Record<string, Readonly<Record<number, (gradients: Gradi
  * no digits that both backends share.
  */
 const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
+  aDoG: 'one gradient of 3e38',
   avaGrad: 'one gradient of 3e38',
   dAdaptAdaGrad: 'one gradient of 3e38',
   dAdaptAdan: 'one gradient of 3e38',
@@ -111,7 +112,7 @@ const firstMove: Readonly<Record<string, number>> = {
 }
 
 /** Rules that divide by the sum of all squared norms so far, or by that of the momentum: a huge gradient stops them for long, in any arithmetic. */
-const stoppedByOne = ['adaGradNorm', 'dog', 'dowg', 'momentumPolyak', 'momo', 'momoAdam']
+const stoppedByOne = ['aDoG', 'adaGradNorm', 'dog', 'dowg', 'momentumPolyak', 'momo', 'momoAdam']
 
 function largestOf(arrays: CompiledOptimizer['gradients']): number {
   return Math.max(...Object.values(arrays).map((array) => Math.max(...Array.from(array, Math.abs))))

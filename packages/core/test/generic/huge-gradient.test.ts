@@ -24,9 +24,12 @@ const growing = new Set([
   'ranger',
 ])
 
-/** AdaHessian loses what tells a huge gradient from a huge curvature. PID and optimistic gradients take multiples, beyond 3.4e38. */
+/**
+ * AdaHessian loses what tells a huge gradient from a huge curvature. OASIS makes its step size of how far the parameters have moved. PID and optimistic gradients take multiples, beyond 3.4e38.
+ */
 const tolerances: Readonly<Record<string, readonly [at1e25: number, at3e38: number]>> = {
   adaHessian: [0.3, 0.3],
+  oasis: [1e-4, 1e-4],
   optimisticGradient: [1e-5, 1],
   pid: [1e-5, 1],
 }

@@ -147,8 +147,9 @@ describe('the model is evaluated inside of the set only', () => {
   /** Steps on a bumpy loss; calls `at` with every point. */
   const steps = async (optimizer: CompiledOptimizer, count: number, at: (evaluation: number) => void) => {
     for (let step = 0; step < count; step++) {
-      await optimizer.minimize(({ parameters, gradients, evaluation }) => {
+      await optimizer.minimize(({ parameters, gradients, inputs, evaluation }) => {
         at(evaluation)
+        for (const arrays of Object.values(inputs)) for (const array of Object.values(arrays)) array.fill(2)
         let loss = 0
         for (const [name, values] of Object.entries(parameters)) {
           values.forEach((x, i) => {

@@ -29,7 +29,7 @@ import {
 } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { assembleModule } from '../../src/backends/wasm/assembler.ts'
-import { generateFunctions } from '../../src/backends/wasm/kernels.ts'
+import { generateFunctions } from '../../src/backends/wasm/everything.ts'
 import { driver } from '../../src/backends/wasm/library.ts'
 import { mathematicalFunctions } from '../../src/backends/wasm/mathematics.ts'
 import { randomFunctions } from '../../src/backends/wasm/random.ts'

@@ -77,11 +77,19 @@ restate(adaptiveGradientClipping, {
 })
 
 /** The momentum v here is the one of SGD itself, which the paper has only once. */
-const braked = (braking: number) => (tensors: readonly Tensor[]) =>
-  tensors.map(({ g, s }) => {
-    const lengths = norm(g) * norm(s.m!)
-    return scaled(g, 1 - (lengths > 0 ? (braking * dot(g, s.m!)) / lengths : 0))
-  })
+const braked =
+  (braking: number, per: 'filter' | 'tensor' = 'filter') =>
+  (tensors: readonly Tensor[]) =>
+    tensors.map(({ g, s, shape }) => {
+      const size = per === 'filter' && shape.length > 1 ? g.length / shape[0]! : g.length
+      const result: number[] = []
+      for (let from = 0; from < g.length; from += size) {
+        const [filter, v] = [g.slice(from, from + size), s.m!.slice(from, from + size)]
+        const lengths = norm(filter) * norm(v)
+        result.push(...scaled(filter, 1 - (lengths > 0 ? (braking * dot(filter, v)) / lengths : 0)))
+      }
+      return result
+    })
 
 restate(adaptiveBraking, {
   'around SGD with the same momentum': {
@@ -94,6 +102,11 @@ restate(adaptiveBraking, {
     salt: 2.7,
     layout: 'matrices',
     paper: () => descend(0.05, 0.6, braked(1.5)),
+  },
+  'with one cosine for each tensor': {
+    optimizer: adaptiveBraking(sgd({ learningRate: 0.05, momentum: 0.8 }), { momentum: 0.8, per: 'tensor' }),
+    salt: 0.7,
+    paper: () => descend(0.05, 0.8, braked(0.2, 'tensor')),
   },
 })
 

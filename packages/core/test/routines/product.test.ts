@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { assembleModule } from '../../src/backends/wasm/assembler.ts'
 import { driver } from '../../src/backends/wasm/library.ts'
-import { matmul, packingBytes } from '../../src/backends/wasm/product.ts'
+import { matmul } from '../../src/backends/wasm/routines/product.ts'
+import { packingBytes } from '../../src/backends/wasm/routines/tiles.ts'
 import { references } from '../../src/routines/references.ts'
 import { randomNumbers } from '../support/random.ts'
 

@@ -1,7 +1,7 @@
 import { adamW, clipByGlobalNorm, explain, muon, type Optimizer, sgd } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { assembleModule } from '../../src/backends/wasm/assembler.ts'
-import { generateFunctions } from '../../src/backends/wasm/kernels.ts'
+import { generateFunctions } from '../../src/backends/wasm/everything.ts'
 import { driver } from '../../src/backends/wasm/library.ts'
 import { listing, loopBody } from '../support/listing.ts'
 import { plansOf } from '../support/plans.ts'

@@ -16,6 +16,8 @@ import {
   type RandomStream,
   type RoutineName,
   randomNumber,
+  references,
+  routines,
   sizeOf,
   startOf,
   type Work,
@@ -342,7 +344,8 @@ class TensorAlgebra implements Algebra<Computed> {
   routine({ routine, result, inputs, dimensions }: NodeOf<'routine'>, value: Value): tf.Tensor {
     // The wasm backend has no product of nothing.
     if (sizeOf(dimensions) === 0) return tf.zeros([...dimensions])
-    return routineOf[routine](inputs.map((input) => arrayOf(input, value)))[result]!
+    const operands = inputs.map((input) => arrayOf(input, value))
+    return (routineOf[routine] ?? onHost(routine))(operands)[result]!
   }
 
   reduce({ inputs, space, dimensions, reduction, axis }: NodeOf<'reduce'>, value: Value): tf.Tensor {
@@ -372,12 +375,27 @@ class TensorAlgebra implements Algebra<Computed> {
   }
 }
 
-/** The results of a matrix function. */
-const routineOf: Readonly<Record<RoutineName, (operands: readonly tf.Tensor3D[]) => readonly tf.Tensor[]>> = {
+type MatrixFunction = (operands: readonly tf.Tensor3D[]) => readonly tf.Tensor[]
+
+/** The matrix functions that TensorFlow.js has for every backend. */
+const routineOf: Readonly<Partial<Record<RoutineName, MatrixFunction>>> = {
   gram: ([operand]) => [tf.matMul(operand!, operand!, false, true)],
   product: ([left, right]) => [tf.matMul(left!, right!)],
   transposition: ([operand]) => [tf.transpose(operand!, [0, 2, 1])],
 }
+
+/** Factorizations are computed here, in float64; what they need is read from the backend, and waited for. */
+const onHost =
+  (routine: RoutineName): MatrixFunction =>
+  (operands) => {
+    const dimensions = operands.map(({ shape }) => shape)
+    const values = operands.map((operand) => Float64Array.from(operand.dataSync()))
+    const shapes = routines[routine].results(dimensions)
+    const results = references[routine](
+      values.map((given, index) => ({ values: given, dimensions: dimensions[index]! })),
+    )
+    return results.map((result, index) => tf.tensor(Float32Array.from(result), [...shapes[index]!], 'float32'))
+  }
 
 /** 1 at every `period`-th element. */
 function strideOf(node: NodeOf<'stride'>): Float32Array {

@@ -62,7 +62,7 @@ class ReferenceInstance implements HostExecutor {
           bytes.set(slot.key, {
             storage,
             size: length,
-            bytes: provided().filled(storage, slot.start as number, length),
+            bytes: provided().start(slot),
           })
         } else if (slot.space === 'array') {
           const array = new Float64Array(sizeOf(slot.dimensions))

@@ -44,15 +44,19 @@ const plain = {
   'f32.mul': 0x94,
   'f32.div': 0x95,
   'f64.abs': 0x99,
+  'f64.neg': 0x9a,
   'f64.floor': 0x9c,
   'f64.sqrt': 0x9f,
   'f64.add': 0xa0,
   'f64.sub': 0xa1,
   'f64.mul': 0xa2,
   'f64.div': 0xa3,
+  'f64.min': 0xa4,
   'f64.max': 0xa5,
+  'f64.copysign': 0xa6,
   'f32.convert_i32_u': 0xb3,
   'f32.demote_f64': 0xb6,
+  'f64.convert_i32_u': 0xb8,
   'f64.promote_f32': 0xbb,
   'i32.trunc_sat_f64_u': 0xfc03,
   'i32x4.splat': 0xfd11,
@@ -121,6 +125,7 @@ const memory = {
   'f64.store': [0x39, 3],
   'v128.load': [0xfd00, 2],
   'v128.load32_splat': [0xfd09, 2],
+  'v128.load64_splat': [0xfd0a, 3],
   'v128.store': [0xfd0b, 2],
   'i32.atomic.load': [0xfe10, 2],
   'i32.atomic.rmw.add': [0xfe1e, 2],
@@ -272,11 +277,6 @@ export class FunctionBuilder {
   /** Sets `[address, address + length)` to a byte; takes address, byte and length from the stack. */
   fill(): this {
     return this.push('memory.fill', 0xfc, 0x0b, 0x00)
-  }
-
-  /** Copies bytes that may overlap; takes where to, where from and how many from the stack. */
-  copy(): this {
-    return this.push('memory.copy', 0xfc, 0x0a, 0x00, 0x00)
   }
 
   if(body: () => void): this {

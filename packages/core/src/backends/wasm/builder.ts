@@ -3,8 +3,9 @@ import { dimensionsOf, elementsOf, type Loop, type Plan, type RoutineCall, type 
 import { HostEvaluator, type HostProgram } from '../../program/host.ts'
 import { type Program, writeStart } from '../../program/program.ts'
 import type { RoutineName } from '../../routines/table.ts'
-import { provided } from '../../storage/provided.ts'
-import { bytesOf, partsOf, type StorageName } from '../../storage/storage.ts'
+import { workspaces } from '../../routines/workspaces.ts'
+import { bytesOf, provided } from '../../storage/provided.ts'
+import type { StorageName } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
 import { EntryLayout, type EntryWord } from './entry.ts'
 import { type InstanceSetup, WasmInstance } from './instance.ts'
@@ -12,25 +13,16 @@ import type { KernelSet } from './kernels.ts'
 import { control, itemBytes } from './library.ts'
 import { MemoryLayout } from './memory.ts'
 import { chunkElements, type Item, type ListRegions, type Prepared, split, type TensorMemory } from './prepared.ts'
-import { packingBytes } from './product.ts'
-import { alignedElements, room, segmentElements, stagedArrays } from './staging.ts'
+import { packingBytes } from './routines/tiles.ts'
+import { room, type StagedMemory } from './staging.ts'
 import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
-import type { Threads } from './threads.ts'
+import type { Threading, Threads } from './threads.ts'
 
 /** What a program is to the kernels: the place of its plan, what the plan's sizes stand for, and the numbers it takes. */
 export interface ProgramForm {
   readonly plan: number
   readonly sizes: Sizes
   readonly computation: HostProgram
-}
-
-/** How several threads share the work, the calling one included. */
-export interface Threading {
-  readonly count: number
-  /** What the driver of the calling thread imports. */
-  functions(memory: WebAssembly.Memory, block: number): WebAssembly.ModuleImports
-  /** Starts so many workers. */
-  start(count: number, module: WebAssembly.Module, memory: WebAssembly.Memory, block: number): Promise<Threads>
 }
 
 export interface BuilderSettings {
@@ -71,12 +63,10 @@ export class InstanceBuilder {
   private readonly shared = new Map<string, number>()
   private readonly totals = new Map<string, number>()
   private readonly groups = new Map<string, number>()
-  private readonly packingUsers: number[] = []
-  /** The words for float32 copies of arrays in other storages, and the most bytes of them that a thread needs. */
-  private readonly copyUsers: number[] = []
-  private copyBytes = 0
-  /** What reading and writing storages looks up. */
-  private readonly tables = new Map<StorageName, { readonly address: number; readonly words: Int32Array }>()
+  /** What arrays need that are not in float32, where there are any. */
+  private staged: StagedMemory | undefined
+  private readonly workspaceUsers: number[] = []
+  private workspaceBytes = 0
   private readonly tensors: readonly BackendTensor[]
   private readonly forms: ReadonlyMap<Program, ProgramForm>
   private readonly kernels: KernelSet
@@ -124,16 +114,11 @@ export class InstanceBuilder {
     // Before the work is cut into items, of which an absurd size would have too many to list.
     this.layout.checkSize()
     const prepared = this.tensors.map((tensor, index) => this.prepareTensor(tensor, memories[index]!))
-    if (this.packingUsers.length > 0) {
-      const address = this.layout.reserve(packingBytes)
-      for (const user of this.packingUsers) this.words.push({ address: user, value: address })
+    if (this.workspaceUsers.length > 0) {
+      const address = this.layout.reserve(this.workspaceBytes, 64)
+      for (const user of this.workspaceUsers) this.words.push({ address: user, value: address })
     }
-    if (this.copyUsers.length > 0) {
-      const address = this.layout.reserve(this.copyBytes * this.threads, 64)
-      for (const user of this.copyUsers) {
-        this.words.push({ address: user, value: address }, { address: user + 4, value: this.copyBytes })
-      }
-    }
+    this.staged?.reserve(this.threads)
     const lists = this.reserveLists(prepared, memories)
     return { memories, prepared, lists, block: this.layout.reserve(control.bytes, 64) }
   }
@@ -144,14 +129,14 @@ export class InstanceBuilder {
     if (this.foreign) new Uint8Array(memory.buffer).fill(0, this.start, this.layout.end)
     const view = new Int32Array(memory.buffer)
     for (const { address, value } of this.words) view[address / 4] = value
-    for (const { address, words } of this.tables.values()) view.set(words, address / 4)
+    this.staged?.fill(view)
     const numbers = new Float64Array(memory.buffer)
     for (const [index, { slots }] of this.tensors.entries()) {
       for (const slot of slots) {
         if (slot.space === 'array') {
           const { address, size, storage } = memories[index]!.arrays.get(slot.key)!
           if (storage !== 'float32') {
-            new Uint8Array(memory.buffer).set(provided().filled(storage, slot.start as number, size), address)
+            new Uint8Array(memory.buffer).set(provided().start(slot), address)
           } else if (slot.start !== 0) writeStart(slot, new Float32Array(memory.buffer, address, size))
         }
         if (slot.space !== 'tensor' && slot.space !== 'global') continue
@@ -247,15 +232,9 @@ export class InstanceBuilder {
       else if (what.kind === 'array') {
         word(offset, addresses[what.array]!)
         note(what.array, entry + offset)
-      } else if (what.kind === 'elements' || what.kind === 'others') {
-        const { storage, extent } = plan.arrays[what.array]!
-        word(offset, addresses[what.array]! + partsOf(storage, elementsOf(extent, sizes))[what.kind])
-      } else if (what.kind === 'table') word(offset, this.table(what.storage))
-      else if (what.kind === 'copies') {
-        const { each, together } = copyBytes(plan, sizes)
-        word(offset + 8, each)
-        this.copyUsers.push(entry + offset)
-        this.copyBytes = Math.max(this.copyBytes, together)
+      } else if (what.kind === 'staged') {
+        this.staged ??= provided().kernels.memory(this.layout, this.words)
+        this.staged.place(what, entry + offset, plan, sizes, addresses)
       }
     }
     const table = this.kernels.tables[index]!
@@ -289,16 +268,6 @@ export class InstanceBuilder {
       scalarOf: (name) => telemetry.get(name),
       group: this.groupOf(JSON.stringify(computation)),
     }
-  }
-
-  /** The address of what reading and writing a storage looks up. */
-  private table(storage: StorageName): number {
-    const known = this.tables.get(storage)
-    if (known) return known.address
-    const words = provided().kernels.table(storage)
-    const address = this.layout.reserve(4 * words.length)
-    this.tables.set(storage, { address, words })
-    return address
   }
 
   private groupOf(text: string): number {
@@ -363,19 +332,15 @@ export class InstanceBuilder {
       const fitting = Math.floor(chunkElements / Math.max(columns, 1))
       const byColumn = loop.reductions.some(({ over }) => over === 'column')
       const tall = byColumn ? Math.min(columnRows, Math.ceil(rows / columnSlices)) : 1
-      // Chunks of what is in blocks must begin with a block.
-      const aligned = (elements: number) =>
-        loop.staged ? alignedElements / commonDivisor(alignedElements, elements) : 1
-      const byBatch = aligned(rows * columns) > 1 && batch > 1
-      const unit = aligned(columns)
-      const least = Math.max(fitting, tall)
-      const perSlice = byBatch ? rows : Math.max(1, Math.min(rows, Math.max(1, Math.floor(least / unit)) * unit))
+      // Chunks of what is kept in blocks must begin with a block.
+      const unit = loop.staged ? provided().kernels.unit(batch, rows, columns) : { rows: 1, batches: 1 }
+      const most = Math.max(1, Math.floor(Math.max(fitting, tall) / unit.rows)) * unit.rows
+      const perSlice = Math.max(1, Math.min(rows, most))
       // At least one slice, so that sums over nothing are written too.
       const slicesPerBatch = Math.max(1, Math.ceil(rows / perSlice))
       slices = batch * slicesPerBatch
-      const unitBatches = byBatch ? aligned(rows * columns) : 1
-      const few = Math.floor(chunkElements / Math.max(1, perSlice * columns) / unitBatches)
-      const together = Math.max(1, few) * unitBatches
+      const few = Math.floor(chunkElements / Math.max(1, perSlice * columns) / unit.batches)
+      const together = Math.max(1, few) * unit.batches
       for (let first = 0; first < slices; first += together) add(first, Math.min(first + together, slices))
       fill({ kind: 'geometry', loop: index }, rows, columns, perSlice, slicesPerBatch)
       loop.body.forEach((instruction, position) => {
@@ -408,11 +373,13 @@ export class InstanceBuilder {
       dimensions: dimensionsOf(extent, sizes),
     }))
     const results = call.results.map((array) => addresses[array]!)
-    return this.routineWork[call.routine](operands, results, this.kernels.library.routines[call.routine]!)
+    const kernel = this.kernels.library.routines[call.routine]!
+    const work = this.routineWork[call.routine]
+    return work ? work(operands, results, kernel) : this.batchedItems(call.routine, operands, results, kernel)
   }
 
-  /** How the work of each matrix function is cut into items. */
-  private readonly routineWork: Readonly<Record<RoutineName, RoutineWork>> = {
+  /** How the work of matrix functions is cut into items that have kernels of their own kind. */
+  private readonly routineWork: Readonly<Partial<Record<RoutineName, RoutineWork>>> = {
     transposition: ([operand], [result], kernel) => {
       const [batch, columns, rows] = operand!.dimensions
       const entry = this.entry([operand!.address, result!, rows, columns])
@@ -425,6 +392,35 @@ export class InstanceBuilder {
       this.productItems([left!, right!], result!, right!.dimensions[2], kernel),
   }
 
+  /** One matrix of the batch after the other, side by side where there are several threads. */
+  private batchedItems(
+    routine: RoutineName,
+    operands: readonly RoutineOperand[],
+    results: readonly number[],
+    kernel: number,
+  ): Item[] {
+    const dimensions = operands.map((operand) => operand.dimensions)
+    const [batch] = dimensions[0]!
+    const workspace = 8 * workspaces[routine](dimensions)
+    return split(batch, this.threads > 1 ? 1 : batch).map(([first, last]) => {
+      const addresses = [...operands.map(({ address }) => address), ...results]
+      const sides = dimensions.flatMap(([, rows, columns]) => [rows, columns])
+      const entry = this.entry([...addresses, 0, ...sides])
+      this.reserveWorkspace(entry + 4 * addresses.length, workspace)
+      return { kernel, entry, first, last, chunk: 0 }
+    })
+  }
+
+  /** Puts the address of so many bytes to work with at a word; where one thread does everything, all share the same. */
+  private reserveWorkspace(user: number, bytes: number): void {
+    if (this.threads > 1) {
+      this.words.push({ address: user, value: this.layout.reserve(bytes, 64) })
+      return
+    }
+    this.workspaceUsers.push(user)
+    this.workspaceBytes = Math.max(this.workspaceBytes, bytes)
+  }
+
   private productItems(
     [left, right]: readonly [RoutineOperand, RoutineOperand],
     result: number,
@@ -434,8 +430,7 @@ export class InstanceBuilder {
     const [batch, rows, inner] = left.dimensions
     return split(batch * rows, this.threads > 1 ? productRows : batch * rows).map(([first, last]) => {
       const entry = this.entry([left.address, right.address, result, rows, inner, columns, 0])
-      if (this.threads > 1) this.words.push({ address: entry + 24, value: this.layout.reserve(packingBytes) })
-      else this.packingUsers.push(entry + 24)
+      this.reserveWorkspace(entry + 24, packingBytes)
       return { kernel, entry, first, last, chunk: 0 }
     })
   }
@@ -481,18 +476,6 @@ export class InstanceBuilder {
       settling: this.layout.reserve(itemBytes * (settling + 1)),
     }
   }
-}
-
-function commonDivisor(a: number, b: number): number {
-  return b === 0 ? a : commonDivisor(b, a % b)
-}
-
-/** Bytes of the float32 copies of arrays in other storages that one thread needs: of each, and of all. */
-function copyBytes(plan: Plan, sizes: Sizes): { readonly each: number; readonly together: number } {
-  const loops = plan.loops.filter(({ staged }) => staged)
-  const elements = loops.map(({ view }) => (view ? dimensionsOf(view, sizes)[2] + alignedElements : segmentElements))
-  const each = Math.ceil(Math.max(...elements) / 16) * 64 + room
-  return { each, together: each * Math.max(...loops.map((loop) => stagedArrays(plan, loop).length)) }
 }
 
 /** What is laid out before there is memory. */

@@ -2,7 +2,8 @@
 
 import type { ElementOperation } from '../../graph/node.ts'
 import type { FunctionBuilder, Local, PlainInstruction } from './assembler.ts'
-import { single, type Transcendental } from './mathematics.ts'
+import type { Transcendental } from './mathematics.ts'
+import { single } from './names.ts'
 
 type Operands = readonly [a: Local, b: Local, c: Local]
 

@@ -1,8 +1,8 @@
 /** How a kernel finds the arrays, numbers and sizes of the tensor that it works on. */
 
 import type { Plan } from '../../plan/plan.ts'
-import type { StorageName } from '../../storage/storage.ts'
-import { stagedArrays } from './staging.ts'
+import { provided } from '../../storage/provided.ts'
+import type { StagedWord } from './staging.ts'
 import { hasNarrowColumns, putAside } from './sums.ts'
 
 /** What one or more words of an entry hold. */
@@ -15,12 +15,8 @@ export type EntryWord =
   | { readonly kind: 'partial'; readonly loop: number; readonly reduction: number }
   /** Where the float32 sums of columns lie. */
   | { readonly kind: 'narrow'; readonly loop: number; readonly reduction: number }
-  /** Where the float32 copies of the first thread lie, bytes of those of a thread, and of each. */
-  | { readonly kind: 'copies' }
-  /** Where the elements lie of an array that is not in float32, and what belongs to them. */
-  | { readonly kind: 'elements' | 'others'; readonly array: number }
-  /** What reading and writing a storage looks up. */
-  | { readonly kind: 'table'; readonly storage: StorageName }
+  /** What loops over arrays need that are not in float32. */
+  | StagedWord
   /** Where each chunk puts the values of a register aside. */
   | { readonly kind: 'aside'; readonly loop: number; readonly register: number }
   /** Rows and columns of a broadcast that does not follow the loop's own. */
@@ -37,10 +33,7 @@ const wordCounts: Readonly<Record<EntryWord['kind'], number>> = {
   narrow: 1,
   aside: 1,
   apart: 2,
-  copies: 3,
-  elements: 1,
-  others: 1,
-  table: 1,
+  staged: 3,
   number: 1,
   total: 1,
 }
@@ -63,12 +56,7 @@ export class EntryLayout {
       for (const use of [...loop.body, ...loop.stores])
         if ('array' in use) this.add({ kind: 'array', array: use.array })
       for (const use of loop.reductions) if (use.over !== 'all') this.add({ kind: 'array', array: use.array })
-      if (loop.staged) this.add({ kind: 'copies' })
-      for (const array of stagedArrays(plan, loop)) {
-        this.add({ kind: 'elements', array })
-        this.add({ kind: 'others', array })
-        this.add({ kind: 'table', storage: plan.arrays[array]!.storage })
-      }
+      if (loop.staged) for (const word of provided().kernels.words(plan, loop)) this.add(word)
     }
     plan.loops.forEach((loop, index) => {
       if (loop.view) this.add({ kind: 'geometry', loop: index })

@@ -6,7 +6,6 @@ import type { FunctionBuilder } from './assembler.ts'
 import { EntryLayout } from './entry.ts'
 import { againName, isTakenAgain, LoopGenerator } from './loop.ts'
 import { commitFunction, scalarFunction } from './scalars.ts'
-import { stagedArrays } from './staging.ts'
 import { loopAgain } from './sums.ts'
 
 /** What a kernel function of a plan does: a loop, or the scalars or the commit of one of its stages. */
@@ -23,22 +22,20 @@ export function generateKernels(
   help: (helper: FunctionBuilder) => void,
 ): KernelTable {
   const layout = new EntryLayout(plan)
-  for (const loop of plan.loops) {
-    for (const array of stagedArrays(plan, loop)) {
-      const { storage } = plan.arrays[array]!
-      if (storage === 'float32') continue
-      help(provided().kernels.decode(storage))
-      help(provided().kernels.encode(storage))
-    }
+  for (const { storage } of plan.arrays) {
+    if (storage === 'float32') continue
+    help(provided().kernels.decode(storage))
+    help(provided().kernels.encode(storage))
   }
   const loops = plan.loops.map((loop, index) => {
     const name = `${prefix}_loop_${index}`
+    const Generator = loop.staged ? provided().kernels.LoopGenerator : LoopGenerator
     loop.reductions.forEach((reduction, position) => {
       if (!isTakenAgain(loop, reduction)) return
       const again = loopAgain(loop, reduction)
-      help(new LoopGenerator(plan, layout, again, index, againName(name, position), true).generateAgain())
+      help(new Generator(plan, layout, again, index, againName(name, position), true).generateAgain())
     })
-    return add(new LoopGenerator(plan, layout, loop, index, name).generate())
+    return add(new Generator(plan, layout, loop, index, name).generate())
   })
   const stages = new Map<number, number>()
   plan.stages.forEach((stage, index) => {

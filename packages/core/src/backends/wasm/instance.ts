@@ -1,6 +1,5 @@
 import type { Program, TelemetryName } from '../../program/program.ts'
-import { provided } from '../../storage/provided.ts'
-import { bytesOf } from '../../storage/storage.ts'
+import { bytesOf, provided } from '../../storage/provided.ts'
 import type { HostExecutor, Work } from '../backend.ts'
 import type { LibraryIndices } from './kernels.ts'
 import { control } from './library.ts'

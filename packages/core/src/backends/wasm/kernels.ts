@@ -5,12 +5,10 @@ import type { CanonicalProgram } from '../../plan/canonical.ts'
 import type { Plan } from '../../plan/plan.ts'
 import { planTogether } from '../../plan/planner.ts'
 import type { RoutineName } from '../../routines/table.ts'
-import { assembleModule, type FunctionBuilder, type Helpers, type ImportedFunction } from './assembler.ts'
+import { assembleModule, type FunctionBuilder, type Helpers } from './assembler.ts'
 import { generateKernels, type KernelTable } from './generate.ts'
-import { checkFinite, combineTotals, driver, settle, sharedDriver, sharedImports, transpose } from './library.ts'
-import { mathematicalFunctions } from './mathematics.ts'
-import { matmul } from './product.ts'
-import { randomFunctions } from './random.ts'
+import { checkFinite, combineTotals, driver, settle, sharedDriver, sharedImports } from './library.ts'
+import { isRandomFunction } from './names.ts'
 
 /** A compiled module with the plans it was generated from. */
 export interface KernelSet {
@@ -29,10 +27,10 @@ export interface LibraryIndices {
   readonly routines: Readonly<Partial<Record<RoutineName, number>>>
 }
 
-const routineKernels: Readonly<Record<RoutineName, () => FunctionBuilder>> = {
-  gram: () => matmul(true),
-  product: () => matmul(false),
-  transposition: transpose,
+/** What only some plans need: the kernels of matrix functions, and functions that kernels call. */
+export interface Parts {
+  readonly routines: Readonly<Partial<Record<RoutineName, () => FunctionBuilder>>>
+  readonly helpers: Helpers
 }
 
 let compilations = 0
@@ -65,24 +63,44 @@ export function kernelsFor(programs: readonly CanonicalProgram[], shared: boolea
   return remember(cache, key, made)
 }
 
-/** The same for one thread in a memory of someone else, shared among threads or not. Compiles at once. */
-export function foreignKernelsFor(programs: readonly CanonicalProgram[], shared: boolean): KernelSet {
+/** The same for one thread in a memory of someone else, shared among threads or not, with all parts at hand. Compiles at once. */
+export function foreignKernelsFor(programs: readonly CanonicalProgram[], shared: boolean, parts: Parts): KernelSet {
   const key = keyOf(programs, shared)
   const known = foreignCache.get(key)
   if (known) return known
-  const { bytes, ...rest } = generateModule(programs, driver(), shared ? [] : undefined)
+  const { bytes, ...rest } = generateModule(programs, parts, shared)
   const module = new WebAssembly.Module(bytes)
   compilations++
   return remember(foreignCache, key, { ...rest, module })
 }
 
+/** Plans programs and generates the module of their kernels, for one thread. */
+export function generateModule(
+  programs: readonly CanonicalProgram[],
+  parts: Parts,
+  shared = false,
+): Omit<KernelSet, 'module'> & { bytes: Uint8Array<ArrayBuffer> } {
+  const plans = planTogether(programs)
+  const { functions, helpers, ...rest } = functionsOf(plans, parts)
+  const bytes = assembleModule(functions, driver(), { ...helpers, ...parts.helpers }, shared ? [] : undefined)
+  return { plans, ...rest, bytes }
+}
+
 /** Generates the functions of a set of plans, without compiling them. */
-export function generateFunctions(plans: readonly Plan[]): {
-  functions: FunctionBuilder[]
-  tables: KernelTable[]
-  library: LibraryIndices
-  helpers: Helpers
-} {
+export function functionsOf(plans: readonly Plan[], parts: Parts): Generated {
+  return withRoutines(generateLoops(plans), plans, parts)
+}
+
+/** Functions of kernels, not yet a module. */
+export interface Generated {
+  readonly functions: readonly FunctionBuilder[]
+  readonly tables: readonly KernelTable[]
+  readonly library: LibraryIndices
+  readonly helpers: Helpers
+}
+
+/** All kernels of plans but those of matrix functions. */
+function generateLoops(plans: readonly Plan[]): Generated {
   const functions: FunctionBuilder[] = []
   const add = (kernel: FunctionBuilder) => functions.push(kernel) - 1
   const finite = add(checkFinite())
@@ -92,39 +110,47 @@ export function generateFunctions(plans: readonly Plan[]): {
     const used = plans.some(({ scalars }) => scalars.some((s) => s.kind === 'total' && s.reduction === kind))
     if (used) totals[kind] = add(combineTotals(kind))
   }
-  const routines: Partial<Record<RoutineName, number>> = {}
-  for (const { routine } of plans.flatMap((plan) => plan.routines)) routines[routine] ??= add(routineKernels[routine]())
   const helpers: Record<string, () => FunctionBuilder> = {}
   const help = (helper: FunctionBuilder) => {
     helpers[helper.name] = () => helper
   }
   const tables = plans.map((plan, index) => generateKernels(plan, `program_${index}`, add, help))
-  return { functions, tables, library: { checkFinite: finite, settle: settling, totals, routines }, helpers }
+  return { functions, tables, library: { checkFinite: finite, settle: settling, totals, routines: {} }, helpers }
+}
+
+function withRoutines(generated: Generated, plans: readonly Plan[], parts: Parts): Generated {
+  const functions = [...generated.functions]
+  const routines: Partial<Record<RoutineName, number>> = {}
+  for (const { routine } of plans.flatMap((plan) => plan.routines)) {
+    routines[routine] ??= functions.push(parts.routines[routine]!()) - 1
+  }
+  return { ...generated, functions, library: { ...generated.library, routines } }
+}
+
+/** Loads what kernels of plans need besides themselves; most plans need nothing. */
+async function partsFor({ functions, helpers }: Generated, plans: readonly Plan[]): Promise<Parts> {
+  const all = [...functions, ...Object.values(helpers).map((make) => make())]
+  const called = all.flatMap(({ calls }) => calls.map(({ name }) => name))
+  const missing = [...new Set(called)].filter((name) => !Object.hasOwn(helpers, name))
+  const [routines, random, mathematics] = await Promise.all([
+    plans.some((plan) => plan.routines.length > 0) ? import('./routines/kernels.ts') : undefined,
+    missing.some(isRandomFunction) ? import('./random.ts') : undefined,
+    missing.some((name) => !isRandomFunction(name)) ? import('./mathematics.ts') : undefined,
+  ])
+  return {
+    routines: routines?.routineKernels ?? {},
+    helpers: { ...routines?.routineFunctions, ...random?.randomFunctions, ...mathematics?.mathematicalFunctions },
+  }
 }
 
 async function compileKernels(programs: readonly CanonicalProgram[], shared: boolean): Promise<KernelSet> {
-  const { bytes, ...rest } = generateModule(
-    programs,
-    shared ? sharedDriver() : driver(),
-    shared ? sharedImports : undefined,
-  )
+  const plans = planTogether(programs)
+  const loops = generateLoops(plans)
+  const parts = await partsFor(loops, plans)
+  const { functions, helpers, ...rest } = withRoutines(loops, plans, parts)
+  const run = shared ? sharedDriver() : driver()
+  const bytes = assembleModule(functions, run, { ...helpers, ...parts.helpers }, shared ? sharedImports : undefined)
   const module = await WebAssembly.compile(bytes)
   compilations++
-  return { ...rest, module }
-}
-
-/** Plans programs and generates the module of their kernels, by default for one thread in a memory of its own. */
-export function generateModule(
-  programs: readonly CanonicalProgram[],
-  run: FunctionBuilder = driver(),
-  shared?: readonly ImportedFunction[],
-): Omit<KernelSet, 'module'> & { bytes: Uint8Array<ArrayBuffer> } {
-  const plans = planTogether(programs)
-  const { functions, tables, library, helpers } = generateFunctions(plans)
-  return {
-    plans,
-    tables,
-    library,
-    bytes: assembleModule(functions, run, { ...helpers, ...mathematicalFunctions, ...randomFunctions }, shared),
-  }
+  return { plans, ...rest, module }
 }

@@ -6,9 +6,8 @@ import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
 import { emitScalar, emitVector } from './elements.ts'
 import type { EntryLayout, EntryWord } from './entry.ts'
 import { countUp, locals, whileLeft } from './library.ts'
-import { randomFunction, sixteenFunction } from './random.ts'
+import { randomFunction, sixteenFunction } from './names.ts'
 import { emitNumber, isMask } from './scalars.ts'
-import { alignedElements, decodeName, encodeName, segmentElements, stagedArrays } from './staging.ts'
 import {
   asideRegister,
   blockElements,
@@ -139,7 +138,7 @@ function cut({ body, stores }: Loop, accumulators: readonly Accumulator[]): Part
 }
 
 /** The row that a loop is in; in the loop itself also the end of the slice's rows, and the slice. */
-type RowPlace = Readonly<Record<'batch' | 'row' | 'rows' | 'columns', Local>> & {
+export type RowPlace = Readonly<Record<'batch' | 'row' | 'rows' | 'columns', Local>> & {
   readonly rowEnd?: Local
   readonly slice?: Local
 }
@@ -150,10 +149,10 @@ type Draw = Extract<Instruction, { readonly operation: 'random' }>
 
 /** Writes the function of one loop. */
 export class LoopGenerator {
-  private readonly f: FunctionBuilder
+  protected readonly f: FunctionBuilder
   private readonly entry: Local
-  private readonly first: Local
-  private readonly last: Local
+  protected readonly first: Local
+  protected readonly last: Local
   private readonly chunk: Local
   private readonly pointers = new Map<number, Local>()
   private readonly rowPointers = new Map<number, Local>()
@@ -180,15 +179,12 @@ export class LoopGenerator {
   /** Reductions whose blocks are summed in float32. */
   private readonly sums: readonly Accumulator[]
   private readonly position: Local | undefined
-  /** Where the float32 copies of arrays that are not in float32 begin, and the element that they begin with. */
-  private readonly copies = new Map<number, Local>()
-  private readonly window: Local
-  private readonly plan: Plan
+  protected readonly plan: Plan
   private readonly layout: EntryLayout
-  private readonly loop: Loop
-  private readonly index: number
+  protected readonly loop: Loop
+  protected readonly index: number
   /** Whether a reduction is computed again for one block, in float64. */
-  private readonly again: boolean
+  protected readonly again: boolean
 
   constructor(plan: Plan, layout: EntryLayout, loop: Loop, index: number, name: string, again = false) {
     this.plan = plan
@@ -207,8 +203,6 @@ export class LoopGenerator {
     this.remaining = this.f.local('i32')
     const positioned = loop.elementwise || loop.body.some(({ operation }) => operation === 'random')
     this.position = positioned ? this.f.local('i32') : undefined
-    this.window = loop.staged ? this.f.local('i32') : this.first
-    for (const array of stagedArrays(plan, plan.loops[index]!)) this.copies.set(array, this.f.local('i32'))
     this.accumulators = loop.reductions.map((reduction, position) => {
       const column = reduction.over === 'column'
       const choice = column || loop.elementwise ? undefined : choiceOf(loop, reduction)
@@ -250,7 +244,6 @@ export class LoopGenerator {
 
   generate(): FunctionBuilder {
     this.loadScalars()
-    this.placeCopies()
     for (const accumulator of this.accumulators) if (accumulator.reduction.over === 'all') this.reset(accumulator)
     if (this.loop.view) this.nested()
     else this.flat()
@@ -272,7 +265,6 @@ export class LoopGenerator {
     const { f } = this
     const [accumulator] = this.accumulators as [Accumulator]
     this.loadScalars()
-    this.placeCopies()
     this.reset(accumulator)
     if (this.loop.view) this.fromRow(accumulator.pointer ? accumulator : undefined)
     else this.flat()
@@ -283,7 +275,7 @@ export class LoopGenerator {
   /** Begins where element `first` lies in its row. */
   private fromRow(column: Accumulator | undefined): void {
     const { f } = this
-    const names = ['rows', 'columns', 'batch', 'row', 'offset'] as const
+    const names = ['rows', 'columns', 'batch', 'row', 'offset', 'start'] as const
     const local = locals(f, names)
     this.word({ kind: 'geometry', loop: this.index }).set(local.rows)
     this.word({ kind: 'geometry', loop: this.index }, 4).tee(local.columns)
@@ -300,10 +292,8 @@ export class LoopGenerator {
       })
       return
     }
-    if (this.copies.size > 0) {
-      f.get(this.first).get(local.offset).i32(2).op('i32.shr_u', 'i32.sub').i32(-alignedElements).op('i32.and')
-      f.set(this.window)
-    }
+    f.get(this.first).get(local.offset).i32(2).op('i32.shr_u', 'i32.sub').set(local.start)
+    this.beginRow(local.start, local)
     this.startPointers(this.first)
     this.startBroadcasts(local)
     for (const pointer of this.rowPointers.values()) f.get(pointer).get(local.offset).op('i32.add').set(pointer)
@@ -311,11 +301,11 @@ export class LoopGenerator {
     this.runElements()
   }
 
-  private word(word: EntryWord, extra = 0): FunctionBuilder {
+  protected word(word: EntryWord, extra = 0): FunctionBuilder {
     return this.f.get(this.entry).at('i32.load', this.layout.offset(word) + extra)
   }
 
-  private loadScalars(): void {
+  protected loadScalars(): void {
     const { f } = this
     this.loop.body.forEach((instruction, register) => {
       if (instruction.operation === 'random') this.loadStream(instruction, register)
@@ -369,7 +359,7 @@ export class LoopGenerator {
     this.factors.set(register, [factor(() => f.get(scale)), factor(() => f.get(number).get(scale).op('f64.div'))])
   }
 
-  private number(value: NumberReference): FunctionBuilder {
+  protected number(value: NumberReference): FunctionBuilder {
     emitNumber(this.f, this.plan, this.layout, value)
     return this.f
   }
@@ -424,12 +414,14 @@ export class LoopGenerator {
         this.startAside(array)
         continue
       }
-      const copy = this.copies.get(array)
-      if (copy) this.f.get(copy).get(start).get(this.window).op('i32.sub')
-      else this.word({ kind: 'array', array }).get(start)
-      this.f.i32(4).op('i32.mul', 'i32.add').set(pointer)
+      this.placeOf(array, start).i32(4).op('i32.mul', 'i32.add').set(pointer)
     }
     if (this.position) this.f.get(start).set(this.position)
+  }
+
+  /** Leaves where an array begins, and how many elements behind that one lies. */
+  protected placeOf(array: number, element: Local): FunctionBuilder {
+    return this.word({ kind: 'array', array }).get(element)
   }
 
   /** What is put aside begins anew with every block. */
@@ -441,65 +433,17 @@ export class LoopGenerator {
       .set(this.pointers.get(array)!)
   }
 
-  private flat(): void {
-    const { f, window } = this
-    if (this.copies.size === 0 || this.again) {
-      if (this.copies.size > 0) f.get(this.first).i32(-segmentElements).op('i32.and').set(window)
-      this.between(this.first, this.last)
-      return
-    }
-    const [next, end] = [f.local('i32'), f.local('i32')]
-    f.get(this.first).set(window)
-    countUp(f, window, segmentElements, this.last, () => {
-      f.get(window).i32(segmentElements).op('i32.add').tee(next).get(this.last)
-      f.get(next).get(this.last).op('i32.lt_u', 'select').set(end)
-      this.decode(window, end)
-      this.between(window, end)
-      this.encode(end)
-    })
+  protected flat(): void {
+    this.between(this.first, this.last)
   }
 
-  private between(from: Local, to: Local): void {
+  /** Runs the body over the elements from one to another. */
+  protected between(from: Local, to: Local): void {
     const { f } = this
     if (this.end) f.get(to).set(this.end)
     else this.startPointers(from)
     f.get(to).get(from).op('i32.sub').set(this.remaining)
     this.runElements()
-  }
-
-  /** Finds the place of each float32 copy that this thread has. */
-  private placeCopies(): void {
-    for (const [index, copy] of [...this.copies.values()].entries()) {
-      this.word({ kind: 'copies' }).thread('get')
-      this.word({ kind: 'copies' }, 4).op('i32.mul', 'i32.add')
-      this.word({ kind: 'copies' }, 8).i32(index).op('i32.mul', 'i32.add').set(copy)
-    }
-  }
-
-  /** Leaves what decoding and encoding take. */
-  private stagedArguments(array: number, from: Local, to: Local): FunctionBuilder {
-    this.word({ kind: 'others', array })
-    this.word({ kind: 'elements', array }).get(from).get(to)
-    this.f.get(this.copies.get(array)!).get(from).get(this.window).op('i32.sub').i32(4).op('i32.mul', 'i32.add')
-    return this.word({ kind: 'table', storage: this.plan.arrays[array]!.storage })
-  }
-
-  /** Reads elements into the copies of the arrays that the loop reads. */
-  private decode(from: Local, to: Local): void {
-    for (const array of this.copies.keys()) {
-      if (!this.loop.body.some((use) => 'array' in use && use.array === array)) continue
-      this.stagedArguments(array, from, to).callHelper(decodeName(this.plan.arrays[array]!.storage))
-    }
-  }
-
-  /** Writes what the copies hold of the arrays that the loop writes, up to an element. */
-  private encode(to: Local): void {
-    for (const { array, stream = [] } of this.loop.stores) {
-      if (!this.copies.has(array)) continue
-      this.stagedArguments(array, this.window, to)
-      for (const number of stream) this.number(number).op('i32.trunc_sat_f64_u')
-      this.f.callHelper(encodeName(this.plan.arrays[array]!.storage))
-    }
   }
 
   private nested(): void {
@@ -675,17 +619,11 @@ export class LoopGenerator {
     const start = f.local('i32')
     f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').get(local.columns).op('i32.mul')
     f.set(start).get(local.columns).set(this.remaining)
-    const staged = this.copies.size > 0 && !this.again
-    const rowEnd = staged ? f.local('i32') : start
-    if (staged) {
-      f.get(start).i32(-alignedElements).op('i32.and').set(this.window)
-      f.get(start).get(local.columns).op('i32.add').set(rowEnd)
-      this.decode(start, rowEnd)
-    }
+    this.beginRow(start, local)
     if (this.end) f.get(start).get(local.columns).op('i32.add').set(this.end)
     else this.moveTo(start)
     this.runElements()
-    if (staged) this.encodeRow(rowEnd, local)
+    this.endRow(start, local)
     for (const accumulator of this.accumulators) {
       const { reduction } = accumulator
       if (reduction.over !== 'row') continue
@@ -696,21 +634,9 @@ export class LoopGenerator {
     }
   }
 
-  /** Writes the blocks that a row has completed, or in the last row of the chunk all, and keeps what is left for the next one. */
-  private encodeRow(rowEnd: Local, { row, rowEnd: rows, slice }: RowPlace): void {
-    const { f } = this
-    const [to, left] = [f.local('i32'), f.local('i32')]
-    f.get(rowEnd).get(rowEnd).i32(-alignedElements).op('i32.and')
-    f.get(slice!).i32(1).op('i32.add').get(this.last).op('i32.eq')
-    f.get(row).i32(1).op('i32.add').get(rows!).op('i32.eq', 'i32.and', 'select').set(to)
-    this.encode(to)
-    f.get(rowEnd).get(to).op('i32.sub').i32(4).op('i32.mul').set(left)
-    for (const { array } of this.loop.stores) {
-      const copy = this.copies.get(array)
-      if (!copy) continue
-      f.get(copy).get(copy).get(to).get(this.window).op('i32.sub').i32(4).op('i32.mul', 'i32.add').get(left).copy()
-    }
-  }
+  protected beginRow(_start: Local, _place: RowPlace): void {}
+
+  protected endRow(_start: Local, _place: RowPlace): void {}
 
   /** Moves all pointers to an element of the row that the loop is in, or of the chunk. */
   private moveTo(element: Local): void {

@@ -5,6 +5,7 @@
 
 import type { ElementOperation } from '../../graph/node.ts'
 import { FunctionBuilder, type Helpers, type Local, type PlainInstruction } from './assembler.ts'
+import { single } from './names.ts'
 
 /** Operations that call a function of their own, with the number of their operands. */
 const transcendental = {
@@ -173,10 +174,7 @@ const definitions: Readonly<Record<Transcendental, (w: Writer, x: Pairs, y: Pair
   cosine,
 }
 
-/** The function for a pair of float64, and the one for four float32, which are two pairs. */
-export const single = (operation: string) => `${operation}_f32x4`
-
-/** All functions that may be called, by name. */
+/** All functions that may be called, by name: for a pair of float64, and for four float32, which are two pairs. */
 export const mathematicalFunctions: Helpers = /* @__PURE__ */ Object.fromEntries(
   /* @__PURE__ */ Object.keys(definitions).flatMap((name) => [
     [name, () => ofTwo(name as Transcendental)],

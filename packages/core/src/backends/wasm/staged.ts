@@ -6,8 +6,10 @@
 import { codesOf, largestBfloat16, largestScale, midpoints, smallestScale } from '../../storage/codecs.ts'
 import { type StagedStorage, type StorageName, storageOf } from '../../storage/storage.ts'
 import { FunctionBuilder, type Local } from './assembler.ts'
-import type { StagedKernels } from './staging.ts'
-import { decodeName, encodeName } from './staging.ts'
+import { wordsFunction } from './names.ts'
+
+export const decodeName = (storage: StorageName): string => `decode_${storage}`
+export const encodeName = (storage: StorageName): string => `encode_${storage}`
 
 /** Elements that are decoded and encoded together. */
 const sixteen = 16
@@ -459,7 +461,7 @@ function encodeBfloat16(): FunctionBuilder {
   repeat(f, p, sixteen, () => {
     f.get(p.from).i32(5).op('i32.shr_u').i32(2).op('i32.shl', 'i32x4.splat').i32x4([0, 1, 2, 3]).op('i32x4.add')
     for (const other of others) f.get(other)
-    f.i32(0).callHelper('philox')
+    f.i32(0).callHelper(wordsFunction)
     for (const word of [...words].reverse()) f.set(word)
     const halves = words.map((word) => {
       // The second sixteen of thirty-two have the upper halves.
@@ -561,16 +563,15 @@ const functions: Readonly<Record<StagedStorage, Functions>> = {
   sixteenths: coded,
 }
 
-/** The functions of kernels that read and write storages, and the tables that they look up. */
-export const stagedKernels: StagedKernels = {
-  decode: (storage) => functions[storage].decode(storage),
-  encode: (storage) => functions[storage].encode(storage),
-  table(storage: StorageName) {
-    if (storage === 'float32' || !codesOf[storage]) return new Int32Array(0)
-    const { codes, table } = codingOf(storage)
-    const words = new Int32Array(codes.length + table.entries.length)
-    new Float32Array(words.buffer).set(codes)
-    words.set(table.entries, codes.length)
-    return words
-  },
+/** What reading and writing a storage looks up, in words. */
+export function tableOf(storage: StorageName): Int32Array {
+  if (storage === 'float32' || !codesOf[storage]) return new Int32Array(0)
+  const { codes, table } = codingOf(storage)
+  const words = new Int32Array(codes.length + table.entries.length)
+  new Float32Array(words.buffer).set(codes)
+  words.set(table.entries, codes.length)
+  return words
 }
+
+export const decodeFunction = (storage: StagedStorage): FunctionBuilder => functions[storage].decode(storage)
+export const encodeFunction = (storage: StagedStorage): FunctionBuilder => functions[storage].encode(storage)

@@ -10,6 +10,15 @@ export interface Threads {
   terminate(): void
 }
 
+/** How several threads share the work, the calling one included. */
+export interface Threading {
+  readonly count: number
+  /** What the driver of the calling thread imports. */
+  functions(memory: WebAssembly.Memory, block: number): WebAssembly.ModuleImports
+  /** Starts so many workers. */
+  start(count: number, module: WebAssembly.Module, memory: WebAssembly.Memory, block: number): Promise<Threads>
+}
+
 /**
  * What a worker does: waits until the generation changes, then runs the list, until it is terminated. Plain JavaScript
  * text, so that it needs no file of its own whatever the bundler.
@@ -54,16 +63,15 @@ function nodeThreads(): NodeThreads | undefined {
   return process?.getBuiltinModule?.('node:worker_threads') as NodeThreads | undefined
 }
 
-/** Whether workers can share memory here. */
-export function threadsAvailable(): boolean {
-  return typeof SharedArrayBuffer === 'function' && (nodeThreads() !== undefined || typeof Worker === 'function')
+/** How so many threads share the work; nothing where workers cannot share memory. */
+export function threadingOf(count: number): Threading | undefined {
+  const available =
+    typeof SharedArrayBuffer === 'function' && (nodeThreads() !== undefined || typeof Worker === 'function')
+  return available ? { count, functions: barrierFunctions, start: startThreads } : undefined
 }
 
 /** What the driver of the calling thread imports: how to wait at a barrier, and how to wake those who wait there. */
-export function barrierFunctions(
-  memory: WebAssembly.Memory,
-  block: number,
-): Record<'sleep' | 'wake', (seen: number) => void> {
+function barrierFunctions(memory: WebAssembly.Memory, block: number): Record<'sleep' | 'wake', (seen: number) => void> {
   const words = new Int32Array(memory.buffer)
   const arrived = (block + control.arrived) / 4
   // The main thread of a page may not sleep: it keeps looking.
@@ -78,7 +86,7 @@ export function barrierFunctions(
  * Starts `count` workers on the module and resolves when all of them wait for work.
  * @throws ThreadsError that says why one of them did not start; the others are ended.
  */
-export async function startThreads(
+async function startThreads(
   count: number,
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,

@@ -1,22 +1,8 @@
 /** The kernel of matrix products: blocked for the caches, with both factors packed in the order in which they are read. */
 
-import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
-import { countUp, locals } from './library.ts'
-
-/** Rows and columns of the tile that stays in registers. */
-const tileRows = 4
-const tileColumns = 8
-
-/** How far a block reaches along the inner dimension, and how many rows it has: its left factor fits the second cache. */
-const blockDepth = 256
-const blockRows = 256
-
-const leftBytes = 4 * blockRows * blockDepth
-
-const stripBytes = 4 * tileColumns * blockDepth
-
-/** Bytes that a call packs the blocks of its factors into, and puts the sums of a tile that is cut off. */
-export const packingBytes = leftBytes + stripBytes + 4 * tileRows * tileColumns
+import { FunctionBuilder, kernelParameters, type Local } from '../assembler.ts'
+import { countUp, locals } from '../library.ts'
+import { blockDepth, blockRows, leftBytes, stripBytes, tileColumns, tileRows } from './tiles.ts'
 
 /**
  * Rows `[first, last)` of a batched product. Entry: left, right, result, rows, inner, columns, packing buffer.

@@ -1,0 +1,14 @@
+import type { Plan } from '../../plan/plan.ts'
+import { functionsOf, type Generated, type Parts } from './kernels.ts'
+import { mathematicalFunctions } from './mathematics.ts'
+import { randomFunctions } from './random.ts'
+import { routineFunctions, routineKernels } from './routines/kernels.ts'
+
+/** All parts, for who cannot wait until those that are needed have been loaded. */
+export const everything: Parts = {
+  routines: routineKernels,
+  helpers: { ...routineFunctions, ...mathematicalFunctions, ...randomFunctions },
+}
+
+/** The functions of a set of plans, without a module. */
+export const generateFunctions = (plans: readonly Plan[]): Generated => functionsOf(plans, everything)

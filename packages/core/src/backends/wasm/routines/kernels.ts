@@ -1,0 +1,27 @@
+/** The kernels of matrix functions: loaded with the first plan that calls one. */
+
+import type { RoutineName } from '../../../routines/table.ts'
+import type { FunctionBuilder, Helpers } from '../assembler.ts'
+import { cholesky, triangularSolve } from './cholesky.ts'
+import { eigen, eigenFunctions } from './eigen.ts'
+import { matmul } from './product.ts'
+import { qr } from './qr.ts'
+import { rowFunctions } from './rows.ts'
+import { svd } from './svd.ts'
+import { transpose } from './transposition.ts'
+
+/** What writes the kernel of each matrix function. */
+export const routineKernels: Readonly<Record<RoutineName, () => FunctionBuilder>> = {
+  cholesky,
+  eigen,
+  gram: () => matmul(true),
+  product: () => matmul(false),
+  qr,
+  solveLower: () => triangularSolve(true),
+  solveUpper: () => triangularSolve(false),
+  svd,
+  transposition: transpose,
+}
+
+/** What they call. */
+export const routineFunctions: Helpers = { ...rowFunctions, ...eigenFunctions }

@@ -1,0 +1,99 @@
+import type { Dimensions } from '../graph/node.ts'
+import { defineOptimizer } from '../language/definition.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
+import { outputSide } from '../language/layout.ts'
+import { type ParameterShape, shaped, zeros } from '../language/slots.ts'
+import { biasCorrection, ema, type Value } from '../language/value.ts'
+import { largestSquared } from '../parts/ema-of-square.ts'
+import { largestDivisor } from '../parts/largest-divisor.ts'
+
+type Subsets = 'lines' | 'blocks'
+
+/**
+ * Subset-Norm: Adam, or AdaGrad with momentum, that scales subsets of the weights by the norm of their gradients, so that the
+ * second moment is about as large as the root of the parameter.
+ *
+ * ```text
+ * m ← β1 m + (1 - β1) g
+ * v ← β2 v + (1 - β2) sum over the subset of g²         v ← v + sum with `accumulate`
+ * d ← √(1 - β2ᵗ) / (1 - β1ᵗ) m / (√v + ε)               no factor with `biasCorrection: false`
+ * θ ← (1 - η λ) (θ - η d)
+ * ```
+ *
+ * Subsets are `lines` (default): the outputs of a matrix that has as many outputs as inputs or more, else its inputs;
+ * what is not a matrix has one number per element. Or `blocks` of `subsetSize` consecutive elements of any tensor as it
+ * lies in memory, 0 (default) for the root of its size, in both cases the next smaller divisor of the size. Defaults of
+ * the official code: η 1e-3, β (0.9, 0.999), ε 1e-6, λ 0. With β1 0 there is no momentum. Decay is the rule's own, after the step;
+ * `decay: 'decoupled'` is before it. State: `m`, shaped like the parameter, none when β1 is 0, and `v`, one number per subset.
+ *
+ * The norms of larger subsets are larger, so the best η is too. The official code's β2 1 is `accumulate`.
+ *
+ * Nguyen, Nguyen 2024, Efficient Adaptive Optimization via Subset-Norm and Subspace-Momentum: Fast, Memory-Reduced Training with
+ * Convergence Guarantees, arXiv 2411.07120.
+ */
+export const subsetNorm = defineOptimizer({
+  name: 'subsetNorm',
+  title: 'Subset-Norm',
+  family: 'adaptive',
+  paper: {
+    title:
+      'Efficient Adaptive Optimization via Subset-Norm and Subspace-Momentum: Fast, Memory-Reduced Training with Convergence Guarantees',
+    authors: 'Nguyen, Nguyen',
+    year: 2024,
+    arxiv: '2411.07120',
+  },
+  hyper: {
+    learningRate: nonNegative(1e-3),
+    beta1: decayRate(0.9),
+    beta2: decayRate(0.999),
+    epsilon: smallDivisor(1e-6),
+    weightDecay: nonNegative(0),
+  },
+  options: { subsets: 'lines' as Subsets, subsetSize: 0, accumulate: false, biasCorrection: true },
+  choices: { subsets: ['lines', 'blocks'] },
+  limits: { subsetSize: [0] },
+  state: {
+    m: zeros({ when: ({ disabled }) => !disabled('beta1') }),
+    v: shaped((shape, { subsets, subsetSize }) => {
+      const [batch, rows, columns] = viewOf(shape, subsets as Subsets, subsetSize as number)
+      if (subsets === 'lines' && shape.rank !== 2) return [batch, rows, columns]
+      return subsets === 'blocks' || keptSide(shape) === 'rows' ? [1, rows, 1] : [1, 1, columns]
+    }),
+  },
+  decay: 'own',
+  search: { learningRate: logUniform(1e-4, 1e-1), weightDecay: oneOf(0, 0.01, 0.1) },
+  largestGradient: largestSquared,
+  rule({ p, g, t, state, hyper, options, shape, disabled, ownWeightDecay }) {
+    const { learningRate, beta1, beta2, epsilon } = hyper
+    const { subsets, subsetSize, accumulate } = options
+    const view = viewOf(shape, subsets, subsetSize)
+    const m = disabled('beta1') ? g : ema(state.m, g, beta1)
+    const sum = (x: Value) => {
+      if (subsets === 'blocks') return x.sum('columns')
+      return shape.rank === 2 ? x.sum(keptSide(shape) === 'rows' ? 'columns' : 'rows') : x
+    }
+    // Summed after scaling: a row of float32 cannot hold the squares of a huge gradient.
+    const share = accumulate ? 1 : beta2.negated().plus(1).sqrt()
+    const square = sum(g.as(view).times(share).square())
+    const v = (accumulate ? state.v : state.v.times(beta2)).plus(square).limited()
+    const correction = biasCorrection(beta2, t).sqrt().over(biasCorrection(beta1, t))
+    const scaled = m.as(view).over(v.sqrt().plus(epsilon)).as(g)
+    const step = options.biasCorrection ? scaled.times(correction) : scaled
+    const shrunk = step.times(learningRate.times(ownWeightDecay).negated().plus(1))
+    return { direction: shrunk.plus(p.times(ownWeightDecay)), state: disabled('beta1') ? { v } : { m, v } }
+  },
+})
+
+/** How the parameter is seen: as a matrix, or with the elements of a block in a row. */
+function viewOf(shape: ParameterShape, subsets: Subsets, subsetSize: number): Dimensions {
+  if (subsets === 'lines') return shape.matrix
+  const size = largestDivisor(shape.size, subsetSize === 0 ? Math.sqrt(shape.size) : subsetSize)
+  return [1, shape.size / size, size]
+}
+
+/** Which side of a matrix has numbers of its own: the longer one, as in the official code; the outputs of a square one. */
+function keptSide(shape: ParameterShape): 'rows' | 'columns' {
+  const side = outputSide(shape)
+  const other = side === 'rows' ? 'columns' : 'rows'
+  return shape.outputs >= shape.inputs ? side : other
+}
