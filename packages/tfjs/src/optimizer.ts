@@ -18,6 +18,7 @@ import {
   movedAlong,
   PortableNames,
   programsOfTensor,
+  quantizedObstacle,
   readTelemetry,
   restart,
   restore,
@@ -718,6 +719,8 @@ export class TensorFlowOptimizer<H extends string = string> extends tf.Optimizer
     const all = Object.entries(tf.engine().registeredVariables)
     const later = Object.fromEntries(all.flatMap(([name, { shape }]) => (variables.has(name) ? [] : [[name, shape]])))
     const model = traceModel(this.current, shapes, telemetry, { later, streams, layout })
+    const obstacle = quantizedObstacle(model, 'TensorFlow.js')
+    if (obstacle !== undefined) throw new Error(obstacle)
     const tensors = backendTensors(model)
     const backend = tf.getBackend()
     const policy = nonFinite ?? (backend === 'wasm' || backend === 'cpu' ? 'throw' : 'allow')

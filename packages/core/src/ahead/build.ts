@@ -11,6 +11,7 @@ import { Conductor } from '../run/conductor.ts'
 import { PortableNames } from '../run/portable.ts'
 import * as schedules from '../schedules/index.ts'
 import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
+import { quantizedObstacle } from '../storage/refuse.ts'
 import { type BuiltOptimizer, type BuiltTree, type BuiltValue, builtVersion, encodeBuilt } from './built.ts'
 
 export interface BuildOptions {
@@ -53,6 +54,8 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const { layout = 'outputFirst', telemetry = false } = options
   checkLayout('build', layout)
   const model = traceModel(optimizer, shapes, telemetry, { layout })
+  const obstacle = quantizedObstacle(model, 'build')
+  if (obstacle !== undefined) throw new Error(obstacle)
   const tensors = backendTensors(model)
   const { forms, programs: distinct } = formsOf(tensors)
   const { plans, tables, library, bytes } = generateModule(distinct, everything)

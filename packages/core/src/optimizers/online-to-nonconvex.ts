@@ -45,7 +45,7 @@ export const onlineToNonconvex = defineOptimizer({
   },
   options: { scaling: 'exponential' as 'exponential' | 'uniform' },
   choices: { scaling: ['exponential', 'uniform'] },
-  state: { displacement: zeros() },
+  state: { displacement: zeros({ exact: true }) },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 1), beta: oneOf(0.9, 0.99) },
   evaluations: ({ scaling }) =>

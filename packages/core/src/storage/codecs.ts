@@ -84,9 +84,11 @@ function coded(name: StagedStorage, codes: Float32Array): Codec {
           if (scale < smallestScale) scale = 0
           scales.setFloat32(4 * Math.floor(begin / block), scale, true)
         }
+        // The authors multiply with what 1 over the scale is in float32.
+        const inverse = scale === 0 ? 0 : Math.fround(1 / scale)
         for (let index = begin; index < end; index++) {
           const value = values[index]! || 0
-          const code = codeOf(scale === 0 ? 0 : value / scale, value > 0)
+          const code = codeOf(Math.fround(Math.fround(value) * inverse), value > 0)
           bytes[first + ((bits * index) >> 3)]! |= bits === 8 || index % 2 === 0 ? code : code << 4
         }
         // What fills the last byte is the code of 0.
@@ -100,9 +102,9 @@ function coded(name: StagedStorage, codes: Float32Array): Codec {
 const single = new Float32Array(1)
 const word = new Uint32Array(single.buffer)
 
-/** The bits of a number as float32 within what bfloat16 holds; what is smaller than a normal number is 0. */
+/** The bits of a number as float32 within what bfloat16 holds; what is smaller than a normal number or none is 0. */
 function bitsOf(value: number): number {
-  single[0] = Math.abs(value) < smallestScale ? 0 : Math.max(-largestBfloat16, Math.min(value, largestBfloat16))
+  single[0] = !(Math.abs(value) >= smallestScale) ? 0 : Math.max(-largestBfloat16, Math.min(value, largestBfloat16))
   return word[0]!
 }
 
@@ -130,19 +132,21 @@ const bfloat16: Codec = {
 
 const bfloat16AndByte: Codec = {
   decode(bytes, elements) {
+    const { others } = partsOf('bfloat16AndByte', elements)
     return Float64Array.from({ length: elements }, (_, index) => {
       const upper = bytes[2 * index]! | (bytes[2 * index + 1]! << 8)
-      return fromBits((upper << 16) + ((bytes[2 * elements + index]! << 24) >> 16))
+      return fromBits((upper << 16) + ((bytes[others + index]! << 24) >> 16))
     })
   },
   encode(values) {
-    const bytes = new Uint8Array(3 * values.length)
+    const bytes = new Uint8Array(sizeInBytes('bfloat16AndByte', values.length))
+    const { others } = partsOf('bfloat16AndByte', values.length)
     for (let index = 0; index < values.length; index++) {
       const rounded = (bitsOf(values[index]!) + 0x80) >>> 8
       const upper = (rounded + 0x80) >>> 8
       bytes[2 * index] = upper & 255
       bytes[2 * index + 1] = upper >>> 8
-      bytes[2 * values.length + index] = rounded - (upper << 8)
+      bytes[others + index] = rounded - (upper << 8)
     }
     return bytes
   },
@@ -178,7 +182,7 @@ export function filled(name: StagedStorage, value: number, elements: number): Ui
   }
   if (name === 'bfloat16AndByte') {
     repeat(0, 0, 2 * elements, 2)
-    repeat(own.others, whole.others, bytes.length, 1)
+    repeat(own.others, whole.others, whole.others + elements, 1)
     return bytes
   }
   repeat(0, 0, whole.elements, 4)

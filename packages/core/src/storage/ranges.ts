@@ -109,7 +109,7 @@ class Ranges {
         return [Math.floor(least), Math.floor(most)]
       case 'power':
         if (least < 0) return all
-        return most <= 1 && second()[0] >= 0 ? [0, 1] : upwards
+        return (most <= 1 && second()[0] >= 0) || (least >= 1 && second()[1] <= 0) ? [0, 1] : upwards
       case 'exponential':
       case 'softplus':
         return upwards

@@ -35,15 +35,21 @@ export function storageOf(name: StorageName): Storage {
   return storages[name]
 }
 
+/** Sixteen elements are written at a time, also where fewer are left: what lies behind them must be nobody else's. */
+function wholeSixteens(elements: number): number {
+  return 16 * Math.ceil(elements / 16)
+}
+
 /** Where in the bytes of an array its elements begin, and what belongs to them: scales, or the bytes that bfloat16 leaves over. */
 export function partsOf(name: StorageName, elements: number): { readonly elements: number; readonly others: number } {
   const { block } = storageOf(name)
-  if (name === 'bfloat16AndByte') return { elements: 0, others: 2 * elements }
+  if (name === 'bfloat16AndByte') return { elements: 0, others: 2 * wholeSixteens(elements) }
   return { elements: block ? 4 * Math.ceil(elements / block) : 0, others: 0 }
 }
 
 /** Bytes of an array of so many elements. */
 export function sizeInBytes(name: StorageName, elements: number): number {
   const { bits, block } = storageOf(name)
+  if (name === 'bfloat16AndByte') return 3 * wholeSixteens(elements)
   return Math.ceil((bits * elements) / 8) + (block ? 4 * Math.ceil(elements / block) : 0)
 }

@@ -12,10 +12,10 @@ import type { ParameterShape } from '../language/slots.ts'
 import type { Keeping } from '../program/keeping.ts'
 import type { Output, SlotStorage } from '../program/program.ts'
 import { matrixDimensions, programsOfStep } from '../program/trace.ts'
-import { codecs, multiply, startBytes } from '../storage/codecs.ts'
-import { provide } from '../storage/provided.ts'
-import { nonNegative } from '../storage/ranges.ts'
-import { type StorageName, sizeInBytes, storageOf } from '../storage/storage.ts'
+import { codecs, multiply, startBytes } from './codecs.ts'
+import { provide } from './provided.ts'
+import { nonNegative } from './ranges.ts'
+import { type StorageName, sizeInBytes, storageOf } from './storage.ts'
 
 /** How `quantized` keeps state. */
 export interface QuantizedSettings {
