@@ -307,6 +307,7 @@ async function start(
     writeInitial(compiled.parameters[name]!, k, salt)
   })
   if (run.captured !== undefined) mapping.captured?.(compiled, run.captured)
+  mapping.prepare?.(compiled)
   return compiled
 }
 

@@ -256,7 +256,9 @@ function variants(tree: VariantTree, title: string): { title: string; program: P
   if (tree.fires === 'upTo') {
     return [...variants(tree.fired, `${title}, up to step ${count}`), ...variants(tree.held, `${title}, later`)]
   }
-  return [...variants(tree.held, `${title}, between`), ...variants(tree.fired, `${title}, every ${count} steps`)]
+  const beginning = tree.fires === 'fromFirst' ? ' from the first on' : ''
+  const often = `${title}, every ${count} steps${beginning}`
+  return [...variants(tree.held, `${title}, between`), ...variants(tree.fired, often)]
 }
 
 function slotName(key: string): string {

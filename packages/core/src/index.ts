@@ -34,6 +34,18 @@ export {
   type Want,
 } from './language/definition.ts'
 export {
+  cholesky,
+  type Eigendecomposition,
+  eigen,
+  matrixPower,
+  type QrFactors,
+  qr,
+  type SingularValues,
+  solveLower,
+  solveUpper,
+  svd,
+} from './language/factorizations.ts'
+export {
   decayRate,
   fraction,
   type Hyperparameter,

@@ -49,6 +49,7 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
   grokfastadamw: ['weight_decouple'],
   ranger21: ['adabelief'],
   adalomo: ['clip_norm'],
+  focus: ['weight_decay'],
   lomo: ['clip_norm', 'clip_both'],
   scion: ['rownorm_transpose', 'light'],
   subsetnorm: ['generic_sm_svd', 'generic_sm_svd_sn', 'generic_sm_topk'],

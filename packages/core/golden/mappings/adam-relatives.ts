@@ -18,7 +18,7 @@ import {
   vsgd,
 } from 'fallline'
 import { type Fields, Skip } from '../fields.ts'
-import { betas, type Mapping, rate, uncorrected } from './mapping.ts'
+import { betas, type Mapping, rate, uncorrected, wrong } from './mapping.ts'
 
 /** pytorch_optimizer adds 1e-15 to the average of squares before it takes the root. */
 const insideRoot = {
@@ -297,15 +297,6 @@ export const adamRelatives: Readonly<Record<string, Mapping>> = {
   simplifiedademamix: wrong('the reference averages the momentum and divides by the correction twice'),
   srmm: wrong('the reference averages in place: its mean parameter is the parameter, shrunk at the first step'),
   tam: wrong("the reference's correlation is one number per element, not a cosine"),
-}
-
-/** A reference that does not do what its paper says; restatements pin ours. */
-function wrong(how: string): Mapping {
-  return {
-    optimizer() {
-      throw new Skip(how)
-    },
-  }
 }
 
 function bound(fields: Fields, style: 'coupled' | 'independent') {

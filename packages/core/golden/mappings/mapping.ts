@@ -1,5 +1,5 @@
 import { adamW, type CompiledOptimizer, type FloatArray, type Optimizer } from 'fallline'
-import type { Fields } from '../fields.ts'
+import { type Fields, Skip } from '../fields.ts'
 import type { GoldenRun } from '../files.ts'
 import type { Place } from '../problem.ts'
 
@@ -17,6 +17,8 @@ export interface Mapping {
   readonly inputs?: Readonly<Record<string, Source>>
   /** Puts the choices that a reference captured in place before the first step; without it such runs are skipped. */
   readonly captured?: (optimizer: CompiledOptimizer, captured: unknown) => void
+  /** Puts what decides the first step of the reference in place, once the parameters are there. */
+  readonly prepare?: (optimizer: CompiledOptimizer) => void
   /** The last step that can be compared, of one configuration or of all, and what comes in later that is not here. */
   readonly until?: { readonly step: number; readonly reason: string; readonly config?: string }
   /** The numbers besides parameters that checkpoints may have, by name. */
@@ -45,6 +47,15 @@ export function betas(fields: Fields, fallback?: readonly number[]): { beta1: nu
 /** The ε that, inside `√(v / (1 - β2ᵗ)) + ε`, is what the reference adds to √v before bias correction. */
 export function uncorrected(epsilon: number, beta2: number): (t: number) => number {
   return (t) => epsilon / Math.sqrt(1 - beta2 ** t)
+}
+
+/** A reference that does not do what its paper says; restatements pin ours. */
+export function wrong(how: string): Mapping {
+  return {
+    optimizer() {
+      throw new Skip(how)
+    },
+  }
 }
 
 /** What a reference of matrix rules gives to tensors of fewer than two dimensions. */

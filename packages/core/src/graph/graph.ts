@@ -188,26 +188,25 @@ export class Graph {
   }
 
   transpose(input: Node): Node {
-    refuseMask('transposed', input)
-    if (input.space !== 'array') throw new Error(`transposed: a ${input.space} scalar is not a matrix`)
     if (input.operation === 'routine' && input.routine === 'transposition') return input.inputs[0]!
     if (isSymmetric(input)) return input
-    return this.routine('transposition', [input])[0]!
+    return this.routine('transposition', [input], 'transposed')[0]!
   }
 
   matmul(left: Node, right: Node): Node {
-    if (left.space !== 'array' || right.space !== 'array') throw new Error('matmul: both values must be matrices')
-    refuseMask('matmul', left)
-    refuseMask('matmul', right)
     const transposes = left === right ? isSymmetric(left) : isTransposition(left, right) || isTransposition(right, left)
-    return this.routine(transposes ? 'gram' : 'product', transposes ? [left] : [left, right])[0]!
+    return this.routine(transposes ? 'gram' : 'product', transposes ? [left] : [left, right], 'matmul')[0]!
   }
 
   /**
    * All results of a matrix function.
-   * @throws Error when the operands do not fit.
+   * @throws Error when the operands do not fit or are not matrices.
    */
-  routine(routine: RoutineName, operands: readonly Node[]): Node[] {
+  routine(routine: RoutineName, operands: readonly Node[], caller: string = routine): Node[] {
+    for (const operand of operands) {
+      refuseMask(caller, operand)
+      if (operand.space !== 'array') throw new Error(`${caller}: a ${operand.space} scalar is not a matrix`)
+    }
     const results = routines[routine].results(operands.map(({ dimensions }) => dimensions))
     return results.map((dimensions, result) =>
       this.intern({ operation: 'routine', routine, result }, operands, 'array', dimensions, false, true),

@@ -106,9 +106,10 @@ export interface CommonContext<H extends string, O extends OptionSpecification, 
   readonly disabled: (name: H) => boolean
   /**
    * `refreshed()` on every `period`-th step of this tensor, `held` on the others. The host decides before the step, so
-   * what is not refreshed costs nothing. `period` is a hyperparameter or a number.
+   * what is not refreshed costs nothing. `period` is a hyperparameter or a number. With `'first'` it begins with the first step: at
+   * steps 1, 1 + period, 1 + 2 period and so on.
    */
-  readonly every: <T, U>(period: Value | number, refreshed: () => T, held: U) => T | U
+  readonly every: <T, U>(period: Value | number, refreshed: () => T, held: U, beginning?: 'first') => T | U
   /** `early()` in the first `count` updates of this tensor, `late` afterwards; decided on the host like `every`. */
   readonly firstSteps: <T, U>(count: Value | number, early: () => T, late: U) => T | U
 }

@@ -8,12 +8,12 @@ import {
   smallDivisor,
   stepCount,
 } from '../language/hyperparameters.ts'
-import type { ParameterShape } from '../language/slots.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
 import { centralized } from '../parts/centralized.ts'
 import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { positiveNegative } from '../parts/positive-negative.ts'
+import { clippedByUnit, unitNorm } from '../parts/unit-norm.ts'
 
 /** Averages of squares below are those of gradients that float32 cannot square. */
 const smallest = 1e-37
@@ -98,7 +98,7 @@ export const ranger21 = defineOptimizer({
     const pNorm = unitNorm(p, shape)
     const clipped = disabled('clipping')
       ? gradient
-      : clip(gradient, pNorm.maximum(clippingEpsilon).times(clipping), shape)
+      : clippedByUnit(gradient, pNorm.maximum(clippingEpsilon).times(clipping), shape)
     const centered = options.centralize ? centralized(clipped, shape) : clipped
     const g = options.normalize && shape.size > 2 ? centered.over(deviation(centered, shape.size).plus(1e-8)) : centered
 
@@ -152,17 +152,6 @@ export const ranger21 = defineOptimizer({
     }
   },
 })
-
-function unitNorm(x: Value, shape: ParameterShape): Value {
-  return x.as(shape.matrix).square().limited().sum('inputs').limited().sqrt()
-}
-
-/** Adaptive gradient clipping, unit by unit. */
-function clip(g: Value, maximum: Value, shape: ParameterShape): Value {
-  const norm = unitNorm(g, shape)
-  const factor = where(norm.isGreaterThan(maximum), maximum.over(norm.maximum(1e-6)), 1)
-  return g.as(shape.matrix).times(factor).as(g)
-}
 
 /** The standard deviation over the tensor, of a sample. */
 function deviation(g: Value, size: number): Value {

@@ -89,7 +89,7 @@ export function writeStart({ start, dimensions }: SlotStorage, array: Float32Arr
 }
 
 /** When a clock's reading makes a branch fire: on multiples of a count, on all readings up to it, or on all after it. */
-export type Firing = 'multiples' | 'upTo' | 'after'
+export type Firing = 'multiples' | 'fromFirst' | 'upTo' | 'after'
 
 /** Which of two programs runs is decided on the host before the step, by the count of a clock. */
 export type VariantTree =
@@ -108,6 +108,7 @@ export type VariantTree =
 /** True when a tree's fired branch runs at this reading of its clock; `count` is the number it compares with. */
 export function firesAt(reading: number, fires: Firing, count: number): boolean {
   if (fires === 'multiples') return reading % Math.max(1, Math.round(count)) === 0
+  if (fires === 'fromFirst') return (reading - 1) % Math.max(1, Math.round(count)) === 0
   return reading <= Math.round(count) === (fires === 'upTo')
 }
 

@@ -677,8 +677,8 @@ class Trace {
       random: this.randomOf(element),
       shape: this.shape,
       disabled: (name) => this.settings.facts.record(this.settings.hyper, element.hyperPath, name),
-      every: <T, U>(period: Value | number, refreshed: () => T, held: U): T | U =>
-        this.branch(element, 'multiples', period, refreshed, held),
+      every: <T, U>(period: Value | number, refreshed: () => T, held: U, beginning?: 'first'): T | U =>
+        this.branch(element, beginning === 'first' ? 'fromFirst' : 'multiples', period, refreshed, held),
       firstSteps: <T, U>(count: Value | number, early: () => T, late: U): T | U =>
         this.branch(element, 'upTo', count, early, late),
     }
@@ -731,7 +731,7 @@ class Trace {
     held: U,
   ): T | U {
     const { title } = element.optimizer.definition
-    const [what, name] = fires === 'multiples' ? ['the period', 'every'] : ['the count', 'firstSteps']
+    const [what, name] = fires === 'upTo' || fires === 'after' ? ['the count', 'firstSteps'] : ['the period', 'every']
     const node = typeof count === 'number' ? this.graph.constant(count) : count.node
     if (node.operation !== 'constant' && node.operation !== 'hyper') {
       throw new Error(`${title}: ${what} of ${name}() must be a number or a hyperparameter`)

@@ -1,4 +1,5 @@
 export { accumulateGradients } from './accumulate-gradients.ts'
+export { adaGC } from './ada-gc.ts'
 export { adaptiveBraking } from './adaptive-braking.ts'
 export { adaptiveGradientClipping } from './adaptive-gradient-clipping.ts'
 export { addNoise } from './add-noise.ts'

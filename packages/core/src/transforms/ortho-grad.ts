@@ -1,12 +1,12 @@
 import { defineTransform } from '../language/definition.ts'
-import { where } from '../language/value.ts'
+import { orthogonalTo } from '../parts/orthogonal-to.ts'
 
 /**
  * OrthoGrad: takes from the gradient of each tensor what only lengthens or shortens the tensor, and keeps the gradient's norm.
  *
  * ```text
  * u ← g - θ ⟨θ, g⟩ / ⟨θ, θ⟩
- * g ← u ‖g‖ / ‖u‖                          over the tensor; unchanged where θ is 0, 0 where u is 0
+ * g ← u ‖g‖ / ‖u‖                          over the tensor; unchanged where θ is 0, 0 where ‖u‖ is at most 1e-6 ‖g‖
  * ```
  *
  * No hyperparameters, no state; two more reads of gradient and parameter. The official code adds 1e-30 to both denominators.
@@ -24,11 +24,5 @@ export const orthoGrad = defineTransform({
     arxiv: '2501.04697',
   },
   hyper: {},
-  gradient({ p, g, shape }) {
-    if (shape.size < 2) return { gradient: g }
-    const length = p.square().sum()
-    const u = g.minus(p.times(where(length.isGreaterThan(0), p.times(g).sum().over(length), 0)))
-    const norm = u.norm()
-    return { gradient: u.times(where(norm.isGreaterThan(0), g.norm().over(norm), 0)) }
-  },
+  gradient: ({ p, g, shape }) => ({ gradient: orthogonalTo(p, g, shape) }),
 })

@@ -64,6 +64,16 @@ const courses: Readonly<Record<string, Readonly<Record<number, (gradients: Gradi
  * no digits that both backends share.
  */
 const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
+  // Weights that are exponentials of squares.
+  adalite: [
+    'one gradient of 1e20 at first',
+    'one gradient of -1e20 later',
+    'all gradients 1e20 once',
+    'all gradients 1e18 once',
+    'gradients of 1e-30',
+  ],
+  // The fourth root, nearly, of squares that float32 does not hold.
+  adamG: 'gradients of 1e-30',
   aDoG: 'one gradient of 3e38',
   avaGrad: 'one gradient of 3e38',
   dAdaptAdaGrad: 'one gradient of 3e38',

@@ -1,9 +1,11 @@
 import {
+  adalite,
   type CompiledOptimizer,
   compile,
   describe as describeOptimizer,
   exAdam,
   type OptimizerFactory,
+  ranger25,
   reference,
   registry,
   type Shapes,
@@ -29,6 +31,10 @@ const stepsOfWrappers = 4
  */
 function stepTolerance(factory: OptimizerFactory): Tolerance {
   if (factory === (exAdam as unknown)) return { relative: 4e-7, scale: 4e-5 }
+  // Divides twice by what is left of a gradient that is orthogonal to the parameter.
+  if (factory === (ranger25 as unknown)) return { relative: 4e-7, scale: 2e-5 }
+  // The quotient of sums that cancel.
+  if (factory === (adalite as unknown)) return { relative: 4e-7, scale: 6e-4 }
   const { kind } = describeOptimizer(factory)
   // Products over all tensors cancel.
   return { relative: 4e-7, scale: kind === 'matrix' ? 3e-4 : kind === 'global' ? 6e-5 : 4e-6 }
@@ -51,9 +57,13 @@ const cancelling: Readonly<Record<string, number>> = {
 
 /**
  * AdaMuon divides the elements of an orthogonal matrix by their size; those that are 0 but for rounding are told from others by
- * epsilon alone.
+ * epsilon alone. Adalite's sums over rows cancel where its weights are even. FOCUS takes signs of differences from an average.
  */
-const settingsFor: Readonly<Record<string, Variant['settings']>> = { adaMuon: { epsilon: 1e-3 } }
+const settingsFor: Readonly<Record<string, Variant['settings']>> = {
+  adaMuon: { epsilon: 1e-3 },
+  adalite: { temperature: 3e-3 },
+  focus: { gamma: 0.01 },
+}
 
 /**
  * Eight steps on their own: the roundings of all of them, carried on. Prodigy begins with steps of 1e-6, of which float32

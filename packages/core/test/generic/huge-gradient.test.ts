@@ -13,6 +13,7 @@ const growing = new Set([
   'adaBelief',
   'adaBound',
   'adai',
+  'adamG',
   'adaNorm',
   'adaShift',
   'apollo',

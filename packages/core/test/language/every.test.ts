@@ -51,6 +51,19 @@ describe.each(backends)('every() on %s', (_, backend) => {
     expect(await values(backend(), 10)).toEqual([0, 0, 3, 3, 3, 6, 6, 6, 9, 9])
   })
 
+  it('refreshes at the first step and a period after each refresh when it begins so', async () => {
+    const early = optimizerOf(({ g, state, hyper, every }) => {
+      const a = every(hyper.k, () => g, state.a!, 'first')
+      return { direction: a, state: { a } }
+    })
+    const optimizer = await compile(early, { w: [2] }, { backend: backend() })
+    const found = Array.from({ length: 8 }, (_, step) => {
+      optimizer.step({ gradients: { w: [step + 1, step + 1] } })
+      return (optimizer.state('w').a as Float32Array)[1]!
+    })
+    expect(found).toEqual([1, 1, 1, 4, 4, 4, 7, 7])
+  })
+
   it('follows its period when that is set, without compiling', async () => {
     await values(backend(), 1)
     const compiled = compilationCount()

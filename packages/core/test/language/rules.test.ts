@@ -361,7 +361,7 @@ describe('errors of rules', () => {
       ({ g }) => ({ direction: g.times(g.norm().largest()) }),
       /maximum: a tensor scalar has nothing to reduce/,
     )
-    await expectError(({ g, t }) => ({ direction: g.matmul(t) }), /matmul: both values must be matrices/)
+    await expectError(({ g, t }) => ({ direction: g.matmul(t) }), /matmul: a host scalar is not a matrix/)
     await expectError(({ t }) => ({ direction: t.transposed() }), /transposed: a host scalar is not a matrix/)
   })
 

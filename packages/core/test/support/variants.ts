@@ -1,5 +1,6 @@
 import {
   accumulateGradients,
+  adaGC,
   adaptiveBraking,
   adaptiveGradientClipping,
   cautious,
@@ -83,6 +84,7 @@ export const wrappers: Readonly<Record<string, (inner: Optimizer) => Optimizer>>
   clipByGlobalNorm: (inner) => clipByGlobalNorm(inner, { maximumNorm: 0.5 }),
   clipByRootMeanSquare: (inner) => clipByRootMeanSquare(inner, { maximum: 0.5 }),
   zClip: (inner) => zClip(inner, { warmupSteps: 3, threshold: 0.5 }),
+  adaGC: (inner) => adaGC(inner, { absolute: 0.5, warmupSteps: 3 }),
   adaptiveGradientClipping: (inner) => adaptiveGradientClipping(inner, { clipping: 0.07 }),
   adaptiveBraking: (inner) => adaptiveBraking(inner, { braking: 0.5 }),
   trac: (inner) => trac(inner, { initialScale: 1e-3 }),
