@@ -1,5 +1,4 @@
 import type { Dimensions } from '../graph/node.ts'
-import type { Keeping } from '../program/keeping.ts'
 import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
 import {
   checkOrder,
@@ -551,7 +550,7 @@ export interface TransformDefinition<
   /** Adds weight decay of this style, with the hyperparameter `weightDecay`. */
   readonly decay?: Exclude<DecayStyle, 'own'>
   /** @internal how the state of what is wrapped is kept: see `quantized` */
-  readonly keeping?: Keeping
+  readonly keeping?: object
   /** What to evaluate the model with, where that is not the parameter. */
   readonly average?: (
     context: Pick<

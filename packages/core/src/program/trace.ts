@@ -20,7 +20,6 @@ import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, type Slot, type SlotFacts, scalar, zeros } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
 import type { HyperFacts, HyperStore } from './hyper-store.ts'
-import type { Keeping } from './keeping.ts'
 import {
   type Firing,
   makeProgram,
@@ -84,6 +83,25 @@ export interface TracedParameter {
   readonly average: Program | undefined
 }
 
+/** How wrappers have the state of what they wrap kept in memory. */
+export interface Keeping {
+  /**
+   * All slots as they are to be kept.
+   * @param elements all optimizers and wrappers of a parameter.
+   * @param traced what they are with all state in float32.
+   */
+  slots(
+    elements: readonly ChainElement[],
+    shape: ParameterShape,
+    settings: TraceSettings,
+    traced: TracedParameter,
+  ): readonly SlotStorage[]
+  /** The value of a slot that is kept with others. */
+  read(graph: Graph, slot: SlotStorage): Node
+  /** All that is stored for new values. */
+  write(graph: Graph, slots: readonly SlotStorage[], outputs: readonly Output[]): readonly Output[]
+}
+
 interface Cadence {
   readonly clock: string
   readonly fires: Firing
@@ -144,7 +162,7 @@ export function traceParameter(
 
 /** How state is kept that is not in float32: all wrappers that say so do it alike. */
 function keepingOf(elements: readonly ChainElement[]): Keeping | undefined {
-  return elements.map(({ optimizer }) => (optimizer.definition as TransformDefinition).keeping).find(Boolean)
+  return elements.map(({ optimizer }) => (optimizer.definition as TransformDefinition).keeping as Keeping).find(Boolean)
 }
 
 function traceWith(

@@ -1,4 +1,5 @@
-import type { StagedKernels } from '../backends/wasm/staging.ts'
+import type { StagedWord } from '../backends/wasm/staged-word.ts'
+import type { Loop, Plan } from '../plan/plan.ts'
 import type { SlotStorage } from '../program/program.ts'
 import type { Codec, multiply } from './codecs.ts'
 import type { StagedStorage, StorageName } from './storage.ts'
@@ -12,7 +13,10 @@ export interface Provision {
   readonly start: (slot: SlotStorage) => Uint8Array
   /** Makes numbers of shares of the smaller of a number for the row and one for the column. */
   readonly multiply: typeof multiply
-  readonly kernels: StagedKernels
+  /** What the entry of a kernel holds for a loop over arrays in other storages. */
+  readonly words: (plan: Plan, loop: Loop) => readonly StagedWord[]
+  /** What kernels need: see `stagedKernels`. */
+  readonly kernels: object
 }
 
 let provision: Provision | undefined

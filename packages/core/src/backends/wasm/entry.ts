@@ -2,7 +2,7 @@
 
 import type { Plan } from '../../plan/plan.ts'
 import { provided } from '../../storage/provided.ts'
-import type { StagedWord } from './staging.ts'
+import type { StagedWord } from './staged-word.ts'
 import { hasNarrowColumns, putAside } from './sums.ts'
 
 /** What one or more words of an entry hold. */
@@ -56,7 +56,7 @@ export class EntryLayout {
       for (const use of [...loop.body, ...loop.stores])
         if ('array' in use) this.add({ kind: 'array', array: use.array })
       for (const use of loop.reductions) if (use.over !== 'all') this.add({ kind: 'array', array: use.array })
-      if (loop.staged) for (const word of provided().kernels.words(plan, loop)) this.add(word)
+      if (loop.staged) for (const word of provided().words(plan, loop)) this.add(word)
     }
     plan.loops.forEach((loop, index) => {
       if (loop.view) this.add({ kind: 'geometry', loop: index })

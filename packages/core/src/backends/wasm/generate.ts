@@ -1,11 +1,11 @@
 /** The code generator: turns the loops and scalars of a Plan into kernel functions. */
 
 import type { Plan } from '../../plan/plan.ts'
-import { provided } from '../../storage/provided.ts'
 import type { FunctionBuilder } from './assembler.ts'
 import { EntryLayout } from './entry.ts'
 import { againName, isTakenAgain, LoopGenerator } from './loop.ts'
 import { commitFunction, scalarFunction } from './scalars.ts'
+import { stagedKernels } from './staging.ts'
 import { loopAgain } from './sums.ts'
 
 /** What a kernel function of a plan does: a loop, or the scalars or the commit of one of its stages. */
@@ -24,12 +24,12 @@ export function generateKernels(
   const layout = new EntryLayout(plan)
   for (const { storage } of plan.arrays) {
     if (storage === 'float32') continue
-    help(provided().kernels.decode(storage))
-    help(provided().kernels.encode(storage))
+    help(stagedKernels().decode(storage))
+    help(stagedKernels().encode(storage))
   }
   const loops = plan.loops.map((loop, index) => {
     const name = `${prefix}_loop_${index}`
-    const Generator = loop.staged ? provided().kernels.LoopGenerator : LoopGenerator
+    const Generator = loop.staged ? stagedKernels().LoopGenerator : LoopGenerator
     loop.reductions.forEach((reduction, position) => {
       if (!isTakenAgain(loop, reduction)) return
       const again = loopAgain(loop, reduction)

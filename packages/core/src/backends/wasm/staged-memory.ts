@@ -4,7 +4,8 @@ import { dimensionsOf, elementsOf, type Loop, type Plan, type Sizes } from '../.
 import { partsOf, type StorageName } from '../../storage/storage.ts'
 import type { MemoryLayout } from './memory.ts'
 import { tableOf } from './staged.ts'
-import { room, type StagedMemory, type StagedWord } from './staging.ts'
+import type { StagedWord } from './staged-word.ts'
+import { room, type StagedMemory } from './staging.ts'
 
 /** Elements that a flat loop decodes, computes and encodes before it goes on: few enough for the nearest cache. */
 export const segmentElements = 1024

@@ -1,28 +1,12 @@
 /** What kernels must be given for storages that they read and write by way of a float32 copy of a few elements. */
 
-import type { Loop, Plan, Sizes } from '../../plan/plan.ts'
-import type { StagedStorage, StorageName } from '../../storage/storage.ts'
+import type { Plan, Sizes } from '../../plan/plan.ts'
+import { provided } from '../../storage/provided.ts'
+import type { StagedStorage } from '../../storage/storage.ts'
 import type { FunctionBuilder } from './assembler.ts'
 import type { LoopGenerator } from './loop.ts'
 import type { MemoryLayout } from './memory.ts'
-
-/** What words of an entry hold for a loop over arrays that are not in float32. */
-export type StagedWord = { readonly kind: 'staged' } & (
-  | {
-      /** Where the float32 copies of the first thread lie, bytes of those of a thread, and of each. */
-      readonly what: 'copies'
-    }
-  | {
-      /** Where the elements of an array lie, or what belongs to them. */
-      readonly what: 'elements' | 'others'
-      readonly array: number
-    }
-  | {
-      /** Where what reading and writing looks up lies. */
-      readonly what: 'table'
-      readonly storage: StorageName
-    }
-)
+import type { StagedWord } from './staged-word.ts'
 
 /** What storages other than float32 need in a memory: their tables, and room for copies. */
 export interface StagedMemory {
@@ -41,8 +25,6 @@ export interface StagedKernels {
   decode(storage: StagedStorage): FunctionBuilder
   /** The function that writes them, of which `from` begins a block; where rounding is random, seed, step and tensor come last. */
   encode(storage: StagedStorage): FunctionBuilder
-  /** The words that a loop needs. */
-  words(plan: Plan, loop: Loop): readonly StagedWord[]
   /** @param words takes what a memory is to hold at addresses. */
   memory(layout: MemoryLayout, words: { address: number; value: number }[]): StagedMemory
   /** How many rows, or batches where these are not 1, a slice must have at least so that all slices begin with a block. */
@@ -51,3 +33,8 @@ export interface StagedKernels {
 
 /** Room behind arrays and copies, so that sixteen elements can be read and written where fewer are left. */
 export const room = 64
+
+/** How kernels work on storages other than float32. */
+export function stagedKernels(): StagedKernels {
+  return provided().kernels as StagedKernels
+}
