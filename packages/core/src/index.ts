@@ -1,9 +1,23 @@
+export {
+  type AverageSnapshot,
+  type ReconstructedAverage,
+  type ReconstructOptions,
+  reconstructAverage,
+  snapshotAverages,
+} from './averages/reconstruct.ts'
 export type { Backend, FloatArray, Precision } from './backends/backend.ts'
 export { reference } from './backends/reference/interpreter.ts'
 export { type WasmOptions, wasm } from './backends/wasm/backend.ts'
 export { compilationCount } from './backends/wasm/kernels.ts'
 export * from './batch-size/index.ts'
 export { type CompileOptions, compile } from './compile.ts'
+export {
+  type ConvexBound,
+  type ConvexBoundArguments,
+  type ConvexRun,
+  convexBound,
+  transferLearningRate,
+} from './convex/convex-bound.ts'
 export { type LanczosOptions, lanczos, type Spectrum, type SymmetricProduct } from './curvature/lanczos.ts'
 export { type Description, describe, explain } from './explain.ts'
 export { type CountedSlots, countedSlots } from './language/counted-slots.ts'

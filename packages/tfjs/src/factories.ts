@@ -12,6 +12,7 @@ export {
   countFromZero,
   cyclic,
   exponential,
+  extendedRun,
   gradientNormWarmup,
   inverseSquareRoot,
   join,
@@ -184,6 +185,7 @@ export const orthoGrad = /* @__PURE__ */ adaptTransform(core.orthoGrad)
 export const parameterAverage = /* @__PURE__ */ adaptTransform(core.parameterAverage)
 export const pcGrad = /* @__PURE__ */ adaptTransform(core.pcGrad)
 export const polynomialAverage = /* @__PURE__ */ adaptTransform(core.polynomialAverage)
+export const postHocAverage = /* @__PURE__ */ adaptTransform(core.postHocAverage)
 export const projectOntoBall = /* @__PURE__ */ adaptTransform(core.projectOntoBall)
 export const projectOntoBox = /* @__PURE__ */ adaptTransform(core.projectOntoBox)
 export const projectOntoNonnegative = /* @__PURE__ */ adaptTransform(core.projectOntoNonnegative)

@@ -6,6 +6,7 @@ export { type CosineRestartsArguments, cosineRestarts } from './cosine-restarts.
 export { countFromZero } from './count-from-zero.ts'
 export { type CycleShape, type CyclicArguments, cyclic } from './cyclic.ts'
 export { type ExponentialArguments, exponential } from './exponential.ts'
+export { type ExtendedRunArguments, extendedRun } from './extended-run.ts'
 export {
   type GradientNormWarmupArguments,
   type GradientNormWarmupState,
