@@ -1,7 +1,10 @@
 import {
+  adamW,
   compile,
   describe as describeOptimizer,
   exAdam,
+  lamb,
+  lookahead,
   type Optimizer,
   type OptimizerFactory,
   type QuantizedSettings,
@@ -9,10 +12,12 @@ import {
   reference,
   registry,
   type Shapes,
+  sgd,
   wasm,
 } from 'fallline'
+import { build } from 'fallline/build'
 import { describe, expect, it } from 'vitest'
-import { differences, notFinite, type Snapshot, snapshot, type Tolerance } from '../support/compare.ts'
+import { differences, differentByte, notFinite, type Snapshot, snapshot, type Tolerance } from '../support/compare.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { everything, meets, metByAll, sample } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
@@ -112,4 +117,125 @@ describe('every optimizer with its state in fewer bits is what the reference say
       })
     }
   }
+})
+
+describe('state in fewer bits', () => {
+  const model: Shapes = { matrix: [300, 301], thin: [3, 30_001], tall: [30_001, 3], vector: [70_001] }
+
+  async function trained(way: string, threads: number): Promise<Uint8Array> {
+    const optimizer = await compile(kept(lamb(), way), model, { backend: wasm({ threads }) })
+    const random = randomNumbers(5)
+    fillAll(optimizer.parameters, randomNumbers(1), 11)
+    for (let step = 1; step <= 3; step++) {
+      fillAll(optimizer.gradients, random, 13)
+      optimizer.step()
+    }
+    const bytes = optimizer.save()
+    optimizer.dispose()
+    return bytes
+  }
+
+  it.each(Object.keys(ways))('%s: any number of threads gives the same bytes', async (way) => {
+    expect(differentByte(await trained(way, 2), await trained(way, 1))).toBe(-1)
+  })
+
+  it.each(Object.keys(ways))(
+    '%s: a checkpoint brings back the same bytes, and the same steps after it',
+    async (way) => {
+      const bytes = await trained(way, 1)
+      const [again, other] = await Promise.all([compile(kept(lamb(), way), model), compile(kept(lamb(), way), model)])
+      for (const optimizer of [again, other]) optimizer.load(bytes)
+      expect(differentByte(again.save(), bytes)).toBe(-1)
+      for (const optimizer of [again, other]) {
+        fillAll(optimizer.gradients, randomNumbers(9), 13)
+        optimizer.step()
+      }
+      expect(differentByte(again.save(), other.save())).toBe(-1)
+      for (const optimizer of [again, other]) optimizer.dispose()
+    },
+  )
+
+  it('refuses a checkpoint of another storage, says which, and begins anew where that is asked for', async () => {
+    const eight = await compile(quantized(adamW(), { bits: 8 }), { w: [64, 64] })
+    const four = await compile(quantized(adamW(), { bits: 4 }), { w: [64, 64] })
+    eight.gradients.w.fill(1)
+    eight.step()
+    const before = four.save()
+    expect(() => four.load(eight.save())).toThrow(
+      /lacks 'state\/w\/adamW\.m as dynamic4'; it holds .*state\/w\/adamW\.m as dynamic8/,
+    )
+    expect(differentByte(four.save(), before)).toBe(-1)
+    const { taken, missing } = four.load(eight.save(), { take: 'fitting' })
+    expect(taken).toEqual(['parameters/w'])
+    expect(missing).toContain('state/w/adamW.m as dynamic4')
+    expect((four.state('w').m as Float32Array).every((value) => value === 0)).toBe(true)
+  })
+
+  it('takes what it should in memory: 8 bits at most 27 % of float32, 4 bits at most 15 %', async () => {
+    const shapes = { w: [2048, 2048] }
+    const [empty, full, eight, four] = await Promise.all(
+      [sgd(), adamW(), quantized(adamW(), { bits: 8 }), quantized(adamW(), { bits: 4 })].map(async (rule) => {
+        const optimizer = await compile(rule, shapes)
+        const { byteLength } = optimizer.parameters.w!.buffer
+        optimizer.dispose()
+        return byteLength
+      }),
+    )
+    // All that lies in the memory beside parameters and gradients: tables and copies too.
+    expect((eight! - empty!) / (full! - empty!)).toBeLessThan(0.27)
+    expect((four! - empty!) / (full! - empty!)).toBeLessThan(0.15)
+  })
+
+  it('leaves small arrays, named parameters and copies of parameters in float32', async () => {
+    const shapes = { small: [4095], large: [4096], embedding: [64, 64], 'a/b': [64, 64] }
+    const rule = lookahead(quantized(adamW(), { float32: /^emb/ }))
+    const optimizer = await compile(quantized(rule, { storage: 'bf16', float32: 'a/*' }), shapes)
+    optimizer.step()
+    const text = new TextDecoder().decode(optimizer.save())
+    const names = [...text.matchAll(/"state\/([^"]*)"/g)].map(([, name]) => name)
+    expect(names.filter((name) => name!.includes(' as ')).sort()).toEqual([
+      'a/b/lookahead/adamW.m as dynamic8',
+      'a/b/lookahead/adamW.v as unsignedDynamic8',
+      'large/lookahead/adamW.m as dynamic8',
+      'large/lookahead/adamW.v as unsignedDynamic8',
+    ])
+    expect(names).toContain('large/lookahead.slow')
+  })
+
+  it('keeps the step short where a second moment would vanish beside a first moment', async () => {
+    for (const bits of [8, 4] as const) {
+      const optimizer = await compile(quantized(adamW({ learningRate: 0.01 }), { bits, minimumSize: 0 }), {
+        w: [4, 64],
+      })
+      // The root of the smallest code is far above the small gradients' own.
+      optimizer.gradients.w.fill(1e-6)
+      optimizer.gradients.w.fill(10, 0, 3)
+      optimizer.step()
+      optimizer.gradients.w.fill(0)
+      const before = Float32Array.from(optimizer.parameters.w)
+      for (let step = 0; step < 20; step++) optimizer.step()
+      const moved = optimizer.parameters.w.map((value, index) => Math.abs(value - before[index]!))
+      expect(Math.max(...moved)).toBeLessThan(20 * 0.01)
+      optimizer.dispose()
+    }
+  })
+
+  it('refuses settings that make no sense', () => {
+    expect(() => quantized(adamW(), { bits: 6 as 8 })).toThrow('Quantized state: bits must be 8 or 4, not 6')
+    expect(() => quantized(adamW(), { bits: 4, storage: 'bf16' })).toThrow(
+      "Quantized state: bits: 4 needs storage 'blocks', not 'bf16'",
+    )
+    expect(() => quantized(adamW(), { minimumSize: -1 })).toThrow(
+      'Quantized state: minimumSize must be a whole number from 0 up',
+    )
+    expect(() => quantized(adamW(), { storage: 'half' as 'bf16' })).toThrow(
+      'Quantized state: storage must be one of blocks, bf16, bf16+byte, not half',
+    )
+  })
+
+  it('is refused by what keeps all state in float32', () => {
+    expect(() => build(quantized(adamW()), { w: [64, 64] })).toThrow(
+      'build keeps all state in float32: leave out quantized',
+    )
+  })
 })

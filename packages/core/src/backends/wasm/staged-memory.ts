@@ -5,13 +5,16 @@ import { partsOf, type StorageName } from '../../storage/storage.ts'
 import type { MemoryLayout } from './memory.ts'
 import { tableOf } from './staged.ts'
 import type { StagedWord } from './staged-word.ts'
-import { room, type StagedMemory } from './staging.ts'
+import type { StagedMemory } from './staging.ts'
 
 /** Elements that a flat loop decodes, computes and encodes before it goes on: few enough for the nearest cache. */
 export const segmentElements = 1024
 
 /** What all blocks divide: where the copy of a loop that follows rows may begin. */
 export const alignedElements = 256
+
+/** Bytes between copies, which must not begin at equal places of a page, and have room for sixteen elements behind them. */
+const apart = 576
 
 /** The arrays that a loop works on by way of a copy, in the order of their copies. */
 export function stagedArrays(plan: Plan, { body, stores }: Loop): number[] {
@@ -34,7 +37,7 @@ export function wordsFor(plan: Plan, loop: Loop): StagedWord[] {
 function copyBytes(plan: Plan, sizes: Sizes): { readonly each: number; readonly together: number } {
   const loops = plan.loops.filter(({ staged }) => staged)
   const elements = loops.map(({ view }) => (view ? dimensionsOf(view, sizes)[2] + alignedElements : segmentElements))
-  const each = Math.ceil(Math.max(...elements) / 16) * 64 + room
+  const each = Math.ceil(Math.max(...elements) / 16) * 64 + apart
   return { each, together: each * Math.max(...loops.map((loop) => stagedArrays(plan, loop).length)) }
 }
 

@@ -67,6 +67,17 @@ const extractLane = (f: FunctionBuilder, lane: number) => f.push(`i32x4.extract_
 const splat = (f: FunctionBuilder, value: number) => f.i32x4([value, value, value, value])
 const same = (f: FunctionBuilder, value: number) => f.f32(value).op('f32x4.splat')
 
+/** A vector that is made once, before the loops: engines make one that stands in a loop from parts each time. */
+function hoisted(f: FunctionBuilder, make: (f: FunctionBuilder) => void): Local {
+  const local = f.local('v128')
+  make(f)
+  f.set(local)
+  return local
+}
+
+const hoistedInteger = (f: FunctionBuilder, value: number) => hoisted(f, () => splat(f, value))
+const hoistedNumber = (f: FunctionBuilder, value: number) => hoisted(f, () => same(f, value))
+
 /**
  * What encoding looks up for codes of few bits. A number's float32 bits without sign are cut into bins, so narrow that at most one bound
  * between two codes lies in each. A bin's entry is its lower code, shifted left by the bits within the bin, and what must be added to
@@ -320,27 +331,25 @@ function encodeCodes(storage: StagedStorage): FunctionBuilder {
   const { bits, block } = storageOf(storage)
   const { table, signed, zero, codes } = codingOf(storage)
   const { f, parameters: p } = start(encodeName(storage), 0)
-  const [end, inverse, limit] = [f.local('i32'), f.local('v128'), f.local('i32')]
+  const [end, inverse, limit, next] = [f.local('i32'), f.local('v128'), f.local('i32'), f.local('i32')]
+  const zeros = hoistedInteger(f, 0)
+  const least = hoistedInteger(f, table.base)
+  const most = hoistedInteger(f, one)
+  const within = hoistedInteger(f, 2 ** table.shift - 1)
+  const words = hoistedInteger(f, -4)
+  const unsign = hoistedInteger(f, 0x7fffffff)
+  const turned = hoistedInteger(f, 2 ** bits - 1)
+  const below = hoistedInteger(f, 4 * table.perSign)
+  const entries = hoisted(f, () =>
+    f
+      .get(p.table)
+      .i32(4 * codes.length)
+      .op('i32.add', 'i32x4.splat'),
+  )
+  const lowBytes = hoistedInteger(f, 0x00ff00ff)
   padCopy(f, p)
-  // Behind the padding: the last block is encoded as far as that.
   f.get(p.to).set(limit)
   if (!block) same(f, 1).set(inverse)
-  const vectors = (last: Local) =>
-    repeat(f, { ...p, to: last }, sixteen, () => {
-      const groups = [0, 1, 2, 3].map((group) => codesOfFour(group))
-      const [a, b, c, d] = groups as [Local, Local, Local, Local]
-      address(f, p, bits).get(a).get(b)
-      op(f, 'i16x8.narrow_i32x4_u').get(c).get(d)
-      op(f, 'i16x8.narrow_i32x4_u', 'i8x16.narrow_i16x8_u')
-      if (bits === 8) f.at('v128.store')
-      else {
-        const bytes = f.local('v128')
-        f.tee(bytes).get(bytes).i32(4)
-        op(f, 'i16x8.shr_u').op('v128.or')
-        splat(f, 0x00ff00ff).op('v128.and').zeroVector()
-        storeHalf(op(f, 'i8x16.narrow_i16x8_u'))
-      }
-    })
   const codesOfFour = (group: number): Local => {
     const [value, scaled, sign, size, entry, places, result] = Array.from({ length: 7 }, () => f.local('v128')) as [
       Local,
@@ -355,62 +364,54 @@ function encodeCodes(storage: StagedStorage): FunctionBuilder {
     if (block) f.get(inverse).op('f32x4.mul')
     f.tee(scaled)
     if (signed) {
-      splat(f, 0x7fffffff).op('v128.and')
-      f.get(scaled).i32(31)
+      f.get(unsign).op('v128.and').get(scaled).i32(31)
       op(f, 'i32x4.shr_s').set(sign)
     }
-    splat(f, table.base).op('i32x4.max_s')
-    splat(f, one)
+    f.get(least).op('i32x4.max_s').get(most)
     op(f, 'i32x4.min_s').tee(size)
-    splat(f, table.base)
+    f.get(least)
       .op('i32x4.sub')
       .i32(table.shift - 2)
       .op('i32x4.shr_u')
-    splat(f, -4).op('v128.and')
-    if (signed) {
-      f.get(sign)
-      splat(f, 4 * table.perSign).op('v128.and', 'i32x4.add')
-    }
-    f.get(p.table).op('i32x4.splat', 'i32x4.add').set(places)
-    f.zeroVector().set(entry)
+    f.get(words).op('v128.and')
+    if (signed) f.get(sign).get(below).op('v128.and', 'i32x4.add')
+    f.get(entries).op('i32x4.add').set(places)
+    f.get(zeros).set(entry)
     for (let lane = 0; lane < 4; lane++) {
       f.get(places)
       extractLane(f, lane).get(entry)
-      loadLane(f, lane, 4 * codes.length).set(entry)
+      loadLane(f, lane).set(entry)
     }
-    f.get(entry).get(size)
-    splat(f, 2 ** table.shift - 1)
-      .op('v128.and', 'i32x4.add')
-      .i32(table.shift)
-      .op('i32x4.shr_u')
-    if (signed) {
-      f.get(sign)
-      splat(f, 2 ** bits - 1).op('v128.and', 'v128.xor')
-    }
-    if (zero) {
-      // The lowest bin has the first code above 0.
-      f.get(value).zeroVector().op('f32x4.gt', 'v128.and')
-    }
+    f.get(entry).get(size).get(within).op('v128.and', 'i32x4.add').i32(table.shift).op('i32x4.shr_u')
+    if (signed) f.get(sign).get(turned).op('v128.and', 'v128.xor')
+    // The lowest bin has the first code above 0.
+    if (zero) f.get(value).get(zeros).op('f32x4.gt', 'v128.and')
     f.set(result)
     return result
   }
+  const vectors = (last: Local) =>
+    repeat(f, { ...p, to: last }, sixteen, () => {
+      const [a, b, c, d] = [0, 1, 2, 3].map(codesOfFour) as [Local, Local, Local, Local]
+      address(f, p, bits).get(a).get(b)
+      op(f, 'i16x8.narrow_i32x4_u').get(c).get(d)
+      op(f, 'i16x8.narrow_i32x4_u', 'i8x16.narrow_i16x8_u')
+      if (bits === 8) f.at('v128.store')
+      else {
+        const bytes = f.local('v128')
+        f.tee(bytes).get(bytes).i32(4)
+        op(f, 'i16x8.shr_u').op('v128.or').get(lowBytes).op('v128.and').get(zeros)
+        storeHalf(op(f, 'i8x16.narrow_i16x8_u'))
+      }
+    })
   if (!block) {
     vectors(limit)
     return f
   }
-  const blocks = f.local('i32')
   f.block(() => {
     f.loop(() => {
       f.get(p.from).get(limit).op('i32.ge_u').branchIf(1)
-      f.get(p.from)
-        .i32(block)
-        .op('i32.add')
-        .tee(blocks)
-        .get(limit)
-        .get(blocks)
-        .get(limit)
-        .op('i32.lt_u', 'select')
-        .set(end)
+      f.get(p.from).i32(block).op('i32.add').tee(next).get(limit).get(next).get(limit)
+      f.op('i32.lt_u', 'select').set(end)
       findScale(f, p, block, end, inverse)
       vectors(end)
       // The last one went up to a multiple of sixteen, and with it the loop ends.
@@ -421,16 +422,25 @@ function encodeCodes(storage: StagedStorage): FunctionBuilder {
 }
 
 /** Leaves the bits of four numbers within what bfloat16 holds; what is smaller than a normal number is 0. */
-function limitedBits(f: FunctionBuilder, p: Parameters, group: number): FunctionBuilder {
+function limitedBits(f: FunctionBuilder, p: Parameters, group: number, limits: Limits): FunctionBuilder {
   const [value, limited] = [f.local('v128'), f.local('v128')]
-  numbers(f, p, group, value)
-  same(f, largestBfloat16)
-  op(f, 'f32x4.pmin')
-  same(f, -largestBfloat16).op('f32x4.pmax').tee(limited)
-  f.get(limited).op('f32x4.abs')
-  same(f, smallestScale)
+  numbers(f, p, group, value).get(limits.largest)
+  op(f, 'f32x4.pmin').get(limits.least).op('f32x4.pmax').tee(limited)
+  f.get(limited).op('f32x4.abs').get(limits.smallest)
   return op(f, 'f32x4.ge').op('v128.and')
 }
+
+interface Limits {
+  readonly largest: Local
+  readonly least: Local
+  readonly smallest: Local
+}
+
+const limitsOf = (f: FunctionBuilder): Limits => ({
+  largest: hoistedNumber(f, largestBfloat16),
+  least: hoistedNumber(f, -largestBfloat16),
+  smallest: hoistedNumber(f, smallestScale),
+})
 
 function decodeBfloat16(): FunctionBuilder {
   return decoder(
@@ -458,8 +468,12 @@ function encodeBfloat16(): FunctionBuilder {
   const { f, parameters: p, others } = start(encodeName('bfloat16'), 3)
   padCopy(f, p)
   const words = Array.from({ length: 4 }, () => f.local('v128'))
+  const limits = limitsOf(f)
+  const lower = hoistedInteger(f, 0xffff)
+  const lanes = hoisted(f, () => f.i32x4([0, 1, 2, 3]))
+  const zeros = hoistedInteger(f, 0)
   repeat(f, p, sixteen, () => {
-    f.get(p.from).i32(5).op('i32.shr_u').i32(2).op('i32.shl', 'i32x4.splat').i32x4([0, 1, 2, 3]).op('i32x4.add')
+    f.get(p.from).i32(5).op('i32.shr_u').i32(2).op('i32.shl', 'i32x4.splat').get(lanes).op('i32x4.add')
     for (const other of others) f.get(other)
     f.i32(0).callHelper(wordsFunction)
     for (const word of [...words].reverse()) f.set(word)
@@ -467,13 +481,12 @@ function encodeBfloat16(): FunctionBuilder {
       // The second sixteen of thirty-two have the upper halves.
       const [half, upper] = [f.local('v128'), f.local('v128')]
       f.get(word).i32(16).op('i32x4.shr_u').set(upper)
-      f.get(upper).get(word)
-      splat(f, 0xffff).op('v128.and')
-      f.get(p.from).i32(sixteen).op('i32.and', 'i32x4.splat').zeroVector().op('i32x4.ne', 'v128.bitselect').set(half)
+      f.get(upper).get(word).get(lower).op('v128.and')
+      f.get(p.from).i32(sixteen).op('i32.and', 'i32x4.splat').get(zeros).op('i32x4.ne', 'v128.bitselect').set(half)
       return half
     })
     const upper = (group: number) => {
-      limitedBits(f, p, group).get(halves[group]!).op('i32x4.add').i32(16).op('i32x4.shr_u')
+      limitedBits(f, p, group, limits).get(halves[group]!).op('i32x4.add').i32(16).op('i32x4.shr_u')
     }
     for (const pair of [0, 2]) {
       address(f, p, 16)
@@ -520,12 +533,13 @@ function decodeBfloat16AndByte(): FunctionBuilder {
 function encodeBfloat16AndByte(): FunctionBuilder {
   const { f, parameters: p } = start(encodeName('bfloat16AndByte'), 0)
   padCopy(f, p)
+  const limits = limitsOf(f)
+  const half = hoistedInteger(f, 0x80)
   repeat(f, p, sixteen, () => {
     const groups = [0, 1, 2, 3].map((group) => {
       const [rounded, upper, rest] = [f.local('v128'), f.local('v128'), f.local('v128')]
-      limitedBits(f, p, group)
-      splat(f, 0x80).op('i32x4.add').i32(8).op('i32x4.shr_u').tee(rounded)
-      splat(f, 0x80).op('i32x4.add').i32(8).op('i32x4.shr_u').set(upper)
+      limitedBits(f, p, group, limits).get(half).op('i32x4.add').i32(8).op('i32x4.shr_u').tee(rounded)
+      f.get(half).op('i32x4.add').i32(8).op('i32x4.shr_u').set(upper)
       f.get(rounded).get(upper).i32(8).op('i32x4.shl', 'i32x4.sub').set(rest)
       return { upper, rest }
     })
