@@ -6,6 +6,7 @@ import { established } from './mappings/established.ts'
 import { littleMemory } from './mappings/little-memory.ts'
 import type { Mapping } from './mappings/mapping.ts'
 import { optax } from './mappings/optax.ts'
+import { preconditioners } from './mappings/preconditioners.ts'
 import { secondHand } from './mappings/second-hand.ts'
 import { stepSizes } from './mappings/step-sizes.ts'
 
@@ -17,6 +18,7 @@ export const mappings: Readonly<Record<string, Mapping>> = {
   ...established,
   ...littleMemory,
   ...optax,
+  ...preconditioners,
   ...secondHand,
   ...stepSizes,
   ...classics,

@@ -267,7 +267,7 @@ async function replayStepwise(optimizer: Optimizer, run: GoldenRun, salt: number
     await leader.minimize(evaluation(leader, run, salt, mapping))
     const found = stepDistance(rounded, exact, scales)
     error = Math.max(error, found)
-    if (found > stepTolerance) failedAt ??= leader.steps
+    if (found > (mapping.tolerances?.step ?? stepTolerance)) failedAt ??= leader.steps
   }
   for (const compiled of [leader, exact, rounded]) compiled.dispose()
   return { error, comparison: 'stepwise', ...(failedAt === undefined ? {} : { failedAt }) }

@@ -248,6 +248,8 @@ export const adamRelatives: Readonly<Record<string, Mapping>> = {
       const down = Math.trunc(fields.number('warmdown_start_pct') * total)
       const lowest = fields.number('warmdown_min_lr')
       const warmsDown = fields.boolean('warmdown_active')
+      // With both on the optimizer's own, which knows the length of the run.
+      const own = warmsUp && warmsDown && share === 0.22
       const schedule = (t: number) => {
         if (warmsDown && t >= down) {
           return learningRate - (learningRate - lowest) * Math.min(1, (t + 1 - down) / (total - down + 1))
@@ -270,7 +272,9 @@ export const adamRelatives: Readonly<Record<string, Mapping>> = {
       const normLoss = fields.number('normloss_factor')
       const clipping = fields.number('agc_clipping_value')
       const optimizer = ranger21({
-        learningRate: schedule,
+        ...(own
+          ? { learningRate, totalSteps: total, warmdownStart: fields.number('warmdown_start_pct'), finalRate: lowest }
+          : { learningRate: schedule }),
         beta1,
         beta2,
         epsilon: fields.number('eps'),

@@ -24,7 +24,13 @@ export interface Mapping {
   /** The numbers besides parameters that checkpoints may have, by name. */
   readonly quantities?: Readonly<Record<string, (optimizer: CompiledOptimizer) => number>>
   /** Where a tolerance is looser than the rule, and why. */
-  readonly tolerances?: { readonly reference?: number; readonly wasm?: number; readonly reason: string }
+  readonly tolerances?: {
+    readonly reference?: number
+    readonly wasm?: number
+    /** Of one step in float32, where steps are compared one by one. */
+    readonly step?: number
+    readonly reason: string
+  }
   /** True when rounding can turn a sign: then float32 may be compared step by step from the float64 state. */
   readonly signs?: boolean
 }

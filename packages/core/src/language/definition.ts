@@ -234,10 +234,10 @@ export interface OptimizerDefinition<
    */
   readonly largestGradient?: number
   readonly rule: (context: RuleContext<NoInfer<H>, NoInfer<O>, NoInfer<S>, NoInfer<I>>) => RuleResult<NoInfer<S>>
-  /** What to evaluate the model with, where that is not the parameter. */
+  /** What to evaluate the model with, where that is not the parameter; `undefined` where with these options it is. */
   readonly average?: (
     context: Pick<RuleContext<NoInfer<H>, NoInfer<O>, NoInfer<S>>, 'p' | 'state' | 'hyper' | 'options'>,
-  ) => Value
+  ) => Value | undefined
 }
 
 /** The settings of one optimizer: hyperparameters (numbers or schedules), its options, and what every optimizer takes. */

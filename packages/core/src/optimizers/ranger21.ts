@@ -19,8 +19,9 @@ import { clippedByUnit, unitNorm } from '../parts/unit-norm.ts'
 const smallest = 1e-37
 
 /**
- * Ranger21: AdaPNM with eight further ideas: adaptive gradient clipping, centralized and normalized gradients, softplus of
- * the denominator, stable weight decay, norm loss and Lookahead.
+ * Ranger21: AdaPNM (positive-negative momentum) with nine further ideas: adaptive gradient clipping, centralized gradients,
+ * normalized gradients, softplus of the denominator, stable weight decay, norm loss, Lookahead, a linear warm-up, and a warm-down
+ * at the end. MADGRAD can take the place of the core; the {@link chebyshev} steps that the code offers too are a schedule.
  *
  * ```text
  * ‖·‖ᵤ: over the inputs of each output, by the layout; over the whole of a vector
@@ -34,13 +35,18 @@ const smallest = 1e-37
  * θ ← θ - η (2 mₜ - mₜ₋₁) / √((1 + β2)² + β2²) / (1 - β1ᵗ) / softplus(√v̂ / √(1 - β2ᵗ) + ε)
  * every k steps:  φ ← φ + α (θ - φ),  θ ← φ
  *
+ * totalSteps T above 0:
+ * W = ⌈2 / (1 - β2)⌉, but ⌊0.22 T⌋ where that is above 0.45 T;   S = ⌊warmdownStart T⌋
+ * η ← η min(1, t / W)                                              t < S
+ * η ← η - (η - finalRate) min(1, (t + 1 - S) / (T - S + 1))        from S on
+ *
  * core 'madgrad':  c = η √t,  σ ← ∛(mean of v / (1 - β2ᵗ)),  decay by 1 - c λ / σ, and in the place of the step
  * s ← s + c g,  w ← w + c g²
  * θ ← μ θ + (1 - μ) (θ₀ - s / softplus(∛w))
  * ```
  *
  * Defaults of the official code: β (0.9, 0.999), ε 1e-8, λ 1e-4, clipping 0.01, clippingEpsilon 1e-3, softplus 50, normLoss
- * 1e-4, k (`lookaheadPeriod`) 5, α (`lookaheadAlpha`) 0.5, μ (`momentum`, of MADGRAD only) 0.9; its η is required, 1e-3 here.
+ * 1e-4, warmdownStart 0.72, finalRate 3e-5, k (`lookaheadPeriod`) 5, α (`lookaheadAlpha`) 0.5, μ (`momentum`, of MADGRAD only) 0.9; its η is required, 1e-3 here.
  * `clipping`, `softplus` and `normLoss` 0 are off. State: `odd`, `even` (the averages of every second gradient), `v`,
  * `vMaximum` (v̂) with `amsgrad` and `slow` (φ), shaped like the parameter; with the core of MADGRAD `s`, `w`, `start` (θ₀, after
  * the first decay), `v` and `slow`.
@@ -49,8 +55,8 @@ const smallest = 1e-37
  * and never updates v̂. It also normalizes the gradients of mₜ a second time, which makes them larger by the fraction 1e-8 over
  * the standard deviation before normalization: nothing for gradients of usual size, 1e-5 where clipping leaves a deviation of
  * 1e-3, and half of them or more below 1e-8. Its AdaBelief is not here: it computes a variance that nothing reads, and goes
- * uphill in every second step. Its warm-up over 22 % and its warm-down of 28 % of the steps are a schedule here. As there
- * the noise is scaled with β2.
+ * uphill in every second step. The official code must know the length of the run; here `totalSteps` 0 (default) leaves warm-up and
+ * warm-down to a schedule. `warmupSteps` above 0 is W. As there the noise is scaled with β2.
  *
  * Wright, Demeure 2021, Ranger21: a synergistic deep learning optimizer, arXiv 2106.13731.
  */
@@ -77,6 +83,10 @@ export const ranger21 = defineOptimizer({
     lookaheadPeriod: stepCount(5),
     lookaheadAlpha: fraction(0.5),
     momentum: decayRate(0.9),
+    totalSteps: nonNegative(0),
+    warmupSteps: nonNegative(0),
+    warmdownStart: fraction(0.72),
+    finalRate: nonNegative(3e-5),
   },
   options: { core: 'pnm' as 'pnm' | 'madgrad', centralize: true, normalize: true, amsgrad: true },
   choices: { core: ['pnm', 'madgrad'] },
@@ -93,8 +103,11 @@ export const ranger21 = defineOptimizer({
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 3e-2), weightDecay: oneOf(0, 1e-4, 1e-3) },
   largestGradient: largestSquared,
-  rule({ p, g: gradient, t, state, hyper, options, shape, every, disabled, ownWeightDecay }) {
-    const { learningRate, beta1, beta2, epsilon, clipping, clippingEpsilon, softplus, normLoss } = hyper
+  rule({ p, g: gradient, t, step, state, hyper, options, shape, every, disabled, ownWeightDecay }) {
+    const { beta1, beta2, epsilon, clipping, clippingEpsilon, softplus, normLoss } = hyper
+    const learningRate = disabled('totalSteps')
+      ? hyper.learningRate
+      : warmedUpAndDown(hyper, step, disabled('warmupSteps'))
     const pNorm = unitNorm(p, shape)
     const clipped = disabled('clipping')
       ? gradient
@@ -118,8 +131,8 @@ export const ranger21 = defineOptimizer({
     const smooth = (root: Value) => (disabled('softplus') ? root : root.times(softplus).softplus().over(softplus))
     const synchronizes = every(hyper.lookaheadPeriod, () => true, false)
     /** The new parameter from the decayed one and the one that the step leads to. */
-    const finish = (step: (shrunk: Value) => Value) => {
-      const fast = step(p.as(shape.matrix).times(kept).as(p))
+    const finish = (moved: (shrunk: Value) => Value) => {
+      const fast = moved(p.as(shape.matrix).times(kept).as(p))
       if (!synchronizes) return { parameter: fast }
       const slow = ema(state.slow, fast, hyper.lookaheadAlpha.negated().plus(1))
       return { parameter: slow, state: { slow } }
@@ -152,6 +165,25 @@ export const ranger21 = defineOptimizer({
     }
   },
 })
+
+type Length = Readonly<
+  Record<'learningRate' | 'beta2' | 'totalSteps' | 'warmupSteps' | 'warmdownStart' | 'finalRate', Value>
+>
+
+/** The rate of a run whose length is known. */
+function warmedUpAndDown(
+  { learningRate, beta2, totalSteps, warmupSteps, warmdownStart, finalRate }: Length,
+  step: Value,
+  automatic: boolean,
+): Value {
+  const untuned = beta2.minus(1).power(-1).times(2).floor().negated()
+  const shortened = () => where(untuned.isGreaterThan(totalSteps.times(0.45)), totalSteps.times(0.22).floor(), untuned)
+  const warmup = automatic ? shortened() : warmupSteps
+  const start = totalSteps.times(warmdownStart).floor()
+  const progress = step.plus(1).minus(start).over(totalSteps.minus(start).plus(1)).minimum(1)
+  const down = learningRate.minus(learningRate.minus(finalRate).times(progress))
+  return where(step.isAtLeast(start), down, learningRate.times(step.over(warmup.maximum(1)).minimum(1)))
+}
 
 /** The standard deviation over the tensor, of a sample. */
 function deviation(g: Value, size: number): Value {

@@ -18,9 +18,9 @@ type Context = CommonContext<
  * r ← max(r, ‖x - θ0‖, ‖y - θ0‖)           r = relativeDistance (1 + ‖θ0‖) at the first step
  * ω ← ω + r;  α = ω / r;  Ω ← Ω + ω        ω is the sum of all r so far
  * m ← ∇L(θ + ω / Ω (y - θ))
- * x ← y - α η r / √(G + ε) m               G = ‖m‖² at the first step
+ * x ← y - α η r / √(G + ε) m               G = ‖m‖² at the first step (inferred)
  * θ ← θ + ω / Ω (x - θ);  g ← ∇L(θ)        θ is the average of all x, weighted by ω
- * G ← G + α² ‖g - m‖²
+ * G ← G + α² ‖g - m‖²                      inferred: the sum of UniXGrad
  * y ← y - α η r / √(G + ε) g
  * ```
  *
@@ -29,8 +29,10 @@ type Context = CommonContext<
  * back, shaped like the parameter; the numbers `distance` (r), `distances` (ω), `weights` (Ω) and `squares` (G), shared by all
  * tensors.
  *
- * G is the sum in UniXGrad's step size, started with ‖m‖² of the first step where UniXGrad has 1. The paper's own G was not at
- * hand; it is larger, by what its bound with high probability needs. The projection to a known domain is left out.
+ * The two lines marked as inferred are not the paper's own, of which no source could be read: the abstract says that U-DoG is UniXGrad
+ * with the step size of DoG and stabilized iterates. G is the sum of UniXGrad, started with ‖m‖² of the first step where
+ * UniXGrad has 1. The paper's G is larger, by what its bound with high probability needs, and differs between x and y. The
+ * projection to a known domain is left out.
  *
  * Kreisler, Ivgi, Hinder, Carmon 2024, Accelerated Parameter-Free Stochastic Optimization, arXiv 2404.00666.
  */

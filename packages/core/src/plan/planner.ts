@@ -16,6 +16,7 @@ import {
   sizeOf,
 } from '../graph/node.ts'
 import type { Output } from '../program/program.ts'
+import { routines } from '../routines/table.ts'
 import { bytesOf } from '../storage/provided.ts'
 import type { StorageName } from '../storage/storage.ts'
 import type { CanonicalProgram } from './canonical.ts'
@@ -674,19 +675,31 @@ class Planner {
 
   /** The calls of matrix functions; results of equal operands come from one call. */
   private routineCalls(): RoutineCall[] {
-    const calls = new Map<string, RoutineCall & { results: number[] }>()
+    const calls = new Map<string, { call: RoutineCall & { results: number[] }; shapes: readonly Dimensions[] }>()
     for (const node of this.nodes) {
       if (node.operation !== 'routine') continue
-      const operands = node.inputs.map((input) => ({
+      const { routine, inputs } = node
+      const text = `${routine}:${inputs.map(({ id }) => id)}`
+      const operands = inputs.map((input) => ({
         array: this.arrayFor(strip(input), Number.POSITIVE_INFINITY)!,
         extent: this.extentOf(input.dimensions),
       }))
-      const text = `${node.routine}:${node.inputs.map(({ id }) => id)}`
-      const call = calls.get(text) ?? { level: this.level(node) - 1, routine: node.routine, operands, results: [] }
-      calls.set(text, call)
+      const shapes = routines[routine].results(inputs.map(({ dimensions }) => dimensions))
+      const { call } = calls.get(text) ?? { call: { level: this.level(node) - 1, routine, operands, results: [] } }
+      calls.set(text, { call, shapes })
       call.results[node.result] = this.kept.get(node)!
     }
-    return [...calls.values()]
+    return [...calls.values()].map(({ call, shapes }) => {
+      const results = shapes.map((shape, result) => call.results[result] ?? this.unread(shape, call.level))
+      return { ...call, results }
+    })
+  }
+
+  /** An array for a result that nobody reads, which is written all the same. */
+  private unread(dimensions: Dimensions, level: number): number {
+    const place = this.arrayOf({ kind: 'scratch', from: level, to: level }, dimensions)
+    Object.assign(this.arrays[place]!, { from: level, to: level })
+    return place
   }
 
   private findLifetimes(loops: readonly Loop[], routines: readonly RoutineCall[]): void {

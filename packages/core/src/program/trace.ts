@@ -437,17 +437,18 @@ class Trace {
 
   /** The program that computes what to evaluate with, if that is not the parameter. */
   average(): Program | undefined {
-    const found = this.chain.filter((element) => element.optimizer.definition.average)
+    const found = this.chain.flatMap((element) => {
+      const { definition, options } = element.optimizer
+      const context = { p: this.p, state: this.stateOf(element), options, hyper: this.hyperOf(element) }
+      const value = definition.average?.(context)
+      return value ? [{ optimizer: element.optimizer, value }] : []
+    })
     if (found.length > 1) {
       const titles = found.map((element) => element.optimizer.definition.title)
       throw new Error(`${titles.join(' and ')} each define what to evaluate with; use one of them`)
     }
-    const element = found[0]
-    if (!element) return undefined
-    const { optimizer } = element
-    const common = { p: this.p, state: this.stateOf(element), options: optimizer.options }
-    const result = optimizer.definition.average!({ ...common, hyper: this.hyperOf(element) })
-    this.store({ kind: 'average' }, this.projected(result), 'the average to evaluate with')
+    if (!found[0]) return undefined
+    this.store({ kind: 'average' }, this.projected(found[0].value), 'the average to evaluate with')
     return this.program()
   }
 

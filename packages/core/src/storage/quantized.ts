@@ -61,12 +61,12 @@ function keptBy(
   if (isNamed(options.float32 as string, shape.name)) return slots
   return slots.flatMap((slot): SlotStorage[] => {
     const { key, space, start, exact, dimensions } = slot
-    const fits = space === 'array' && typeof start === 'number' && !exact
-    if (!fits || sizeOf(dimensions) < (options.minimumSize as number)) return [slot]
-    const storage = never.has(key) ? above : other
     const { matrix } = shape
     const whole = sameDimensions(dimensions, matrixDimensions(shape.shape))
-    if (storage === 'unsignedLinear4' && whole && matrix[1] > 1 && matrix[2] > 1) return shared(slot, matrix)
+    const fits = space === 'array' && whole && typeof start === 'number' && !exact
+    if (!fits || sizeOf(dimensions) < (options.minimumSize as number)) return [slot]
+    const storage = never.has(key) ? above : other
+    if (storage === 'unsignedLinear4' && matrix[1] > 1 && matrix[2] > 1) return shared(slot, matrix)
     const rounding = { seed: options.seed as number, stream: hashName(`${stream}/${key}`) }
     return [{ ...slot, storage, ...(storageOf(storage).random ? { rounding } : {}) }]
   })
@@ -184,7 +184,8 @@ const wrapper = defineTransform({
  *   seed, step, tensor and place: the same on every backend and with any number of threads.
  * - `storage: 'bf16+byte'`: bfloat16, rounded to the nearest, and a byte of what is left over: 24 bits.
  *
- * Which state is never below 0 is found from the rule. In float32 stay arrays below `minimumSize` elements, those of parameters that
+ * Which state is never below 0 is found from the rule. In float32 stay arrays that are not shaped like the parameter, as factors and bases of
+ * preconditioners, or have fewer than `minimumSize` elements, those of parameters that
  * `float32` names (embeddings lose by it), numbers, and copies of the parameter, such as slow weights and averages of it. What is not
  * a number is kept as 0, and what is infinite as the largest number.
  *

@@ -76,6 +76,16 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
   adamG: 'gradients of 1e-30',
   aDoG: 'one gradient of 3e38',
   avaGrad: 'one gradient of 3e38',
+  // Leading directions of squares that float32 does not hold, and of a huge one beside small ones.
+  cosmos: [
+    'gradients of 1e-30',
+    'one gradient of 1e20 at first',
+    'one gradient of -1e20 later',
+    'one gradient of 3e38',
+    'all gradients 1e20 once',
+    'all gradients 1e18 once',
+    'the same gradient everywhere',
+  ],
   dAdaptAdaGrad: 'one gradient of 3e38',
   dAdaptAdan: 'one gradient of 3e38',
   dAdaptSGD: 'gradients of 1e-30',
@@ -102,6 +112,9 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
     'one gradient of 3e38',
     'all gradients 1e20 once',
   ],
+  // Any basis is right where gradients have rank one, and float64 has more digits of what lies outside.
+  soap: 'the same gradient everywhere',
+  sPlus: 'the same gradient everywhere',
   stochasticPolyak: 'all gradients 1e20 once',
   uDoG: 'one gradient of 3e38',
   ranger: ['all gradients 1e20 once', 'all gradients 1e18 once'],
@@ -110,7 +123,7 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
 
 /**
  * The first step that moves anything: ADOPT and Adam with critical momenta only note their first gradient, Schedule-Free
- * RAdam waits for its averages; M-ConFIG for the second of two losses.
+ * RAdam waits for its averages; M-ConFIG for the second of two losses; SOAP makes its basis.
  */
 const firstMove: Readonly<Record<string, number>> = {
   adaShift: 11,
@@ -119,6 +132,7 @@ const firstMove: Readonly<Record<string, number>> = {
   avaGrad: 2,
   momentumConflictFree: 2,
   scheduleFreeRAdam: 5,
+  soap: 2,
 }
 
 /** Rules that divide by the sum of all squared norms so far, or by that of the momentum: a huge gradient stops them for long, in any arithmetic. */

@@ -57,12 +57,13 @@ const cancelling: Readonly<Record<string, number>> = {
 
 /**
  * AdaMuon divides the elements of an orthogonal matrix by their size; those that are 0 but for rounding are told from others by
- * epsilon alone. Adalite's sums over rows cancel where its weights are even. FOCUS takes signs of differences from an average.
+ * epsilon alone. Powers of singular matrices of Shampoo are as large as its epsilon is small. Adalite's sums over rows cancel where its weights are even. FOCUS takes signs of differences from an average.
  */
 const settingsFor: Readonly<Record<string, Variant['settings']>> = {
   adaMuon: { epsilon: 1e-3 },
   adalite: { temperature: 3e-3 },
   focus: { gamma: 0.01 },
+  shampoo: { epsilon: 1e-3 },
 }
 
 /**
@@ -70,6 +71,9 @@ const settingsFor: Readonly<Record<string, Variant['settings']>> = {
  * rounds away some percent beside a parameter of 1, and keeps the sum.
  */
 const runTolerance: Tolerance = { relative: 4e-6, scale: 1e-2 }
+
+/** Rules whose first basis is one of many where the gradient has less than full rank, and decides the steps after. */
+const freeBasis = ['cosmos', 'soap', 'sPlus']
 
 interface Pair {
   readonly exact: CompiledOptimizer
@@ -147,9 +151,12 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     expect(await run(await pair(factory, {}, everyShape), tolerance, true)).toEqual([])
   })
 
-  it.runIf(meets('their own way', name))('does so when both go their own way', async () => {
-    expect(await run(await pair(factory, {}, everyShape), runTolerance, false)).toEqual([])
-  })
+  it.runIf(meets('their own way', name) && !freeBasis.includes(name))(
+    'does so when both go their own way',
+    async () => {
+      expect(await run(await pair(factory, {}, everyShape), runTolerance, false)).toEqual([])
+    },
+  )
 
   it.each(changesOf(factory).map(({ title, settings }) => [title, settings] as const))(
     'does so with %s',

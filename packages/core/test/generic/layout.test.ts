@@ -183,17 +183,18 @@ describe('a model and its transposed', () => {
   const { kernel, ...matrices } = model
   /** Factored over the last two dimensions as they are stored. */
   const lastTwo = ['came', 'norMuon']
+  // Shampoo's powers of singular matrices magnify rounding a thousand and a million times.
   const byLastTwo = (title: string) => /transformers/.test(title)
 
   it.each(registry.filter((factory) => !draws(factory)).map((factory) => [factory.definition.name, factory] as const))(
     '%s',
     async (name, factory) => {
       const [defaults, ...others] = variantsOf(factory)
-      // A share of the elements, and blocks of them, are of those that lie in memory.
+      // A share of the elements, and blocks of them, are of those that lie in memory, and dimensions are merged as they lie there.
       const chosen = [defaults!, ...(everything ? others : [])]
-      for (const { title, settings } of chosen.filter(({ title }) => !/slice|blocks/.test(title))) {
+      for (const { title, settings } of chosen.filter(({ title }) => !/slice|blocks|merges/.test(title))) {
         const shapes = lastTwo.includes(name) || byLastTwo(title) ? matrices : model
-        expect(await apart(make(factory, settings), shapes), title).toBeLessThan(1e-9)
+        expect(await apart(make(factory, settings), shapes), title).toBeLessThan(name === 'shampoo' ? 1e-5 : 1e-9)
       }
     },
   )

@@ -24,6 +24,8 @@ import {
   registry,
   scheduleFreeAdamW,
   sgd,
+  soap,
+  sPlus,
 } from 'fallline'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -128,18 +130,21 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     law('clipping at a huge norm is nothing', () => clipByNorm(factory(), { maximumNorm: huge }), factory)
     law('clipping at a huge global norm is nothing', () => clipByGlobalNorm(factory(), { maximumNorm: huge }), factory)
     law('accumulating one gradient is nothing', () => accumulateGradients(factory(), { period: 1 }), factory)
-    law(
-      'clipping twice is clipping by the smaller',
-      () => clipByNorm(clipByNorm(factory(), { maximumNorm: 0.5 }), { maximumNorm: 0.75 }),
-      () => clipByNorm(factory(), { maximumNorm: 0.5 }),
-      1e-9,
-    )
-    law(
-      'clipping globally twice is clipping by the smaller',
-      () => clipByGlobalNorm(clipByGlobalNorm(factory(), { maximumNorm: 0.75 }), { maximumNorm: 0.5 }),
-      () => clipByGlobalNorm(factory(), { maximumNorm: 0.5 }),
-      1e-9,
-    )
+    // Rounding chooses among the bases of SOAP and SPlus where gradients have less than full rank.
+    if (![soap, sPlus].includes(factory as never)) {
+      law(
+        'clipping twice is clipping by the smaller',
+        () => clipByNorm(clipByNorm(factory(), { maximumNorm: 0.5 }), { maximumNorm: 0.75 }),
+        () => clipByNorm(factory(), { maximumNorm: 0.5 }),
+        1e-9,
+      )
+      law(
+        'clipping globally twice is clipping by the smaller',
+        () => clipByGlobalNorm(clipByGlobalNorm(factory(), { maximumNorm: 0.75 }), { maximumNorm: 0.5 }),
+        () => clipByGlobalNorm(factory(), { maximumNorm: 0.5 }),
+        1e-9,
+      )
+    }
     law(
       'clipping elements twice is clipping by the smaller',
       () => clipByValue(clipByValue(factory(), { maximum: 0.25 }), { maximum: 0.5 }),

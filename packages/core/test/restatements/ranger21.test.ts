@@ -42,12 +42,11 @@ function deviationOf(g: readonly number[]): number {
 /** What the authors' file does otherwise: `twice`, it normalizes the gradients of the momentum once more. */
 interface Official {
   readonly twice: boolean
-  readonly schedule: (t: number) => number
 }
 
 const rule =
   (
-    rateOrZero: number,
+    rateOrSchedule: number | ((t: number) => number),
     beta1: number,
     beta2: number,
     decay: number,
@@ -56,7 +55,7 @@ const rule =
     official?: Official,
   ): Step =>
   (tensors, t) => {
-    const rate = official?.schedule(t) ?? rateOrZero
+    const rate = typeof rateOrSchedule === 'number' ? rateOrSchedule : rateOrSchedule(t)
     const [current, other] = t % 2 === 1 ? ['a', 'b'] : ['b', 'a']
     const gradients = tensors.map((tensor) => prepared(tensor, clipping))
     tensors.forEach(({ p, s }, k) => {
@@ -139,6 +138,16 @@ restate(ranger21, {
     salt: 0.9,
     paper: () => rule(0.01, 0.9, 0.999, 0.1, 0.01, 0.05),
   },
+  'a run of known length': {
+    optimizer: ranger21({ learningRate: 0.01, totalSteps: 50, warmupSteps: 8, warmdownStart: 0.6, finalRate: 1e-3 }),
+    salt: 1.3,
+    paper: () => {
+      // Beyond its end the rate stays.
+      const schedule = (t: number) =>
+        t >= 30 ? 0.01 - 0.009 * Math.min(1, (t + 1 - 30) / (50 - 30 + 1)) : 0.01 * Math.min(1, t / 8)
+      return rule(schedule, 0.9, 0.999, 1e-4, 0.01, 1e-4)
+    },
+  },
   'other averages, little clipping': {
     optimizer: ranger21({ learningRate: 0.02, beta1: 0.8, beta2: 0.9, clipping: 0.5 }),
     salt: 2.4,
@@ -157,13 +166,16 @@ describe('ranger21 and its official file', async () => {
     async (_, __, run) => {
       const ranks = run.shapes.map((shape) => shape.length)
       const optimizer = mappings.ranger21!.optimizer(new Fields(run.hyper), ranks)
-      const base = optimizer.kind === 'grouped' ? optimizer.base : optimizer
-      const schedule = (base as unknown as { hyper: { learningRate: (t: number) => number } }).hyper.learningRate
+      // Up over 22 of 100 steps, and with it down from step 72 on, as the authors' code has it.
+      const schedule = (t: number) =>
+        t >= 72 && run.config !== 'warmdown_off'
+          ? 0.02 - (0.02 - 3e-5) * Math.min(1, (t + 1 - 72) / (100 - 72 + 1))
+          : 0.02 * Math.min(1, t / 22)
       const [beta1, beta2] = run.hyper.betas as [number, number]
       const decay = run.hyper.weight_decay as number
       const steps = run.checkpoints.map(({ step }) => step)
       const restated = (twice: boolean) =>
-        trajectory(salt, run.shapes, rule(0, beta1, beta2, decay, 0.01, 1e-4, { twice, schedule }), {}, steps)
+        trajectory(salt, run.shapes, rule(schedule, beta1, beta2, decay, 0.01, 1e-4, { twice }), {}, steps)
       const errors = (twice: boolean) =>
         restated(twice).checkpoints.flatMap(({ params }, index) =>
           params.map((tensor, k) => relativeError(tensor, run.checkpoints[index]!.params[k]!)),

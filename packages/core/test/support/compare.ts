@@ -15,6 +15,12 @@ export function snapshot(optimizer: CompiledOptimizer): Snapshot {
   return result
 }
 
+/**
+ * Bases of eigenvectors, and powers of matrices: where a matrix is singular, any basis of what it makes 0 is right, and rounding decides
+ * how large its negative powers are there. What they do shows in all other arrays.
+ */
+const undetermined = / state (basis\d|Q[LR]|preconditioner\d)$/
+
 export interface Tolerance {
   /** Of the element itself. */
   readonly relative: number
@@ -34,6 +40,7 @@ export function differences(actual: Snapshot, expected: Snapshot, before: Snapsh
     return [`${Object.keys(actual).join()} instead of ${Object.keys(expected).join()}`]
   }
   for (const [name, values] of Object.entries(expected)) {
+    if (undetermined.test(name)) continue
     const found = actual[name]!
     const old = before[name]
     const isParameter = !name.includes(' state ')

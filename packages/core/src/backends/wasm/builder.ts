@@ -42,6 +42,7 @@ export interface BuilderSettings {
  */
 const columnRows = 64
 const columnSlices = 16
+const stagedSlices = 8
 
 /** Rows of a matrix product per item of work, when several threads share it. */
 const productRows = 64
@@ -331,7 +332,9 @@ export class InstanceBuilder {
       columns = own
       const fitting = Math.floor(chunkElements / Math.max(columns, 1))
       const byColumn = loop.reductions.some(({ over }) => over === 'column')
-      const tall = byColumn ? Math.min(columnRows, Math.ceil(rows / columnSlices)) : 1
+      // Where state takes few bytes, sums of columns must take few too.
+      const few = loop.staged ? Math.ceil(rows / stagedSlices) : Math.min(columnRows, Math.ceil(rows / columnSlices))
+      const tall = byColumn ? few : 1
       // Chunks of what is kept in blocks must begin with a block.
       const unit = loop.staged ? stagedKernels().unit(batch, rows, columns) : { rows: 1, batches: 1 }
       const most = Math.max(1, Math.floor(Math.max(fitting, tall) / unit.rows)) * unit.rows
@@ -339,8 +342,8 @@ export class InstanceBuilder {
       // At least one slice, so that sums over nothing are written too.
       const slicesPerBatch = Math.max(1, Math.ceil(rows / perSlice))
       slices = batch * slicesPerBatch
-      const few = Math.floor(chunkElements / Math.max(1, perSlice * columns) / unit.batches)
-      const together = Math.max(1, few) * unit.batches
+      const batches = Math.floor(chunkElements / Math.max(1, perSlice * columns) / unit.batches)
+      const together = Math.max(1, batches) * unit.batches
       for (let first = 0; first < slices; first += together) add(first, Math.min(first + together, slices))
       fill({ kind: 'geometry', loop: index }, rows, columns, perSlice, slicesPerBatch)
       loop.body.forEach((instruction, position) => {

@@ -38,7 +38,10 @@ export function batched(
     rows.push(word())
     columns.push(word())
   }
-  code.up(first, last, (batch) => {
+  // Where there is no element, there is nothing to find.
+  const end = code.whole(0)
+  code.if(rows[0]!.times(columns[0]!).isAbove(0), () => code.set(end, last))
+  code.up(first, end, (batch) => {
     const matrix = (address: Whole, height: Whole | number, width: Whole) =>
       new Rows(code.whole(address.plus(batch.times(width.times(height).times(4)))), width, 4)
     body(code, {

@@ -1,0 +1,124 @@
+import { adamW, cosmos, groups, type Optimizer, shampoo, soap, sPlus } from 'fallline'
+import { type Fields, Skip } from '../fields.ts'
+import { betas, type Mapping, newtonSchulz, rate } from './mapping.ts'
+
+/** Shampoo and what came of it. */
+export const preconditioners: Readonly<Record<string, Mapping>> = {
+  soap: {
+    tolerances: { step: 2e-5, reason: 'a new basis comes from products of the old one in float32' },
+    captured: (optimizer, captured) => {
+      const { Q_after_step1: matrices } = captured as { Q_after_step1: readonly unknown[] }
+      if (matrices.length === 0) throw new Error('no basis was captured')
+      const arbitrary = optimizer.names.some((name) => {
+        const grams = Object.entries(optimizer.state(name)).filter(([slot]) => slot.startsWith('gram'))
+        const sides = grams.map(([, gram]) => Math.sqrt((gram as Float32Array).length))
+        const size = optimizer.parameters[name]!.length
+        return sides.some((side) => side > size / side + 1)
+      })
+      if (arbitrary) throw new Skip('the basis of the first step is not determined: LAPACK chose it')
+    },
+    optimizer(fields) {
+      const { beta1, beta2 } = betas(fields)
+      const shampooBeta = fields.number('shampoo_beta', -1)
+      fields.expect('data_format', 'channels_first', 'dimensions are merged in their order here')
+      return soap({
+        ...rate(fields),
+        beta1,
+        beta2,
+        shampooBeta: shampooBeta < 0 ? beta2 : shampooBeta,
+        epsilon: fields.number('eps'),
+        weightDecay: fields.number('weight_decay'),
+        basisPeriod: fields.number('precondition_frequency'),
+        maximumSize: fields.number('max_precond_dim'),
+        mergesDimensions: fields.boolean('merge_dims'),
+        preconditionsVectors: fields.boolean('precondition_1d'),
+        normalizesGradients: fields.boolean('normalize_grads'),
+        correctsBias: fields.boolean('correct_bias'),
+      })
+    },
+  },
+  shampoo: {
+    tolerances: { reference: 1e-5, reason: 'the official inverse roots are iterated to 1e-6' },
+    optimizer: googleShampoo,
+  },
+  splus: {
+    captured: (optimizer) => {
+      const arbitrary = optimizer.names.some((name) => {
+        const { L, R } = optimizer.state(name)
+        if (!L || !R) return false
+        const [rows, columns] = [L, R].map((side) => Math.sqrt((side as Float32Array).length)) as [number, number]
+        return Math.abs(rows - columns) > 1
+      })
+      if (arbitrary) throw new Skip('the bases of the first step are not determined: LAPACK chose them')
+    },
+    optimizer: (fields) =>
+      sPlus({
+        ...rate(fields),
+        beta1: fields.number('b1'),
+        beta2: fields.number('b2'),
+        averaging: fields.number('ema_rate'),
+        basisPeriod: fields.number('inverse_every'),
+        epsilon: fields.number('eps'),
+        weightDecay: fields.number('weight_decay'),
+        maximumSize: fields.number('max_dim'),
+        plainRate: fields.number('nonstandard_constant'),
+      }),
+  },
+  cosmos: {
+    tolerances: {
+      ...newtonSchulz,
+      wasm: 3e-3,
+      reason: 'what is left for Newton-Schulz is small beside the gradient, and so less precise in float32',
+    },
+    optimizer(fields, ranks) {
+      const { beta1, beta2 } = betas(fields)
+      if (beta1 !== 0.9 && ranks.some((rank) => rank !== 2)) {
+        throw new Skip('the reference corrects the bias of what is no matrix as if β1 were 0.9')
+      }
+      fields.expect('amsgrad', false, 'there is no maximum here')
+      fields.expect('nestrov', true, 'momentum always looks ahead here')
+      const weightDecay = fields.number('weight_decay')
+      const settings = { ...rate(fields), beta1, beta2, epsilon: fields.number('eps'), weightDecay }
+      return cosmos({
+        ...settings,
+        ratio: fields.number('lr_ratio'),
+        rank: fields.number('rank'),
+        muonShare: fields.number('gamma'),
+        fallback: adamW(settings),
+      })
+    },
+  },
+}
+
+function googleShampoo(fields: Fields, ranks: readonly number[]): Optimizer {
+  const blockSize = fields.number('block_size')
+  const mergesDimensions = fields.boolean('best_effort_shape_interpretation')
+  const exponent = fields.number('inverse_exponent_override')
+  if (blockSize < 128) throw new Skip('large dimensions are not cut into blocks here')
+  if (exponent > 0) throw new Skip('such powers multiply rounding by a million where gradients have no rank')
+  if (!mergesDimensions && ranks.every((rank) => rank > 1)) {
+    throw new Skip('the official iteration for roots gives up on one of these matrices at once')
+  }
+  const graft = fields.number('graft_type')
+  const weightDecay = fields.number('weight_decay')
+  const settings = {
+    ...rate(fields),
+    momentum: fields.number('momentum'),
+    beta: fields.number('beta2'),
+    delta: fields.number('diagonal_eps'),
+    epsilon: fields.number('matrix_eps'),
+    exponent,
+    graftedSteps: fields.number('start_preconditioning_step') - 1,
+    preconditionerPeriod: fields.number('preconditioning_compute_steps'),
+    statisticsPeriod: fields.number('statistics_compute_steps'),
+    mergesDimensions,
+    mergedSize: blockSize,
+    graft: graft === 2 ? 'adagrad' : 'sgd',
+    nesterov: fields.boolean('nesterov'),
+    weightDecay,
+  } as const
+  const own = shampoo(settings)
+  // There the gradient of what has no preconditioner is also that of the simpler optimizer, and decays as both.
+  if (weightDecay === 0 || graft === 2 || ranks.every((rank) => rank > 1)) return own
+  return groups(own, [{ name: 'vectors', match: ({ rank }) => rank < 2, hyper: { weightDecay: 2 * weightDecay } }])
+}

@@ -1,0 +1,131 @@
+import { countedSlots } from '../language/counted-slots.ts'
+import { defineOptimizer } from '../language/definition.ts'
+import { eigen, qr } from '../language/factorizations.ts'
+import { decayRate, logUniform, nonNegative, oneOf, smallDivisor, stepCount } from '../language/hyperparameters.ts'
+import { type ParameterShape, type SlotFacts, shaped, zeros } from '../language/slots.ts'
+import { biasCorrection, ema, type Value } from '../language/value.ts'
+import { mergedSizes, modeGram, modeProduct } from '../parts/modes.ts'
+import { descending } from '../parts/ordered.ts'
+
+type Options = { maximumSize: number; mergesDimensions: boolean; preconditionsVectors: boolean }
+
+/** The sizes of the dimensions as the rule sees them, and which of them have a basis. */
+function sidesOf({ shape, rank }: ParameterShape, options: Options) {
+  const { maximumSize, mergesDimensions, preconditionsVectors } = options
+  const sizes = rank > 1 && mergesDimensions ? mergedSizes(shape, maximumSize) : shape
+  const modes = [...sizes.keys()].filter((mode) => sizes[mode]! <= maximumSize && (rank > 1 || preconditionsVectors))
+  return { sizes, modes }
+}
+
+const countOf = ({ shape, options }: SlotFacts) => sidesOf(shape, options as Options).modes.length
+
+/** A square matrix for the `index`-th of the dimensions that have a basis. */
+const square = (index: number) =>
+  shaped((shape, options) => {
+    const { sizes, modes } = sidesOf(shape, options as Options)
+    const size = sizes[modes[index]!] ?? 1
+    return [1, size, size]
+  })
+
+const mostModes = 8
+const grams = countedSlots('gram', mostModes, square, countOf)
+const bases = countedSlots('basis', mostModes, square, countOf)
+
+/**
+ * SOAP: Adam in the eigenbasis of Shampoo's preconditioner, which turns slowly.
+ *
+ * ```text
+ * first step: GGᵢ ← (1 - βₛ) GᵢGᵢᵀ;  Qᵢ ← eigenvectors of GGᵢ;  θ stays
+ * g' ← g in the basis:  each dimension i of g times Qᵢ
+ * m ← β₁ m + (1 - β₁) g'
+ * v ← β₂ v + (1 - β₂) g'²
+ * u ← m / (√v + ε) out of the basis:  each dimension i times Qᵢᵀ
+ * θ ← θ - η √(1 - β₂ᵗ) / (1 - β₁ᵗ) u;  then θ ← θ - η λ θ
+ * GGᵢ ← βₛ GGᵢ + (1 - βₛ) GᵢGᵢᵀ          Gᵢ: g unfolded along dimension i
+ * every 10 steps, in descending order of diag(QᵢᵀGGᵢQᵢ) (v likewise):  Qᵢ ← qr(GGᵢ Qᵢ),  m turned into the new basis
+ * ```
+ *
+ * Defaults of the official code: η 3e-3, β₁ 0.95, β₂ 0.95, ε 1e-8, λ 0.01, a new basis every 10 steps (`basisPeriod`), and βₛ
+ * (`shampooBeta`) 0.95, like β₂. State: `m` and `v`, shaped like the parameter and kept in the basis, and for every
+ * dimension of at most `maximumSize` (10,000) `gram` and `basis`, its size squared each; other dimensions, and those of
+ * vectors unless `preconditionsVectors`, stay as they are. `mergesDimensions` takes neighbouring dimensions together as long as
+ * their product is at most `maximumSize`. `normalizesGradients` scales the update to a root mean square of 1, `correctsBias: false` leaves
+ * the factor of the step size out.
+ *
+ * As in the official code t counts from the second step, weight decay comes after the step, ε is not corrected, and v is put into the new order at a
+ * new basis, but not turned. pytorch_optimizer's SOAP counts the first step, takes the new basis one step earlier and
+ * keeps m out of the basis.
+ *
+ * Vyas, Morwani, Zhao, Kwun, Shapira, Brandfonbrener, Janson, Kakade 2024, SOAP: Improving and stabilizing Shampoo using Adam, arXiv
+ * 2409.11321.
+ */
+export const soap = defineOptimizer({
+  name: 'soap',
+  title: 'SOAP',
+  family: 'matrix',
+  paper: {
+    title: 'SOAP: Improving and stabilizing Shampoo using Adam',
+    authors: 'Vyas, Morwani, Zhao, Kwun, Shapira, Brandfonbrener, Janson, Kakade',
+    year: 2024,
+    arxiv: '2409.11321',
+  },
+  hyper: {
+    learningRate: nonNegative(3e-3),
+    beta1: decayRate(0.95),
+    beta2: decayRate(0.95),
+    shampooBeta: decayRate(0.95),
+    epsilon: smallDivisor(1e-8),
+    weightDecay: nonNegative(0.01),
+    basisPeriod: stepCount(10),
+  },
+  options: {
+    maximumSize: 10_000,
+    mergesDimensions: false,
+    preconditionsVectors: false,
+    normalizesGradients: false,
+    correctsBias: true,
+  },
+  state: { m: zeros(), v: zeros(), ...grams.slots, ...bases.slots },
+  decay: 'own',
+  search: {
+    learningRate: logUniform(1e-4, 1e-1),
+    beta1: oneOf(0.9, 0.95),
+    beta2: oneOf(0.95, 0.99),
+    basisPeriod: oneOf(1, 10, 100),
+  },
+  largestGradient: 1e15,
+  rule({ p, g, t, state, hyper, options, shape, every, firstSteps, ownWeightDecay }) {
+    const { learningRate, beta1, beta2, shampooBeta, epsilon } = hyper
+    const { sizes, modes } = sidesOf(shape, options)
+    const GG = grams.read(state).map((old, index) => ema(old, modeGram(g, sizes, modes[index]!), shampooBeta))
+    const Q = bases.read(state)
+    const turned = (x: Value, matrices: readonly Value[]) =>
+      matrices.reduce((y, matrix, index) => modeProduct(y, sizes, modes[index]!, matrix), x)
+    const transposed = (matrices: readonly Value[]) => matrices.map((matrix) => matrix.transposed())
+
+    const start = () => ({
+      direction: p.times(0),
+      state: { ...grams.write(GG), ...bases.write(GG.map((gram) => eigen(gram).vectors)) },
+    })
+    const gradient = turned(g, Q)
+    const m = ema(state.m, gradient, beta1)
+    const v = ema(state.v, gradient.square(), beta2)
+    const u = turned(m.over(v.sqrt().plus(epsilon)), transposed(Q))
+    const update = options.normalizesGradients ? u.over(u.square().mean().sqrt().plus(1e-30)) : u
+    const steps = t.minus(1)
+    const correction = biasCorrection(beta2, steps).sqrt().over(biasCorrection(beta1, steps))
+    const step = options.correctsBias ? update.times(correction) : update
+    const decayed = p.minus(step.times(learningRate)).times(ownWeightDecay)
+
+    const renewed = () => {
+      const order = Q.map((basis, index) => descending(basis.times(GG[index]!.matmul(basis)).sum('rows')))
+      const next = Q.map((basis, index) => qr(GG[index]!.matmul(basis.matmul(order[index]!))).q)
+      return { m: turned(turned(m, transposed(Q)), next), v: turned(v, order), ...bases.write(next) }
+    }
+    const later = {
+      direction: step.plus(decayed),
+      state: { ...grams.write(GG), ...every(hyper.basisPeriod, renewed, { m, v }, 'first') },
+    }
+    return firstSteps(1, start, later)
+  },
+})

@@ -1,0 +1,62 @@
+import type { Value } from '../language/value.ts'
+
+/** Sizes of a tensor's dimensions. A mode is one of them, as in the n-mode product (Kolda and Bader 2009, Tensor decompositions). */
+export type Sizes = readonly number[]
+
+const product = (sizes: Sizes): number => sizes.reduce((result, size) => result * size, 1)
+
+/** A mode as rows: what comes before it is the batch, what comes after it are columns. */
+function along(tensor: Value, sizes: Sizes, mode: number): Value {
+  return tensor.as([product(sizes.slice(0, mode)), sizes[mode]!, product(sizes.slice(mode + 1))])
+}
+
+/** The Gram matrix of a tensor unfolded along a mode: its products with itself, summed over all other modes. */
+export function modeGram(tensor: Value, sizes: Sizes, mode: number): Value {
+  const rows = along(tensor, sizes, mode)
+  const { batch, rows: size, columns } = rows
+  if (batch === 1) return rows.matmul(rows.transposed())
+  if (columns === 1) {
+    const matrix = rows.as([1, batch, size])
+    return matrix.transposed().matmul(matrix)
+  }
+  const each = rows.matmul(rows.transposed())
+  return each
+    .as([1, batch, size * size])
+    .sum('rows')
+    .as([1, size, size])
+}
+
+/**
+ * The n-mode product with the transpose of a matrix: `Σᵢ tensor[.., i, ..] matrix[i, j]`, with the dimensions of the tensor as it was
+ * given.
+ */
+export function modeProduct(tensor: Value, sizes: Sizes, mode: number, matrix: Value): Value {
+  const rows = along(tensor, sizes, mode)
+  const { batch, rows: size, columns } = rows
+  if (batch === 1) return matrix.transposed().matmul(rows).as(tensor)
+  if (columns === 1) return rows.as([1, batch, size]).matmul(matrix).as(tensor)
+  const last = rows
+    .transposed()
+    .as([1, batch * columns, size])
+    .matmul(matrix)
+  return last.as([batch, columns, size]).transposed().as(tensor)
+}
+
+/** Neighbouring dimensions taken together as long as their product does not exceed a limit, from the first on. */
+export function mergedSizes(sizes: Sizes, limit: number): number[] {
+  const merged: number[] = []
+  let current = 1
+  for (const size of sizes) {
+    if (current * size <= limit) {
+      current *= size
+      continue
+    }
+    if (current > 1) {
+      merged.push(current)
+      current = size
+    } else {
+      merged.push(size)
+    }
+  }
+  return current > 1 || merged.length === 0 ? [...merged, current] : merged
+}
