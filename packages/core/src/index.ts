@@ -19,6 +19,14 @@ export {
   transferLearningRate,
 } from './convex/convex-bound.ts'
 export { type LanczosOptions, lanczos, type Spectrum, type SymmetricProduct } from './curvature/lanczos.ts'
+export {
+  type BatchCurvature,
+  criticalBatchSize,
+  LanczosLearner,
+  type LanczosLearnerOptions,
+  type SpectralRates,
+  spectralRates,
+} from './curvature/lanczos-learner.ts'
 export { type Description, describe, explain } from './explain.ts'
 export { type CountedSlots, countedSlots } from './language/counted-slots.ts'
 export {
@@ -98,6 +106,7 @@ export {
 export { switchAfter } from './language/switch-after.ts'
 export { type Axis, biasCorrection, ema, type Operand, Value, where } from './language/value.ts'
 export * from './optimizers/index.ts'
+export { minimizeTogether, type Point } from './parallel/minimize-together.ts'
 export { OptEx, type OptExOptions, type OptExRequest, type OptExResult, optEx } from './parallel/opt-ex.ts'
 export { emaOfSquare } from './parts/ema-of-square.ts'
 export { asMatrix, newtonSchulz } from './parts/newton-schulz.ts'

@@ -58,7 +58,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   if (obstacle !== undefined) throw new Error(obstacle)
   const tensors = backendTensors(model)
   const { forms, programs: distinct } = formsOf(tensors)
-  const { plans, tables, library, bytes } = generateModule(distinct, everything)
+  const { plans, tables, library, bytes } = generateModule(distinct, everything(false))
 
   const programs: BuiltOptimizer['programs'][number][] = []
   const known = new Map<string, number>()

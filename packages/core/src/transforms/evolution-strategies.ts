@@ -22,6 +22,7 @@ type Context = CommonContext<'sigma' | 'seed', OptionSpecification, never, never
  *
  * Defaults: n = `pairs` 8, σ 0.1, `episode` 1. Draws are never stored: the sum of an episode is drawn again, so `persistent`
  * costs as many draws as an episode has parts. The estimate is that of the loss smoothed by N(0, σ²).
+ * All points of a step can be had at once: `minimizeTogether`.
  *
  * Rechenberg 1973; Salimans, Ho, Chen, Sidor, Sutskever 2017, Evolution Strategies as a Scalable Alternative to
  * Reinforcement Learning, arXiv 1703.03864. Vicol, Metz, Sohl-Dickstein 2021, Unbiased Gradient Estimation in Unrolled

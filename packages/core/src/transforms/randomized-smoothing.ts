@@ -15,7 +15,17 @@ type Context = CommonContext<'radius' | 'seed', OptionSpecification, never, neve
  *
  * The smoothed loss of a non-smooth one that is M-Lipschitz has a gradient with Lipschitz constant √d M / γ and is within
  * γ M of it, so optimal (accelerated) methods apply: `randomizedSmoothing(similarTriangles())` is the scheme of the paper.
- * Defaults: n = `pairs` 4, γ = `radius` 0.01.
+ * Defaults: n = `pairs` 4, γ = `radius` 0.01. The points do not depend on the losses: `minimizeTogether` asks for all at once.
+ *
+ * Saddle points, min over x of max over y of L(x, y): the same points on the sphere of x and y together, whose estimate is then taken
+ * downhill in x and uphill in y. Let groups say who climbs, of a method that finds saddle points:
+ *
+ * ```ts
+ * import { groups, optimisticGradient, randomizedSmoothing } from 'fallline'
+ *
+ * const players = groups(optimisticGradient(), [{ match: /^y/, optimizer: optimisticGradient({ maximize: true }) }])
+ * export const optimizer = randomizedSmoothing(players)
+ * ```
  *
  * Gasnikov, Novitskii, Novitskii, Abdukhakimov, Kamzolov, Beznosikov, Takáč, Dvurechensky, Gu 2022, The Power of First-Order
  * Smooth Optimization for Black-Box Non-Smooth Problems, arXiv 2201.12289.

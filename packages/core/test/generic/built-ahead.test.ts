@@ -1,5 +1,5 @@
 import * as fallline from 'fallline'
-import { type CompiledOptimizer, compile, type Optimizer, registry } from 'fallline'
+import { type CompiledOptimizer, compile, type Optimizer, registry, wasm } from 'fallline'
 import { build } from 'fallline/build'
 import { load, type RunningOptimizer, save, start } from 'fallline/runtime'
 import { describe, expect, it } from 'vitest'
@@ -31,7 +31,7 @@ async function stepBoth(compiled: CompiledOptimizer, built: RunningOptimizer, st
 }
 
 async function expectEqual(optimizer: Optimizer, telemetry = false): Promise<void> {
-  const compiled = await compile(optimizer, smallModel, { telemetry })
+  const compiled = await compile(optimizer, smallModel, { telemetry, backend: wasm({ fusedMultiplyAdd: false }) })
   const built = await startBuilt(optimizer, telemetry)
   fillAll(compiled.parameters, randomNumbers(7))
   copyAll(compiled.parameters, built.parameters)

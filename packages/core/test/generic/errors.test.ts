@@ -334,6 +334,7 @@ describe('compile', () => {
     for (const wrong of [0, -1, 1.5, Number.NaN, '2']) {
       expect(() => wasm({ threads: wrong as never })).toThrow(/wasm: threads must be a whole number from 1 up, not/)
     }
+    expect(() => wasm({ fusedMultiplyAdd: 1 as never })).toThrow('wasm: fusedMultiplyAdd must be true or false, not 1')
     expect(() => wasm({ thread: 2 } as never)).toThrow(/wasm: unknown option 'thread'; .*threads/)
   })
 

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { createContext, Script } from 'node:vm'
 import { gzipSync } from 'node:zlib'
 import { build as bundle } from 'esbuild'
-import { adamW, compile, cosine, groups, muon, type Optimizer, relativeRate, type Shapes, warmup } from 'fallline'
+import { adamW, compile, cosine, groups, muon, type Optimizer, relativeRate, type Shapes, warmup, wasm } from 'fallline'
 import { build } from 'fallline/build'
 import { describe, expect, it } from 'vitest'
 
@@ -82,7 +82,7 @@ create().then((optimizer) => {
       new Script(text).runInContext(context)
     })
 
-    const compiled = await compile(optimizer(), shapes)
+    const compiled = await compile(optimizer(), shapes, { backend: wasm({ fusedMultiplyAdd: false }) })
     const train = (from: number, to: number) => {
       for (let step = from; step <= to; step++) {
         for (const name of compiled.names) {

@@ -12,7 +12,7 @@ const names = ['cholesky', 'eigen', 'qr', 'solveLower', 'solveUpper', 'svd'] as 
 const memory = new WebAssembly.Memory({ initial: 64 })
 const module = new WebAssembly.Module(
   assembleModule(
-    names.map((name) => routineKernels[name]()),
+    names.map((name) => routineKernels(false)[name]()),
     driver(),
     routineFunctions,
     undefined,

@@ -7,7 +7,9 @@ import { references } from '../../src/routines/references.ts'
 import { randomNumbers } from '../support/random.ts'
 
 const memory = new WebAssembly.Memory({ initial: 128 })
-const module = new WebAssembly.Module(assembleModule([matmul(false), matmul(true)], driver(), {}, undefined))
+const module = new WebAssembly.Module(
+  assembleModule([matmul(false, false), matmul(true, false)], driver(), {}, undefined),
+)
 const run = new WebAssembly.Instance(module, { env: { memory } }).exports.run as (list: number, count: number) => void
 const words = new Int32Array(memory.buffer)
 const floats = new Float32Array(memory.buffer)

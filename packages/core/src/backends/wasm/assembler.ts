@@ -5,7 +5,7 @@ export type ValueType = 'i32' | 'f32' | 'f64' | 'v128'
 const typeCodes: Record<ValueType, number> = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b }
 const emptyBlock = 0x40
 
-/** Instructions without immediates. A code above 0xff has a prefix byte, then the rest as LEB128. */
+/** Instructions without immediates. A code above 0xff has a prefix byte, then the rest, of one or two bytes, as LEB128. */
 const plain = {
   else: 0x05,
   end: 0x0b,
@@ -113,6 +113,7 @@ const plain = {
   'f64x2.pmax': 0xfdf7,
   'f32x4.convert_i32x4_u': 0xfdfb,
   'i32x4.trunc_sat_f64x2_s_zero': 0xfdfc,
+  'f32x4.relaxed_madd': 0xfd0105,
 } as const
 
 /** Loads and stores: code and natural alignment exponent. Arrays may be unaligned, so SIMD promises 4 bytes only. */
@@ -164,6 +165,7 @@ function append(target: number[], bytes: readonly number[]): void {
 }
 
 function opcode(code: number): number[] {
+  if (code > 0xffff) return [code >> 16, ...unsigned(code & 0xffff)]
   return code > 0xff ? [code >> 8, ...unsigned(code & 0xff)] : [code]
 }
 

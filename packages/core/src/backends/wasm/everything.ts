@@ -5,10 +5,10 @@ import { randomFunctions } from './random.ts'
 import { routineFunctions, routineKernels } from './routines/kernels.ts'
 
 /** All parts, for who cannot wait until those that are needed have been loaded. */
-export const everything: Parts = {
-  routines: routineKernels,
+export const everything = (fused: boolean): Parts => ({
+  routines: routineKernels(fused),
   helpers: { ...routineFunctions, ...mathematicalFunctions, ...randomFunctions },
-}
+})
 
 /** The functions of a set of plans, without a module. */
-export const generateFunctions = (plans: readonly Plan[]): Generated => functionsOf(plans, everything)
+export const generateFunctions = (plans: readonly Plan[]): Generated => functionsOf(plans, everything(false))

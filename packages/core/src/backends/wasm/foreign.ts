@@ -2,6 +2,7 @@ import type { BackendTensor } from '../backend.ts'
 import { formsOf } from './backend.ts'
 import { InstanceBuilder } from './builder.ts'
 import { everything } from './everything.ts'
+import { multipliesAndAdds } from './fused.ts'
 import type { ForeignInstance } from './instance.ts'
 import { foreignKernelsFor } from './kernels.ts'
 import { MemoryLayout } from './memory.ts'
@@ -21,7 +22,7 @@ export interface ForeignMemory {
 export function createForeignInstance(tensors: readonly BackendTensor[], foreign: ForeignMemory): ForeignInstance {
   const { forms, programs } = formsOf(tensors)
   const shared = typeof SharedArrayBuffer === 'function' && foreign.memory.buffer instanceof SharedArrayBuffer
-  const kernels = foreignKernelsFor(programs, shared, everything)
+  const kernels = foreignKernelsFor(programs, shared, everything(multipliesAndAdds()))
   const build = (start: number) =>
     new InstanceBuilder({ tensors, forms, kernels, layout: new MemoryLayout(start), foreign: true })
   const bytes = build(0).measure() + foreignAlignment

@@ -50,15 +50,22 @@ function remember<T>(known: Map<string, T>, key: string, made: T): T {
   return made
 }
 
-const keyOf = (programs: readonly CanonicalProgram[], shared: boolean): string =>
-  [shared, ...programs.map((program) => program.signature)].join('\n')
+const keyOf = (programs: readonly CanonicalProgram[], ...options: readonly boolean[]): string =>
+  [...options, ...programs.map((program) => program.signature)].join('\n')
+
+export interface KernelOptions {
+  /** Whether several threads share the memory. */
+  readonly shared: boolean
+  /** Whether products of matrices may multiply and add at once, where the engine can. */
+  readonly fused: boolean
+}
 
 /** The kernels for programs that run in the same steps. */
-export function kernelsFor(programs: readonly CanonicalProgram[], shared: boolean): Promise<KernelSet> {
-  const key = keyOf(programs, shared)
+export function kernelsFor(programs: readonly CanonicalProgram[], options: KernelOptions): Promise<KernelSet> {
+  const key = keyOf(programs, options.shared, options.fused)
   const known = cache.get(key)
   if (known) return known
-  const made = compileKernels(programs, shared)
+  const made = compileKernels(programs, options)
   made.catch(() => cache.delete(key))
   return remember(cache, key, made)
 }
@@ -128,25 +135,36 @@ function withRoutines(generated: Generated, plans: readonly Plan[], parts: Parts
 }
 
 /** Loads what kernels of plans need besides themselves; most plans need nothing. */
-async function partsFor({ functions, helpers }: Generated, plans: readonly Plan[]): Promise<Parts> {
+async function partsFor({ functions, helpers }: Generated, plans: readonly Plan[], fused: boolean): Promise<Parts> {
   const all = [...functions, ...Object.values(helpers).map((make) => make())]
   const called = all.flatMap(({ calls }) => calls.map(({ name }) => name))
   const missing = [...new Set(called)].filter((name) => !Object.hasOwn(helpers, name))
   const [routines, random, mathematics] = await Promise.all([
-    plans.some((plan) => plan.routines.length > 0) ? import('./routines/kernels.ts') : undefined,
+    plans.some((plan) => plan.routines.length > 0) ? routineParts(fused) : undefined,
     missing.some(isRandomFunction) ? import('./random.ts') : undefined,
     missing.some((name) => !isRandomFunction(name)) ? import('./mathematics.ts') : undefined,
   ])
   return {
-    routines: routines?.routineKernels ?? {},
-    helpers: { ...routines?.routineFunctions, ...random?.randomFunctions, ...mathematics?.mathematicalFunctions },
+    routines: routines?.routines ?? {},
+    helpers: { ...routines?.helpers, ...random?.randomFunctions, ...mathematics?.mathematicalFunctions },
   }
 }
 
-async function compileKernels(programs: readonly CanonicalProgram[], shared: boolean): Promise<KernelSet> {
+async function routineParts(fused: boolean): Promise<Parts> {
+  const [{ routineFunctions, routineKernels }, { multipliesAndAdds }] = await Promise.all([
+    import('./routines/kernels.ts'),
+    import('./fused.ts'),
+  ])
+  return { routines: routineKernels(fused && multipliesAndAdds()), helpers: routineFunctions }
+}
+
+async function compileKernels(
+  programs: readonly CanonicalProgram[],
+  { shared, fused }: KernelOptions,
+): Promise<KernelSet> {
   const plans = planTogether(programs)
   const loops = generateLoops(plans)
-  const parts = await partsFor(loops, plans)
+  const parts = await partsFor(loops, plans, fused)
   const { functions, helpers, ...rest } = withRoutines(loops, plans, parts)
   const run = shared ? sharedDriver() : driver()
   const bytes = assembleModule(functions, run, { ...helpers, ...parts.helpers }, shared ? sharedImports : undefined)

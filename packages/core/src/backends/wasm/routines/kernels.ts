@@ -10,18 +10,18 @@ import { rowFunctions } from './rows.ts'
 import { svd } from './svd.ts'
 import { transpose } from './transposition.ts'
 
-/** What writes the kernel of each matrix function. */
-export const routineKernels: Readonly<Record<RoutineName, () => FunctionBuilder>> = {
+/** What writes the kernel of each matrix function; `fused`: with instructions that multiply and add at once. */
+export const routineKernels = (fused: boolean): Readonly<Record<RoutineName, () => FunctionBuilder>> => ({
   cholesky,
   eigen,
-  gram: () => matmul(true),
-  product: () => matmul(false),
+  gram: () => matmul(true, fused),
+  product: () => matmul(false, fused),
   qr,
   solveLower: () => triangularSolve(true),
   solveUpper: () => triangularSolve(false),
   svd,
   transposition: transpose,
-}
+})
 
 /** What they call. */
 export const routineFunctions: Helpers = { ...rowFunctions, ...eigenFunctions }

@@ -10,9 +10,10 @@ import { blockDepth, blockRows, leftBytes, stripBytes, tileColumns, tileRows } f
  * A block of the left factor is packed four rows side by side, then strip after strip of eight columns of the right factor; the
  * innermost loop multiplies both in registers. Sums along the inner dimension are those of blocks of 256, in their order.
  *
+ * @param fused whether products and sums are rounded once, by instructions that not every engine has.
  * @param gram for a factor times its own transpose: tiles below the diagonal are left out, and each element above is written twice.
  */
-export function matmul(gram: boolean): FunctionBuilder {
+export function matmul(gram: boolean, fused: boolean): FunctionBuilder {
   const f = new FunctionBuilder(gram ? 'gram' : 'matmul', kernelParameters)
   const [entry, first, last] = f.parameters as [Local, Local, Local]
   const l = locals(f, [
@@ -46,6 +47,11 @@ export function matmul(gram: boolean): FunctionBuilder {
   const high = Array.from({ length: tileRows }, () => f.local('v128'))
   const single = f.local('f32')
   const [rightLow, rightHigh, factor] = [f.local('v128'), f.local('v128'), f.local('v128')]
+
+  const addProduct = (sum: Local, right: Local) => {
+    if (fused) f.get(factor).get(right).get(sum).op('f32x4.relaxed_madd').set(sum)
+    else f.get(sum).get(factor).get(right).op('f32x4.mul', 'f32x4.add').set(sum)
+  }
 
   const fields = ['left', 'right', 'result', 'rows', 'inner', 'columns', 'pack'] as const
   fields.forEach((name, index) => {
@@ -166,8 +172,8 @@ export function matmul(gram: boolean): FunctionBuilder {
         f.get(l.from)
           .at('v128.load32_splat', 4 * row)
           .set(factor)
-        f.get(low[row]!).get(factor).get(rightLow).op('f32x4.mul', 'f32x4.add').set(low[row]!)
-        f.get(high[row]!).get(factor).get(rightHigh).op('f32x4.mul', 'f32x4.add').set(high[row]!)
+        addProduct(low[row]!, rightLow)
+        addProduct(high[row]!, rightHigh)
       }
       f.get(l.from)
         .i32(4 * tileRows)
