@@ -19,6 +19,9 @@ const instructions = {
   'f32.max': [0x97],
   'f32.reinterpret_i32': [0xbe],
   'f32x4.ge': [0xfd, 0x46],
+  'f32x4.ceil': [0xfd, 0x67],
+  'i8x16.swizzle': [0xfd, 0x0e],
+  'i8x16.shr_u': [0xfd, 0x6d],
   'f32x4.pmin': [0xfd, 0xea, 0x01],
   'i8x16.narrow_i16x8_s': [0xfd, 0x65],
   'i8x16.narrow_i16x8_u': [0xfd, 0x66],
@@ -37,6 +40,7 @@ const accesses = {
   'i32.load16_u': [0x2f],
   'v128.load8x8_s': [0xfd, 0x01],
   'v128.load16x4_u': [0xfd, 0x04],
+  'v128.load64_zero': [0xfd, 0x5d],
 } as const
 
 function unsigned(value: number): number[] {
@@ -229,6 +233,50 @@ function scaleAddress(f: FunctionBuilder, { first, from }: Parameters, block: nu
   return f.get(first).get(from).i32(Math.log2(block)).op('i32.shr_u').i32(2).op('i32.shl', 'i32.add')
 }
 
+/** Bytes of two vectors, or pairs of bytes, in turns: of their lower or upper halves. */
+function interleave(f: FunctionBuilder, width: 1 | 2, upper: boolean): FunctionBuilder {
+  const lanes = Array.from({ length: 8 / width }, (_, place) => {
+    const first = width * place + (upper ? 8 : 0)
+    return [0, 16].flatMap((from) => Array.from({ length: width }, (_, byte) => from + first + byte))
+  }).flat()
+  return f.push(`i8x16.shuffle ${lanes.join(' ')}`, 0xfd, 0x0d, ...lanes)
+}
+
+/** Of codes of four bits the numbers fit into vectors: each byte of them is looked up for sixteen at once. */
+function sixteenBySwizzling(storage: StagedStorage): (f: FunctionBuilder, p: Parameters) => void {
+  const { block } = storageOf(storage)
+  const bytes = new Uint8Array(codingOf(storage).codes.buffer)
+  return (f, p) => {
+    const [scale, codes] = [f.local('v128'), f.local('v128')]
+    if (block) scaleAddress(f, p, block).at('v128.load32_splat').set(scale)
+    load(address(f, p, 4), 'v128.load64_zero').tee(codes)
+    splat(f, 0x0f0f0f0f).op('v128.and').get(codes).i32(4)
+    interleave(op(f, 'i8x16.shr_u'), 1, false).set(codes)
+    const planes = [0, 1, 2, 3].map((byte) => {
+      const local = f.local('v128')
+      const plane = Int32Array.from([0, 1, 2, 3], (word) =>
+        [0, 1, 2, 3].reduce((sum, place) => sum | (bytes[4 * (4 * word + place) + byte]! << (8 * place)), 0),
+      )
+      f.i32x4([plane[0]!, plane[1]!, plane[2]!, plane[3]!]).get(codes)
+      op(f, 'i8x16.swizzle').set(local)
+      return local
+    })
+    const pairs = [false, true].map((upper) =>
+      [0, 2].map((first) => {
+        const local = f.local('v128')
+        interleave(f.get(planes[first]!).get(planes[first + 1]!), 1, upper).set(local)
+        return local
+      }),
+    )
+    for (let group = 0; group < 4; group++) {
+      const [low, high] = pairs[group >> 1]! as [Local, Local]
+      interleave(f.get(p.copy).get(low).get(high), 2, group % 2 === 1)
+      if (block) f.get(scale).op('f32x4.mul')
+      f.at('v128.store', 16 * group)
+    }
+  }
+}
+
 function decodeCodes(storage: StagedStorage): FunctionBuilder {
   const { bits, block } = storageOf(storage)
   const single = (f: FunctionBuilder, p: Parameters) => {
@@ -237,30 +285,20 @@ function decodeCodes(storage: StagedStorage): FunctionBuilder {
     f.i32(2).op('i32.shl').get(p.table).op('i32.add').at('f32.load')
     if (block) scaleAddress(f, p, block).at('f32.load').op('f32.mul')
   }
+  if (bits === 4) return decoder(storage, single, sixteenBySwizzling(storage))
   const whole = (f: FunctionBuilder, p: Parameters) => {
-    const [scale, codes, byte] = [f.local('v128'), f.local('i32'), f.local('i32')]
+    const [scale, codes, local] = [f.local('v128'), f.local('i32'), f.local('v128')]
     if (block) scaleAddress(f, p, block).at('v128.load32_splat').set(scale)
     address(f, p, bits).set(codes)
     for (let group = 0; group < 4; group++) {
-      f.get(p.copy)
-      const entry = (lane: number) => {
-        const element = 4 * group + lane
-        if (bits === 8) load(f.get(codes), 'i32.load8_u', element).i32(2).op('i32.shl')
-        else if (lane % 2 === 0)
-          load(f.get(codes), 'i32.load8_u', element / 2)
-            .tee(byte)
-            .i32(15)
-            .op('i32.and')
-            .i32(2)
-            .op('i32.shl')
-        else f.get(byte).i32(4).op('i32.shr_u').i32(2).op('i32.shl')
-        f.get(p.table).op('i32.add')
-      }
-      const local = f.local('v128')
-      f.zeroVector().set(local)
+      f.get(p.copy).zeroVector().set(local)
       for (let lane = 0; lane < 4; lane++) {
-        entry(lane)
-        f.get(local)
+        load(f.get(codes), 'i32.load8_u', 4 * group + lane)
+          .i32(2)
+          .op('i32.shl')
+          .get(p.table)
+          .op('i32.add')
+          .get(local)
         loadLane(f, lane).set(local)
       }
       f.get(local)
@@ -347,10 +385,43 @@ function encodeCodes(storage: StagedStorage): FunctionBuilder {
       .op('i32.add', 'i32x4.splat'),
   )
   const lowBytes = hoistedInteger(f, 0x00ff00ff)
+  const few = bits === 4
+  const half = hoistedNumber(f, 0.5)
+  const oneNumber = hoistedNumber(f, 1)
+  const sixteenNumber = hoistedNumber(f, 16)
+  // Added to a whole number from 1 to 16, this leaves one less in the lowest bits.
+  const shift = hoistedNumber(f, 2 ** 23 - 1)
+  const middle = hoistedInteger(f, 7)
+  const bounds =
+    few && signed
+      ? midpoints(codes)
+          .filter((bound) => bound > 0)
+          .map((bound) => hoistedInteger(f, bitsOf(bound)))
+      : []
   padCopy(f, p)
   f.get(p.to).set(limit)
-  if (!block) same(f, 1).set(inverse)
+  if (!block) same(f, few ? 16 : 1).set(inverse)
+  /** Codes of equal distances are rounded to; their middles are 16 times what they are, less a half. */
+  const evenCodes = (group: number): Local => {
+    const [value, result] = [f.local('v128'), f.local('v128')]
+    numbers(f, p, group, value).get(inverse).op('f32x4.mul').get(half).op('f32x4.sub')
+    op(f, 'f32x4.ceil').get(oneNumber).op('f32x4.pmax').get(sixteenNumber)
+    op(f, 'f32x4.pmin').get(shift).op('f32x4.add').get(turned).op('v128.and').set(result)
+    return result
+  }
+  /** Few bounds are counted: those of numbers below 0 belong to the other side. */
+  const countedCodes = (group: number): Local => {
+    const [value, sign, size, result] = [f.local('v128'), f.local('v128'), f.local('v128'), f.local('v128')]
+    numbers(f, p, group, value).get(inverse).op('f32x4.mul').tee(value).i32(31)
+    op(f, 'i32x4.shr_s').set(sign)
+    f.get(value).get(unsign).op('v128.and').get(sign).op('i32x4.sub').set(size).get(zeros).set(result)
+    for (const bound of bounds) f.get(result).get(size).get(bound).op('i32x4.gt_s', 'i32x4.sub').set(result)
+    // The code of 0 and the count above it, or below.
+    f.get(result).get(sign).op('v128.xor').get(sign).op('i32x4.sub').get(middle).op('i32x4.add').set(result)
+    return result
+  }
   const codesOfFour = (group: number): Local => {
+    if (bits === 4) return signed ? countedCodes(group) : evenCodes(group)
     const [value, scaled, sign, size, entry, places, result] = Array.from({ length: 7 }, () => f.local('v128')) as [
       Local,
       Local,
@@ -413,6 +484,7 @@ function encodeCodes(storage: StagedStorage): FunctionBuilder {
       f.get(p.from).i32(block).op('i32.add').tee(next).get(limit).get(next).get(limit)
       f.op('i32.lt_u', 'select').set(end)
       findScale(f, p, block, end, inverse)
+      if (few && !signed) f.get(inverse).get(sixteenNumber).op('f32x4.mul').set(inverse)
       vectors(end)
       // The last one went up to a multiple of sixteen, and with it the loop ends.
       f.branch(0)
