@@ -117,10 +117,10 @@ describe('a saddle point without gradients', () => {
     const players = groups(optimisticGradient(rule), [
       { match: 'y', optimizer: optimisticGradient({ ...rule, maximize: true }) },
     ])
-    const optimizer = await compile(randomizedSmoothing(players, { pairs: 16, radius: 0.05 }), { x: [2], y: [2] })
+    const optimizer = await compile(randomizedSmoothing(players, { pairs: 6, radius: 0.05 }), { x: [2], y: [2] })
     optimizer.parameters.x.set([1, -0.5])
     optimizer.parameters.y.set([-1, 0.7])
-    for (let step = 0; step < 400; step++) await minimizeTogether(optimizer, (points) => points.map(game))
+    for (let step = 0; step < 300; step++) await minimizeTogether(optimizer, (points) => points.map(game))
     for (const values of Object.values(optimizer.parameters)) {
       for (const value of values) expect(Math.abs(value)).toBeLessThan(0.1)
     }
