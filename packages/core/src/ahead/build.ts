@@ -11,7 +11,6 @@ import { Conductor } from '../run/conductor.ts'
 import { PortableNames } from '../run/portable.ts'
 import * as schedules from '../schedules/index.ts'
 import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
-import { quantizedObstacle } from '../storage/refuse.ts'
 import { type BuiltOptimizer, type BuiltTree, type BuiltValue, builtVersion, encodeBuilt } from './built.ts'
 
 export interface BuildOptions {
@@ -53,9 +52,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   checkNames('build', options, ['layout', 'telemetry'])
   const { layout = 'outputFirst', telemetry = false } = options
   checkLayout('build', layout)
-  const model = traceModel(optimizer, shapes, telemetry, { layout })
-  const obstacle = quantizedObstacle(model, 'build')
-  if (obstacle !== undefined) throw new Error(obstacle)
+  const model = traceModel(optimizer, shapes, telemetry, { layout, float32: 'build' })
   const tensors = backendTensors(model)
   const { forms, programs: distinct } = formsOf(tensors)
   const { plans, tables, library, bytes } = generateModule(distinct, everything(false))
