@@ -4,6 +4,7 @@ import type { DecayResult } from './sections/decay.ts'
 import type { JaxResult } from './sections/jax.ts'
 import type { LibraryResult } from './sections/library.ts'
 import type { PeerReport } from './sections/peers.ts'
+import type { QuantizedLoss, QuantizedResult } from './sections/quantized.ts'
 import type { SizeResult } from './sections/size.ts'
 import type { StepResult } from './sections/steps.ts'
 import type { TensorflowResult } from './sections/tensorflow.ts'
@@ -20,6 +21,8 @@ export interface Results {
   library?: LibraryResult[]
   choose?: ChooseResult
   decay?: DecayResult[]
+  quantized?: QuantizedResult[]
+  quantizedLosses?: QuantizedLoss[]
 }
 
 /** A promise of the product with what was measured. */
