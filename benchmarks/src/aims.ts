@@ -3,6 +3,7 @@ import type { ColdResult } from './sections/cold.ts'
 import type { DecayResult } from './sections/decay.ts'
 import type { JaxResult } from './sections/jax.ts'
 import type { LibraryResult } from './sections/library.ts'
+import type { MatrixReport } from './sections/matrices.ts'
 import type { PeerReport } from './sections/peers.ts'
 import type { QuantizedLoss, QuantizedResult } from './sections/quantized.ts'
 import type { SizeResult } from './sections/size.ts'
@@ -23,6 +24,7 @@ export interface Results {
   decay?: DecayResult[]
   quantized?: QuantizedResult[]
   quantizedLosses?: QuantizedLoss[]
+  matrices?: MatrixReport
 }
 
 /** A promise of the product with what was measured. */

@@ -12,6 +12,7 @@ import { measureCold } from './sections/cold.ts'
 import { measureDecay } from './sections/decay.ts'
 import { measureJax } from './sections/jax.ts'
 import { measureLibrary } from './sections/library.ts'
+import { measureMatrices } from './sections/matrices.ts'
 import { measurePeers } from './sections/peers.ts'
 import { measureQuantized, measureQuantizedLosses } from './sections/quantized.ts'
 import { measureSizes } from './sections/size.ts'
@@ -20,7 +21,7 @@ import { measureTensorflow } from './sections/tensorflow.ts'
 import { sizes } from './sizes.ts'
 import { principal } from './subjects.ts'
 
-const sectionNames = ['steps', 'cold', 'size', 'library', 'decay', 'quantized', 'choose'] as const
+const sectionNames = ['steps', 'cold', 'size', 'library', 'decay', 'matrices', 'quantized', 'choose'] as const
 
 interface Options {
   only?: OptimizerFactory[]
@@ -130,9 +131,14 @@ async function bench(given: Options, command: Command): Promise<void> {
   if (options.sections.includes('decay')) results.decay = await measureDecay(progress)
   if (options.sections.includes('quantized')) results.quantized = await measureQuantized(progress)
   if (options.quantizedLosses) results.quantizedLosses = await measureQuantizedLosses(progress)
+  if (options.sections.includes('matrices')) {
+    const peers = options.peers ? { python: options.python } : undefined
+    results.matrices = await measureMatrices(peers, progress)
+  }
   if (options.sections.includes('choose')) results.choose = measureChoose(progress)
   if (options.jax) results.jax = await measureJax(progress)
-  if (options.peers) results.peers = await measurePeers(factories, options.python, progress)
+  const peersElsewhere = options.sections.every((name) => name === 'matrices') && options.sections.length > 0
+  if (options.peers && !peersElsewhere) results.peers = await measurePeers(factories, options.python, progress)
   if (options.tfjs) results.tensorflow = await measureTensorflow(progress)
   endProgress()
   console.log(report(results))

@@ -8,6 +8,7 @@ import type { ColdResult } from './sections/cold.ts'
 import type { DecayResult } from './sections/decay.ts'
 import type { JaxResult } from './sections/jax.ts'
 import type { LibraryResult } from './sections/library.ts'
+import type { MatrixReport } from './sections/matrices.ts'
 import type { PeerReport, PeerResult } from './sections/peers.ts'
 import type { QuantizedLoss, QuantizedResult } from './sections/quantized.ts'
 import type { SizeResult } from './sections/size.ts'
@@ -178,6 +179,28 @@ function quantizedLossSection(results: readonly QuantizedLoss[]): string {
   )
   const columns = ['task', 'optimizer', 'state', 'float32', 'spread', 'difference', 'interval']
   return `${heading('Losses with state in fewer bits')}${table(columns, rows, [0, 1, 2])}\n${legend}`
+}
+
+function matrixSection({ peak, results, versions, missing: absent }: MatrixReport): string {
+  const milliseconds = (seconds: number) => number(1000 * seconds)
+  const names = [...new Set(results.flatMap(({ peers }) => Object.keys(peers)))]
+  const rows = results.map(({ optimizer, shape, average, median, worst, share, peers, errors }) => [
+    optimizer,
+    shape,
+    ...[average, median, worst].map(milliseconds),
+    number(worst / median),
+    share === undefined ? missing : percent(share),
+    ...names.map((name) => (peers[name] ? number(peers[name].median) : missing)),
+    colors.red(errors.join('; ')),
+  ])
+  const head = ['', 'matrix', 'average', 'median', 'worst', '/median', '/peak', ...names.map((name) => `/${name}`), '']
+  const legend = [
+    `Milliseconds a step on one thread; factorizations every 10 steps. /peak: multiply-adds a second of ${number(peak / 1e9)} thousand million`,
+    ...Object.entries(versions).map(([library, version]) => `${library} ${version}`),
+    ...Object.entries(absent).map(([library, why]) => `${library} is missing: ${why}`),
+  ]
+  const lines = legend.map((line) => colors.dim(line)).join('\n')
+  return `${heading('Matrices')}${table(head, rows, [0, 1, head.length - 1])}\n${lines}`
 }
 
 function sizeSection(results: readonly SizeResult[]): string {
@@ -356,7 +379,8 @@ function aimSection(results: Results): string {
 
 /** The whole report as text. */
 export function report(results: Results): string {
-  const { steps, cold, sizes, peers, jax, tensorflow, library, choose, decay, quantized, quantizedLosses } = results
+  const { steps, cold, sizes, peers, jax, tensorflow, library, choose, decay, matrices, quantized, quantizedLosses } =
+    results
   const sections = [
     steps && steps.length > 0 && stepSection(steps),
     library && library.length > 0 && librarySection(library),
@@ -365,6 +389,7 @@ export function report(results: Results): string {
     decay && decaySection(decay),
     quantized && quantizedSection(quantized),
     quantizedLosses && quantizedLossSection(quantizedLosses),
+    matrices && matrixSection(matrices),
     choose && chooseSection(choose),
     peers && peerSection(peers),
     jax && jaxSection(jax),

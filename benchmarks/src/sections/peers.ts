@@ -77,7 +77,8 @@ const peers: readonly PeerSpecification[] = [
 /** Processes of the peers that could be started, by library and number of threads. */
 type Processes = Map<string, PeerProcess>
 
-async function startProcesses(
+/** Starts the processes of other libraries; those that do not start are noted as missing. */
+export async function startProcesses(
   report: PeerReport,
   python: string | undefined,
   progress: (text: string) => void,

@@ -170,7 +170,7 @@ export async function replay(
 
 /** Where the comparison of a run ends, if before its last checkpoint. */
 function untilOf({ until }: Mapping, { config }: GoldenRun): Mapping['until'] {
-  return until?.config === undefined || until.config === config ? until : undefined
+  return until?.config === undefined || until.config.includes(config) ? until : undefined
 }
 
 function judge(
@@ -195,7 +195,10 @@ async function errorsOf(
   const evaluate = evaluation(compiled, run, salt, mapping)
   const errors: number[] = []
   for (const checkpoint of run.checkpoints) {
-    while (compiled.steps < checkpoint.step) await compiled.minimize(evaluate)
+    while (compiled.steps < checkpoint.step) {
+      placeChoices(compiled, run, mapping)
+      await compiled.minimize(evaluate)
+    }
     errors.push(errorAt(compiled, checkpoint, mapping))
   }
   compiled.dispose()
@@ -219,7 +222,10 @@ async function sensitivityOf(
   const result: number[] = []
   for (const { step } of run.checkpoints) {
     while (plain.steps < step) {
-      for (const compiled of [plain, nudged]) await compiled.minimize(evaluation(compiled, run, salt, mapping))
+      for (const compiled of [plain, nudged]) {
+        placeChoices(compiled, run, mapping)
+        await compiled.minimize(evaluation(compiled, run, salt, mapping))
+      }
       nudged.names.forEach((name, k) => {
         const values = nudged.parameters[name]!
         for (let i = 0; i < values.length; i++) {
@@ -248,6 +254,7 @@ async function replayStepwise(optimizer: Optimizer, run: GoldenRun, salt: number
   let error = 0
   let failedAt: number | undefined
   while (leader.steps < last) {
+    placeChoices(leader, run, mapping)
     rounded.load(leader.save())
     exact.load(rounded.save())
     // Both are told the same: what the model says at the points of the float32 step.
@@ -294,6 +301,11 @@ function write(from: Arrays, to: Arrays): void {
   for (const [name, array] of Object.entries(from)) to[name]!.set(array)
 }
 
+/** Before every step: what the reference chose there, where it was captured. */
+function placeChoices(compiled: CompiledOptimizer, { captured }: GoldenRun, mapping: Mapping): void {
+  if (captured !== undefined) mapping.captured?.(compiled, captured, compiled.steps + 1)
+}
+
 async function start(
   optimizer: Optimizer,
   run: GoldenRun,
@@ -306,7 +318,6 @@ async function start(
   compiled.names.forEach((name, k) => {
     writeInitial(compiled.parameters[name]!, k, salt)
   })
-  if (run.captured !== undefined) mapping.captured?.(compiled, run.captured)
   mapping.prepare?.(compiled)
   return compiled
 }

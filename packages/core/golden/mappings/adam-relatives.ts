@@ -17,7 +17,7 @@ import {
   tiger,
   vsgd,
 } from 'fallline'
-import { type Fields, Skip } from '../fields.ts'
+import type { Fields } from '../fields.ts'
 import { betas, type Mapping, rate, uncorrected, wrong } from './mapping.ts'
 
 /** pytorch_optimizer adds 1e-15 to the average of squares before it takes the root. */
@@ -122,12 +122,6 @@ export const adamRelatives: Readonly<Record<string, Mapping>> = {
         momentum: fields.number('momentum'),
         maximize: fields.boolean('maximize', false),
       })
-    },
-  },
-
-  apollo: {
-    optimizer() {
-      throw new Skip('no group of the reference has a rank, without which it is AdamW and not low-rank APOLLO')
     },
   },
 

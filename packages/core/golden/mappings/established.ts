@@ -232,7 +232,7 @@ export const established: Readonly<Record<string, Mapping>> = {
   lookahead: {
     until: {
       step: 10,
-      config: 'pullback',
+      config: ['pullback'],
       reason: 'from its second time on the reference pulls the momentum back to itself',
     },
     optimizer(fields) {

@@ -1,9 +1,20 @@
 import {
   adamMini,
+  adamW,
+  apolloAdamW,
+  type CompiledOptimizer,
+  conda,
   countedSlots,
+  defineOptimizer,
   defineTransform,
+  dion,
   type FloatArray,
+  fira,
+  frugal,
+  gaLore,
   groups,
+  lion,
+  type OptimizerFactory,
   spam,
   stepCount,
   subsetNorm,
@@ -76,8 +87,153 @@ export const littleMemory: Readonly<Record<string, Mapping>> = {
     },
   },
 
+  apollo: { captured: captureBases, optimizer: apolloOf },
+  apollo_mini: { captured: captureBases, optimizer: apolloOf },
+
+  conda: {
+    optimizer(fields, ranks) {
+      const another = fields.has('projection_type')
+      if (another && ranks.includes(2)) throw new Skip('singular vectors in float32, which move steps by 1e-6')
+      return conda({
+        ...adamOf(fields),
+        period: fields.number('update_proj_gap'),
+        scale: fields.number('scale'),
+        side: sideOf(fields),
+      })
+    },
+  },
+
+  dion: {
+    tolerances: {
+      wasm: 2e-3,
+      reason:
+        'the momentum of the problem is nearly of lower rank, and directions that it nearly lacks count as much as others',
+    },
+    captured(optimizer, captured, step) {
+      if (step > 1) return
+      for (const { tensor, matrix } of (captured as CapturedFactors).Q) {
+        ;(optimizer.state(optimizer.names[tensor]!).basis as FloatArray).set(matrix)
+      }
+    },
+    optimizer(fields) {
+      const simple = fields.string('variant', ['simple', 'reference']) === 'simple'
+      const [beta1, beta2] = fields.numbers('betas', 2) as [number, number]
+      const weightDecay = fields.number('weight_decay')
+      // Ways to make columns orthonormal.
+      for (const name of ['qr_method', 'cqr_warmup_steps', 'rcqr_oversample']) if (fields.has(name)) fields.value(name)
+      const others = fields.has('other') ? fields.string('other', ['adamw', 'lion']) : 'adamw'
+      const learningRate = fields.number('other_lr', 0)
+      const settings = { learningRate, beta1, beta2, weightDecay }
+      return held(dion)({
+        ...rate(fields),
+        momentum: fields.number('mu'),
+        epsilon: fields.number('epsilon'),
+        weightDecay,
+        ...(simple
+          ? { side: 'inputs', rank: fields.number('rank') }
+          : {
+              rankDivisor: 1 / fields.number('rank_fraction'),
+              rankMultiple: fields.number('rank_multiple_of'),
+              powerIterations: fields.number('power_iters'),
+            }),
+        fallback: others === 'lion' ? lion(settings) : adamW(settings),
+      })
+    },
+  },
+
+  fira: {
+    captured(optimizer, captured, step) {
+      // One basis for the whole run has signs that do not matter.
+      if ((captured as CapturedBases).projections.some(({ first_step }) => first_step > 1)) {
+        captureBases(optimizer, captured, step)
+      }
+    },
+    optimizer(fields, ranks) {
+      if (!fields.has('rank') && ranks.includes(2)) throw new Skip('without a rank it is Adam')
+      const period = fields.number('update_proj_gap', 200)
+      const make = period < 100 ? held(fira) : fira
+      return make({
+        ...adamOf(fields),
+        rank: fields.number('rank', 1),
+        period,
+        scale: fields.number('alpha', 1),
+        side: sideOf(fields),
+      })
+    },
+  },
+
+  frugal: {
+    captured(optimizer, captured, step) {
+      for (const { step: first, indices } of (captured as CapturedIndices).log) {
+        if (first !== step) continue
+        indices.forEach((chosen, k) => {
+          const basis = optimizer.state(optimizer.names[k]!).basis as FloatArray
+          basis.fill(0)
+          chosen.forEach((place, column) => {
+            basis[place * chosen.length + column] = 1
+          })
+        })
+      }
+    },
+    optimizer(fields, ranks) {
+      if (!fields.has('density')) return frugal({ ...adamOf(fields), rankDivisor: 1, rest: 'none' })
+      fields.expect('proj_params', null, 'all tensors')
+      fields.expect('_example_state_init', false, 'state starts at 0')
+      const singular = fields.has('proj_side')
+      if (singular) {
+        fields.expect('proj_side', 'std', 'the shorter side')
+        fields.expect('proj_type', 'svd', 'singular vectors')
+      }
+      const whole = fields.number('proj_params_lr_scale')
+      const order = fields.has('block_order') ? fields.string('block_order', Object.keys(orders) as Order[]) : undefined
+      const make = singular || order ? frugal : held(frugal)
+      const settings = {
+        ...adamOf(fields),
+        learningRate: fields.number('lr') * whole,
+        // The scale of the rate does not scale decay.
+        weightDecay: fields.number('weight_decay') / whole,
+        scale: fields.number('inactive_lr_scale'),
+        period: fields.number('update_gap'),
+        subspace: order ? 'blocks' : singular ? 'singular' : fields.string('coord_choice', ['columns', 'rows']),
+        rankDivisor: 1 / fields.number('density'),
+        reset: fields.boolean('reset_statistics'),
+        rest: ({ sign_sgd: 'sign', sgd: 'gradient', no: 'none' } as const)[
+          fields.string('inactive_update_rule', ['sign_sgd', 'sgd', 'no'])
+        ],
+      } as const
+      if (!order) return make(settings)
+      // Tensors take turns in this order, so many at a time.
+      const turns = orders[order](ranks.length)
+      const together = Math.ceil(fields.number('density') * ranks.length)
+      const activeIn = (k: number) => (t: number) => {
+        const first = Math.floor((t - 1) / settings.period) * together
+        return Array.from({ length: together }, (_, i) => turns[(first + i) % turns.length]).includes(k) ? 1 : 0
+      }
+      const list = ranks.map((_, k) => ({ match: `tensor${k}`, hyper: { active: activeIn(k) } }))
+      return groups(make(settings), list)
+    },
+  },
+
+  galore: {
+    until: {
+      step: 10,
+      config: ['default', 'proj_right', 'weight_decay', 'betas', 'correct_bias_off'],
+      reason: 'a later subspace has singular vectors of other signs, which the averages are sensitive to',
+    },
+    optimizer(fields) {
+      return gaLore({
+        ...adamOf(fields),
+        rank: fields.number('rank'),
+        period: fields.number('update_proj_gap'),
+        scale: fields.number('scale'),
+        side: sideOf(fields),
+      })
+    },
+  },
+
   spam_sparse: {
-    captured(optimizer, captured) {
+    captured(optimizer, captured, step) {
+      if (step > 1) return
       const period = optimizer.hyper.period!
       optimizer.names.forEach((name) => {
         for (const slot of Object.keys(optimizer.state(name)).filter((slot) => /^mask\d$/.test(slot))) {
@@ -131,6 +287,95 @@ export const littleMemory: Readonly<Record<string, Mapping>> = {
       })
     },
   },
+}
+
+/** What optimizers that are Adam in a subspace have of Adam. */
+function adamOf(fields: Fields) {
+  fields.expect('maximize', false, 'downhill')
+  return {
+    ...rate(fields),
+    ...betas(fields),
+    epsilon: fields.number('eps'),
+    weightDecay: fields.number('weight_decay'),
+    biasCorrection: fields.boolean('correct_bias', true),
+  }
+}
+
+function apolloOf(fields: Fields, ranks: readonly number[]) {
+  if (!fields.has('rank')) {
+    fields.expect('weight_decouple', true, 'decay is decoupled')
+    fields.expect('fixed_decay', false, 'decay grows with the rate')
+    fields.expect('scale_type', 'tensor', 'what a tensor without a rank has no use for')
+    if (ranks.includes(2)) throw new Skip('without a rank it is Adam')
+    return apolloAdamW(adamOf(fields))
+  }
+  fields.expect('scale_front', false, 'the same, but for 1e-8 in the limit of growth')
+  return held(apolloAdamW)({
+    ...adamOf(fields),
+    rank: fields.number('rank'),
+    period: fields.number('update_proj_gap'),
+    scale: fields.number('scale'),
+    side: sideOf(fields),
+    projection: fields.string('proj', ['random', 'svd']) === 'svd' ? 'singular' : 'random',
+    scaling: fields.string('scale_type', ['channel', 'tensor']),
+    limitGrowth: !fields.boolean('disable_nl'),
+  })
+}
+
+/** What the names of projections in GaLore and what came after it mean here. */
+function sideOf(fields: Fields) {
+  const known = { std: 'shorter', reverse_std: 'longer', left: 'outputs', right: 'inputs' } as const
+  const name = fields.has('projection_type') ? 'projection_type' : 'proj_type'
+  return known[fields.string(name, Object.keys(known) as (keyof typeof known)[], 'std')]
+}
+
+/** An optimizer that leaves alone in its state what it would draw or find anew: a reference captured it. */
+function held(factory: OptimizerFactory): OptimizerFactory {
+  const { definition } = factory
+  const hold = <T, U>(_: unknown, __: () => T, old: U): T | U => old
+  return defineOptimizer({
+    ...definition,
+    rule: (context) => definition.rule({ ...context, every: hold, firstSteps: hold }),
+  })
+}
+
+interface CapturedBases {
+  readonly projections: readonly {
+    readonly tensor: number
+    readonly first_step: number
+    readonly shape: readonly [number, number]
+    readonly matrix: readonly number[]
+  }[]
+}
+
+/** In which order tensors take turns. */
+const orders = {
+  ascending: (count: number) => Array.from({ length: count }, (_, k) => k),
+  descending: (count: number) => Array.from({ length: count }, (_, k) => count - 1 - k),
+  mirror: (count: number) => Array.from({ length: count }, (_, k) => (k % 2 === 0 ? k / 2 : count - (k + 1) / 2)),
+}
+type Order = keyof typeof orders
+
+interface CapturedIndices {
+  readonly log: readonly { readonly step: number; readonly indices: readonly (readonly number[])[] }[]
+}
+
+interface CapturedFactors {
+  readonly Q: readonly { readonly tensor: number; readonly matrix: readonly number[] }[]
+}
+
+/** Writes the bases that a reference used from this step on. */
+function captureBases(optimizer: CompiledOptimizer, captured: unknown, step: number): void {
+  for (const { tensor, first_step, shape, matrix } of (captured as CapturedBases).projections) {
+    if (first_step !== step) continue
+    const [rows, columns] = shape
+    const basis = optimizer.state(optimizer.names[tensor]!).basis as FloatArray
+    // Vectors of the columns of a matrix are rows there, always fewer than they are long.
+    matrix.forEach((value, index) => {
+      const transposed = (index % columns) * rows + Math.floor(index / columns)
+      basis[rows < columns ? transposed : index] = value
+    })
+  }
 }
 
 function subsetsOf(fields: Fields): { subsets: 'lines' | 'blocks'; subsetSize?: number } {

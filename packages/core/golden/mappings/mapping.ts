@@ -15,12 +15,12 @@ export interface Mapping {
    * `loss` and `hessianDiagonal` are known without being given.
    */
   readonly inputs?: Readonly<Record<string, Source>>
-  /** Puts the choices that a reference captured in place before the first step; without it such runs are skipped. */
-  readonly captured?: (optimizer: CompiledOptimizer, captured: unknown) => void
+  /** Puts the choices that a reference captured in place before a step, counted from 1; without it such runs are skipped. */
+  readonly captured?: (optimizer: CompiledOptimizer, captured: unknown, step: number) => void
   /** Puts what decides the first step of the reference in place, once the parameters are there. */
   readonly prepare?: (optimizer: CompiledOptimizer) => void
-  /** The last step that can be compared, of one configuration or of all, and what comes in later that is not here. */
-  readonly until?: { readonly step: number; readonly reason: string; readonly config?: string }
+  /** The last step that can be compared, of some configurations or of all, and what comes in later that is not here. */
+  readonly until?: { readonly step: number; readonly reason: string; readonly config?: readonly string[] }
   /** The numbers besides parameters that checkpoints may have, by name. */
   readonly quantities?: Readonly<Record<string, (optimizer: CompiledOptimizer) => number>>
   /** Where a tolerance is looser than the rule, and why. */
@@ -87,9 +87,10 @@ export function decayOf(
   return { weightDecay: fields.number('weight_decay', 0), decay }
 }
 
-/** Writes what a reference captured, a list of numbers for each tensor, into a slot. */
+/** Writes what a reference captured, a list of numbers for each tensor, into a slot before the first step. */
 export function captureInto(slot: string, name: string): NonNullable<Mapping['captured']> {
-  return (optimizer, captured) => {
+  return (optimizer, captured, step) => {
+    if (step > 1) return
     const arrays = (captured as Readonly<Record<string, readonly (readonly number[])[]>>)[name]!
     optimizer.names.forEach((tensor, k) => {
       ;(optimizer.state(tensor)[slot] as FloatArray).set(arrays[k]!)

@@ -286,6 +286,16 @@ export class Value {
     return this.wrap(this.graph.transpose(this.node))
   }
 
+  /** The first `count` columns of each matrix; all where there are fewer. As a product it costs 2 · rows · columns · count operations. */
+  firstColumns(count: number): Value {
+    const [batch, , columns] = this.node.dimensions
+    if (count >= columns) return this
+    const place = this.wrap(this.graph.index([1, 1, count]))
+    const from = this.wrap(this.graph.index([1, columns, 1]))
+    const chosen = where(from.equals(place), 1, 0)
+    return this.matmul(batch === 1 ? chosen : chosen.plus(this.wrap(this.graph.index([batch, 1, 1])).times(0)))
+  }
+
   /** The same numbers seen with other dimensions `[batch, rows, columns]`, or with those of another value. */
   as(dimensions: Dimensions | Value): Value {
     return this.wrap(this.graph.view(this.node, dimensions instanceof Value ? dimensions.node.dimensions : dimensions))

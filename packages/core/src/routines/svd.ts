@@ -43,7 +43,8 @@ export const svdReference: RoutineReference = ([operand]) => {
     const near = own.map((_, i) => Float64Array.from({ length: small }, (_, j) => (i === j ? 1 : 0)))
     makeOrthogonal(own, near)
     const lengths = own.map(length)
-    const descending = [...lengths.keys()].sort((i, j) => lengths[j]! - lengths[i]!)
+    // Of equal values the last comes first, as in an ascending order read backwards.
+    const descending = [...lengths.keys()].sort((i, j) => lengths[j]! - lengths[i]! || j - i)
     const far: Float64Array[] = []
     const least = Math.max(0, ...lengths) * 1e-15
     descending.forEach((from, place) => {

@@ -100,6 +100,11 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
     'one gradient of 1e20 at first',
     'one gradient of -1e20 later',
   ],
+  // The singular vectors of a matrix of rank 1, or whose squares float32 does not hold, are many.
+  conda: ['gradients of 1e-30', 'the same gradient everywhere'],
+  dion: 'gradients of 1e-30',
+  fira: ['gradients of 1e-30', 'the same gradient everywhere'],
+  gaLore: ['gradients of 1e-30', 'the same gradient everywhere'],
   // Norms of the matrices of a kernel: sums of squares that float32 holds with a few digits.
   norMuon: 'gradients of 1e-30',
   // Differences of gradients.

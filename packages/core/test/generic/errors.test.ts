@@ -3,6 +3,7 @@ import {
   clipByNorm,
   compile,
   describe as describeOptimizer,
+  dion,
   emoFact,
   explain,
   findOptimizer,
@@ -146,10 +147,11 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     for (const value of outside(range)) {
       const optimizer = await trained(factory, { [name]: (step: number) => (step < 2 ? start : value) })
       const [bytes, before] = [optimizer.save(), snapshot(optimizer)]
-      // SGD-SaI measures, and Gravity draws, at the first step only.
+      // SGD-SaI measures, and Gravity and Dion draw, at the first step only.
       const early =
         (factory === (sgdSaI as unknown) && name === 'epsilon') ||
-        (factory === (gravity as unknown) && name === 'alpha')
+        (factory === (gravity as unknown) && name === 'alpha') ||
+        (factory === (dion as unknown) && name === 'seed')
       // Shampoo's cadences are every step, unless told otherwise.
       const often = factory === (shampoo as unknown) && ['beta', 'epsilon'].includes(name)
       if (early || (!often && !new RegExp(`\\b${name}\\b`).test(phases))) {

@@ -88,6 +88,40 @@ describe('factorizations in rules', () => {
     await expectBoth((g) => solveUpper(g, g), [2, 2], [2, 7, 4, 5], [(2 - 7 * 0.8) / 2, 0, 0.8, 1])
   })
 
+  it('need not be used whole', async () => {
+    const batch = [3, 0, 0, 4, 0, 1, 2, 0]
+    await expectBoth((g) => svd(g).values.as([2, 2, 1]).plus(g.times(0)), [2, 2, 2], batch, [4, 4, 3, 3, 2, 2, 1, 1])
+    await expectBoth((g) => g.minus(svd(g).right), [2, 2, 2], batch, [3, -1, -1, 4, -1, 1, 2, -1])
+    await expectBoth((g) => eigen(g).values.plus(g.times(0)), [2, 2], symmetric, [5, 10, 5, 10])
+  })
+
+  it('take matrices without rows or columns', async () => {
+    for (const shape of [
+      [0, 3],
+      [3, 0],
+      [2, 0, 0],
+    ]) {
+      const parts = (g: Value) => {
+        const { left, values, right } = svd(g)
+        return left
+          .times(values)
+          .matmul(right)
+          .plus(qr(g).q.matmul(qr(g).r))
+      }
+      await expectBoth(parts, shape, [], [])
+    }
+    await expectBoth((g) => eigen(g).vectors.plus(cholesky(g)).plus(solveLower(g, g)), [0, 0], [], [])
+  })
+
+  it('leave the first columns', async () => {
+    await expectBoth((g) => g.firstColumns(1).plus(g.times(0)), [2, 1, 3], [1, 2, 3, 4, 5, 6], [1, 1, 1, 4, 4, 4])
+    // The first column times itself.
+    const outer = (g: Value) => g.firstColumns(1).matmul(g.firstColumns(1).transposed())
+    await expectBoth(outer, [2, 2], [2, 7, 3, 9], [4, 6, 6, 9])
+    const wide = [1, 2, 3, 4, 5, 6]
+    await expectBoth((g) => g.firstColumns(9), [2, 3], wide, wide)
+  })
+
   it('say what does not fit', async () => {
     await expect(directions((g) => eigen(g).vectors, [2, 3], [])).rejects.toThrow('as many rows as columns')
     await expect(directions((g) => svd(g.sum()).left, [2, 3], [])).rejects.toThrow(
