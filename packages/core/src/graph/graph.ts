@@ -370,7 +370,7 @@ function isSymmetric(node: Node): boolean {
   const arrays = inputs.filter(({ space }) => space === 'array')
   const found =
     node.operation === 'routine'
-      ? node.routine === 'gram'
+      ? node.routine === 'gram' || node.routine === 'symmetricProduct'
       : isElement(node) &&
         arrays.length > 0 &&
         arrays.every((input) => sameDimensions(input.dimensions, dimensions) && isSymmetric(input))

@@ -391,6 +391,8 @@ export class InstanceBuilder {
     },
     gram: ([operand], [result], kernel) =>
       this.productItems([operand!, operand!], result!, operand!.dimensions[1], kernel),
+    symmetricProduct: ([left, right], [result], kernel) =>
+      this.productItems([left!, right!], result!, left!.dimensions[1], kernel),
     product: ([left, right], [result], kernel) =>
       this.productItems([left!, right!], result!, right!.dimensions[2], kernel),
   }
