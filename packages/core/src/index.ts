@@ -66,6 +66,7 @@ export {
   solveLower,
   solveUpper,
   svd,
+  symmetricProduct,
 } from './language/factorizations.ts'
 export {
   decayRate,
@@ -109,7 +110,8 @@ export * from './optimizers/index.ts'
 export { minimizeTogether, type Point } from './parallel/minimize-together.ts'
 export { OptEx, type OptExOptions, type OptExRequest, type OptExResult, optEx } from './parallel/opt-ex.ts'
 export { emaOfSquare } from './parts/ema-of-square.ts'
-export { asMatrix, newtonSchulz } from './parts/newton-schulz.ts'
+export { asMatrix, newtonSchulz, type QuinticCoefficients } from './parts/newton-schulz.ts'
+export { polarExpress } from './parts/polar-express.ts'
 export type { Shapes } from './program/model.ts'
 export type { ArraysByName } from './run/attached-arrays.ts'
 export type { Rebased } from './run/checkpointing.ts'
@@ -125,4 +127,5 @@ export type {
 export type { TensorTelemetry } from './run/telemetry.ts'
 export * from './schedules/index.ts'
 export type { Loaded, LoadOptions } from './state/checkpoint.ts'
+export { type QuantizedSettings, quantized } from './storage/quantized.ts'
 export * from './transforms/index.ts'

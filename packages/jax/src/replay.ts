@@ -309,6 +309,7 @@ const routineOf: Readonly<Record<RoutineName, (operands: np.Array[]) => np.Array
   solveLower: ([matrix, right]) => [lax.linalg.triangularSolve(matrix!, right!, { leftSide: true, lower: true })],
   solveUpper: ([matrix, right]) => [lax.linalg.triangularSolve(matrix!, right!, { leftSide: true, lower: false })],
   svd: ([operand]) => svd(operand!),
+  symmetricProduct: ([left, right]) => [np.matmul(left!, right!)],
   transposition: ([operand]) => [swapped(operand!)],
 }
 

@@ -4,6 +4,7 @@ import { relativeRate } from '../language/relative-rate.ts'
 import { zeros } from '../language/slots.ts'
 import { ema } from '../language/value.ts'
 import { asMatrix, newtonSchulz, scaledSides } from '../parts/newton-schulz.ts'
+import { polarExpress } from '../parts/polar-express.ts'
 import { whereAgreeing } from '../parts/where-agreeing.ts'
 import { adamW } from './adam-w.ts'
 
@@ -35,6 +36,9 @@ import { adamW } from './adam-w.ts'
  * `cautious: true` is C-Muon (Liang, Chen, Liu, Liu 2024, arXiv 2411.16085): u is 0 where b and g differ in sign, before it is made
  * orthogonal. The transform of that name masks afterwards.
  *
+ * `iteration: 'polarExpress'` takes other coefficients at every step, which bring singular values nearer to 1 (Amsel, Persson,
+ * Musco, Gower 2025, arXiv 2505.16932). A matrix more than twice as long as wide is iterated on its short side.
+ *
  * As in the official code the original factor for a kernel of four dimensions comes from height and
  * width, not from outputs and inputs. The official iteration runs in bfloat16, here in float32; the singular values land between 0.7 and 1.2.
  *
@@ -52,8 +56,14 @@ export const muon = defineOptimizer({
     url: 'https://kellerjordan.github.io/posts/muon/',
   },
   hyper: { learningRate: nonNegative(0.02), momentum: decayRate(0.95), weightDecay: nonNegative(0) },
-  options: { form: 'original' as 'original' | 'moonlight', nesterov: true, newtonSchulzSteps: 5, cautious: false },
-  choices: { form: ['original', 'moonlight'] },
+  options: {
+    form: 'original' as 'original' | 'moonlight',
+    nesterov: true,
+    newtonSchulzSteps: 5,
+    iteration: 'quintic' as 'quintic' | 'polarExpress',
+    cautious: false,
+  },
+  choices: { form: ['original', 'moonlight'], iteration: ['quintic', 'polarExpress'] },
   state: { b: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-3, 1e-1), momentum: oneOf(0.9, 0.95) },
@@ -71,7 +81,8 @@ export const muon = defineOptimizer({
     const chosen = options.nesterov ? ahead : b
     const update = options.cautious ? whereAgreeing(chosen, b, g) : chosen
     const matrix = asMatrix(update, shape)
-    const orthogonal = newtonSchulz(matrix, options.newtonSchulzSteps).as(p)
+    const coefficients = options.iteration === 'polarExpress' ? polarExpress : undefined
+    const orthogonal = newtonSchulz(matrix, options.newtonSchulzSteps, 1e-7, coefficients).as(p)
     const [outputs, inputs] = scaledSides(matrix, shape)
     const scale = moonlight ? 0.2 * Math.sqrt(Math.max(outputs, inputs)) : Math.sqrt(Math.max(1, outputs / inputs))
     return { direction: orthogonal.times(scale), state: { b } }

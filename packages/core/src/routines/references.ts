@@ -5,6 +5,7 @@ import { productReference } from './product.ts'
 import { qrReference } from './qr.ts'
 import type { RoutineReference } from './routine.ts'
 import { svdReference } from './svd.ts'
+import { symmetricProductReference } from './symmetric-product.ts'
 import type { RoutineName } from './table.ts'
 import { transpositionReference } from './transposition.ts'
 import { solveLowerReference, solveUpperReference } from './triangular-solve.ts'
@@ -19,5 +20,6 @@ export const references: Readonly<Record<RoutineName, RoutineReference>> = {
   solveLower: solveLowerReference,
   solveUpper: solveUpperReference,
   svd: svdReference,
+  symmetricProduct: symmetricProductReference,
   transposition: transpositionReference,
 }

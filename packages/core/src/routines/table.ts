@@ -5,6 +5,7 @@ import { product } from './product.ts'
 import { qr } from './qr.ts'
 import type { Routine } from './routine.ts'
 import { svd } from './svd.ts'
+import { symmetricProduct } from './symmetric-product.ts'
 import { transposition } from './transposition.ts'
 import { solveLower, solveUpper } from './triangular-solve.ts'
 
@@ -18,6 +19,7 @@ export const routines = {
   solveLower,
   solveUpper,
   svd,
+  symmetricProduct,
   transposition,
 } as const satisfies Readonly<Record<string, Routine>>
 

@@ -24,6 +24,7 @@ export const workspaces: Readonly<Record<RoutineName, (operands: readonly Dimens
     const [, rows, columns] = operand!
     return eigen(Math.min(rows, columns)) + 2 * rows * columns
   },
+  symmetricProduct: none,
   transposition: none,
 }
 

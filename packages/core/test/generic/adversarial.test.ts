@@ -93,6 +93,9 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
   dowg: 'one gradient of 3e38',
   // Equal gradients centralized: what is left is rounding.
   momentumPolyak: 'all gradients 1e20 once',
+  // The Gram matrix of a long matrix squares what is small beside the largest.
+  adaMuon: 'the same gradient everywhere',
+  muon: ['all gradients 1e20 once', 'all gradients 1e18 once'],
   momo: ['all gradients 1e20 once', 'all gradients 1e18 once'],
   momoAdam: [
     'all gradients 1e20 once',

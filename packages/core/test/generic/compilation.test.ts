@@ -54,7 +54,8 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
   })
 
   it('compiles once for a second optimizer with other numbers, schedules and sizes', async () => {
-    // FRUGAL's choice of one column in four is planned otherwise where those are more than the rows.
+    // FRUGAL's choice of one column in four is planned otherwise where those are more than the rows, and so is what makes
+    // matrices orthogonal where they are more than twice as long as wide.
     const [small, wide] =
       name === 'frugal'
         ? [
@@ -63,7 +64,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
           ]
         : [
             [4, 7],
-            [2, 300],
+            [200, 300],
           ]
     await compile(make(factory), { weight: small! })
     const compiled = compilationCount()

@@ -20,6 +20,7 @@ export const routineKernels = (fused: boolean): Readonly<Record<RoutineName, () 
   solveLower: () => triangularSolve(true),
   solveUpper: () => triangularSolve(false),
   svd,
+  symmetricProduct: () => matmul(true, fused),
   transposition: transpose,
 })
 

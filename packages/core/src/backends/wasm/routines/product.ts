@@ -11,10 +11,11 @@ import { blockDepth, blockRows, leftBytes, stripBytes, tileColumns, tileRows } f
  * innermost loop multiplies both in registers. Sums along the inner dimension are those of blocks of 256, in their order.
  *
  * @param fused whether products and sums are rounded once, by instructions that not every engine has.
- * @param gram for a factor times its own transpose: tiles below the diagonal are left out, and each element above is written twice.
+ * @param symmetric for a factor times the transpose of another, where that is symmetric, as with its own: tiles below the diagonal are
+ * left out, and each element above is written twice.
  */
-export function matmul(gram: boolean, fused: boolean): FunctionBuilder {
-  const f = new FunctionBuilder(gram ? 'gram' : 'matmul', kernelParameters)
+export function matmul(symmetric: boolean, fused: boolean): FunctionBuilder {
+  const f = new FunctionBuilder(symmetric ? 'symmetric_matmul' : 'matmul', kernelParameters)
   const [entry, first, last] = f.parameters as [Local, Local, Local]
   const l = locals(f, [
     'left',
@@ -79,12 +80,12 @@ export function matmul(gram: boolean, fused: boolean): FunctionBuilder {
       .i32(4 * lanes)
       .op('i32.mul', 'i32.add')
 
-  /** Packs a row of the left factor as one of so many lanes from a pointer on; zeros where the stack says that there is none. */
-  const packRow = (pointer: Local, lanes: number, lane: number, pushRow: () => void) => {
+  /** Packs a row of a factor as one of so many lanes from a pointer on; zeros where the stack says that there is none. */
+  const packRow = (matrix: Local, pointer: Local, lanes: number, lane: number, pushRow: () => void) => {
     const each = (body: () => void) => countUp(f, l.position, 4 * lanes, l.end, body)
     behind(pointer, lanes).set(l.end).get(pointer).set(l.position)
     f.if(() => {
-      f.get(l.left)
+      f.get(matrix)
       pushRow()
       f.i32(lane).op('i32.add').get(l.leftStride).op('i32.mul', 'i32.add')
       f.get(l.start).i32(4).op('i32.mul', 'i32.add').set(l.from)
@@ -111,24 +112,24 @@ export function matmul(gram: boolean, fused: boolean): FunctionBuilder {
     countUp(f, l.tileRow, tileRows, l.blockEnd, () => {
       for (let row = 0; row < tileRows; row++) {
         f.get(l.tileRow).i32(row).op('i32.add').get(l.blockEnd).op('i32.lt_u')
-        packRow(l.to, tileRows, row, () => f.get(l.tileRow))
+        packRow(l.left, l.to, tileRows, row, () => f.get(l.tileRow))
       }
       behind(l.to, tileRows).set(l.to)
     })
   }
 
-  /** Eight rows of the factor itself as columns, those that it lacks as zeros. */
-  const packOwnRows = () => {
+  /** Eight rows of the right factor as columns, those that it lacks as zeros. */
+  const packRightRows = () => {
     for (let column = 0; column < tileColumns; column++) {
       f.i32(column).get(l.width).op('i32.lt_u')
-      packRow(l.strip, tileColumns, column, () => f.get(l.base).get(l.column).op('i32.add'))
+      packRow(l.right, l.strip, tileColumns, column, () => f.get(l.base).get(l.column).op('i32.add'))
     }
   }
 
   /** Eight columns side by side, those that the factor lacks as zeros. */
   const packRight = () => {
-    if (gram) {
-      packOwnRows()
+    if (symmetric) {
+      packRightRows()
       return
     }
     f.get(l.right).get(l.batch).get(l.inner).op('i32.mul').get(l.start).op('i32.add').get(l.columns).op('i32.mul')
@@ -185,7 +186,7 @@ export function matmul(gram: boolean, fused: boolean): FunctionBuilder {
     // Whether it has all rows and columns, and none of its elements lies below the diagonal.
     f.get(l.width).i32(tileColumns).op('i32.eq')
     f.get(l.tileRow).i32(tileRows).op('i32.add').get(l.blockEnd).op('i32.le_u', 'i32.and')
-    if (gram)
+    if (symmetric)
       ownRow()
         .i32(tileRows - 1)
         .op('i32.add')
@@ -213,7 +214,7 @@ export function matmul(gram: boolean, fused: boolean): FunctionBuilder {
       f.get(l.to).get(low[row]!).at('v128.store').get(l.to).get(high[row]!).at('v128.store', 16)
       f.get(l.to).get(l.resultStride).op('i32.add').set(l.to)
     }
-    if (!gram) return
+    if (!symmetric) return
     // What lies above the diagonal is written below it too.
     isLast().if(() => {
       mirrored(() => f.get(l.column)).set(l.to)
@@ -256,7 +257,7 @@ export function matmul(gram: boolean, fused: boolean): FunctionBuilder {
     f.i32(0).set(l.line)
     countUp(f, l.line, 1, l.end, () => {
       f.i32(0).set(l.position)
-      if (gram) {
+      if (symmetric) {
         // The elements below the diagonal are left out.
         const below = () => ownRow().get(l.line).op('i32.add').get(l.column)
         below().op('i32.gt_u')
@@ -267,7 +268,7 @@ export function matmul(gram: boolean, fused: boolean): FunctionBuilder {
         place(l.from).at('f32.load').set(single)
         f.get(l.start).if(() => place(l.to).at('f32.load').get(single).op('f32.add').set(single))
         place(l.to).get(single).at('f32.store')
-        if (!gram) return
+        if (!symmetric) return
         isLast().if(() => {
           mirrored(() => f.get(l.column).get(l.position).op('i32.add'))
           f.get(l.line).i32(4).op('i32.mul', 'i32.add').get(single).at('f32.store')
@@ -304,7 +305,7 @@ export function matmul(gram: boolean, fused: boolean): FunctionBuilder {
         )
         f.set(l.depth)
         packLeft()
-        if (gram) f.get(l.row).get(l.base).op('i32.sub').i32(-tileColumns).op('i32.and').set(l.column)
+        if (symmetric) f.get(l.row).get(l.base).op('i32.sub').i32(-tileColumns).op('i32.and').set(l.column)
         else f.i32(0).set(l.column)
         countUp(f, l.column, tileColumns, l.columns, () => {
           smaller(
@@ -314,14 +315,14 @@ export function matmul(gram: boolean, fused: boolean): FunctionBuilder {
           f.set(l.width)
           packRight()
           f.get(l.row).set(l.tileRow)
-          if (gram) {
+          if (symmetric) {
             smaller(
               () => f.get(l.blockEnd),
               () => f.get(l.base).get(l.column).op('i32.add').i32(tileColumns).op('i32.add'),
             )
             f.set(l.lastRow)
           }
-          countUp(f, l.tileRow, tileRows, gram ? l.lastRow : l.blockEnd, tile)
+          countUp(f, l.tileRow, tileRows, symmetric ? l.lastRow : l.blockEnd, tile)
         })
         // A product of nothing is 0, which the first block writes.
         f.get(l.start).i32(blockDepth).op('i32.add').tee(l.start).get(l.inner).op('i32.lt_u').branchIf(0)
