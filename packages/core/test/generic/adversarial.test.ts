@@ -104,6 +104,7 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
     'one gradient of -1e20 later',
   ],
   // The singular vectors of a matrix of rank 1, or whose squares float32 does not hold, are many.
+  alice: ['gradients of 1e-30', 'the same gradient everywhere'],
   conda: ['gradients of 1e-30', 'the same gradient everywhere'],
   dion: 'gradients of 1e-30',
   fira: ['gradients of 1e-30', 'the same gradient everywhere'],

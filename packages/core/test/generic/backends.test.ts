@@ -64,6 +64,7 @@ const cancelling: Readonly<Record<string, number>> = {
 const settingsFor: Readonly<Record<string, Variant['settings']>> = {
   adaMuon: { epsilon: 1e-3 },
   adalite: { temperature: 3e-3 },
+  alice: { rank: 2 },
   apolloAdamW: { rank: 2 },
   dion: { rank: 2 },
   fira: { rank: 2 },
