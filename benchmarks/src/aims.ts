@@ -5,6 +5,7 @@ import type { JaxResult } from './sections/jax.ts'
 import type { LibraryResult } from './sections/library.ts'
 import type { MatrixReport } from './sections/matrices.ts'
 import type { PeerReport } from './sections/peers.ts'
+import type { QuantizedLoss, QuantizedResult } from './sections/quantized.ts'
 import type { SizeResult } from './sections/size.ts'
 import type { StepResult } from './sections/steps.ts'
 import type { TensorflowResult } from './sections/tensorflow.ts'
@@ -21,6 +22,8 @@ export interface Results {
   library?: LibraryResult[]
   choose?: ChooseResult
   decay?: DecayResult[]
+  quantized?: QuantizedResult[]
+  quantizedLosses?: QuantizedLoss[]
   matrices?: MatrixReport
 }
 

@@ -14,13 +14,14 @@ import { measureJax } from './sections/jax.ts'
 import { measureLibrary } from './sections/library.ts'
 import { measureMatrices } from './sections/matrices.ts'
 import { measurePeers } from './sections/peers.ts'
+import { measureQuantized, measureQuantizedLosses } from './sections/quantized.ts'
 import { measureSizes } from './sections/size.ts'
 import { effortFor, guessSeconds, measureStep, type StepEffort, type StepResult } from './sections/steps.ts'
 import { measureTensorflow } from './sections/tensorflow.ts'
 import { sizes } from './sizes.ts'
 import { principal } from './subjects.ts'
 
-const sectionNames = ['steps', 'cold', 'size', 'library', 'decay', 'matrices', 'choose'] as const
+const sectionNames = ['steps', 'cold', 'size', 'library', 'decay', 'matrices', 'quantized', 'choose'] as const
 
 interface Options {
   only?: OptimizerFactory[]
@@ -28,6 +29,7 @@ interface Options {
   peers?: boolean
   tfjs?: boolean
   jax?: boolean
+  quantizedLosses?: boolean
   python?: string
   json?: string
 }
@@ -110,7 +112,8 @@ function countFailures({ steps, cold, peers, jax, library }: Results): number {
 
 async function bench(given: Options, command: Command): Promise<void> {
   // Asked for alone, what runs in other libraries is measured alone.
-  const alone = (given.jax || given.tfjs) && command.getOptionValueSource('sections') === 'default'
+  const alone =
+    (given.jax || given.tfjs || given.quantizedLosses) && command.getOptionValueSource('sections') === 'default'
   const options = alone ? { ...given, sections: [] } : given
   const start = performance.now()
   const elapsed = () => (performance.now() - start) / 1000
@@ -126,6 +129,8 @@ async function bench(given: Options, command: Command): Promise<void> {
     results.library = await measureLibrary(options.only ?? registry, progress)
   }
   if (options.sections.includes('decay')) results.decay = await measureDecay(progress)
+  if (options.sections.includes('quantized')) results.quantized = await measureQuantized(progress)
+  if (options.quantizedLosses) results.quantizedLosses = await measureQuantizedLosses(progress)
   if (options.sections.includes('matrices')) {
     const peers = options.peers ? { python: options.python } : undefined
     results.matrices = await measureMatrices(peers, progress)
@@ -160,6 +165,10 @@ await new Command('bench')
   )
   .option('--python <file>', 'a Python interpreter that has the peers already, instead of installing them')
   .option('--jax', 'measure whole training steps in jax-js; alone, unless --sections says what else')
+  .option(
+    '--quantized-losses',
+    'train with state in float32, 8 and 4 bits on 20 seeds and compare the losses; alone, unless --sections says what else',
+  )
   .option('--json <file>', 'also write everything that was measured to a file')
   .action(bench)
   .parseAsync()

@@ -10,6 +10,7 @@ import type { JaxResult } from './sections/jax.ts'
 import type { LibraryResult } from './sections/library.ts'
 import type { MatrixReport } from './sections/matrices.ts'
 import type { PeerReport, PeerResult } from './sections/peers.ts'
+import type { QuantizedLoss, QuantizedResult } from './sections/quantized.ts'
 import type { SizeResult } from './sections/size.ts'
 import type { RatioName, StepResult } from './sections/steps.ts'
 import type { TensorflowResult } from './sections/tensorflow.ts'
@@ -143,6 +144,41 @@ function decaySection(results: readonly DecayResult[]): string {
     'Times the step with gradients: once the moments are at rest, and the slowest 32 steps on the way there',
   )
   return `${heading('Steps when gradients have ended')}${table(['', 'parameters', 'at rest', 'slowest'], rows, [0])}\n${legend}`
+}
+
+function quantizedSection(results: readonly QuantizedResult[]): string {
+  const rows = results.map(({ way, parameters, memory, speed }) => [
+    way,
+    String(parameters),
+    `${(100 * memory).toFixed(1)} %`,
+    number(speed.median),
+    `${number(speed.low)} to ${number(speed.high)}`,
+  ])
+  const legend = colors.dim(
+    'Beside float32: bytes of state in memory, and parameters a second with the quartiles of all rounds',
+  )
+  const columns = ['', 'parameters', 'state', 'speed', 'quartiles']
+  return `${heading('AdamW with its state in fewer bits')}${table(columns, rows, [0])}\n${legend}`
+}
+
+function quantizedLossSection(results: readonly QuantizedLoss[]): string {
+  const loss = (value: number) => value.toFixed(4)
+  const signed = (value: number) => `${value < 0 ? '-' : '+'}${loss(Math.abs(value))}`
+  const rows = results.map(({ task, optimizer, way, float32, spread, difference, low, high }) => [
+    task,
+    optimizer,
+    way,
+    loss(float32),
+    loss(spread),
+    signed(difference),
+    `${signed(low)} to ${signed(high)}`,
+  ])
+  const legend = colors.dim(
+    `Final validation losses of ${results[0]?.seeds} seeds: mean and standard deviation in float32, mean difference to it on the same ` +
+      'seeds, and its 95 % interval',
+  )
+  const columns = ['task', 'optimizer', 'state', 'float32', 'spread', 'difference', 'interval']
+  return `${heading('Losses with state in fewer bits')}${table(columns, rows, [0, 1, 2])}\n${legend}`
 }
 
 function matrixSection({ peak, results, versions, missing: absent }: MatrixReport): string {
@@ -343,13 +379,16 @@ function aimSection(results: Results): string {
 
 /** The whole report as text. */
 export function report(results: Results): string {
-  const { steps, cold, sizes, peers, jax, tensorflow, library, choose, decay, matrices } = results
+  const { steps, cold, sizes, peers, jax, tensorflow, library, choose, decay, matrices, quantized, quantizedLosses } =
+    results
   const sections = [
     steps && steps.length > 0 && stepSection(steps),
     library && library.length > 0 && librarySection(library),
     cold && cold.length > 0 && coldSection(cold),
     sizes && sizeSection(sizes),
     decay && decaySection(decay),
+    quantized && quantizedSection(quantized),
+    quantizedLosses && quantizedLossSection(quantizedLosses),
     matrices && matrixSection(matrices),
     choose && chooseSection(choose),
     peers && peerSection(peers),

@@ -21,7 +21,7 @@ import type { Program, SlotStorage, VariantTree } from './program/program.ts'
 import { programsOfStep, type TracedParameter } from './program/trace.ts'
 import { routines } from './routines/table.ts'
 import { evaluateSchedule, type HyperValue } from './schedules/schedule.ts'
-import { bytesOf } from './storage/storage.ts'
+import { bytesOf } from './storage/provided.ts'
 
 /** The shape that `describe` and `explain` use unless told otherwise. */
 const usualShape: readonly number[] = [1024, 1024]

@@ -127,4 +127,5 @@ export type {
 export type { TensorTelemetry } from './run/telemetry.ts'
 export * from './schedules/index.ts'
 export type { Loaded, LoadOptions } from './state/checkpoint.ts'
+export { type QuantizedSettings, quantized } from './storage/quantized.ts'
 export * from './transforms/index.ts'

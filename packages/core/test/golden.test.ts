@@ -56,8 +56,7 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
   frugal: ['coord_randk'],
   galore: ['proj_full'],
   lomo: ['clip_norm', 'clip_both'],
-  scion: ['rownorm_transpose', 'light'],
-  subsetnorm: ['generic_sm_svd', 'generic_sm_svd_sn', 'generic_sm_topk'],
+  scion: ['rownorm_transpose'],
 }
 
 describe('trajectories of the reference implementations', async () => {

@@ -306,8 +306,8 @@ const routineOf: Readonly<Record<RoutineName, (operands: np.Array[]) => np.Array
   gram: ([operand]) => [gram(operand!)],
   product: ([left, right]) => [np.matmul(left!, right!)],
   qr: ([operand]) => qr(operand!),
-  solveLower: ([matrix, right]) => [lax.linalg.triangularSolve(matrix!, right!, { leftSide: true, lower: true })],
-  solveUpper: ([matrix, right]) => [lax.linalg.triangularSolve(matrix!, right!, { leftSide: true, lower: false })],
+  solveLower: ([matrix, right]) => [solution(matrix!, right!, true)],
+  solveUpper: ([matrix, right]) => [solution(matrix!, right!, false)],
   svd: ([operand]) => svd(operand!),
   symmetricProduct: ([left, right]) => [np.matmul(left!, right!)],
   transposition: ([operand]) => [swapped(operand!)],
@@ -315,6 +315,17 @@ const routineOf: Readonly<Record<RoutineName, (operands: np.Array[]) => np.Array
 
 const swapped = (operand: np.Array): np.Array => np.swapaxes(operand, -1, -2)
 const gram = (operand: np.Array): np.Array => np.matmul(operand.ref, swapped(operand))
+
+/** The solution of a triangular system, as the routine of jax-js itself takes it: upper triangles, right sides as rows. */
+function solution(matrix: np.Array, right: np.Array, lower: boolean): np.Array {
+  const upper = inMemory(lower ? np.flip(matrix, [-2, -1]) : matrix)
+  const rows = inMemory(swapped(lower ? np.flip(right, -2) : right))
+  const found = swapped(lax.linalg.triangularSolve(upper, rows, { leftSide: false, transposeA: true }))
+  return lower ? np.flip(found, -2) : found
+}
+
+/** The same numbers as a result that lies in memory, which inside of jit routines need and elementwise expressions are not. */
+const inMemory = (operand: np.Array): np.Array => np.matmul(np.eye(operand.shape.at(-2)!), operand)
 
 /** 1 or -1 for each column: the sign of its largest number. */
 function signs(vectors: np.Array): np.Array {
@@ -341,7 +352,7 @@ function qr(operand: np.Array): np.Array[] {
   for (const unused of columns.slice(1)) unused.dispose()
   const orthogonal = (columns: np.Array) => {
     const factor = np.linalg.cholesky(gram(swapped(columns.ref)))
-    return swapped(lax.linalg.triangularSolve(factor, swapped(columns), { leftSide: true, lower: true }))
+    return swapped(solution(factor, swapped(columns), true))
   }
   const q = orthogonal(orthogonal(columns[0]!))
   return [q, np.triu(np.matmul(swapped(q.ref), operand))]

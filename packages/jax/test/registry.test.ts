@@ -30,6 +30,10 @@ beforeAll(async () => {
 /** All classes of shape; sums of a few float32 numbers, so that one tolerance fits all rules. */
 const shapes = { matrix: [5, 7], vector: [6], number: [], cube: [2, 3, 4], kernel: [2, 2, 3, 3], column: [4, 1] }
 const fewShapes = { matrix: [5, 7], vector: [6] }
+const squares = { matrix: [5, 5], vector: [6] }
+
+/** Where a matrix is singular any basis is right, and jax-js has no QR factors of such. */
+const freeBasis = ['cosmos', 'soap', 'sPlus']
 
 /** Rules amplify the rounding of float32 differently; a wrong rule is off by far more. */
 const tolerance = 2e-3
@@ -56,6 +60,8 @@ function variantsHere(factory: OptimizerFactory): (readonly [string, Readonly<Re
   const own = variantsOf(factory).filter(({ settings }) => {
     const names = Object.keys(settings)
     if (names.length === 0 || moves(factory, settings) || draws(factory, settings)) return false
+    // A matrix as one vector has a Gram matrix of rank one.
+    if (freeBasis.includes(factory.definition.name) && names.includes('mergesDimensions')) return false
     return factory === adamW || !names.some((name) => common.includes(name))
   })
   const some = sample(factory.definition.name, own, ({ title }) => title)
@@ -82,10 +88,12 @@ const refused = registry.filter((factory) => {
 const replayed = registry.filter((factory) => !refused.includes(factory) && !draws(factory))
 
 describe.each(replayed.map((factory) => [factory.definition.name, factory] as const))('%s under jit', (_, factory) => {
-  it('agrees with the interpreter for every class of shape', () => check(make(factory), 4, shapes))
+  const ofFullRank = freeBasis.includes(factory.definition.name)
+  it('agrees with the interpreter for every class of shape', () =>
+    check(make(factory), 4, ofFullRank ? squares : shapes))
 
   it.each(variantsHere(factory))('with %s agrees with the interpreter', (_, settings) =>
-    check(make(factory, settings), 4, fewShapes),
+    check(make(factory, settings), 4, ofFullRank ? squares : fewShapes),
   )
 })
 

@@ -215,17 +215,13 @@ export const classics: Readonly<Record<string, Mapping>> = {
   scion: {
     tolerances: newtonSchulz,
     optimizer(fields) {
-      fields.expect(
-        'variant',
-        'Scion',
-        'the light form keeps an average 1 / α times as large, beside which 1e-8 is less',
-      )
       const norms = { Auto: 'auto', Sign: 'sign', ColNorm: 'columns', RowNorm: 'rows' } as const
       const norm = norms[fields.string('norm', Object.keys(norms)) as keyof typeof norms]
       fields.expect('norm_kwargs', {}, 'norms take no settings here')
       return scion({
         ...rate(fields),
         norm,
+        light: fields.string('variant', ['Scion', 'ScionLight']) === 'ScionLight',
         alpha: fields.number('momentum'),
         radius: fields.number('scale'),
         weightDecay: fields.boolean('unconstrained') ? 0 : 1,

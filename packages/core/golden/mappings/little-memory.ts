@@ -18,6 +18,7 @@ import {
   spam,
   stepCount,
   subsetNorm,
+  subspaceMomentum,
   where,
   zeros,
 } from 'fallline'
@@ -266,9 +267,25 @@ export const littleMemory: Readonly<Record<string, Mapping>> = {
   },
 
   subsetnorm: {
+    until: {
+      step: 10,
+      config: ['generic_sm_svd', 'generic_sm_svd_sn', 'generic_sm_topk'],
+      reason: 'when the subspace changes the official code uses the momentum of the old one once more',
+    },
     optimizer(fields) {
       const momentum = fields.has('momentum_type') ? fields.string('momentum_type', ['ema', 'none', 'sm']) : 'ema'
-      if (momentum === 'sm') throw new Skip('momentum_type sm: momentum in a subspace is not here')
+      if (momentum === 'sm') {
+        const second = fields.string('second_moment_type', ['ema', 'sn', 'none'])
+        const { subsets } = second === 'sn' ? subsetsOf(fields) : { subsets: second === 'ema' ? 'elements' : 'none' }
+        return subspaceMomentum({
+          ...adamOf(fields),
+          rank: fields.number('rank'),
+          period: fields.number('update_proj_gap'),
+          // Lines of the longer side are chosen.
+          ...(fields.string('proj_type', ['svd', 'topk']) === 'topk' ? { subspace: 'largest', side: 'longer' } : {}),
+          subsets: subsets as 'elements' | 'lines' | 'blocks' | 'none',
+        })
+      }
       fields.expect('second_moment_type', 'sn', 'without subsets it is Adam')
       const [beta1, beta2] = fields.numbers('betas', 2) as [number, number]
       const learningRate = fields.number('lr')

@@ -52,7 +52,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   checkNames('build', options, ['layout', 'telemetry'])
   const { layout = 'outputFirst', telemetry = false } = options
   checkLayout('build', layout)
-  const model = traceModel(optimizer, shapes, telemetry, { layout })
+  const model = traceModel(optimizer, shapes, telemetry, { layout, float32: 'build' })
   const tensors = backendTensors(model)
   const { forms, programs: distinct } = formsOf(tensors)
   const { plans, tables, library, bytes } = generateModule(distinct, everything(false))

@@ -65,6 +65,8 @@ type ArrayPlace =
   | { readonly kind: 'parameter' | 'gradient'; readonly tensor: number }
   /** An array that the user supplies besides the gradient, and state that is an array. */
   | { readonly kind: 'input' | 'array'; readonly tensor: number; readonly key: string }
+  /** The bytes of state that is kept otherwise than in float32. */
+  | { readonly kind: 'bytes'; readonly tensor: number; readonly key: string }
 
 /** Where something lies that can be written. */
 export type WritablePlace =
@@ -118,8 +120,10 @@ export interface HostMemory {
   readonly gradients: readonly FloatArray[]
   /** The arrays besides the gradient that a tensor's programs read, by name. */
   readonly inputs: readonly ReadonlyMap<string, FloatArray>[]
-  /** The array of a slot. */
+  /** The array of a slot; a copy where it is not kept in float32. */
   slotArray(tensor: number, key: string): FloatArray
+  /** The bytes of a slot that is not kept in float32; absent where all are. */
+  readonly slotBytes?: (tensor: number, key: string) => Uint8Array
   /** A number that programs keep; shared numbers are the same for every tensor. */
   readScalar(tensor: number, key: string): number
   writeScalar(tensor: number, key: string, value: number): void
@@ -218,5 +222,8 @@ function viewOf(memory: HostMemory, place: ArrayPlace): FloatArray {
       return memory.inputs[place.tensor]!.get(place.key)!
     case 'array':
       return memory.slotArray(place.tensor, place.key)
+    case 'bytes':
+      // Only checkpoints ask for bytes, and give them back.
+      return memory.slotBytes!(place.tensor, place.key) as ArrayLike<number> as FloatArray
   }
 }

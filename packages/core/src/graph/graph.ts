@@ -4,6 +4,7 @@
  */
 
 import { type RoutineName, routines } from '../routines/table.ts'
+import type { StorageName } from '../storage/storage.ts'
 import {
   type Dimensions,
   type Distribution,
@@ -96,8 +97,9 @@ export class Graph {
     return this.leaf({ operation: 'gradient' }, 'array', dimensions, true)
   }
 
-  slot(key: string, space: Space, dimensions: Dimensions, perTensor: boolean): Node {
-    return this.leaf({ operation: 'slot', key }, space, dimensions, perTensor)
+  slot(key: string, space: Space, dimensions: Dimensions, perTensor: boolean, storage?: StorageName): Node {
+    const kept = storage && storage !== 'float32' ? { storage } : {}
+    return this.leaf({ operation: 'slot', key, ...kept }, space, dimensions, perTensor)
   }
 
   /** True at the elements whose flat index is a multiple of `period`. */

@@ -4,6 +4,7 @@
  */
 
 import type { RoutineName } from '../routines/table.ts'
+import type { StorageName } from '../storage/storage.ts'
 import type { Dimensions } from './dimensions.ts'
 
 export { type Dimensions, formatDimensions, sameDimensions, sizeOf } from './dimensions.ts'
@@ -65,7 +66,8 @@ export type Kind =
   | { readonly operation: 'gradient' }
   /** What the user hands in besides the gradient. */
   | { readonly operation: 'input'; readonly key: string }
-  | { readonly operation: 'slot'; readonly key: string }
+  /** `storage`: how its elements are kept, where that is not float32. */
+  | { readonly operation: 'slot'; readonly key: string; readonly storage?: StorageName }
   /** True for every how many-th element. */
   | { readonly operation: 'stride'; readonly period: number }
   /** 0, 1, 2, ... over all elements. */
@@ -123,8 +125,9 @@ function kindText(kind: Kind): string {
     case 'count':
       return kind.clock
     case 'input':
-    case 'slot':
       return kind.key
+    case 'slot':
+      return kind.storage ? `${kind.key}:${kind.storage}` : kind.key
     case 'stride':
       return String(kind.period)
     case 'random':

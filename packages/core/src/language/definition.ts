@@ -549,6 +549,8 @@ export interface TransformDefinition<
   ) => Value
   /** Adds weight decay of this style, with the hyperparameter `weightDecay`. */
   readonly decay?: Exclude<DecayStyle, 'own'>
+  /** @internal how the state of what is wrapped is kept: see `quantized` */
+  readonly keeping?: object
   /** What to evaluate the model with, where that is not the parameter. */
   readonly average?: (
     context: Pick<

@@ -1,5 +1,4 @@
 import type { Dimensions } from '../graph/node.ts'
-import type { StorageName } from '../storage/storage.ts'
 import type { ParameterShape } from './layout.ts'
 
 export type { ParameterShape } from './layout.ts'
@@ -26,8 +25,10 @@ export interface Slot {
   readonly start: SlotStart
   /** Whether each tensor has its own, or all of an optimizer's tensors share one number. */
   readonly scope: 'tensor' | 'allTensors'
-  /** How its elements are kept. Numbers are kept as the backend computes them. */
-  readonly storage: StorageName
+  /** True for what stays in float32 when state is kept in fewer bits: what rounding would spoil. */
+  readonly exact?: boolean
+  /** True for what is never below 0, where the rule's arithmetic does not show it: fewer bits then need no sign. */
+  readonly nonNegative?: boolean
   /** When given, the slot exists only for parameters and options for which this holds. */
   readonly when?: (facts: SlotFacts) => boolean
 }
@@ -41,10 +42,10 @@ export interface SlotFacts {
 }
 
 /** What can be said of any slot, each on its own. */
-export type SlotOptions = Partial<Pick<Slot, 'start' | 'storage' | 'when'>>
+export type SlotOptions = Partial<Pick<Slot, 'start' | 'exact' | 'nonNegative' | 'when'>>
 
 function slot(extent: SlotExtent, options: SlotOptions = {}, scope: Slot['scope'] = 'tensor'): Slot {
-  return { extent, start: 0, scope, storage: 'float32', ...options }
+  return { extent, start: 0, scope, ...options }
 }
 
 /** State shaped like the parameter that starts at zero, unless `start` says otherwise. */

@@ -43,7 +43,7 @@ export const aDoG = defineOptimizer({
     weightDecay: nonNegative(0),
   },
   state: {
-    moved: zeros(),
+    moved: zeros({ exact: true }),
     start: copyOfParameter(),
     distance: sharedScalar(0),
     distances: sharedScalar(0),

@@ -44,7 +44,7 @@ export const adaSmooth = defineOptimizer({
     start: copyOfParameter(),
     previous: copyOfParameter(),
     path: zeros(),
-    v: zeros(),
+    v: zeros({ nonNegative: true }),
     age: scalar(0, { when: ({ disabled }) => !disabled('window') }),
   },
   decay: 'coupled',

@@ -49,7 +49,7 @@ export const dAdaptAdaGrad = defineOptimizer({
   },
   state: {
     sumOfSquares: zeros(),
-    s: zeros(),
+    s: zeros({ exact: true }),
     start: copyOfParameter(),
     d: sharedScalar(0),
     squares: sharedScalar(0),

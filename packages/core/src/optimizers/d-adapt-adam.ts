@@ -50,7 +50,7 @@ export const dAdaptAdam = defineOptimizer({
     growthRate: nonNegative(0),
   },
   options: { biasCorrection: false },
-  state: { m: zeros(), v: zeros(), s: zeros(), d: sharedScalar(0), numerator: sharedScalar(0) },
+  state: { m: zeros(), v: zeros(), s: zeros({ exact: true }), d: sharedScalar(0), numerator: sharedScalar(0) },
   decay: 'coupled',
   search: { learningRate: logUniform(0.1, 10) },
   largestGradient: largestSquared,

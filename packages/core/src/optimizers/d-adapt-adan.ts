@@ -57,7 +57,7 @@ export const dAdaptAdan = defineOptimizer({
     m: zeros(),
     v: zeros(),
     n: zeros(),
-    s: zeros(),
+    s: zeros({ exact: true }),
     previous: zeros(),
     d: sharedScalar(0),
     squares: sharedScalar(0),

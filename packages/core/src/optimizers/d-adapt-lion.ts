@@ -44,7 +44,7 @@ export const dAdaptLion = defineOptimizer({
     weightDecay: nonNegative(0),
     d0: positive(1e-6),
   },
-  state: { m: zeros(), s: zeros(), d: sharedScalar(0), numerator: sharedScalar(0) },
+  state: { m: zeros(), s: zeros({ exact: true }), d: sharedScalar(0), numerator: sharedScalar(0) },
   decay: 'decoupled',
   search: { learningRate: logUniform(0.1, 10), weightDecay: oneOf(0, 0.1, 1) },
   rule({ g, state, hyper }) {

@@ -47,7 +47,7 @@ export const dAdaptSGD = defineOptimizer({
     growthRate: nonNegative(0),
   },
   state: {
-    s: zeros(),
+    s: zeros({ exact: true }),
     z: copyOfParameter({ when: ({ disabled }) => !disabled('momentum') }),
     d: sharedScalar(0),
     numerator: sharedScalar(0),

@@ -60,7 +60,7 @@ export const onlineToNonconvex = defineOptimizer({
   choices: { scaling: ['exponential', 'uniform'], learner: ['descent', 'optimistic', 'adaGrad', 'followTheLeader'] },
   limits: { averageSteps: [0] },
   state: {
-    displacement: zeros(),
+    displacement: zeros({ exact: true }),
     previous: zeros({ when: ({ options }) => options.learner === 'optimistic' }),
     squares: zeros({ when: ({ options }) => options.learner === 'adaGrad' }),
     sum: zeros({ when: ({ options }) => options.learner === 'followTheLeader' }),

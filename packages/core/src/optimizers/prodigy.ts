@@ -55,7 +55,7 @@ export const prodigy = defineOptimizer({
   state: {
     m: zeros(),
     v: zeros(),
-    s: zeros(),
+    s: zeros({ exact: true }),
     start: copyOfParameter(),
     d: sharedScalar(0),
     dMaximum: sharedScalar(0),

@@ -54,7 +54,7 @@ export const sPlus = defineOptimizer({
   options: { maximumSize: 10_000 },
   state: {
     m: zeros(),
-    average: zeros(),
+    average: zeros({ exact: true }),
     weight: scalar(1),
     L: square(0, 0),
     R: square(1, 0),

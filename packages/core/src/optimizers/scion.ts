@@ -23,8 +23,9 @@ import { asMatrix, newtonSchulz } from '../parts/newton-schulz.ts'
  * With λ = 1, the default, the parameters stay in the ball of radius ρ (constrained); with λ = 0 they do not (unconstrained).
  *
  * Defaults of the official code: η 1e-3, α 1, which is no momentum, ρ 1. Its authors give hidden layers ρ 50, the first layer the norm
- * `auto` or `columns` and the last one `sign` with ρ 3000: do so by `groups`. State: `m`, shaped like the parameter. ScionLight, which
- * keeps 1 / α times the average in the gradient, takes the same steps but for the 1e-8, and 1e-7 in Newton-Schulz.
+ * `auto` or `columns` and the last one `sign` with ρ 3000: do so by `groups`. State: `m`, shaped like the parameter. `light: true` is
+ * ScionLight, which keeps m ← (1 - α) m + g, 1 / α times as much, in the gradient: there it needs no memory, here it is state; the steps are the same but
+ * for the 1e-8, and 1e-7 in Newton-Schulz.
  *
  * α is called `momentum` in the official code, where it is what a new gradient counts. Newton-Schulz has five steps. Other ranks than
  * two and four are seen as a batch of matrices, which the official code refuses. The official iteration runs in bfloat16, here in float32.
@@ -48,13 +49,14 @@ export const scion = defineOptimizer({
     radius: positive(1),
     weightDecay: nonNegative(1),
   },
-  options: { norm: 'auto' as 'auto' | 'sign' | 'columns' | 'rows', newtonSchulzSteps: 5 },
+  options: { norm: 'auto' as 'auto' | 'sign' | 'columns' | 'rows', newtonSchulzSteps: 5, light: false },
   choices: { norm: ['auto', 'sign', 'columns', 'rows'] },
   state: { m: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-4, 1e-1), alpha: oneOf(0.05, 0.1, 0.2, 1), radius: oneOf(1, 10, 50) },
   rule({ p, g, state, hyper, options, shape }) {
-    const m = ema(state.m, g, hyper.alpha.negated().plus(1))
+    const kept = hyper.alpha.negated().plus(1)
+    const m = options.light ? state.m.times(kept).plus(g) : ema(state.m, g, kept)
     const matrix = m.as(shape.matrix)
     const furthest = {
       auto: () =>

@@ -1,13 +1,9 @@
-import type { Dimensions } from '../graph/node.ts'
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
-import { outputSide } from '../language/layout.ts'
-import { type ParameterShape, shaped, zeros } from '../language/slots.ts'
-import { biasCorrection, ema, type Value } from '../language/value.ts'
+import { shaped, zeros } from '../language/slots.ts'
+import { biasCorrection, ema } from '../language/value.ts'
 import { largestSquared } from '../parts/ema-of-square.ts'
-import { largestDivisor } from '../parts/largest-divisor.ts'
-
-type Subsets = 'lines' | 'blocks'
+import { type Subsets, subsetDimensions, subsetView, sumOverSubsets } from '../parts/subsets.ts'
 
 /**
  * Subset-Norm: Adam, or AdaGrad with momentum, that scales subsets of the weights by the norm of their gradients, so that the
@@ -49,16 +45,12 @@ export const subsetNorm = defineOptimizer({
     epsilon: smallDivisor(1e-6),
     weightDecay: nonNegative(0),
   },
-  options: { subsets: 'lines' as Subsets, subsetSize: 0, accumulate: false, biasCorrection: true },
+  options: { subsets: 'lines' as 'lines' | 'blocks', subsetSize: 0, accumulate: false, biasCorrection: true },
   choices: { subsets: ['lines', 'blocks'] },
   limits: { subsetSize: [0] },
   state: {
     m: zeros({ when: ({ disabled }) => !disabled('beta1') }),
-    v: shaped((shape, { subsets, subsetSize }) => {
-      const [batch, rows, columns] = viewOf(shape, subsets as Subsets, subsetSize as number)
-      if (subsets === 'lines' && shape.rank !== 2) return [batch, rows, columns]
-      return subsets === 'blocks' || keptSide(shape) === 'rows' ? [1, rows, 1] : [1, 1, columns]
-    }),
+    v: shaped((shape, { subsets, subsetSize }) => subsetDimensions(shape, subsets as Subsets, subsetSize as number)),
   },
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 1e-1), weightDecay: oneOf(0, 0.01, 0.1) },
@@ -66,15 +58,11 @@ export const subsetNorm = defineOptimizer({
   rule({ p, g, t, state, hyper, options, shape, disabled, ownWeightDecay }) {
     const { learningRate, beta1, beta2, epsilon } = hyper
     const { subsets, subsetSize, accumulate } = options
-    const view = viewOf(shape, subsets, subsetSize)
+    const view = subsetView(shape, subsets, subsetSize)
     const m = disabled('beta1') ? g : ema(state.m, g, beta1)
-    const sum = (x: Value) => {
-      if (subsets === 'blocks') return x.sum('columns')
-      return shape.rank === 2 ? x.sum(keptSide(shape) === 'rows' ? 'columns' : 'rows') : x
-    }
     // Summed after scaling: a row of float32 cannot hold the squares of a huge gradient.
     const share = accumulate ? 1 : beta2.negated().plus(1).sqrt()
-    const square = sum(g.as(view).times(share).square())
+    const square = sumOverSubsets(g.as(view).times(share).square(), shape, subsets)
     const v = (accumulate ? state.v : state.v.times(beta2)).plus(square).limited()
     const correction = biasCorrection(beta2, t).sqrt().over(biasCorrection(beta1, t))
     const scaled = m.as(view).over(v.sqrt().plus(epsilon)).as(g)
@@ -83,17 +71,3 @@ export const subsetNorm = defineOptimizer({
     return { direction: shrunk.plus(p.times(ownWeightDecay)), state: disabled('beta1') ? { v } : { m, v } }
   },
 })
-
-/** How the parameter is seen: as a matrix, or with the elements of a block in a row. */
-function viewOf(shape: ParameterShape, subsets: Subsets, subsetSize: number): Dimensions {
-  if (subsets === 'lines') return shape.matrix
-  const size = largestDivisor(shape.size, subsetSize === 0 ? Math.sqrt(shape.size) : subsetSize)
-  return [1, shape.size / size, size]
-}
-
-/** Which side of a matrix has numbers of its own: the longer one, as in the official code; the outputs of a square one. */
-function keptSide(shape: ParameterShape): 'rows' | 'columns' {
-  const side = outputSide(shape)
-  const other = side === 'rows' ? 'columns' : 'rows'
-  return shape.outputs >= shape.inputs ? side : other
-}

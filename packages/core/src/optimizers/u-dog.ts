@@ -50,7 +50,7 @@ export const uDoG = defineOptimizer({
   state: {
     y: copyOfParameter(),
     start: copyOfParameter(),
-    average: zeros(),
+    average: zeros({ exact: true }),
     m: zeros(),
     distance: sharedScalar(0),
     distances: sharedScalar(0),

@@ -41,7 +41,7 @@ export const yogi = defineOptimizer({
     initialMomentum: real(0),
     weightDecay: nonNegative(0),
   },
-  state: { m: zeros(), v: zeros() },
+  state: { m: zeros(), v: zeros({ nonNegative: true }) },
   decay: 'decoupled',
   search: { learningRate: logUniform(3e-4, 1e-1), epsilon: oneOf(1e-8, 1e-3) },
   largestGradient: largestSquared,

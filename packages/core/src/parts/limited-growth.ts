@@ -9,10 +9,10 @@ export interface LimitedGrowth {
 }
 
 /**
- * The norm-growth limiter of Fira: min(1, growth · previous / length). After a step of length 0, and so at the first one, there is
+ * The norm-growth limiter of Fira: min(1, growth (previous + ε) / length). After a step of length 0, and so at the first one, there is
  * no limit: in the official codes such a step would hold all later ones down.
  */
-export function limitedGrowth(length: Value, previous: Value, growth: Operand): LimitedGrowth {
-  const next = where(previous.isGreaterThan(0), length.minimum(previous.plus(1e-8).times(growth)), length)
+export function limitedGrowth(length: Value, previous: Value, growth: Operand, epsilon = 1e-8): LimitedGrowth {
+  const next = where(previous.isGreaterThan(0), length.minimum(previous.plus(epsilon).times(growth)), length)
   return { share: where(length.isGreaterThan(0), next.over(length), 1), length: next }
 }

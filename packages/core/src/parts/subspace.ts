@@ -23,14 +23,14 @@ export interface Subspace {
 }
 
 interface Options {
-  readonly side: (typeof sides)[number]
+  readonly side?: (typeof sides)[number]
   readonly rank?: number
 }
 
-/** How a parameter is seen whose `side` is projected to `rank` dimensions, default as many as the shorter side has. */
+/** How a parameter is seen whose `side`, default the shorter, is projected to `rank` dimensions, default as many as that has. */
 export function subspaceOf(
   shape: ParameterShape,
-  { side, rank: wanted = Number.POSITIVE_INFINITY }: Options,
+  { side = 'shorter', rank: wanted = Number.POSITIVE_INFINITY }: Options,
 ): Subspace {
   const { outputs, inputs, matrix, rank: dimensions } = shape
   const ofInputs = side === 'inputs' || (side !== 'outputs' && outputs >= inputs === (side === 'shorter'))

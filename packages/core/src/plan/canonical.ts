@@ -37,7 +37,9 @@ export function canonicalize(program: Program): CanonicalProgram {
     return position
   }
   const shape = program.dimensions.map(token)
-  for (const { target, node } of program.outputs) texts.push(`>${targetText(target)}:${visit(node)}`)
+  for (const { target, node, storage = '', stream = [] } of program.outputs) {
+    texts.push(`>${targetText(target)}:${storage}:${visit(node)}:${stream.map(visit)}`)
+  }
   return { program, nodes, sizes, signature: `${shape}|${texts.join('|')}` }
 }
 

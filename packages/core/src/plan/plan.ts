@@ -76,10 +76,17 @@ export interface Loop {
   readonly extent: Extent
   /** The rows and columns that it must follow; absent for a flat pass. A last dimension of 1 is dropped. */
   readonly view?: Extent
+  /** True when it reads or writes an array that is not in float32. */
+  readonly staged?: true
   /** True when an instruction needs the position of each element: no vectors then. */
   readonly elementwise: boolean
   readonly body: readonly Instruction[]
-  readonly stores: readonly { readonly array: number; readonly register: number }[]
+  readonly stores: readonly {
+    readonly array: number
+    readonly register: number
+    /** Seed, step and tensor of the random numbers that rounding follows. */
+    readonly stream?: readonly [NumberReference, NumberReference, NumberReference]
+  }[]
   readonly reductions: readonly LoopReduction[]
 }
 

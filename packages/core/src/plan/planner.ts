@@ -15,8 +15,10 @@ import {
   sameDimensions,
   sizeOf,
 } from '../graph/node.ts'
-import type { Output, Target } from '../program/program.ts'
+import type { Output } from '../program/program.ts'
 import { routines } from '../routines/table.ts'
+import { bytesOf } from '../storage/provided.ts'
+import type { StorageName } from '../storage/storage.ts'
 import type { CanonicalProgram } from './canonical.ts'
 import type {
   ArraySource,
@@ -38,6 +40,16 @@ function leafSource(node: Node): ArraySource | undefined {
   if (node.space !== 'array') return undefined
   if (node.operation === 'parameter' || node.operation === 'gradient') return { kind: node.operation }
   return node.operation === 'input' || node.operation === 'slot' ? { kind: node.operation, key: node.key } : undefined
+}
+
+/** How the array of a leaf is kept. */
+function storageOfLeaf(node: Node): StorageName {
+  return (node.operation === 'slot' && node.storage) || 'float32'
+}
+
+/** True for an array that only loops can read, element after element. */
+function isStaged(node: Node): boolean {
+  return storageOfLeaf(node) !== 'float32'
 }
 
 function strip(node: Node): Node {
@@ -82,6 +94,7 @@ export function planTogether(programs: readonly CanonicalProgram[]): Plan[] {
 interface StoredOutput {
   readonly array: number
   readonly node: Node
+  readonly stream: Output['stream']
   readonly earliest: number
   level: number
 }
@@ -90,7 +103,12 @@ interface LoopDraft {
   readonly level: number
   readonly domain: Node
   view: Node | undefined
-  readonly roots: { readonly node: Node; readonly array?: number; readonly reduction?: NodeOf<'reduce'> }[]
+  readonly roots: {
+    readonly node: Node
+    readonly array?: number
+    readonly stream?: Output['stream']
+    readonly reduction?: NodeOf<'reduce'>
+  }[]
 }
 
 /** Rows and columns as a loop sees them: a trailing dimension of one is dropped, so that the last one is contiguous. */
@@ -136,7 +154,13 @@ class Planner {
   private readonly counts: Counts
   private readonly levelOf = new Map<Node, number>()
   /** All arrays, by the place that the plan gives them, and that place by what they are. */
-  private readonly arrays: { readonly source: ArraySource; readonly extent: Extent; from: number; to: number }[] = []
+  private readonly arrays: {
+    readonly source: ArraySource
+    readonly extent: Extent
+    readonly storage: StorageName
+    from: number
+    to: number
+  }[] = []
   private readonly places = new Map<string, number>()
   private readonly leafPlaces = new Map<Node, number | undefined>()
   /** Nodes kept in scratch because another shape of loop or a matrix function reads them. */
@@ -165,7 +189,7 @@ class Planner {
     for (const node of this.nodes) this.findKept(node)
     for (const node of this.nodes)
       if (node.space !== 'host') this.lastLevel = Math.max(this.lastLevel, this.workLevel(node))
-    for (const { target, node } of program.program.outputs) this.addOutput(target, node)
+    for (const output of program.program.outputs) this.addOutput(output)
     for (const output of this.outputs) this.lastLevel = Math.max(this.lastLevel, output.earliest)
     for (const output of this.outputs) output.level = this.lastLevel
   }
@@ -184,9 +208,9 @@ class Planner {
     }))
     return {
       levels,
-      arrays: this.arrays.map(({ source, extent, from, to }): PlannedArray => {
+      arrays: this.arrays.map(({ source, extent, storage, from, to }): PlannedArray => {
         const kept = source.kind === 'scratch' ? { kind: source.kind, from, to } : source
-        return { ...kept, extent, storage: 'float32' }
+        return { ...kept, extent, storage }
       }),
       loops,
       routines,
@@ -204,34 +228,34 @@ class Planner {
   }
 
   /** The place of an array of the plan. */
-  private arrayOf(source: ArraySource, dimensions: Dimensions): number {
+  private arrayOf(source: ArraySource, dimensions: Dimensions, storage: StorageName = 'float32'): number {
     const text = JSON.stringify(source)
     const known = this.places.get(text)
     if (known !== undefined && source.kind !== 'scratch') return known
     this.places.set(text, this.arrays.length)
-    return this.arrays.push({ source, extent: this.extentOf(dimensions), from: 0, to: 0 }) - 1
+    return this.arrays.push({ source, extent: this.extentOf(dimensions), storage, from: 0, to: 0 }) - 1
   }
 
   private leafArray(node: Node): number | undefined {
     if (this.leafPlaces.has(node)) return this.leafPlaces.get(node)
     const source = leafSource(node)
-    const place = source && this.arrayOf(source, node.dimensions)
+    const place = source && this.arrayOf(source, node.dimensions, storageOfLeaf(node))
     this.leafPlaces.set(node, place)
     return place
   }
 
-  private addOutput(target: Target, node: Node): void {
+  private addOutput({ target, node, storage, stream }: Output): void {
     if (target.kind === 'telemetry') this.scalarOutputs.push({ target, node })
     else if (target.kind === 'slot' && !this.program.program.arraySlots.has(target.key)) {
       this.scalarOutputs.push({ target, node })
     } else {
       const dimensions = node.space === 'array' ? node.dimensions : this.program.program.dimensions
       const source = target.kind === 'slot' ? { kind: target.kind, key: target.key } : target
-      const array = this.arrayOf(source, dimensions)
+      const array = this.arrayOf(source, dimensions, storage)
       // What stays as it is needs no store.
       if (this.leafArray(node) === array) return
       const earliest = node.space === 'host' ? 0 : this.level(node)
-      this.outputs.push({ array, node, earliest, level: 0 })
+      this.outputs.push({ array, node, stream, earliest, level: 0 })
     }
   }
 
@@ -243,7 +267,7 @@ class Planner {
     for (const input of node.inputs) {
       if (input.space !== 'array') continue
       const source = strip(input)
-      if (leafSource(source) || isProduced(source)) continue
+      if ((leafSource(source) && !isStaged(source)) || isProduced(source)) continue
       if (node.operation === 'routine' || repeats(node, input)) this.keep(source)
     }
   }
@@ -278,7 +302,7 @@ class Planner {
 
   /** The level from which an array lies in memory. */
   private readLevel(node: Node): number {
-    return leafSource(node) || isProduced(node) ? this.level(node) : this.level(node) + 1
+    return (leafSource(node) && !isStaged(node)) || isProduced(node) ? this.level(node) : this.level(node) + 1
   }
 
   /** The level in which something is done for this node: a loop, a reduction, a product, a scalar. */
@@ -367,10 +391,12 @@ class Planner {
         },
       )
       for (const [array, size] of loads) {
-        bytes += 4 * size
+        bytes += bytesOf(this.arrays[array]!.storage, size)
         reads.push({ array, level: draft.level, draft })
       }
-      for (const root of draft.roots) if (root.array) bytes += 4 * sizeOf(draft.domain.dimensions)
+      for (const { array } of draft.roots) {
+        if (array) bytes += bytesOf(this.arrays[array]!.storage, sizeOf(draft.domain.dimensions))
+      }
     }
     for (const { level, operands } of this.routineCalls()) {
       for (const { array } of operands) reads.push({ array, level, draft: undefined })
@@ -423,9 +449,9 @@ class Planner {
         add(this.level(node), node, undefined, { node, array: this.kept.get(node)! })
       }
     }
-    for (const { array, node, level } of this.outputs) {
+    for (const { array, node, stream, level } of this.outputs) {
       const domain = node.space === 'array' ? node : this.parameterNode()
-      add(level, domain, undefined, { node, array })
+      add(level, domain, undefined, { node, array, stream })
     }
     return drafts.sort((a, b) => a.level - b.level)
   }
@@ -468,12 +494,16 @@ class Planner {
   /** The array that holds a node's value when a loop of this level runs; `undefined` when it must be computed. */
   private arrayFor(node: Node, level: number): number | undefined {
     const leaf = this.leafArray(node)
-    if (leaf !== undefined) return leaf
+    if (leaf !== undefined && (level < Number.POSITIVE_INFINITY || !isStaged(node))) return leaf
     const kept = this.kept.get(node)
     if (kept !== undefined && (isProduced(node) || this.level(node) < level)) return kept
     const stored = this.outputs.find(
       ({ node: stored, level: from, array }) =>
-        stored === node && from < level && this.arrays[array]!.source.kind !== 'average',
+        stored === node &&
+        from < level &&
+        this.arrays[array]!.source.kind !== 'average' &&
+        // What fewer bits hold is not the value any more.
+        this.arrays[array]!.storage === 'float32',
     )
     return level === Number.POSITIVE_INFINITY ? undefined : stored?.array
   }
@@ -579,16 +609,22 @@ class Planner {
       input.space !== 'array' || sameDimensions(input.dimensions, node.dimensions)
         ? visit(input)
         : broadcast(node, input)
-    const stores: { array: number; register: number }[] = []
+    const stores: Loop['stores'][number][] = []
     const reductions: LoopReduction[] = []
-    for (const { node, array, reduction } of draft.roots) {
+    for (const { node, array, stream, reduction } of draft.roots) {
       if (reduction) reductions.push(this.loopReduction(reduction, reduction.inputs.map(visit)))
-      else stores.push({ array: array!, register: visit(node) })
+      else {
+        const [seed, step, tensor] = stream?.map((each) => this.reference(each)) ?? []
+        const random = seed && step && tensor ? { stream: [seed, step, tensor] as const } : {}
+        stores.push({ array: array!, register: visit(node), ...random })
+      }
     }
+    const used = [...body, ...stores].flatMap((use) => ('array' in use ? [this.arrays[use.array]!] : []))
     return {
       level: draft.level,
       extent: this.extentOf(draft.domain.dimensions),
       ...(view ? { view: normalize(this.extentOf(view.dimensions)) } : {}),
+      ...(used.some(({ storage }) => storage !== 'float32') ? { staged: true } : {}),
       elementwise,
       body,
       stores,

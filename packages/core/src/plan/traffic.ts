@@ -1,4 +1,4 @@
-import { bytesOf } from '../storage/storage.ts'
+import { bytesOf } from '../storage/provided.ts'
 import { elementsOf, type Plan, type Sizes } from './plan.ts'
 
 /** Bytes that a plan moves between memory and processor. */

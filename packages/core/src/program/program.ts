@@ -18,6 +18,10 @@ export type TelemetryName = (typeof telemetryNames)[number]
 export interface Output {
   readonly target: Target
   readonly node: Node
+  /** For an array of state: how its elements are kept, where that is not float32. */
+  readonly storage?: StorageName
+  /** Seed, step and tensor of the random numbers that rounding follows, host values. */
+  readonly stream?: readonly [Node, Node, Node]
 }
 
 /** What one update of one tensor computes: a graph and where its results go. Knows nothing of loops or backends. */
@@ -52,6 +56,19 @@ export interface SlotStorage {
   readonly dimensions: Dimensions
   readonly start: SlotStart
   readonly storage: StorageName
+  /** True for what rounding would spoil. */
+  readonly exact?: boolean
+  /** True for what is known to be never below 0. */
+  readonly nonNegative?: boolean
+  /** Where random numbers decide how it is rounded: their seed, and what tells it apart from other state. */
+  readonly rounding?: { readonly seed: number; readonly stream: number }
+  /**
+   * For elements that are kept as shares of the smaller of a number for their row and one for their column: the slots of
+   * these, and the matrix that rows and columns are of.
+   */
+  readonly sharesOf?: { readonly rows: string; readonly columns: string; readonly matrix: Dimensions }
+  /** For the numbers of rows and columns: the slot whose elements are shares of them. */
+  readonly scales?: string
 }
 
 /** What an array of state starts with, as an array of its own. */

@@ -12,6 +12,7 @@ import {
   type RandomSettings,
   type RuleResult,
   slotExists,
+  type TransformDefinition,
   type Want,
   type WrappedOptimizer,
 } from '../language/definition.ts'
@@ -82,6 +83,25 @@ export interface TracedParameter {
   readonly average: Program | undefined
 }
 
+/** How wrappers have the state of what they wrap kept in memory. */
+export interface Keeping {
+  /**
+   * All slots as they are to be kept.
+   * @param elements all optimizers and wrappers of a parameter.
+   * @param traced what they are with all state in float32.
+   */
+  slots(
+    elements: readonly ChainElement[],
+    shape: ParameterShape,
+    settings: TraceSettings,
+    traced: TracedParameter,
+  ): readonly SlotStorage[]
+  /** The value of a slot that is kept with others. */
+  read(graph: Graph, slot: SlotStorage): Node
+  /** All that is stored for new values. */
+  write(graph: Graph, slots: readonly SlotStorage[], outputs: readonly Output[]): readonly Output[]
+}
+
 interface Cadence {
   readonly clock: string
   readonly fires: Firing
@@ -134,7 +154,23 @@ export function traceParameter(
   settings: TraceSettings,
 ): TracedParameter {
   checkSwitches(chain)
-  const slots = slotsOf(elementsOf(chain), shape, settings)
+  const elements = elementsOf(chain)
+  const traced = traceWith(chain, shape, settings, slotsOf(elements, shape, settings))
+  const kept = keepingOf(elements)?.slots(elements, shape, settings, traced)
+  return kept ? traceWith(chain, shape, settings, kept) : traced
+}
+
+/** How state is kept that is not in float32: all wrappers that say so do it alike. */
+function keepingOf(elements: readonly ChainElement[]): Keeping | undefined {
+  return elements.map(({ optimizer }) => (optimizer.definition as TransformDefinition).keeping as Keeping).find(Boolean)
+}
+
+function traceWith(
+  chain: readonly ChainElement[],
+  shape: ParameterShape,
+  settings: TraceSettings,
+  slots: readonly SlotStorage[],
+): TracedParameter {
   const evaluating = evaluatingElement(chain)
   let clock = ''
   const trace = (decisions: readonly boolean[] = []) => new Trace(chain, shape, settings, slots, decisions, clock)
@@ -238,11 +274,12 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
     if (element.optimizer.kind === 'base' && element.optimizer.decay === 'corrected') {
       slots.push(['largestLearningRate', scalar(0)])
     }
-    if (chain.some(projects) && evaluationsOf(element).some(({ at }) => at)) slots.push([unprojected, zeros()])
+    if (chain.some(projects) && evaluationsOf(element).some(({ at }) => at))
+      slots.push([unprojected, zeros({ exact: true })])
     for (const [name, slot] of slots) {
       if (!slotExists(slot, factsOf(element, shape, settings))) continue
       const key = `${element.path}.${name}`
-      const { extent, start, storage } = slot
+      const { extent, start, exact, nonNegative } = slot
       const number = extent === 'number'
       const shared = slot.scope === 'allTensors'
       const { title } = element.optimizer.definition
@@ -258,7 +295,9 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
         dimensions,
         space: !number ? 'array' : !settings.deviceSlots.has(key) ? 'host' : shared ? 'global' : 'tensor',
         start,
-        storage,
+        storage: 'float32',
+        ...(exact ? { exact } : {}),
+        ...(nonNegative ? { nonNegative } : {}),
       })
     }
   }
@@ -310,6 +349,7 @@ class Trace {
   private readonly shape: ParameterShape
   private readonly settings: TraceSettings
   private readonly slots: readonly SlotStorage[]
+  private readonly keeping: Keeping | undefined
   private readonly decisions: readonly boolean[]
   private readonly evaluatingClock: string
 
@@ -326,6 +366,7 @@ class Trace {
     this.shape = shape
     this.settings = settings
     this.slots = slots
+    this.keeping = keepingOf(elementsOf(chain))
     this.decisions = decisions
     this.graph = new Graph(outputSide(shape))
     const dimensions = matrixDimensions(shape.shape)
@@ -432,7 +473,8 @@ class Trace {
   private program(): Program {
     this.checkConditions()
     const arrays = this.slots.filter((slot) => slot.space === 'array').map((slot) => slot.key)
-    const { outputs, hostOutputs } = this
+    const { graph, keeping, hostOutputs } = this
+    const outputs = keeping ? keeping.write(graph, this.slots, this.outputs) : this.outputs
     return makeProgram({ dimensions: this.p.node.dimensions, outputs, arraySlots: new Set(arrays) }, hostOutputs)
   }
 
@@ -742,12 +784,13 @@ class Trace {
   }
 
   private stateOf(element: ChainElement): Record<string, Value> {
-    const own = this.slots.filter((slot) => slot.key === `${element.path}.${slot.name}`)
+    const own = this.slots.filter((slot) => slot.key === `${element.path}.${slot.name}` && !slot.scales)
     return Object.fromEntries(own.map((slot) => [slot.name, this.value(this.slotNode(slot))]))
   }
 
   private slotNode(slot: SlotStorage): Node {
-    return this.graph.slot(slot.key, slot.space, slot.dimensions, !slot.shared)
+    if (slot.sharesOf) return this.keeping!.read(this.graph, slot)
+    return this.graph.slot(slot.key, slot.space, slot.dimensions, !slot.shared, slot.storage)
   }
 
   private storeState(element: ChainElement, state: Readonly<Partial<Record<string, Value>>> | undefined): void {

@@ -1,7 +1,9 @@
 import type { FloatArray, HostMemory, Place, Readback, WritablePlace } from '../backends/backend.ts'
+import { sizeOf } from '../graph/node.ts'
 import { type SlotStorage, startOf } from '../program/program.ts'
 import { matrixDimensions } from '../program/trace.ts'
 import type { Checkpoint, Expected } from '../state/checkpoint.ts'
+import { bytesOf, provided } from '../storage/provided.ts'
 import type { Conductor, Tensor } from './conductor.ts'
 
 /** One array or number of a checkpoint. */
@@ -38,13 +40,21 @@ function entriesOf(conductor: Conductor, scope: Scope): Entry[] {
 
 function entryOf(tensor: Tensor, slot: SlotStorage): Entry {
   const { index, shape } = tensor
-  const { space, key, dimensions } = slot
+  const { space, key, dimensions, storage } = slot
   const full = matrixDimensions(shape.shape)
   const whole = dimensions.every((size, axis) => size === full[axis])
+  const kind = space !== 'array' ? 'number' : storage === 'float32' ? 'array' : 'bytes'
   return {
     key: slotKey(tensor, slot),
-    shape: space !== 'array' ? undefined : whole ? shape.shape : dimensions,
-    place: space === 'host' ? undefined : { kind: space === 'array' ? 'array' : 'number', tensor: index, key },
+    shape:
+      space !== 'array'
+        ? undefined
+        : kind === 'bytes'
+          ? [bytesOf(storage, sizeOf(dimensions))]
+          : whole
+            ? shape.shape
+            : dimensions,
+    place: space === 'host' ? undefined : { kind, tensor: index, key },
     tensor,
     slot,
   }
@@ -76,10 +86,10 @@ export function checkpointOf(conductor: Conductor, scope: Scope, values: readonl
 
 /** What a checkpoint must be to fit. */
 export function expectedOf(conductor: Conductor): Expected {
-  const arrays = new Map<string, { readonly shape: readonly number[] }>()
+  const arrays = new Map<string, { readonly shape: readonly number[]; readonly bytes: boolean }>()
   const numbers = new Map<string, undefined>()
-  for (const { key, shape } of entriesOf(conductor, 'all')) {
-    if (shape) arrays.set(key, { shape })
+  for (const { key, shape, place } of entriesOf(conductor, 'all')) {
+    if (shape) arrays.set(key, { shape, bytes: place?.kind === 'bytes' })
     else numbers.set(key, undefined)
   }
   return { ...headOf(conductor), arrays, numbers }
@@ -113,7 +123,8 @@ export function restore(conductor: Conductor, to: Pick<Readback, 'write'>, check
 export function restart(conductor: Conductor, to: Pick<Readback, 'write'>): void {
   for (const { shape, place, tensor, slot } of entriesOf(conductor, 'state')) {
     const { start } = slot!
-    if (place && shape) to.write(place, startOf(slot!))
+    if (place?.kind === 'bytes') to.write(place, provided().start(slot!))
+    else if (place && shape) to.write(place, startOf(slot!))
     else if (place) to.write(place, [start as number])
     else conductor.writeNumber(tensor, slot!, start as number)
   }
@@ -183,7 +194,10 @@ export function rebase(
 
 /** Where all that `stateOf` wants to be given lies. */
 export function statePlaces(tensor: Tensor): Place[] {
-  return slotsOf(tensor).flatMap((slot) => entryOf(tensor, slot).place ?? [])
+  return slotsOf(tensor).flatMap((slot) => {
+    const { place } = entryOf(tensor, slot)
+    return place?.kind === 'bytes' ? { ...place, kind: 'array' as const } : (place ?? [])
+  })
 }
 
 /**
@@ -193,19 +207,30 @@ export function statePlaces(tensor: Tensor): Place[] {
 export function stateOf(conductor: Conductor, tensor: Tensor, values: readonly FloatArray[]) {
   const slots = slotsOf(tensor)
   const result: Record<string, FloatArray | number> = {}
+  const arrays = new Map<string, FloatArray>()
   let next = 0
   for (const slot of slots) {
+    const { place } = entryOf(tensor, slot)
+    if (place) arrays.set(slot.key, values[next++]!)
+  }
+  for (const slot of slots) {
+    if (slot.scales) continue
     const unique = slots.filter((other) => other.name === slot.name).length === 1
-    const { place, shape } = entryOf(tensor, slot)
-    const value = place && values[next++]!
-    result[unique ? slot.name : slot.key] = !value ? conductor.number(tensor, slot) : shape ? value : value[0]!
+    const value = arrays.get(slot.key)
+    const { sharesOf } = slot
+    if (sharesOf) provided().multiply(value!, arrays.get(sharesOf.rows)!, arrays.get(sharesOf.columns)!)
+    result[unique ? slot.name : slot.key] = !value
+      ? conductor.number(tensor, slot)
+      : slot.space === 'array'
+        ? value
+        : value[0]!
   }
   return result
 }
 
-/** What a checkpoint calls the state of a tensor. */
-export function slotKey({ shape }: Tensor, { shared, key }: SlotStorage): string {
-  return shared ? `shared/${key}` : `state/${shape.name}/${key}`
+/** What a checkpoint calls the state of a tensor; the name says how it is kept, because nobody can read it otherwise. */
+export function slotKey({ shape }: Tensor, { shared, key, storage }: SlotStorage): string {
+  return shared ? `shared/${key}` : `state/${shape.name}/${key}${storage === 'float32' ? '' : ` as ${storage}`}`
 }
 
 function slotsOf({ traced }: Tensor): readonly SlotStorage[] {

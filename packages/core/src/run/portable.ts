@@ -126,7 +126,9 @@ function namesOf({ tensors }: Conductor, without: ReadonlySet<string>): Map<stri
   for (const tensor of tensors) {
     for (const slot of tensor.traced?.slots ?? []) {
       const key = slotKey(tensor, slot)
-      names.set(key, key.slice(0, key.length - slot.key.length) + withoutSegments(slot.key, without))
+      const at = key.lastIndexOf(slot.key)
+      const after = key.slice(at + slot.key.length)
+      names.set(key, key.slice(0, at) + withoutSegments(slot.key, without) + after)
     }
   }
   return names

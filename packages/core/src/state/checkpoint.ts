@@ -19,7 +19,7 @@ export interface Checkpoint {
 
 /** What a checkpoint must be to fit a model: all but the values. */
 export interface Expected extends Pick<Checkpoint, 'optimizer' | 'counts'> {
-  readonly arrays: ReadonlyMap<string, { readonly shape: readonly number[] }>
+  readonly arrays: ReadonlyMap<string, { readonly shape: readonly number[]; readonly bytes?: boolean }>
   readonly numbers: ReadonlyMap<string, unknown>
 }
 
@@ -80,7 +80,7 @@ export function decodeCheckpoint(bytes: Uint8Array, expected: Expected): Decoded
         `load: '${key}' has shape [${found.shape.join(', ')}] in the checkpoint and [${own.shape.join(', ')}] here${partly}`,
       )
     }
-    arrays.set(key, { shape: found.shape, data: floats(key, found.data) })
+    arrays.set(key, { shape: found.shape, data: floats(key, found.data, own.bytes) })
   }
   for (const key of expected.numbers.keys()) {
     const found = tensors.get(key)
@@ -111,7 +111,8 @@ export function decodeFitting(bytes: Uint8Array, expected: Expected, take: 'fitt
   const counts: Checkpoint['counts'] = new Map([['', take === 'fitting' ? total : new Map([['', 0]])]])
   const keep = (key: string): void => {
     const { shape, data } = tensors.get(key)!
-    if (expected.arrays.has(key)) arrays.set(key, { shape, data: floats(key, data) })
+    const own = expected.arrays.get(key)
+    if (own) arrays.set(key, { shape, data: floats(key, data, own.bytes) })
     else numbers.set(key, floats(key, data)[0]!)
   }
   const state = [...expected.arrays.keys(), ...expected.numbers.keys()].filter((key) => !key.startsWith('parameters/'))
@@ -195,9 +196,10 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
 }
 
-function floats(key: string, data: unknown): FloatArray {
+function floats(key: string, data: unknown, bytes = false): FloatArray {
+  if (bytes && data instanceof Uint8Array) return data as ArrayLike<number> as FloatArray
   if (data instanceof Float32Array || data instanceof Float64Array) return data
-  throw new Error(`load: '${key}' must hold F32 or F64 numbers`)
+  throw new Error(`load: '${key}' must hold ${bytes ? 'bytes' : 'F32 or F64 numbers'}`)
 }
 
 const damagedCounts = 'load: the step counts in the header are damaged'

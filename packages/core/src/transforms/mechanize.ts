@@ -49,7 +49,7 @@ export const mechanize = defineTransform({
   hyper: { initialScale: positive(1e-6), weightDecay: nonNegative(0.01), epsilon: smallDivisor(1e-8) },
   state: {
     initial: copyOfParameter(),
-    delta: zeros(),
+    delta: zeros({ exact: true }),
     ...scales.slots,
     ...largest.slots,
     ...squares.slots,

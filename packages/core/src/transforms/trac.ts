@@ -67,7 +67,7 @@ export const trac = defineTransform({
   hyper: { initialScale: positive(1e-8), epsilon: smallDivisor(1e-8) },
   state: {
     initial: copyOfParameter(),
-    delta: zeros(),
+    delta: zeros({ exact: true }),
     scale: sharedScalar(0),
     ...sigmas.slots,
     ...variances.slots,

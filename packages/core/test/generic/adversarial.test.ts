@@ -104,6 +104,7 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
     'one gradient of -1e20 later',
   ],
   // The singular vectors of a matrix of rank 1, or whose squares float32 does not hold, are many.
+  alice: ['gradients of 1e-30', 'the same gradient everywhere'],
   conda: ['gradients of 1e-30', 'the same gradient everywhere'],
   dion: 'gradients of 1e-30',
   fira: ['gradients of 1e-30', 'the same gradient everywhere'],
@@ -124,6 +125,7 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
   soap: 'the same gradient everywhere',
   sPlus: 'the same gradient everywhere',
   stochasticPolyak: 'all gradients 1e20 once',
+  subspaceMomentum: ['gradients of 1e-30', 'the same gradient everywhere'],
   uDoG: 'one gradient of 3e38',
   ranger: ['all gradients 1e20 once', 'all gradients 1e18 once'],
   ranger21: ['all gradients 1e20 once', 'all gradients 1e18 once', 'the same gradient everywhere'],

@@ -58,11 +58,13 @@ const cancelling: Readonly<Record<string, number>> = {
 /**
  * AdaMuon divides the elements of an orthogonal matrix by their size; those that are 0 but for rounding are told from others by
  * epsilon alone. Powers of singular matrices of Shampoo are as large as its epsilon is small. Adalite's sums over rows cancel where
- * its weights are even. FOCUS takes signs of differences from an average. The ranks are less than the sides of the matrices.
+ * its weights are even. FOCUS takes signs of differences from an average. The ranks are less than the sides of the matrices;
+ * Subspace-Momentum divides what is 0 but for the rounding of a projection by the root of a square that is 0.
  */
 const settingsFor: Readonly<Record<string, Variant['settings']>> = {
   adaMuon: { epsilon: 1e-3 },
   adalite: { temperature: 3e-3 },
+  alice: { rank: 2 },
   apolloAdamW: { rank: 2 },
   dion: { rank: 2 },
   fira: { rank: 2 },
@@ -70,6 +72,7 @@ const settingsFor: Readonly<Record<string, Variant['settings']>> = {
   gaLore: { rank: 2 },
   grass: { rank: 2 },
   shampoo: { epsilon: 1e-3 },
+  subspaceMomentum: { rank: 2, epsilon: 1e-2 },
 }
 
 /**

@@ -33,6 +33,7 @@ import { generateFunctions } from '../../src/backends/wasm/everything.ts'
 import { driver } from '../../src/backends/wasm/library.ts'
 import { mathematicalFunctions } from '../../src/backends/wasm/mathematics.ts'
 import { randomFunctions } from '../../src/backends/wasm/random.ts'
+import { routineFunctions } from '../../src/backends/wasm/routines/kernels.ts'
 import { schedule } from '../../src/plan/schedule.ts'
 import { differences, snapshot } from '../support/compare.ts'
 import { costsOf, plansOf, signaturesOf } from '../support/plans.ts'
@@ -551,7 +552,7 @@ describe('views and shapes', () => {
   it('stands alone: it is written to JSON, read back, and makes the same kernels', () => {
     const bytesOf = (list: ReturnType<typeof plansOf>) => {
       const { functions, helpers } = generateFunctions(list)
-      const called = { ...helpers, ...mathematicalFunctions, ...randomFunctions }
+      const called = { ...helpers, ...routineFunctions, ...mathematicalFunctions, ...randomFunctions }
       return assembleModule(functions, driver(), called, undefined)
     }
     for (const [index, factory] of registry.entries()) {

@@ -5,6 +5,8 @@ import { type HostEnvironment, HostEvaluator, hostProgram } from '../../program/
 import { type Algebra, type Interpreter, interpret } from '../../program/interpret.ts'
 import { type TelemetryName, writeStart } from '../../program/program.ts'
 import { references } from '../../routines/references.ts'
+import { provided } from '../../storage/provided.ts'
+import type { StagedStorage } from '../../storage/storage.ts'
 import { arrayInputs, type Backend, type BackendTensor, type HostExecutor, onHost, type Work } from '../backend.ts'
 
 type Computed = number | Float64Array
@@ -22,11 +24,19 @@ export function reference(): Backend {
 
 const precision = { arrays: 'float64', scalars: 'float64', sums: 'float64' } as const
 
+interface StoredBytes {
+  readonly storage: StagedStorage
+  readonly size: number
+  readonly bytes: Uint8Array
+}
+
 interface TensorMemory {
   readonly parameter: Float64Array
   readonly gradient: Float64Array
   readonly inputs: Map<string, Float64Array>
   readonly arrays: Map<string, Float64Array>
+  /** State that is kept otherwise, as the bytes that it is kept in. */
+  readonly bytes: Map<string, StoredBytes>
   readonly scalars: Map<string, number>
   readonly telemetry: Map<TelemetryName, number>
 }
@@ -43,9 +53,18 @@ class ReferenceInstance implements HostExecutor {
     this.memory = tensors.map((tensor) => {
       const { size, slots } = tensor
       const arrays = new Map<string, Float64Array>()
+      const bytes = new Map<string, StoredBytes>()
       const scalars = new Map<string, number>()
       for (const slot of slots) {
-        if (slot.space === 'array') {
+        const { storage } = slot
+        if (slot.space === 'array' && storage !== 'float32') {
+          const length = sizeOf(slot.dimensions)
+          bytes.set(slot.key, {
+            storage,
+            size: length,
+            bytes: provided().start(slot),
+          })
+        } else if (slot.space === 'array') {
           const array = new Float64Array(sizeOf(slot.dimensions))
           writeStart(slot, array)
           arrays.set(slot.key, array)
@@ -54,7 +73,7 @@ class ReferenceInstance implements HostExecutor {
           this.shared.set(slot.key, slot.start as number)
         } else scalars.set(slot.key, slot.start as number)
       }
-      const memory = { parameter: new Float64Array(size), gradient: new Float64Array(size), arrays, scalars }
+      const memory = { parameter: new Float64Array(size), gradient: new Float64Array(size), arrays, bytes, scalars }
       const inputs = new Map(arrayInputs(tensor).map((name) => [name, new Float64Array(size)]))
       return { ...memory, inputs, telemetry: new Map() }
     })
@@ -64,7 +83,12 @@ class ReferenceInstance implements HostExecutor {
   }
 
   slotArray(tensor: number, key: string): Float64Array {
-    return this.memory[tensor]!.arrays.get(key)!
+    const { arrays, bytes } = this.memory[tensor]!
+    return arrays.get(key) ?? decoded(bytes.get(key)!)
+  }
+
+  slotBytes(tensor: number, key: string): Uint8Array {
+    return this.memory[tensor]!.bytes.get(key)!.bytes
   }
 
   copyParameter(tensor: number, key: string): void {
@@ -90,7 +114,7 @@ class ReferenceInstance implements HostExecutor {
     for (const [interpreter, { program, tensor }] of this.interpreters(work)) {
       const memory = this.memory[tensor]!
       memory.telemetry.clear()
-      for (const { target, node } of program.outputs) {
+      for (const { target, node, stream } of program.outputs) {
         const computed = interpreter.value(node)
         // A copy, because the value may be an array that another output of this step overwrites.
         const value = typeof computed === 'number' ? computed : computed.slice()
@@ -101,6 +125,15 @@ class ReferenceInstance implements HostExecutor {
           // Every tensor computes the same shared state; the first one stores it.
           if (this.sharedKeys.has(key) && committed.has(key)) continue
           committed.add(key)
+          const stored = memory.bytes.get(key)
+          if (stored) {
+            const [seed, step, tensor] = (stream ?? []).map((number) => interpreter.value(number) as number)
+            const values = typeof value === 'number' ? new Float64Array(stored.size).fill(value) : value
+            const drawn = seed === undefined ? undefined : { seed, step: step!, tensor: tensor! }
+            const encoded = provided().codecs[stored.storage].encode(values, drawn)
+            commits.push(() => stored.bytes.set(encoded))
+            continue
+          }
           const array = memory.arrays.get(key)
           commits.push(() => (array ? fill(array, value) : this.writeScalar(tensor, key, value as number)))
         }
@@ -132,6 +165,10 @@ class ReferenceInstance implements HostExecutor {
     )
     return all.map((interpreter, index) => [interpreter, work[index]!])
   }
+}
+
+function decoded({ storage, size, bytes }: StoredBytes): Float64Array {
+  return provided().codecs[storage].decode(bytes, size)
 }
 
 function fill(target: Float64Array, value: Computed): void {
@@ -176,7 +213,9 @@ class Float64Algebra implements Algebra<Computed> {
   }
 
   slot({ key }: NodeOf<'slot'>): Computed {
-    return this.memory.arrays.get(key) ?? this.memory.scalars.get(key) ?? this.shared.get(key)!
+    const { arrays, bytes, scalars } = this.memory
+    const stored = bytes.get(key)
+    return stored ? decoded(stored) : (arrays.get(key) ?? scalars.get(key) ?? this.shared.get(key)!)
   }
 
   stride({ dimensions, period }: NodeOf<'stride'>): Float64Array {

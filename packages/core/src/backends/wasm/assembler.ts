@@ -183,8 +183,8 @@ export class FunctionBuilder {
   readonly lines: string[] = []
   /** Where in the code the numbers of called functions belong. */
   readonly calls: { readonly position: number; readonly name: string }[] = []
-  /** Where in the code the numbers of globals belong that hold two float64 alike. */
-  readonly constants: { readonly position: number; readonly value: number }[] = []
+  /** Where in the code the numbers of globals belong that hold two float64 alike, or which thread this is. */
+  readonly constants: { readonly position: number; readonly value: number | 'thread' }[] = []
   private readonly code: number[] = []
   private readonly locals: Local[] = []
   private depth = 1
@@ -317,7 +317,16 @@ export class FunctionBuilder {
 
   /** Two float64 alike from a constant global: one load, where an instruction with the number makes it from parts each time. */
   pairOf(value: number): this {
-    this.push(`global.get $${value}`, 0x23)
+    return this.global('get', value)
+  }
+
+  /** Reads or writes which thread this is: 0 where nobody writes it. */
+  thread(access: 'get' | 'set'): this {
+    return this.global(access, 'thread')
+  }
+
+  private global(access: 'get' | 'set', value: number | 'thread'): this {
+    this.push(`global.${access} $${value}`, access === 'get' ? 0x23 : 0x24)
     this.constants.push({ position: this.code.length, value })
     return this.leaveNumber()
   }
@@ -334,7 +343,11 @@ export class FunctionBuilder {
   }
 
   /** Appends the encoded function to a module, with the numbers of the functions it calls and of the globals it reads. */
-  write(module: number[], functions: ReadonlyMap<string, number>, globals: ReadonlyMap<number, number>): void {
+  write(
+    module: number[],
+    functions: ReadonlyMap<string, number>,
+    globals: ReadonlyMap<number | 'thread', number>,
+  ): void {
     for (const { position, name } of this.calls) this.fillIn(position, functions.get(name)!)
     for (const { position, value } of this.constants) this.fillIn(position, globals.get(value)!)
     const locals = unsigned(this.locals.length)
@@ -367,7 +380,8 @@ export class FunctionBuilder {
     return this.push('end', plain.end)
   }
 
-  private push(text: string, ...bytes: number[]): this {
+  /** Appends an instruction by its bytes. */
+  push(text: string, ...bytes: number[]): this {
     for (const byte of bytes) this.code.push(byte)
     this.lines.push('  '.repeat(this.depth) + text)
     return this
@@ -444,7 +458,11 @@ export function assembleModule(
   const constants = [...new Set([...kernels, ...own].flatMap((f) => f.constants.map(({ value }) => value)))]
   const globals = new Map(constants.map((value, index) => [value, index]))
   for (const builder of [...kernels, ...own]) builder.write(bodies, numbers, globals)
-  const pairs = constants.flatMap((value) => [typeCodes.v128, 0x00, 0xfd, 0x0c, ...twice(value), plain.end])
+  const pairs = constants.flatMap((value) =>
+    value === 'thread'
+      ? [typeCodes.i32, 0x01, 0x41, 0x00, plain.end]
+      : [typeCodes.v128, 0x00, 0xfd, 0x0c, ...twice(value), plain.end],
+  )
   const parts = [
     [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
     section(1, [...unsigned(signatures.length), ...types]),

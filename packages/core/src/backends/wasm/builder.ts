@@ -4,7 +4,8 @@ import { HostEvaluator, type HostProgram } from '../../program/host.ts'
 import { type Program, writeStart } from '../../program/program.ts'
 import type { RoutineName } from '../../routines/table.ts'
 import { workspaces } from '../../routines/workspaces.ts'
-import { bytesOf } from '../../storage/storage.ts'
+import { bytesOf, provided } from '../../storage/provided.ts'
+import type { StorageName } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
 import { EntryLayout, type EntryWord } from './entry.ts'
 import { type InstanceSetup, WasmInstance } from './instance.ts'
@@ -13,6 +14,7 @@ import { control, itemBytes } from './library.ts'
 import { MemoryLayout } from './memory.ts'
 import { chunkElements, type Item, type ListRegions, type Prepared, split, type TensorMemory } from './prepared.ts'
 import { packingBytes } from './routines/tiles.ts'
+import { room, type StagedMemory, stagedKernels } from './staging.ts'
 import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
 import type { Threading, Threads } from './threads.ts'
 
@@ -40,6 +42,7 @@ export interface BuilderSettings {
  */
 const columnRows = 64
 const columnSlices = 16
+const stagedSlices = 8
 
 /** Rows of a matrix product per item of work, when several threads share it. */
 const productRows = 64
@@ -61,6 +64,8 @@ export class InstanceBuilder {
   private readonly shared = new Map<string, number>()
   private readonly totals = new Map<string, number>()
   private readonly groups = new Map<string, number>()
+  /** What arrays need that are not in float32, where there are any. */
+  private staged: StagedMemory | undefined
   private readonly workspaceUsers: number[] = []
   private workspaceBytes = 0
   private readonly tensors: readonly BackendTensor[]
@@ -114,6 +119,7 @@ export class InstanceBuilder {
       const address = this.layout.reserve(this.workspaceBytes, 64)
       for (const user of this.workspaceUsers) this.words.push({ address: user, value: address })
     }
+    this.staged?.reserve(this.threads)
     const lists = this.reserveLists(prepared, memories)
     return { memories, prepared, lists, block: this.layout.reserve(control.bytes, 64) }
   }
@@ -124,12 +130,15 @@ export class InstanceBuilder {
     if (this.foreign) new Uint8Array(memory.buffer).fill(0, this.start, this.layout.end)
     const view = new Int32Array(memory.buffer)
     for (const { address, value } of this.words) view[address / 4] = value
+    this.staged?.fill(view)
     const numbers = new Float64Array(memory.buffer)
     for (const [index, { slots }] of this.tensors.entries()) {
       for (const slot of slots) {
-        if (slot.space === 'array' && slot.start !== 0) {
-          const { address, size } = memories[index]!.arrays.get(slot.key)!
-          writeStart(slot, new Float32Array(memory.buffer, address, size))
+        if (slot.space === 'array') {
+          const { address, size, storage } = memories[index]!.arrays.get(slot.key)!
+          if (storage !== 'float32') {
+            new Uint8Array(memory.buffer).set(provided().start(slot), address)
+          } else if (slot.start !== 0) writeStart(slot, new Float32Array(memory.buffer, address, size))
         }
         if (slot.space !== 'tensor' && slot.space !== 'global') continue
         const address = (slot.shared ? this.shared : memories[index]!.numbers).get(slot.key)!
@@ -165,13 +174,14 @@ export class InstanceBuilder {
     const { size, slots, average } = tensor
     const parameter = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
     const gradient = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
-    const arrays = new Map<string, { address: number; size: number }>()
+    const arrays = new Map<string, { address: number; size: number; storage: StorageName }>()
     const numbers = new Map<string, number>()
     for (const slot of slots) {
       if (slot.space === 'array') {
         const elements = sizeOf(slot.dimensions)
-        const address = this.layout.reserveArray(bytesOf(slot.storage, elements))
-        arrays.set(slot.key, { address, size: elements })
+        const { storage } = slot
+        const address = this.layout.reserveArray(bytesOf(storage, elements) + (storage === 'float32' ? 0 : room))
+        arrays.set(slot.key, { address, size: elements, storage })
       } else if (slot.space !== 'host') {
         if (!slot.shared) numbers.set(slot.key, this.layout.reserve(8))
         else if (!this.shared.has(slot.key)) this.shared.set(slot.key, this.layout.reserve(8))
@@ -181,7 +191,8 @@ export class InstanceBuilder {
     const flag = finiteEntry + 8
     this.words.push({ address: finiteEntry, value: gradient }, { address: finiteEntry + 4, value: flag })
     const averageArray = average ? this.layout.reserveArray(bytesOf('float32', size)) : 0
-    const settling = [{ address: parameter, size }, ...arrays.values()].map(({ address: value, size }) => {
+    const floats = [...arrays.values()].filter(({ storage }) => storage === 'float32')
+    const settling = [{ address: parameter, size }, ...floats].map(({ address: value, size }) => {
       const entry = this.layout.reserve(8)
       this.words.push({ address: entry, value })
       return { entry, size }
@@ -222,6 +233,9 @@ export class InstanceBuilder {
       else if (what.kind === 'array') {
         word(offset, addresses[what.array]!)
         note(what.array, entry + offset)
+      } else if (what.kind === 'staged') {
+        this.staged ??= stagedKernels().memory(this.layout, this.words)
+        this.staged.place(what, entry + offset, plan, sizes, addresses)
       }
     }
     const table = this.kernels.tables[index]!
@@ -318,12 +332,18 @@ export class InstanceBuilder {
       columns = own
       const fitting = Math.floor(chunkElements / Math.max(columns, 1))
       const byColumn = loop.reductions.some(({ over }) => over === 'column')
-      const tall = byColumn ? Math.min(columnRows, Math.ceil(rows / columnSlices)) : 1
-      const perSlice = Math.max(1, Math.min(rows, Math.max(fitting, tall)))
+      // Where state takes few bytes, sums of columns must take few too.
+      const few = loop.staged ? Math.ceil(rows / stagedSlices) : Math.min(columnRows, Math.ceil(rows / columnSlices))
+      const tall = byColumn ? few : 1
+      // Chunks of what is kept in blocks must begin with a block.
+      const unit = loop.staged ? stagedKernels().unit(batch, rows, columns) : { rows: 1, batches: 1 }
+      const most = Math.max(1, Math.floor(Math.max(fitting, tall) / unit.rows)) * unit.rows
+      const perSlice = Math.max(1, Math.min(rows, most))
       // At least one slice, so that sums over nothing are written too.
       const slicesPerBatch = Math.max(1, Math.ceil(rows / perSlice))
       slices = batch * slicesPerBatch
-      const together = Math.max(1, Math.floor(chunkElements / Math.max(1, perSlice * columns)))
+      const batches = Math.floor(chunkElements / Math.max(1, perSlice * columns) / unit.batches)
+      const together = Math.max(1, batches) * unit.batches
       for (let first = 0; first < slices; first += together) add(first, Math.min(first + together, slices))
       fill({ kind: 'geometry', loop: index }, rows, columns, perSlice, slicesPerBatch)
       loop.body.forEach((instruction, position) => {

@@ -1,6 +1,8 @@
 /** How a kernel finds the arrays, numbers and sizes of the tensor that it works on. */
 
 import type { Plan } from '../../plan/plan.ts'
+import { provided } from '../../storage/provided.ts'
+import type { StagedWord } from './staged-word.ts'
 import { hasNarrowColumns, putAside } from './sums.ts'
 
 /** What one or more words of an entry hold. */
@@ -13,6 +15,8 @@ export type EntryWord =
   | { readonly kind: 'partial'; readonly loop: number; readonly reduction: number }
   /** Where the float32 sums of columns lie. */
   | { readonly kind: 'narrow'; readonly loop: number; readonly reduction: number }
+  /** What loops over arrays need that are not in float32. */
+  | StagedWord
   /** Where each chunk puts the values of a register aside. */
   | { readonly kind: 'aside'; readonly loop: number; readonly register: number }
   /** Rows and columns of a broadcast that does not follow the loop's own. */
@@ -29,6 +33,7 @@ const wordCounts: Readonly<Record<EntryWord['kind'], number>> = {
   narrow: 1,
   aside: 1,
   apart: 2,
+  staged: 3,
   number: 1,
   total: 1,
 }
@@ -51,6 +56,7 @@ export class EntryLayout {
       for (const use of [...loop.body, ...loop.stores])
         if ('array' in use) this.add({ kind: 'array', array: use.array })
       for (const use of loop.reductions) if (use.over !== 'all') this.add({ kind: 'array', array: use.array })
+      if (loop.staged) for (const word of provided().words(plan, loop)) this.add(word)
     }
     plan.loops.forEach((loop, index) => {
       if (loop.view) this.add({ kind: 'geometry', loop: index })

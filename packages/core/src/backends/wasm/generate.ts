@@ -5,6 +5,7 @@ import type { FunctionBuilder } from './assembler.ts'
 import { EntryLayout } from './entry.ts'
 import { againName, isTakenAgain, LoopGenerator } from './loop.ts'
 import { commitFunction, scalarFunction } from './scalars.ts'
+import { stagedKernels } from './staging.ts'
 import { loopAgain } from './sums.ts'
 
 /** What a kernel function of a plan does: a loop, or the scalars or the commit of one of its stages. */
@@ -21,14 +22,20 @@ export function generateKernels(
   help: (helper: FunctionBuilder) => void,
 ): KernelTable {
   const layout = new EntryLayout(plan)
+  for (const { storage } of plan.arrays) {
+    if (storage === 'float32') continue
+    help(stagedKernels().decode(storage))
+    help(stagedKernels().encode(storage))
+  }
   const loops = plan.loops.map((loop, index) => {
     const name = `${prefix}_loop_${index}`
+    const Generator = loop.staged ? stagedKernels().LoopGenerator : LoopGenerator
     loop.reductions.forEach((reduction, position) => {
       if (!isTakenAgain(loop, reduction)) return
       const again = loopAgain(loop, reduction)
-      help(new LoopGenerator(plan, layout, again, index, againName(name, position), true).generateAgain())
+      help(new Generator(plan, layout, again, index, againName(name, position), true).generateAgain())
     })
-    return add(new LoopGenerator(plan, layout, loop, index, name).generate())
+    return add(new Generator(plan, layout, loop, index, name).generate())
   })
   const stages = new Map<number, number>()
   plan.stages.forEach((stage, index) => {

@@ -1,4 +1,5 @@
 import type { Program, TelemetryName } from '../../program/program.ts'
+import { bytesOf, provided } from '../../storage/provided.ts'
 import type { HostExecutor, Work } from '../backend.ts'
 import type { LibraryIndices } from './kernels.ts'
 import { control } from './library.ts'
@@ -82,8 +83,14 @@ export class WasmInstance implements ForeignInstance {
   }
 
   slotArray(tensor: number, key: string): Float32Array {
-    const { address, size } = this.setup.tensors[tensor]!.arrays.get(key)!
-    return this.floats(address, size)
+    const { address, size, storage } = this.setup.tensors[tensor]!.arrays.get(key)!
+    if (storage === 'float32') return this.floats(address, size)
+    return Float32Array.from(provided().codecs[storage].decode(this.slotBytes(tensor, key), size))
+  }
+
+  slotBytes(tensor: number, key: string): Uint8Array {
+    const { address, size, storage } = this.setup.tensors[tensor]!.arrays.get(key)!
+    return new Uint8Array(this.setup.memory.buffer, address, bytesOf(storage, size))
   }
 
   copyParameter(tensor: number, key: string): void {
@@ -220,6 +227,7 @@ export class WasmInstance implements ForeignInstance {
     set('threads', this.setup.threads)
     set('counters', regions.counters)
     set('base', Atomics.load(words, (block + control.arrived) / 4))
+    set('begun', 0)
     this.setup.workers.start()
     this.setup.run(block, 0)
   }

@@ -136,7 +136,8 @@ function withRoutines(generated: Generated, plans: readonly Plan[], parts: Parts
 
 /** Loads what kernels of plans need besides themselves; most plans need nothing. */
 async function partsFor({ functions, helpers }: Generated, plans: readonly Plan[], fused: boolean): Promise<Parts> {
-  const called = functions.flatMap(({ calls }) => calls.map(({ name }) => name))
+  const all = [...functions, ...Object.values(helpers).map((make) => make())]
+  const called = all.flatMap(({ calls }) => calls.map(({ name }) => name))
   const missing = [...new Set(called)].filter((name) => !Object.hasOwn(helpers, name))
   const [routines, random, mathematics] = await Promise.all([
     plans.some((plan) => plan.routines.length > 0) ? routineParts(fused) : undefined,

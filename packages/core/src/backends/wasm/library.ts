@@ -167,6 +167,8 @@ export const control = {
   counters: 24,
   /** What `arrived` was when the list began. */
   base: 28,
+  /** How many threads have begun the list, which numbers them. */
+  begun: 32,
   bytes: 64,
 } as const
 
@@ -192,6 +194,7 @@ export function sharedDriver(): FunctionBuilder {
   const l = locals(f, ['round', 'rounds', 'counter', 'index', 'item', 'target', 'seen', 'tries', 'threads'])
   f.get(block).at('i32.load', control.roundCount).set(l.rounds)
   f.get(block).at('i32.load', control.threads).set(l.threads)
+  f.get(block).i32(1).at('i32.atomic.rmw.add', control.begun).thread('set')
   f.i32(0).set(l.round)
   f.get(block).at('i32.load', control.base).set(l.target)
   countUp(f, l.round, 1, l.rounds, () => {

@@ -3,7 +3,6 @@
 import type { Distribution } from '../../graph/node.ts'
 import type { Instruction, Loop, LoopReduction, NumberReference, Plan } from '../../plan/plan.ts'
 import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
-import { type Codec, codecs } from './codecs.ts'
 import { emitScalar, emitVector } from './elements.ts'
 import type { EntryLayout, EntryWord } from './entry.ts'
 import { countUp, locals, whileLeft } from './library.ts'
@@ -138,16 +137,22 @@ function cut({ body, stores }: Loop, accumulators: readonly Accumulator[]): Part
   }))
 }
 
+/** The row that a loop is in; in the loop itself also the end of the slice's rows, and the slice. */
+export type RowPlace = Readonly<Record<'batch' | 'row' | 'rows' | 'columns', Local>> & {
+  readonly rowEnd?: Local
+  readonly slice?: Local
+}
+
 type Broadcast = Extract<Instruction, { readonly operation: 'broadcast' }>
 type Scaling = Extract<Instruction, { readonly operation: 'scale' }>
 type Draw = Extract<Instruction, { readonly operation: 'random' }>
 
 /** Writes the function of one loop. */
 export class LoopGenerator {
-  private readonly f: FunctionBuilder
+  protected readonly f: FunctionBuilder
   private readonly entry: Local
-  private readonly first: Local
-  private readonly last: Local
+  protected readonly first: Local
+  protected readonly last: Local
   private readonly chunk: Local
   private readonly pointers = new Map<number, Local>()
   private readonly rowPointers = new Map<number, Local>()
@@ -170,16 +175,16 @@ export class LoopGenerator {
   /** The element that a block begins with. */
   private readonly begin: Local
   /** The row that a loop is in, where it follows rows. */
-  private place: Record<'batch' | 'row' | 'rows' | 'columns', Local> | undefined
+  private place: RowPlace | undefined
   /** Reductions whose blocks are summed in float32. */
   private readonly sums: readonly Accumulator[]
   private readonly position: Local | undefined
-  private readonly plan: Plan
+  protected readonly plan: Plan
   private readonly layout: EntryLayout
-  private readonly loop: Loop
-  private readonly index: number
+  protected readonly loop: Loop
+  protected readonly index: number
   /** Whether a reduction is computed again for one block, in float64. */
-  private readonly again: boolean
+  protected readonly again: boolean
 
   constructor(plan: Plan, layout: EntryLayout, loop: Loop, index: number, name: string, again = false) {
     this.plan = plan
@@ -270,7 +275,7 @@ export class LoopGenerator {
   /** Begins where element `first` lies in its row. */
   private fromRow(column: Accumulator | undefined): void {
     const { f } = this
-    const names = ['rows', 'columns', 'batch', 'row', 'offset'] as const
+    const names = ['rows', 'columns', 'batch', 'row', 'offset', 'start'] as const
     const local = locals(f, names)
     this.word({ kind: 'geometry', loop: this.index }).set(local.rows)
     this.word({ kind: 'geometry', loop: this.index }, 4).tee(local.columns)
@@ -287,6 +292,8 @@ export class LoopGenerator {
       })
       return
     }
+    f.get(this.first).get(local.offset).i32(2).op('i32.shr_u', 'i32.sub').set(local.start)
+    this.beginRow(local.start, local)
     this.startPointers(this.first)
     this.startBroadcasts(local)
     for (const pointer of this.rowPointers.values()) f.get(pointer).get(local.offset).op('i32.add').set(pointer)
@@ -294,11 +301,11 @@ export class LoopGenerator {
     this.runElements()
   }
 
-  private word(word: EntryWord, extra = 0): FunctionBuilder {
+  protected word(word: EntryWord, extra = 0): FunctionBuilder {
     return this.f.get(this.entry).at('i32.load', this.layout.offset(word) + extra)
   }
 
-  private loadScalars(): void {
+  protected loadScalars(): void {
     const { f } = this
     this.loop.body.forEach((instruction, register) => {
       if (instruction.operation === 'random') this.loadStream(instruction, register)
@@ -352,7 +359,7 @@ export class LoopGenerator {
     this.factors.set(register, [factor(() => f.get(scale)), factor(() => f.get(number).get(scale).op('f64.div'))])
   }
 
-  private number(value: NumberReference): FunctionBuilder {
+  protected number(value: NumberReference): FunctionBuilder {
     emitNumber(this.f, this.plan, this.layout, value)
     return this.f
   }
@@ -396,10 +403,6 @@ export class LoopGenerator {
     this.f.i32(draw).callHelper(name(distribution))
   }
 
-  private codec(array: number): Codec {
-    return isAside(array) ? codecs.float32 : codecs[this.plan.arrays[array]!.storage]
-  }
-
   /** Pointers of all arrays that advance with the elements, moved to the element index in `start`. */
   private startPointers(start: Local): void {
     for (const use of [...this.loop.body, ...this.loop.stores]) {
@@ -411,26 +414,35 @@ export class LoopGenerator {
         this.startAside(array)
         continue
       }
-      this.word({ kind: 'array', array }).get(start).i32(this.codec(array).bytesPerElement).op('i32.mul', 'i32.add')
-      this.f.set(pointer)
+      this.placeOf(array, start).i32(4).op('i32.mul', 'i32.add').set(pointer)
     }
     if (this.position) this.f.get(start).set(this.position)
+  }
+
+  /** Leaves where an array begins, and how many elements behind that one lies. */
+  protected placeOf(array: number, element: Local): FunctionBuilder {
+    return this.word({ kind: 'array', array }).get(element)
   }
 
   /** What is put aside begins anew with every block. */
   private startAside(array: number): void {
     this.word({ kind: 'aside', loop: this.index, register: asideRegister(array) })
       .get(this.chunk)
-      .i32(codecs.float32.bytesPerElement * blockElements)
+      .i32(4 * blockElements)
       .op('i32.mul', 'i32.add')
       .set(this.pointers.get(array)!)
   }
 
-  private flat(): void {
+  protected flat(): void {
+    this.between(this.first, this.last)
+  }
+
+  /** Runs the body over the elements from one to another. */
+  protected between(from: Local, to: Local): void {
     const { f } = this
-    if (this.end) f.get(this.last).set(this.end)
-    else this.startPointers(this.first)
-    f.get(this.last).get(this.first).op('i32.sub').set(this.remaining)
+    if (this.end) f.get(to).set(this.end)
+    else this.startPointers(from)
+    f.get(to).get(from).op('i32.sub').set(this.remaining)
     this.runElements()
   }
 
@@ -542,10 +554,7 @@ export class LoopGenerator {
   }
 
   /** Adds the float32 sums of a block of rows to the float64 sums of the slice, or computes them again; then starts anew. */
-  private settleColumns(
-    accumulator: Accumulator,
-    local: Record<'batch' | 'row' | 'rows' | 'columns' | 'block', Local>,
-  ) {
+  private settleColumns(accumulator: Accumulator, local: RowPlace & { readonly block: Local }) {
     const { f } = this
     const { reduction, index, base, partial } = accumulator
     const maximum = reduction.reduction === 'maximum'
@@ -603,33 +612,31 @@ export class LoopGenerator {
     else this.f.zeroVector()
   }
 
-  private row(local: Record<'batch' | 'row' | 'rows' | 'columns', Local>): void {
+  private row(local: RowPlace): void {
     const { f } = this
     this.place = local
     for (const accumulator of this.accumulators) if (accumulator.reduction.over === 'row') this.reset(accumulator)
     const start = f.local('i32')
     f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').get(local.columns).op('i32.mul')
     f.set(start).get(local.columns).set(this.remaining)
+    this.beginRow(start, local)
     if (this.end) f.get(start).get(local.columns).op('i32.add').set(this.end)
     else this.moveTo(start)
     this.runElements()
+    this.endRow(start, local)
     for (const accumulator of this.accumulators) {
       const { reduction } = accumulator
       if (reduction.over !== 'row') continue
-      const codec = this.codec(reduction.array)
       this.word({ kind: 'array', array: reduction.array })
-      f.get(local.batch)
-        .get(local.rows)
-        .op('i32.mul')
-        .get(local.row)
-        .op('i32.add')
-        .i32(codec.bytesPerElement)
-        .op('i32.mul', 'i32.add')
+      f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').i32(4).op('i32.mul', 'i32.add')
       this.total(accumulator)
-      f.op('f32.demote_f64')
-      codec.storeSingle(f)
+      f.op('f32.demote_f64').at('f32.store')
     }
   }
+
+  protected beginRow(_start: Local, _place: RowPlace): void {}
+
+  protected endRow(_start: Local, _place: RowPlace): void {}
 
   /** Moves all pointers to an element of the row that the loop is in, or of the chunk. */
   private moveTo(element: Local): void {
@@ -648,20 +655,15 @@ export class LoopGenerator {
     }
   }
 
-  private startBroadcasts(local: Record<'batch' | 'row' | 'rows' | 'columns', Local>): void {
+  private startBroadcasts(local: RowPlace): void {
     this.loop.body.forEach((instruction, register) => {
       if (instruction.operation === 'broadcast' && !instruction.apart) this.startBroadcast(instruction, register, local)
     })
   }
 
   /** Finds a broadcast operand's place at the start of a row: a pointer that advances, or one number for the row. */
-  private startBroadcast(
-    { array, own }: Broadcast,
-    register: number,
-    local: Record<'batch' | 'row' | 'rows' | 'columns', Local>,
-  ): void {
+  private startBroadcast({ array, own }: Broadcast, register: number, local: RowPlace): void {
     const { f } = this
-    const codec = this.codec(array)
     this.word({ kind: 'array', array })
     if (own.batch || own.row) {
       if (own.batch) {
@@ -671,7 +673,7 @@ export class LoopGenerator {
       if (own.row) f.get(local.row)
       if (own.batch && own.row) f.op('i32.add')
       if (own.column) f.get(local.columns).op('i32.mul')
-      f.i32(codec.bytesPerElement).op('i32.mul', 'i32.add')
+      f.i32(4).op('i32.mul', 'i32.add')
     }
     if (own.column) {
       const pointer = this.rowPointers.get(register) ?? f.local('i32')
@@ -683,8 +685,7 @@ export class LoopGenerator {
     const vector = this.vectors.get(register) ?? f.local('v128')
     this.singles.set(register, single)
     this.vectors.set(register, vector)
-    codec.loadSingle(f)
-    f.tee(single).op('f32x4.splat').set(vector)
+    f.at('f32.load').tee(single).op('f32x4.splat').set(vector)
   }
 
   /** Runs the body over `remaining` elements: four vectors at a time, then single vectors, then single elements. */
@@ -763,8 +764,8 @@ export class LoopGenerator {
             if (known) return known
             const local = f.local('v128')
             f.get(this.pointers.get(array)!)
-            this.codec(array).loadVector(f, 4 * lane)
-            f.set(local)
+              .at('v128.load', 16 * lane)
+              .set(local)
             values.set(array, local)
             return local
           })
@@ -837,14 +838,13 @@ export class LoopGenerator {
 
   private advance(elements: number): void {
     const { f } = this
-    const move = (pointer: Local, array: number) => {
+    const move = (pointer: Local) => {
       f.get(pointer)
-        .i32(this.codec(array).bytesPerElement * elements)
+        .i32(4 * elements)
         .op('i32.add')
         .set(pointer)
     }
-    for (const [array, pointer] of this.pointers) move(pointer, array)
-    for (const [register, pointer] of this.rowPointers) move(pointer, (this.loop.body[register] as Broadcast).array)
+    for (const pointer of [...this.pointers.values(), ...this.rowPointers.values()]) move(pointer)
     for (const { pointer, narrowColumns } of this.accumulators) {
       if (pointer)
         f.get(pointer)
@@ -874,8 +874,10 @@ export class LoopGenerator {
       values[register] = this.vectorValue(register, values, lane, ofSixteen)
       for (const store of stores) {
         if (isAside(store.array) && !ofSixteen) continue
-        this.f.get(this.pointers.get(store.array)!).get(values[store.register]!)
-        this.codec(store.array).storeVector(this.f, 4 * lane)
+        this.f
+          .get(this.pointers.get(store.array)!)
+          .get(values[store.register]!)
+          .at('v128.store', 16 * lane)
       }
     }
     for (const accumulator of part.accumulators) {
@@ -909,8 +911,10 @@ export class LoopGenerator {
     const local = f.local('v128')
     if (operation === 'load' || operation === 'broadcast') {
       const { array } = instruction
-      f.get(operation === 'load' ? this.pointers.get(array)! : this.rowPointers.get(register)!)
-      this.codec(array).loadVector(f, 4 * lane)
+      f.get(operation === 'load' ? this.pointers.get(array)! : this.rowPointers.get(register)!).at(
+        'v128.load',
+        16 * lane,
+      )
     } else if (operation === 'random') this.drawRandom(instruction, register, 4 * lane)
     else if (operation === 'scalar' || operation === 'stride' || operation === 'index') {
       throw new Error(`${operation} is not computed for each vector`)
@@ -1014,8 +1018,7 @@ export class LoopGenerator {
       }
       const local = f.local(masks.has(operation) ? 'i32' : 'f32')
       if (operation === 'load') {
-        f.get(this.pointers.get(instruction.array)!)
-        this.codec(instruction.array).loadSingle(f)
+        f.get(this.pointers.get(instruction.array)!).at('f32.load')
       } else if (operation === 'broadcast') this.singleBroadcast(instruction, register)
       else if (operation === 'random') {
         this.drawRandom(instruction, register, 0)
@@ -1038,8 +1041,7 @@ export class LoopGenerator {
     })
     for (const { array, register } of this.loop.stores) {
       if (isAside(array)) continue
-      f.get(this.pointers.get(array)!).get(values[register]!)
-      this.codec(array).storeSingle(f)
+      f.get(this.pointers.get(array)!).get(values[register]!).at('f32.store')
     }
     for (const { reduction, single, pointer, narrowColumns } of this.accumulators) {
       const [a, b] = reduction.registers.map((register) => values[register]!) as [Local, Local | undefined]
@@ -1059,10 +1061,8 @@ export class LoopGenerator {
 
   private singleBroadcast({ array, own, apart }: Broadcast, register: number): void {
     const { f } = this
-    const codec = this.codec(array)
     if (!apart) {
-      f.get(this.rowPointers.get(register)!)
-      codec.loadSingle(f)
+      f.get(this.rowPointers.get(register)!).at('f32.load')
       return
     }
     // The position of this element in rows and columns that are not the loop's own.
@@ -1076,8 +1076,7 @@ export class LoopGenerator {
     else f.i32(0)
     if (own.row) f.get(rows).op('i32.mul').get(row).get(rows).op('i32.rem_u', 'i32.add')
     if (own.column) f.get(columns).op('i32.mul').get(this.position!).get(columns).op('i32.rem_u', 'i32.add')
-    f.i32(codec.bytesPerElement).op('i32.mul', 'i32.add')
-    codec.loadSingle(f)
+    f.i32(4).op('i32.mul', 'i32.add').at('f32.load')
   }
 
   private reset({ reduction, narrow, wide, single }: Accumulator): void {

@@ -1,5 +1,6 @@
 import type { Plan } from '../../plan/plan.ts'
 import type { HostEvaluator } from '../../program/host.ts'
+import type { StorageName } from '../../storage/storage.ts'
 import type { KernelTable } from './generate.ts'
 
 /** Elements per item of work. Fixed, because partial sums of reductions belong to items: so threads do not change results. */
@@ -36,7 +37,10 @@ export interface TensorMemory {
   readonly average: number
   /** By name. */
   readonly inputs: ReadonlyMap<string, number>
-  readonly arrays: ReadonlyMap<string, { readonly address: number; readonly size: number }>
+  readonly arrays: ReadonlyMap<
+    string,
+    { readonly address: number; readonly size: number; readonly storage: StorageName }
+  >
   readonly numbers: ReadonlyMap<string, number>
   readonly finiteEntry: number
   readonly flag: number

@@ -3,11 +3,11 @@
 import type { Distribution } from '../../graph/node.ts'
 import { philoxIncrements, philoxMultipliers, philoxRounds } from '../../graph/philox.ts'
 import { FunctionBuilder, type Helpers, type Local } from './assembler.ts'
-import { randomFunction, sixteenFunction } from './names.ts'
+import { randomFunction, sixteenFunction, wordsFunction } from './names.ts'
 
 /** The functions that draw, and the generator behind them, which leaves its four words. */
 export const randomFunctions: Helpers = {
-  philox,
+  [wordsFunction]: philox,
   logarithm_of_unit: logarithm,
   cosine_of_turns: cosineOfTurns,
   [sixteenFunction('sign')]: () => sixteen('sign', toSign),
@@ -23,7 +23,7 @@ function start(name: string, results: number): FunctionBuilder {
 }
 
 function philox(): FunctionBuilder {
-  const f = start('philox', 4)
+  const f = start(wordsFunction, 4)
   const [counters, seed, step, tensor, draw] = f.parameters as [Local, Local, Local, Local, Local]
   const spread = (word: Local): Local => {
     const local = f.local('v128')
@@ -72,7 +72,7 @@ function philox(): FunctionBuilder {
 function drawWords(f: FunctionBuilder): Local[] {
   const words = Array.from({ length: 4 }, () => f.local('v128'))
   for (const parameter of f.parameters) f.get(parameter)
-  f.callHelper('philox')
+  f.callHelper(wordsFunction)
   for (const word of [...words].reverse()) f.set(word)
   return words
 }

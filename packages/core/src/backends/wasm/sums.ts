@@ -48,6 +48,8 @@ function recoverable({ body, stores }: Loop): readonly boolean[] {
 /** Whether columns have float32 sums first, or maxima, which are exact in float32. */
 export function hasNarrowColumns(loop: Loop, { reduction, over, registers }: LoopReduction): boolean {
   if (loop.elementwise || over !== 'column') return false
+  // What is read by way of a copy is gone when a block of rows is to be summed again.
+  if (loop.staged && reduction !== 'maximum') return false
   // Products would need a look at every column, of which many may be all zeros; what cannot be found again is too much to keep.
   return reduction === 'maximum' || (registers.length === 1 && recoverable(loop)[registers[0]!]!)
 }

@@ -1,0 +1,19 @@
+import type { StorageName } from '../../storage/storage.ts'
+
+/** What words of an entry hold for a loop over arrays that are not in float32. */
+export type StagedWord = { readonly kind: 'staged' } & (
+  | {
+      /** Where the float32 copies of the first thread lie, bytes of those of a thread, and of each. */
+      readonly what: 'copies'
+    }
+  | {
+      /** Where the elements of an array lie, or what belongs to them. */
+      readonly what: 'elements' | 'others'
+      readonly array: number
+    }
+  | {
+      /** Where what reading and writing looks up lies. */
+      readonly what: 'table'
+      readonly storage: StorageName
+    }
+)

@@ -1,0 +1,663 @@
+/**
+ * How kernels read and write storages other than float32: a few elements at a time are decoded into a float32 copy, on which the loop
+ * works, and are encoded again from there, while all of it lies in the nearest cache.
+ */
+
+import { codesOf, largestBfloat16, largestScale, midpoints, smallestScale } from '../../storage/codecs.ts'
+import { type StagedStorage, type StorageName, storageOf } from '../../storage/storage.ts'
+import { FunctionBuilder, type Local } from './assembler.ts'
+import { wordsFunction } from './names.ts'
+
+export const decodeName = (storage: StorageName): string => `decode_${storage}`
+export const encodeName = (storage: StorageName): string => `encode_${storage}`
+
+/** Elements that are decoded and encoded together. */
+const sixteen = 16
+
+const instructions = {
+  'f32.min': [0x96],
+  'f32.max': [0x97],
+  'f32.reinterpret_i32': [0xbe],
+  'f32x4.ge': [0xfd, 0x46],
+  'f32x4.ceil': [0xfd, 0x67],
+  'i8x16.swizzle': [0xfd, 0x0e],
+  'i8x16.shr_u': [0xfd, 0x6d],
+  'f32x4.pmin': [0xfd, 0xea, 0x01],
+  'i8x16.narrow_i16x8_s': [0xfd, 0x65],
+  'i8x16.narrow_i16x8_u': [0xfd, 0x66],
+  'i16x8.narrow_i32x4_s': [0xfd, 0x85, 0x01],
+  'i16x8.narrow_i32x4_u': [0xfd, 0x86, 0x01],
+  'i16x8.shr_u': [0xfd, 0x8d, 0x01],
+  'i32x4.extend_low_i16x8_s': [0xfd, 0xa7, 0x01],
+  'i32x4.extend_high_i16x8_s': [0xfd, 0xa8, 0x01],
+  'i32x4.shr_s': [0xfd, 0xac, 0x01],
+  'i32x4.min_s': [0xfd, 0xb6, 0x01],
+} as const
+
+const accesses = {
+  'i32.load8_s': [0x2c],
+  'i32.load8_u': [0x2d],
+  'i32.load16_u': [0x2f],
+  'v128.load8x8_s': [0xfd, 0x01],
+  'v128.load16x4_u': [0xfd, 0x04],
+  'v128.load64_zero': [0xfd, 0x5d],
+} as const
+
+function unsigned(value: number): number[] {
+  return value < 128 ? [value] : [(value & 127) | 128, ...unsigned(value >>> 7)]
+}
+
+/** Appends instructions that only these functions have. */
+function op(f: FunctionBuilder, ...names: (keyof typeof instructions)[]): FunctionBuilder {
+  for (const name of names) f.push(name, ...instructions[name])
+  return f
+}
+
+function load(f: FunctionBuilder, name: keyof typeof accesses, offset = 0): FunctionBuilder {
+  return f.push(`${name} offset=${offset}`, ...accesses[name], 0, ...unsigned(offset))
+}
+
+/** Puts the float32 at the address on the stack into a lane of the vector under it. */
+function loadLane(f: FunctionBuilder, lane: number, offset = 0): FunctionBuilder {
+  return f.push(`v128.load32_lane offset=${offset} ${lane}`, 0xfd, 0x56, 0, ...unsigned(offset), lane)
+}
+
+/** Stores the lower half of the vector on the stack at the address under it. */
+function storeHalf(f: FunctionBuilder, offset = 0): FunctionBuilder {
+  return f.push(`v128.store64_lane offset=${offset} 0`, 0xfd, 0x5b, 0, ...unsigned(offset), 0)
+}
+
+const extractLane = (f: FunctionBuilder, lane: number) => f.push(`i32x4.extract_lane ${lane}`, 0xfd, 0x1b, lane)
+const splat = (f: FunctionBuilder, value: number) => f.i32x4([value, value, value, value])
+const same = (f: FunctionBuilder, value: number) => f.f32(value).op('f32x4.splat')
+
+/** A vector that is made once, before the loops: engines make one that stands in a loop from parts each time. */
+function hoisted(f: FunctionBuilder, make: (f: FunctionBuilder) => void): Local {
+  const local = f.local('v128')
+  make(f)
+  f.set(local)
+  return local
+}
+
+const hoistedInteger = (f: FunctionBuilder, value: number) => hoisted(f, () => splat(f, value))
+const hoistedNumber = (f: FunctionBuilder, value: number) => hoisted(f, () => same(f, value))
+
+/**
+ * What encoding looks up for codes of few bits. A number's float32 bits without sign are cut into bins, so narrow that at most one bound
+ * between two codes lies in each. A bin's entry is its lower code, shifted left by the bits within the bin, and what must be added to
+ * these so that they carry into the code exactly when they lie above the bound.
+ */
+interface EncodeTable {
+  /** The bits that the first bin begins with; everything below belongs to it. */
+  readonly base: number
+  /** The number of bits within a bin. */
+  readonly shift: number
+  /** Entries of numbers above 0, then those of the sizes of numbers below 0, whose codes are turned around. */
+  readonly entries: Int32Array
+  readonly perSign: number
+}
+
+const float = new Float32Array(1)
+const integer = new Int32Array(float.buffer)
+
+function bitsOf(value: number): number {
+  float[0] = value
+  return integer[0]!
+}
+
+const one = bitsOf(1)
+
+/** The bits of the largest float32 that is at most this number, or below it. */
+function lastBits(value: number, below: boolean): number {
+  const bits = bitsOf(value)
+  return Math.fround(value) > value || (below && Math.fround(value) === value) ? bits - 1 : bits
+}
+
+function encodeTable(codes: Float32Array): EncodeTable {
+  const bounds = midpoints(codes)
+  const signed = codes[0]! < 0
+  // Of codes without sign only 0 itself has that of 0, which is seen to when encoding.
+  const above = bounds.filter((bound) => bound > 0).slice(!signed && codes[0] === 0 ? 1 : 0)
+  const first = codes.length - 1 - above.length
+  const upper = above.map((bound) => lastBits(bound, false))
+  const lower = bounds
+    .filter((bound) => bound < 0)
+    .map((bound) => lastBits(-bound, true))
+    .reverse()
+  const limits = signed ? [upper, lower] : [upper]
+  const least = Math.min(...limits.map((list) => list[0]!))
+  let shift = 22
+  const binOf = (bits: number) => bits >> shift
+  while (limits.some((list) => new Set(list.map(binOf)).size < list.length)) shift--
+  const base = binOf(least) << shift
+  const perSign = ((one - base) >> shift) + 1
+  const entries = limits.flatMap((list, sign) => {
+    // Turned around, the codes below 0 begin behind the last one above: so both ascend with the size.
+    const start = sign === 0 ? first : codes.length - lower.length - 1
+    return Array.from({ length: perSign }, (_, bin) => {
+      const begin = base + (bin << shift)
+      const passed = list.filter((bits) => bits < begin).length
+      const bound = list.find((bits) => bits >= begin && bits < begin + (1 << shift))
+      const carry = bound === undefined ? 0 : (1 << shift) - 1 - (bound - begin)
+      return ((start + passed) << shift) + carry
+    })
+  })
+  return { base, shift, entries: Int32Array.from(entries), perSign }
+}
+
+/** Codes, and how they are looked up. */
+interface Coding {
+  readonly codes: Float32Array
+  readonly table: EncodeTable
+  readonly signed: boolean
+  readonly zero: boolean
+}
+
+const codings = new Map<StagedStorage, Coding>()
+
+function codingOf(storage: StagedStorage): Coding {
+  const known = codings.get(storage)
+  if (known) return known
+  const codes = codesOf[storage]!()
+  const coding = { codes, table: encodeTable(codes), signed: codes[0]! < 0, zero: codes[0] === 0 }
+  codings.set(storage, coding)
+  return coding
+}
+
+/** The parameters of decoding and encoding, in their order. */
+interface Parameters {
+  /** Where scales lie, or bytes of what is left over. */
+  readonly first: Local
+  /** Where the elements lie. */
+  readonly elements: Local
+  /** The elements `[from, to)`. */
+  readonly from: Local
+  readonly to: Local
+  /** Where their float32 copies lie. */
+  readonly copy: Local
+  readonly table: Local
+}
+
+function start(name: string, more: number): { f: FunctionBuilder; parameters: Parameters; others: readonly Local[] } {
+  const f = new FunctionBuilder(name, new Array<'i32'>(6 + more).fill('i32'))
+  const [first, elements, from, to, copy, table, ...others] = f.parameters as [Local, Local, Local, Local, Local, Local]
+  return { f, parameters: { first, elements, from, to, copy, table }, others }
+}
+
+/** Repeats a body for `step` elements from `from` on while there are any before `to`, and moves `from` and `copy`. */
+function repeat(f: FunctionBuilder, { from, to, copy }: Parameters, step: number, body: () => void, also = () => {}) {
+  f.block(() => {
+    f.loop(() => {
+      f.get(from).get(to).op('i32.ge_u')
+      also()
+      f.branchIf(1)
+      body()
+      f.get(from).i32(step).op('i32.add').set(from)
+      f.get(copy)
+        .i32(4 * step)
+        .op('i32.add')
+        .set(copy)
+      f.branch(0)
+    })
+  })
+}
+
+/** Decodes single elements up to a multiple of sixteen, then sixteen at a time, also beyond the last one. */
+function decoder(storage: StagedStorage, single: (f: FunctionBuilder, p: Parameters) => void, whole: typeof single) {
+  const { f, parameters } = start(decodeName(storage), 0)
+  const untilWhole = () =>
+    void f
+      .get(parameters.from)
+      .i32(sixteen - 1)
+      .op('i32.and', 'i32.eqz', 'i32.or')
+  const one = () => {
+    f.get(parameters.copy)
+    single(f, parameters)
+    f.at('f32.store')
+  }
+  repeat(f, parameters, 1, one, untilWhole)
+  repeat(f, parameters, sixteen, () => whole(f, parameters))
+  return f
+}
+
+/** Leaves the address of the first byte of element `from`. */
+function address(f: FunctionBuilder, { elements, from }: Parameters, bits: number): FunctionBuilder {
+  f.get(elements).get(from)
+  if (bits === 4) f.i32(1).op('i32.shr_u')
+  if (bits === 16) f.i32(1).op('i32.shl')
+  return f.op('i32.add')
+}
+
+/** Leaves the address of the scale of element `from`. */
+function scaleAddress(f: FunctionBuilder, { first, from }: Parameters, block: number): FunctionBuilder {
+  return f.get(first).get(from).i32(Math.log2(block)).op('i32.shr_u').i32(2).op('i32.shl', 'i32.add')
+}
+
+/** Bytes of two vectors, or pairs of bytes, in turns: of their lower or upper halves. */
+function interleave(f: FunctionBuilder, width: 1 | 2, upper: boolean): FunctionBuilder {
+  const lanes = Array.from({ length: 8 / width }, (_, place) => {
+    const first = width * place + (upper ? 8 : 0)
+    return [0, 16].flatMap((from) => Array.from({ length: width }, (_, byte) => from + first + byte))
+  }).flat()
+  return f.push(`i8x16.shuffle ${lanes.join(' ')}`, 0xfd, 0x0d, ...lanes)
+}
+
+/** Of codes of four bits the numbers fit into vectors: each byte of them is looked up for sixteen at once. */
+function sixteenBySwizzling(storage: StagedStorage): (f: FunctionBuilder, p: Parameters) => void {
+  const { block } = storageOf(storage)
+  const bytes = new Uint8Array(codingOf(storage).codes.buffer)
+  return (f, p) => {
+    const [scale, codes] = [f.local('v128'), f.local('v128')]
+    if (block) scaleAddress(f, p, block).at('v128.load32_splat').set(scale)
+    load(address(f, p, 4), 'v128.load64_zero').tee(codes)
+    splat(f, 0x0f0f0f0f).op('v128.and').get(codes).i32(4)
+    interleave(op(f, 'i8x16.shr_u'), 1, false).set(codes)
+    const planes = [0, 1, 2, 3].map((byte) => {
+      const local = f.local('v128')
+      const plane = Int32Array.from([0, 1, 2, 3], (word) =>
+        [0, 1, 2, 3].reduce((sum, place) => sum | (bytes[4 * (4 * word + place) + byte]! << (8 * place)), 0),
+      )
+      f.i32x4([plane[0]!, plane[1]!, plane[2]!, plane[3]!]).get(codes)
+      op(f, 'i8x16.swizzle').set(local)
+      return local
+    })
+    const pairs = [false, true].map((upper) =>
+      [0, 2].map((first) => {
+        const local = f.local('v128')
+        interleave(f.get(planes[first]!).get(planes[first + 1]!), 1, upper).set(local)
+        return local
+      }),
+    )
+    for (let group = 0; group < 4; group++) {
+      const [low, high] = pairs[group >> 1]! as [Local, Local]
+      interleave(f.get(p.copy).get(low).get(high), 2, group % 2 === 1)
+      if (block) f.get(scale).op('f32x4.mul')
+      f.at('v128.store', 16 * group)
+    }
+  }
+}
+
+function decodeCodes(storage: StagedStorage): FunctionBuilder {
+  const { bits, block } = storageOf(storage)
+  const single = (f: FunctionBuilder, p: Parameters) => {
+    load(address(f, p, bits), 'i32.load8_u')
+    if (bits === 4) f.get(p.from).i32(1).op('i32.and').i32(2).op('i32.shl', 'i32.shr_u').i32(15).op('i32.and')
+    f.i32(2).op('i32.shl').get(p.table).op('i32.add').at('f32.load')
+    if (block) scaleAddress(f, p, block).at('f32.load').op('f32.mul')
+  }
+  if (bits === 4) return decoder(storage, single, sixteenBySwizzling(storage))
+  const whole = (f: FunctionBuilder, p: Parameters) => {
+    const [scale, codes, local] = [f.local('v128'), f.local('i32'), f.local('v128')]
+    if (block) scaleAddress(f, p, block).at('v128.load32_splat').set(scale)
+    address(f, p, bits).set(codes)
+    for (let group = 0; group < 4; group++) {
+      f.get(p.copy).zeroVector().set(local)
+      for (let lane = 0; lane < 4; lane++) {
+        load(f.get(codes), 'i32.load8_u', 4 * group + lane)
+          .i32(2)
+          .op('i32.shl')
+          .get(p.table)
+          .op('i32.add')
+          .get(local)
+        loadLane(f, lane).set(local)
+      }
+      f.get(local)
+      if (block) f.get(scale).op('f32x4.mul')
+      f.at('v128.store', 16 * group)
+    }
+  }
+  return decoder(storage, single, whole)
+}
+
+/** Leaves four numbers of the copy without what is not a number, which becomes 0. */
+function numbers(f: FunctionBuilder, { copy }: Parameters, group: number, into: Local): FunctionBuilder {
+  return f
+    .get(copy)
+    .at('v128.load', 16 * group)
+    .tee(into)
+    .get(into)
+    .get(into)
+    .op('f32x4.eq', 'v128.and')
+}
+
+/** Puts 0 behind the last element, up to a multiple of sixteen. */
+function padCopy(f: FunctionBuilder, { from, to, copy }: Parameters): void {
+  f.get(copy).get(to).get(from).op('i32.sub').i32(2).op('i32.shl', 'i32.add').i32(0)
+  f.i32(0)
+    .get(to)
+    .op('i32.sub')
+    .i32(sixteen - 1)
+    .op('i32.and')
+    .i32(2)
+    .op('i32.shl')
+    .fill()
+}
+
+/** Finds the largest magnitude of the block that begins with `from`, stores it as the scale, and leaves 1 over it in `inverse`. */
+function findScale(f: FunctionBuilder, p: Parameters, block: number, end: Local, inverse: Local): void {
+  const [at, last, scale] = [f.local('i32'), f.local('i32'), f.local('f32')]
+  const largest = Array.from({ length: 4 }, () => f.local('v128'))
+  for (const local of largest) f.zeroVector().set(local)
+  f.get(p.copy).tee(at).get(end).get(p.from).op('i32.sub').i32(2).op('i32.shl', 'i32.add').set(last)
+  f.loop(() => {
+    largest.forEach((local, group) => {
+      // The second where it is larger: what is not a number never is.
+      f.get(local)
+        .get(at)
+        .at('v128.load', 16 * group)
+        .op('f32x4.abs', 'f32x4.pmax')
+        .set(local)
+    })
+    f.get(at).i32(64).op('i32.add').tee(at).get(last)
+    f.op('i32.lt_u').branchIf(0)
+  })
+  const [a, b, c, d] = largest as [Local, Local, Local, Local]
+  f.get(a).get(b).op('f32x4.pmax').get(c).get(d).op('f32x4.pmax', 'f32x4.pmax').set(a)
+  for (let lane = 0; lane < 4; lane++) {
+    f.get(a).extract('f32x4', lane)
+    if (lane > 0) op(f, 'f32.max')
+  }
+  f.f32(largestScale)
+  op(f, 'f32.min').set(scale)
+  scaleAddress(f, p, block)
+  f.get(scale).f32(0).get(scale).f32(smallestScale).op('f32.lt', 'i32.eqz', 'select').at('f32.store')
+  f.f32(1).get(scale).op('f32.div').f32(0).get(scale).f32(smallestScale).op('f32.lt', 'i32.eqz', 'select')
+  f.op('f32x4.splat').set(inverse)
+}
+
+function encodeCodes(storage: StagedStorage): FunctionBuilder {
+  const { bits, block } = storageOf(storage)
+  const { table, signed, zero, codes } = codingOf(storage)
+  const { f, parameters: p } = start(encodeName(storage), 0)
+  const [end, inverse, limit, next] = [f.local('i32'), f.local('v128'), f.local('i32'), f.local('i32')]
+  const zeros = hoistedInteger(f, 0)
+  const least = hoistedInteger(f, table.base)
+  const most = hoistedInteger(f, one)
+  const within = hoistedInteger(f, 2 ** table.shift - 1)
+  const words = hoistedInteger(f, -4)
+  const unsign = hoistedInteger(f, 0x7fffffff)
+  const turned = hoistedInteger(f, 2 ** bits - 1)
+  const below = hoistedInteger(f, 4 * table.perSign)
+  const entries = hoisted(f, () =>
+    f
+      .get(p.table)
+      .i32(4 * codes.length)
+      .op('i32.add', 'i32x4.splat'),
+  )
+  const lowBytes = hoistedInteger(f, 0x00ff00ff)
+  const few = bits === 4
+  const half = hoistedNumber(f, 0.5)
+  const oneNumber = hoistedNumber(f, 1)
+  const sixteenNumber = hoistedNumber(f, 16)
+  // Added to a whole number from 1 to 16, this leaves one less in the lowest bits.
+  const shift = hoistedNumber(f, 2 ** 23 - 1)
+  const middle = hoistedInteger(f, 7)
+  const bounds =
+    few && signed
+      ? midpoints(codes)
+          .filter((bound) => bound > 0)
+          .map((bound) => hoistedInteger(f, bitsOf(bound)))
+      : []
+  padCopy(f, p)
+  f.get(p.to).set(limit)
+  if (!block) same(f, few ? 16 : 1).set(inverse)
+  /** Codes of equal distances are rounded to; their middles are 16 times what they are, less a half. */
+  const evenCodes = (group: number): Local => {
+    const [value, result] = [f.local('v128'), f.local('v128')]
+    numbers(f, p, group, value).get(inverse).op('f32x4.mul').get(half).op('f32x4.sub')
+    op(f, 'f32x4.ceil').get(oneNumber).op('f32x4.pmax').get(sixteenNumber)
+    op(f, 'f32x4.pmin').get(shift).op('f32x4.add').get(turned).op('v128.and').set(result)
+    return result
+  }
+  /** Few bounds are counted: those of numbers below 0 belong to the other side. */
+  const countedCodes = (group: number): Local => {
+    const [value, sign, size, result] = [f.local('v128'), f.local('v128'), f.local('v128'), f.local('v128')]
+    numbers(f, p, group, value).get(inverse).op('f32x4.mul').tee(value).i32(31)
+    op(f, 'i32x4.shr_s').set(sign)
+    f.get(value).get(unsign).op('v128.and').get(sign).op('i32x4.sub').set(size).get(zeros).set(result)
+    for (const bound of bounds) f.get(result).get(size).get(bound).op('i32x4.gt_s', 'i32x4.sub').set(result)
+    // The code of 0 and the count above it, or below.
+    f.get(result).get(sign).op('v128.xor').get(sign).op('i32x4.sub').get(middle).op('i32x4.add').set(result)
+    return result
+  }
+  const codesOfFour = (group: number): Local => {
+    if (bits === 4) return signed ? countedCodes(group) : evenCodes(group)
+    const [value, scaled, sign, size, entry, places, result] = Array.from({ length: 7 }, () => f.local('v128')) as [
+      Local,
+      Local,
+      Local,
+      Local,
+      Local,
+      Local,
+      Local,
+    ]
+    numbers(f, p, group, value).tee(value)
+    if (block) f.get(inverse).op('f32x4.mul')
+    f.tee(scaled)
+    if (signed) {
+      f.get(unsign).op('v128.and').get(scaled).i32(31)
+      op(f, 'i32x4.shr_s').set(sign)
+    }
+    f.get(least).op('i32x4.max_s').get(most)
+    op(f, 'i32x4.min_s').tee(size)
+    f.get(least)
+      .op('i32x4.sub')
+      .i32(table.shift - 2)
+      .op('i32x4.shr_u')
+    f.get(words).op('v128.and')
+    if (signed) f.get(sign).get(below).op('v128.and', 'i32x4.add')
+    f.get(entries).op('i32x4.add').set(places)
+    f.get(zeros).set(entry)
+    for (let lane = 0; lane < 4; lane++) {
+      f.get(places)
+      extractLane(f, lane).get(entry)
+      loadLane(f, lane).set(entry)
+    }
+    f.get(entry).get(size).get(within).op('v128.and', 'i32x4.add').i32(table.shift).op('i32x4.shr_u')
+    if (signed) f.get(sign).get(turned).op('v128.and', 'v128.xor')
+    // The lowest bin has the first code above 0.
+    if (zero) f.get(value).get(zeros).op('f32x4.gt', 'v128.and')
+    f.set(result)
+    return result
+  }
+  const vectors = (last: Local) =>
+    repeat(f, { ...p, to: last }, sixteen, () => {
+      const [a, b, c, d] = [0, 1, 2, 3].map(codesOfFour) as [Local, Local, Local, Local]
+      address(f, p, bits).get(a).get(b)
+      op(f, 'i16x8.narrow_i32x4_u').get(c).get(d)
+      op(f, 'i16x8.narrow_i32x4_u', 'i8x16.narrow_i16x8_u')
+      if (bits === 8) f.at('v128.store')
+      else {
+        const bytes = f.local('v128')
+        f.tee(bytes).get(bytes).i32(4)
+        op(f, 'i16x8.shr_u').op('v128.or').get(lowBytes).op('v128.and').get(zeros)
+        storeHalf(op(f, 'i8x16.narrow_i16x8_u'))
+      }
+    })
+  if (!block) {
+    vectors(limit)
+    return f
+  }
+  f.block(() => {
+    f.loop(() => {
+      f.get(p.from).get(limit).op('i32.ge_u').branchIf(1)
+      f.get(p.from).i32(block).op('i32.add').tee(next).get(limit).get(next).get(limit)
+      f.op('i32.lt_u', 'select').set(end)
+      findScale(f, p, block, end, inverse)
+      if (few && !signed) f.get(inverse).get(sixteenNumber).op('f32x4.mul').set(inverse)
+      vectors(end)
+      // The last one went up to a multiple of sixteen, and with it the loop ends.
+      f.branch(0)
+    })
+  })
+  return f
+}
+
+/** Leaves the bits of four numbers within what bfloat16 holds; what is smaller than a normal number is 0. */
+function limitedBits(f: FunctionBuilder, p: Parameters, group: number, limits: Limits): FunctionBuilder {
+  const [value, limited] = [f.local('v128'), f.local('v128')]
+  numbers(f, p, group, value).get(limits.largest)
+  op(f, 'f32x4.pmin').get(limits.least).op('f32x4.pmax').tee(limited)
+  f.get(limited).op('f32x4.abs').get(limits.smallest)
+  return op(f, 'f32x4.ge').op('v128.and')
+}
+
+interface Limits {
+  readonly largest: Local
+  readonly least: Local
+  readonly smallest: Local
+}
+
+const limitsOf = (f: FunctionBuilder): Limits => ({
+  largest: hoistedNumber(f, largestBfloat16),
+  least: hoistedNumber(f, -largestBfloat16),
+  smallest: hoistedNumber(f, smallestScale),
+})
+
+function decodeBfloat16(): FunctionBuilder {
+  return decoder(
+    'bfloat16',
+    (f, p) => {
+      load(address(f, p, 16), 'i32.load16_u')
+        .i32(16)
+        .op('i32.shl')
+      op(f, 'f32.reinterpret_i32')
+    },
+    (f, p) => {
+      for (let group = 0; group < 4; group++) {
+        f.get(p.copy)
+        load(address(f, p, 16), 'v128.load16x4_u', 8 * group)
+          .i32(16)
+          .op('i32x4.shl')
+          .at('v128.store', 16 * group)
+      }
+    },
+  )
+}
+
+/** Thirty-two elements at a time, for which four counters have the random bits. */
+function encodeBfloat16(): FunctionBuilder {
+  const { f, parameters: p, others } = start(encodeName('bfloat16'), 3)
+  padCopy(f, p)
+  const words = Array.from({ length: 4 }, () => f.local('v128'))
+  const limits = limitsOf(f)
+  const lower = hoistedInteger(f, 0xffff)
+  const lanes = hoisted(f, () => f.i32x4([0, 1, 2, 3]))
+  const zeros = hoistedInteger(f, 0)
+  repeat(f, p, sixteen, () => {
+    f.get(p.from).i32(5).op('i32.shr_u').i32(2).op('i32.shl', 'i32x4.splat').get(lanes).op('i32x4.add')
+    for (const other of others) f.get(other)
+    f.i32(0).callHelper(wordsFunction)
+    for (const word of [...words].reverse()) f.set(word)
+    const halves = words.map((word) => {
+      // The second sixteen of thirty-two have the upper halves.
+      const [half, upper] = [f.local('v128'), f.local('v128')]
+      f.get(word).i32(16).op('i32x4.shr_u').set(upper)
+      f.get(upper).get(word).get(lower).op('v128.and')
+      f.get(p.from).i32(sixteen).op('i32.and', 'i32x4.splat').get(zeros).op('i32x4.ne', 'v128.bitselect').set(half)
+      return half
+    })
+    const upper = (group: number) => {
+      limitedBits(f, p, group, limits).get(halves[group]!).op('i32x4.add').i32(16).op('i32x4.shr_u')
+    }
+    for (const pair of [0, 2]) {
+      address(f, p, 16)
+      upper(pair)
+      upper(pair + 1)
+      op(f, 'i16x8.narrow_i32x4_u').at('v128.store', 8 * pair)
+    }
+  })
+  return f
+}
+
+function decodeBfloat16AndByte(): FunctionBuilder {
+  const rest = (f: FunctionBuilder, p: Parameters) => f.get(p.first).get(p.from).op('i32.add')
+  return decoder(
+    'bfloat16AndByte',
+    (f, p) => {
+      load(address(f, p, 16), 'i32.load16_u')
+        .i32(16)
+        .op('i32.shl')
+      load(rest(f, p), 'i32.load8_s').i32(8).op('i32.shl', 'i32.add')
+      op(f, 'f32.reinterpret_i32')
+    },
+    (f, p) => {
+      const bytes = f.local('v128')
+      for (const half of [0, 1]) {
+        load(rest(f, p), 'v128.load8x8_s', 8 * half).set(bytes)
+        for (const quarter of [0, 1] as const) {
+          const group = 2 * half + quarter
+          f.get(p.copy)
+          load(address(f, p, 16), 'v128.load16x4_u', 8 * group)
+            .i32(16)
+            .op('i32x4.shl')
+            .get(bytes)
+          op(f, quarter === 0 ? 'i32x4.extend_low_i16x8_s' : 'i32x4.extend_high_i16x8_s')
+            .i32(8)
+            .op('i32x4.shl')
+          f.op('i32x4.add').at('v128.store', 16 * group)
+        }
+      }
+    },
+  )
+}
+
+function encodeBfloat16AndByte(): FunctionBuilder {
+  const { f, parameters: p } = start(encodeName('bfloat16AndByte'), 0)
+  padCopy(f, p)
+  const limits = limitsOf(f)
+  const half = hoistedInteger(f, 0x80)
+  repeat(f, p, sixteen, () => {
+    const groups = [0, 1, 2, 3].map((group) => {
+      const [rounded, upper, rest] = [f.local('v128'), f.local('v128'), f.local('v128')]
+      limitedBits(f, p, group, limits).get(half).op('i32x4.add').i32(8).op('i32x4.shr_u').tee(rounded)
+      f.get(half).op('i32x4.add').i32(8).op('i32x4.shr_u').set(upper)
+      f.get(rounded).get(upper).i32(8).op('i32x4.shl', 'i32x4.sub').set(rest)
+      return { upper, rest }
+    })
+    for (const pair of [0, 2]) {
+      address(f, p, 16)
+        .get(groups[pair]!.upper)
+        .get(groups[pair + 1]!.upper)
+      op(f, 'i16x8.narrow_i32x4_u').at('v128.store', 8 * pair)
+    }
+    f.get(p.first).get(p.from).op('i32.add')
+    for (const pair of [0, 2]) {
+      f.get(groups[pair]!.rest).get(groups[pair + 1]!.rest)
+      op(f, 'i16x8.narrow_i32x4_s')
+    }
+    op(f, 'i8x16.narrow_i16x8_s').at('v128.store')
+  })
+  return f
+}
+
+interface Functions {
+  readonly decode: (storage: StagedStorage) => FunctionBuilder
+  readonly encode: (storage: StagedStorage) => FunctionBuilder
+}
+
+const coded: Functions = { decode: decodeCodes, encode: encodeCodes }
+
+/** One that is missing does not compile. */
+const functions: Readonly<Record<StagedStorage, Functions>> = {
+  bfloat16: { decode: decodeBfloat16, encode: encodeBfloat16 },
+  bfloat16AndByte: { decode: decodeBfloat16AndByte, encode: encodeBfloat16AndByte },
+  dynamic8: coded,
+  unsignedDynamic8: coded,
+  dynamic4: coded,
+  unsignedLinear4: coded,
+  sixteenths: coded,
+}
+
+/** What reading and writing a storage looks up, in words. */
+export function tableOf(storage: StorageName): Int32Array {
+  if (storage === 'float32' || !codesOf[storage]) return new Int32Array(0)
+  const { codes, table } = codingOf(storage)
+  const words = new Int32Array(codes.length + table.entries.length)
+  new Float32Array(words.buffer).set(codes)
+  words.set(table.entries, codes.length)
+  return words
+}
+
+export const decodeFunction = (storage: StagedStorage): FunctionBuilder => functions[storage].decode(storage)
+export const encodeFunction = (storage: StagedStorage): FunctionBuilder => functions[storage].encode(storage)

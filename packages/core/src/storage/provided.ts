@@ -1,0 +1,38 @@
+import type { StagedWord } from '../backends/wasm/staged-word.ts'
+import type { Loop, Plan } from '../plan/plan.ts'
+import type { SlotStorage } from '../program/program.ts'
+import type { Codec, multiply } from './codecs.ts'
+import type { StagedStorage, StorageName } from './storage.ts'
+
+/** What reads and writes the storages beside float32. */
+export interface Provision {
+  /** Bytes of an array of so many elements. */
+  readonly bytesOf: (storage: StagedStorage, elements: number) => number
+  readonly codecs: Readonly<Record<StagedStorage, Codec>>
+  /** The bytes that state begins with. */
+  readonly start: (slot: SlotStorage) => Uint8Array
+  /** Makes numbers of shares of the smaller of a number for the row and one for the column. */
+  readonly multiply: typeof multiply
+  /** What the entry of a kernel holds for a loop over arrays in other storages. */
+  readonly words: (plan: Plan, loop: Loop) => readonly StagedWord[]
+  /** What kernels need: see `stagedKernels`. */
+  readonly kernels: object
+}
+
+let provision: Provision | undefined
+
+/** Called by what has state kept otherwise than in float32: so that nothing else loads what reads and writes it. */
+export function provide(given: Provision): void {
+  provision = given
+}
+
+/** @throws Error when state of that kind was never asked for. */
+export function provided(): Provision {
+  if (!provision) throw new Error('state that is not in float32 needs quantized(...) to be called first')
+  return provision
+}
+
+/** Bytes of an array of so many elements. */
+export function bytesOf(storage: StorageName, elements: number): number {
+  return storage === 'float32' ? 4 * elements : provided().bytesOf(storage, elements)
+}

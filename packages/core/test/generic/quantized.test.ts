@@ -1,0 +1,242 @@
+import {
+  adamW,
+  compile,
+  describe as describeOptimizer,
+  exAdam,
+  lamb,
+  lookahead,
+  type Optimizer,
+  type OptimizerFactory,
+  type QuantizedSettings,
+  quantized,
+  reference,
+  registry,
+  type Shapes,
+  sgd,
+  wasm,
+} from 'fallline'
+import { build } from 'fallline/build'
+import { describe, expect, it } from 'vitest'
+import { differences, differentByte, notFinite, type Snapshot, snapshot, type Tolerance } from '../support/compare.ts'
+import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
+import { everything, meets, metByAll, sample } from '../support/sample.ts'
+import { takeStep } from '../support/step.ts'
+import { make, refuses, wrappers } from '../support/variants.ts'
+
+/** Rows that begin within blocks, a vector that ends within one, a kernel of which many matrices share a block, and nothing. */
+const shapes: Shapes = { matrix: [23, 31], vector: [301], kernel: [8, 4, 3, 3], scalar: [], empty: [0, 4] }
+
+/** The ways to keep state, and what of the largest element of an array lies between two codes. */
+const ways: Readonly<Record<string, { readonly settings: QuantizedSettings; readonly gap: number }>> = {
+  '8 bits': { settings: { bits: 8 }, gap: 0.0142 },
+  '4 bits': { settings: { bits: 4 }, gap: 0.24 },
+  bf16: { settings: { storage: 'bf16' }, gap: 2 ** -7 },
+  'bf16+byte': { settings: { storage: 'bf16+byte' }, gap: 2 ** -15 },
+}
+
+/** As in the comparison of backends with state in float32: what keeps differences of numbers around 1 keeps their rounding. */
+const cancelling: Readonly<Record<string, number>> = {
+  trac: 1.2e-7,
+  mechanize: 1.2e-7,
+  orthoGrad: 1.2e-7,
+  adaptiveGradientClipping: 1.2e-7,
+  stabilizeGradients: 1.2e-7,
+  projectOntoSimplex: 1.2e-6,
+  'projectOntoSimplex of outputs': 1.2e-6,
+}
+
+/** One step from equal numbers. */
+function tolerance(factory: OptimizerFactory): Tolerance {
+  if (factory === (exAdam as unknown)) return { relative: 4e-7, scale: 4e-5 }
+  const { kind } = describeOptimizer(factory)
+  return { relative: 1e-6, scale: kind === 'matrix' ? 3e-4 : kind === 'global' ? 6e-5 : 1e-5 }
+}
+
+const kept = (optimizer: Optimizer, way: string): Optimizer =>
+  quantized(optimizer, { minimumSize: 0, ...ways[way]!.settings })
+
+/** What of the state differs by more than rounding and by more than a code, or in too many places. */
+function differentState(actual: Snapshot, expected: Snapshot, allowed: Tolerance, gap: number): string[] {
+  const { relative, scale, absolute = 0 } = allowed
+  return Object.keys(expected).flatMap((name) => {
+    // What is not shaped like its parameter is not kept in fewer bits, and other tests compare it.
+    if (!name.includes(' state ') || expected[name]!.length !== expected[name.split(' ')[0]!]!.length) return []
+    const [values, found] = [expected[name]!, actual[name]!]
+    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    const errors = values.map((value, index) => Math.abs(found[index]! - value))
+    const limit = (value: number) => relative * Math.abs(value) + scale * largest + absolute
+    const others = errors.filter((error, index) => error > limit(values[index]!))
+    const worst = Math.max(0, ...others)
+    if (worst > gap * largest * 1.01 + absolute) return [`${name}: ${worst} of ${largest}`]
+    return others.length > 1 + 0.02 * values.length ? [`${name}: ${others.length} of ${values.length} elements`] : []
+  })
+}
+
+/** Steps the reference and WebAssembly from the same bytes each time. */
+async function compare(optimizer: Optimizer, allowed: Tolerance, gap: number, steps: number): Promise<string[]> {
+  const exact = await compile(optimizer, shapes, { backend: reference() })
+  const fast = await compile(optimizer, shapes, { backend: wasm() })
+  const random = randomNumbers(3)
+  fillAll(exact.parameters, randomNumbers(1), 11)
+  copyAll(exact.parameters, fast.parameters)
+  const own = exact.moves ? { ...allowed, absolute: Math.max(1e-7, allowed.absolute ?? 0) } : allowed
+  for (let step = 1; step <= steps; step++) {
+    exact.load(fast.save())
+    const before = snapshot(exact)
+    fillAll(exact.gradients, random, 13)
+    copyAll(exact.gradients, fast.gradients)
+    await takeStep(exact)
+    await takeStep(fast)
+    const [expected, actual] = [snapshot(exact), snapshot(fast)]
+    const parameters = (all: Snapshot) =>
+      Object.fromEntries(Object.entries(all).filter(([name]) => !name.includes(' state ')))
+    const found = [
+      ...notFinite(actual).map((name) => `${name}: not finite`),
+      ...differences(parameters(actual), parameters(expected), before, own),
+      ...differentState(actual, expected, allowed, gap),
+    ]
+    if (found.length > 0) return found.map((line) => `step ${step}: ${line}`)
+  }
+  return []
+}
+
+describe('every optimizer with its state in fewer bits is what the reference says', () => {
+  for (const factory of registry) {
+    const { name } = factory.definition
+    // What a wrapper does seldom depends on what it wraps.
+    const wrapped = metByAll.includes(name)
+      ? Object.keys(wrappers).filter((wrap) => everything || meets(wrap, 'quantized', false))
+      : []
+    const around = ['none', ...wrapped.filter((wrap) => !refuses(factory, wrap))]
+    const cases = Object.keys(ways).flatMap((way) => around.map((wrap) => ({ way, wrap })))
+    for (const { way, wrap } of sample(name, cases, (one) => `${one.way} ${one.wrap}`)) {
+      it(`${name}, ${way}, ${wrap}`, async () => {
+        const own = make(factory)
+        const wrapped = wrappers[wrap]?.(own) ?? own
+        const allowed = { ...tolerance(factory), absolute: cancelling[wrap] ?? 0 }
+        expect(await compare(kept(wrapped, way), allowed, ways[way]!.gap, 4)).toEqual([])
+      })
+    }
+  }
+})
+
+describe('state in fewer bits', () => {
+  const model: Shapes = { matrix: [300, 301], thin: [3, 30_001], tall: [30_001, 3], vector: [70_001] }
+
+  async function trained(way: string, threads: number): Promise<Uint8Array> {
+    const optimizer = await compile(kept(lamb(), way), model, { backend: wasm({ threads }) })
+    const random = randomNumbers(5)
+    fillAll(optimizer.parameters, randomNumbers(1), 11)
+    for (let step = 1; step <= 3; step++) {
+      fillAll(optimizer.gradients, random, 13)
+      optimizer.step()
+    }
+    const bytes = optimizer.save()
+    optimizer.dispose()
+    return bytes
+  }
+
+  it.each(Object.keys(ways))('%s: any number of threads gives the same bytes', async (way) => {
+    expect(differentByte(await trained(way, 2), await trained(way, 1))).toBe(-1)
+  })
+
+  it.each(Object.keys(ways))(
+    '%s: a checkpoint brings back the same bytes, and the same steps after it',
+    async (way) => {
+      const bytes = await trained(way, 1)
+      const [again, other] = await Promise.all([compile(kept(lamb(), way), model), compile(kept(lamb(), way), model)])
+      for (const optimizer of [again, other]) optimizer.load(bytes)
+      expect(differentByte(again.save(), bytes)).toBe(-1)
+      for (const optimizer of [again, other]) {
+        fillAll(optimizer.gradients, randomNumbers(9), 13)
+        optimizer.step()
+      }
+      expect(differentByte(again.save(), other.save())).toBe(-1)
+      for (const optimizer of [again, other]) optimizer.dispose()
+    },
+  )
+
+  it('refuses a checkpoint of another storage, says which, and begins anew where that is asked for', async () => {
+    const eight = await compile(quantized(adamW(), { bits: 8 }), { w: [64, 64] })
+    const four = await compile(quantized(adamW(), { bits: 4 }), { w: [64, 64] })
+    eight.gradients.w.fill(1)
+    eight.step()
+    const before = four.save()
+    expect(() => four.load(eight.save())).toThrow(
+      /lacks 'state\/w\/adamW\.m as dynamic4'; it holds .*state\/w\/adamW\.m as dynamic8/,
+    )
+    expect(differentByte(four.save(), before)).toBe(-1)
+    const { taken, missing } = four.load(eight.save(), { take: 'fitting' })
+    expect(taken).toEqual(['parameters/w'])
+    expect(missing).toContain('state/w/adamW.m as dynamic4')
+    expect((four.state('w').m as Float32Array).every((value) => value === 0)).toBe(true)
+  })
+
+  it('takes what it should in memory: 8 bits at most 27 % of float32, 4 bits at most 15 %', async () => {
+    const shapes = { w: [2048, 2048] }
+    const [empty, full, eight, four] = await Promise.all(
+      [sgd(), adamW(), quantized(adamW(), { bits: 8 }), quantized(adamW(), { bits: 4 })].map(async (rule) => {
+        const optimizer = await compile(rule, shapes)
+        const { byteLength } = optimizer.parameters.w!.buffer
+        optimizer.dispose()
+        return byteLength
+      }),
+    )
+    // All that lies in the memory beside parameters and gradients: tables and copies too.
+    expect((eight! - empty!) / (full! - empty!)).toBeLessThan(0.27)
+    expect((four! - empty!) / (full! - empty!)).toBeLessThan(0.15)
+  })
+
+  it('leaves small arrays, named parameters and copies of parameters in float32', async () => {
+    const shapes = { small: [4095], large: [4096], embedding: [64, 64], 'a/b': [64, 64] }
+    const rule = lookahead(quantized(adamW(), { float32: /^emb/ }))
+    const optimizer = await compile(quantized(rule, { storage: 'bf16', float32: 'a/*' }), shapes)
+    optimizer.step()
+    const text = new TextDecoder().decode(optimizer.save())
+    const names = [...text.matchAll(/"state\/([^"]*)"/g)].map(([, name]) => name)
+    expect(names.filter((name) => name!.includes(' as ')).sort()).toEqual([
+      'a/b/lookahead/adamW.m as dynamic8',
+      'a/b/lookahead/adamW.v as unsignedDynamic8',
+      'large/lookahead/adamW.m as dynamic8',
+      'large/lookahead/adamW.v as unsignedDynamic8',
+    ])
+    expect(names).toContain('large/lookahead.slow')
+  })
+
+  it('keeps the step short where a second moment would vanish beside a first moment', async () => {
+    for (const bits of [8, 4] as const) {
+      const optimizer = await compile(quantized(adamW({ learningRate: 0.01 }), { bits, minimumSize: 0 }), {
+        w: [4, 64],
+      })
+      // The root of the smallest code is far above the small gradients' own.
+      optimizer.gradients.w.fill(1e-6)
+      optimizer.gradients.w.fill(10, 0, 3)
+      optimizer.step()
+      optimizer.gradients.w.fill(0)
+      const before = Float32Array.from(optimizer.parameters.w)
+      for (let step = 0; step < 20; step++) optimizer.step()
+      const moved = optimizer.parameters.w.map((value, index) => Math.abs(value - before[index]!))
+      expect(Math.max(...moved)).toBeLessThan(20 * 0.01)
+      optimizer.dispose()
+    }
+  })
+
+  it('refuses settings that make no sense', () => {
+    expect(() => quantized(adamW(), { bits: 6 as 8 })).toThrow('Quantized state: bits must be 8 or 4, not 6')
+    expect(() => quantized(adamW(), { bits: 4, storage: 'bf16' })).toThrow(
+      "Quantized state: bits: 4 needs storage 'blocks', not 'bf16'",
+    )
+    expect(() => quantized(adamW(), { minimumSize: -1 })).toThrow(
+      'Quantized state: minimumSize must be a whole number from 0 up',
+    )
+    expect(() => quantized(adamW(), { storage: 'half' as 'bf16' })).toThrow(
+      'Quantized state: storage must be one of blocks, bf16, bf16+byte, not half',
+    )
+  })
+
+  it('is refused by what keeps all state in float32', () => {
+    expect(() => build(quantized(adamW()), { w: [64, 64] })).toThrow(
+      'build keeps all state in float32: leave out quantized',
+    )
+  })
+})
