@@ -10,17 +10,15 @@ describe('the sample', () => {
   it('is the same everywhere, in the order of the cases', () => {
     expect(chosenOf('adan', false)).toMatchInlineSnapshot(`
       [
-        "case 6",
         "case 14",
         "case 18",
-        "case 24",
       ]
     `)
     expect(sample('adan', cases.toReversed(), (one) => one, false)).toEqual(chosenOf('adan', false).toReversed())
   })
 
-  it('is an eighth, rounded up, and everything where everything is asked for', () => {
-    expect([0, 1, 4, 5, 26].map((count) => sampleSize(count, false))).toEqual([0, 1, 1, 1, 4])
+  it('is a sixteenth, rounded up, and everything where everything is asked for', () => {
+    expect([0, 1, 4, 5, 26].map((count) => sampleSize(count, false))).toEqual([0, 1, 1, 1, 2])
     for (const count of [0, 1, 2, 9, 26]) {
       expect(sample('adan', cases.slice(0, count), (one) => one, false)).toHaveLength(sampleSize(count, false))
     }
@@ -28,25 +26,25 @@ describe('the sample', () => {
     expect(chosenOf('adan', true)).toEqual(cases)
   })
 
-  it('takes each case for about an eighth of the optimizers, and another eighth for another case', () => {
+  it('takes each case for about a sixteenth of the optimizers, and another one for another case', () => {
     const chosen = registry.map(({ definition }) => new Set(chosenOf(definition.name, false)))
     for (const one of cases) {
-      // 115 draws of 4 in 26: 18 +- 4.
+      // Some 145 draws of 2 in 26, or all: 15 +- 3.
       const share = chosen.filter((set) => set.has(one)).length / registry.length
-      expect(share).toBeGreaterThan(0.05)
-      expect(share).toBeLessThan(0.27)
+      expect(share).toBeGreaterThan(0.02)
+      expect(share).toBeLessThan(0.2)
     }
   })
 
-  it('has about an eighth of the optimizers meet what is around rules, other ones for another kind of test', () => {
+  it('has about a sixteenth of the optimizers meet what is around rules, other ones for another kind of test', () => {
     const names = registry.map(({ definition }) => definition.name)
     const [threads, memory] = ['threads', 'memory of others'].map((kind) =>
       names.filter((name) => meets(kind, name, false)),
     )
     for (const list of [threads!, memory!]) {
       expect(list).toEqual(expect.arrayContaining(metByAll))
-      expect(list.length / names.length).toBeGreaterThan(0.08)
-      expect(list.length / names.length).toBeLessThan(0.26)
+      expect(list.length / names.length).toBeGreaterThan(0.04)
+      expect(list.length / names.length).toBeLessThan(0.17)
     }
     expect(threads!.filter((name) => memory!.includes(name)).length).toBeLessThan(threads!.length / 1.5)
     expect(names.filter((name) => meets('threads', name, true))).toEqual(names)

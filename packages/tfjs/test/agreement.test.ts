@@ -14,7 +14,7 @@ import {
 import { beforeAll, describe, expect, it } from 'vitest'
 import { everything, metByAll, sample } from '../../core/test/support/sample.ts'
 import { lossOf } from '../../core/test/support/step.ts'
-import { make, variantsOf, wrappers, wrappersAround } from '../../core/test/support/variants.ts'
+import { make, sensitive, variantsOf, wrappers, wrappersAround } from '../../core/test/support/variants.ts'
 import { toTensorFlow } from '../src/index.ts'
 import {
   arrayInputs,
@@ -266,7 +266,12 @@ describe('operations do what the core does', () => {
       factory.definition === adamW.definition
         ? variants
         : variants.filter(({ settings }) => !Object.keys(settings).some((key) => common.has(key)))
-    const some = sample(factory.definition.name, chosen, ({ title }) => title)
+    // Powers of singular matrices.
+    const some = sample(
+      factory.definition.name,
+      chosen.filter(({ title }) => !/exponent/.test(title)),
+      ({ title }) => title,
+    )
     return some.map(({ title, settings }) => [factory.definition.name, title, make(factory, settings)] as const)
   })
   it.each(own)('%s, %s', async (_, __, optimizer) => {
@@ -274,7 +279,7 @@ describe('operations do what the core does', () => {
   })
 
   const around = usable
-    .filter(({ definition }) => everything || metByAll.includes(definition.name))
+    .filter(({ definition: { name } }) => (everything || metByAll.includes(name)) && !sensitive.includes(name))
     .flatMap((factory) => wrappersAround(factory).map((name) => [name, factory.definition.name, factory] as const))
   it.each(around)('%s around %s', async (name, _, factory) => {
     // Divides by the deviation and epsilon; the deviation of one clipped element is a rounding error.

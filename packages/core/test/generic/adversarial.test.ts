@@ -94,7 +94,9 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
   // Equal gradients centralized: what is left is rounding.
   momentumPolyak: 'all gradients 1e20 once',
   // The Gram matrix of a long matrix squares what is small beside the largest.
-  adaMuon: 'the same gradient everywhere',
+  adaMuon: ['the same gradient everywhere', 'gradients of 1e-30'],
+  lanton: ['all gradients 1e20 once', 'all gradients 1e18 once'],
+  scion: 'the same gradient everywhere',
   muon: ['all gradients 1e20 once', 'all gradients 1e18 once'],
   momo: ['all gradients 1e20 once', 'all gradients 1e18 once'],
   momoAdam: [
@@ -110,7 +112,7 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
   fira: ['gradients of 1e-30', 'the same gradient everywhere'],
   gaLore: ['gradients of 1e-30', 'the same gradient everywhere'],
   // Norms of the matrices of a kernel: sums of squares that float32 holds with a few digits.
-  norMuon: 'gradients of 1e-30',
+  norMuon: ['gradients of 1e-30', 'all gradients 1e20 once', 'all gradients 1e18 once', 'the same gradient everywhere'],
   // Differences of gradients.
   optimisticGradient: 'one gradient of 3e38',
   pid: 'one gradient of 3e38',

@@ -34,6 +34,9 @@ const averaging = new Set(
   }),
 )
 
+/** Wrappers that compare the gradient with what the rule makes of it. */
+const reading = new Set(['trac', 'mechanize'])
+
 /** What the parts refuse on their own, towers of them refuse too; two averages are one too many. */
 function impossible({ optimizer, other, inside, outside, match }: Tower): boolean {
   const all = [...inside, ...outside]
@@ -45,8 +48,9 @@ function impossible({ optimizer, other, inside, outside, match }: Tower): boolea
     all.some((name) => refuses(first, name, 'parameter')) ||
     outside.some((name) => refuses(second, name, 'parameter')) ||
     inside.some((name) => refuses(first, name, 'gradient')) ||
-    // A gradient that one part of the model reads is not changed for nothing.
-    outside.some((name) => refuses(first, name, 'gradient') && refuses(second, name, 'gradient'))
+    // A gradient that one part of the model reads, or a wrapper below, is not changed for nothing.
+    (!inside.some((name) => reading.has(name)) &&
+      outside.some((name) => refuses(first, name, 'gradient') && refuses(second, name, 'gradient')))
   )
 }
 

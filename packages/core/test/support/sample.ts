@@ -2,10 +2,10 @@
  * The large tables of tests (optimizers times wrappers, options, courses of gradients, runs of a law) are too long for every
  * day. `npm test` takes a fixed sample of them and `npm run test:all` everything. Tests that stand alone are always all run.
  *
- * - Every optimizer meets every kind of test of its rule, with an eighth of the cases, rounded up: those whose names, beside its own,
+ * - Every optimizer meets every kind of test of its rule, with a sixteenth of the cases, rounded up: those whose names, beside its own,
  *   have the smallest hashes. So the sample is the same everywhere, and a new case moves few of the others.
- * - What looks at the machinery around rules (threads, memory of others, attached arrays, builds, sizes beyond a chunk) is met by an
- *   eighth of the optimizers, another one for each kind of test.
+ * - What looks at the machinery around rules (threads, memory of others, attached arrays, builds, sizes beyond a chunk) is met by a
+ *   sixteenth of the optimizers, another one for each kind of test.
  * - The optimizers of `metByAll` meet every case.
  */
 
@@ -13,7 +13,7 @@
 export const everything = process.env.FALLLINE_TEST_ALL === '1'
 
 /** The share of the cases that the sample takes. */
-const share = 1 / 8
+const share = 1 / 16
 
 /** One optimizer of each kind: by element, by matrix, by sums over all tensors, and with several sequences. */
 export const metByAll = ['adamW', 'muon', 'prodigy', 'scheduleFreeAdamW']
@@ -39,7 +39,7 @@ export function sample<Case>(
 }
 
 /**
- * Whether an optimizer meets a kind of test that looks at what is around rules, such as threads: an eighth of the optimizers do,
+ * Whether an optimizer meets a kind of test that looks at what is around rules, such as threads: a sixteenth of the optimizers do,
  * another one for each kind, and those of `metByAll`.
  */
 export function meets(kind: string, optimizer: string, all = everything): boolean {

@@ -40,6 +40,25 @@ import { meets, sample } from './sample.ts'
 
 const styles = ['decoupled', 'independent', 'corrected', 'proximal', 'coupled'] as const
 
+/**
+ * Rules that factor matrices: where one is singular, and wrappers make gradients so, any basis is right, and rounding chooses which, or how large
+ * a negative power is. FOCUS takes signs of differences that may be rounding.
+ */
+export const sensitive: readonly string[] = [
+  'alice',
+  'conda',
+  'cosmos',
+  'fira',
+  'focus',
+  'frugal',
+  'gaLore',
+  'grass',
+  'shampoo',
+  'soap',
+  'sPlus',
+  'subspaceMomentum',
+]
+
 /** An optimizer with one thing changed from its defaults, and what that is. */
 export interface Variant {
   readonly title: string
