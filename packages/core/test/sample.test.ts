@@ -1,7 +1,7 @@
 import { registry } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { meets, metByAll, sample, sampleSize } from './support/sample.ts'
-import { changesOf, refuses, variantsOf, wrappers, wrappersAround } from './support/variants.ts'
+import { changesOf, refuses, wrappers, wrappersAround } from './support/variants.ts'
 
 const cases = Array.from({ length: 26 }, (_, index) => `case ${index}`)
 const chosenOf = (optimizer: string, all?: boolean) => sample(optimizer, cases, (one) => one, all)
@@ -50,11 +50,13 @@ describe('the sample', () => {
     expect(names.filter((name) => meets('threads', name, true))).toEqual(names)
   })
 
-  it('holds every case for one optimizer of each kind', () => {
+  it('holds a quarter of the cases for one optimizer of each kind', () => {
     expect(registry.map(({ definition }) => definition.name)).toEqual(expect.arrayContaining(metByAll))
     for (const factory of registry.filter(({ definition }) => metByAll.includes(definition.name))) {
-      expect(wrappersAround(factory)).toEqual(Object.keys(wrappers).filter((name) => !refuses(factory, name)))
-      expect(changesOf(factory)).toEqual(variantsOf(factory).slice(1))
+      const all = Object.keys(wrappers).filter((name) => !refuses(factory, name))
+      const met = wrappersAround(factory).length / all.length
+      expect(met).toBeGreaterThan(0.16)
+      expect(met).toBeLessThan(0.34)
     }
   })
 
@@ -66,7 +68,7 @@ describe('the sample', () => {
     expect(registry.filter((factory) => changesOf(factory).length === 0)).toEqual([])
     for (const name of Object.keys(wrappers)) {
       expect(around.filter((names) => names.includes(name)).length, name).toBeGreaterThan(
-        name.startsWith('projectOntoSimplex') ? 4 : 10,
+        name.startsWith('projectOntoSimplex') ? 2 : 5,
       )
     }
   })
