@@ -36,7 +36,7 @@ import {
 import { traceModel } from '../../src/program/model.ts'
 import { programsOf } from '../../src/program/program.ts'
 import { pointsOf } from '../../src/program/trace.ts'
-import { meets, sample } from './sample.ts'
+import { everything, meets, sample } from './sample.ts'
 
 const styles = ['decoupled', 'independent', 'corrected', 'proximal', 'coupled'] as const
 
@@ -183,11 +183,11 @@ export function tiesTensors(factory: OptimizerFactory): boolean {
 }
 
 /** The wrappers to try around an optimizer. What a wrapper does seldom depends on what it wraps. */
-export function wrappersAround(factory: OptimizerFactory): string[] {
+export function wrappersAround(factory: OptimizerFactory, all = everything): string[] {
   const { name: own } = factory.definition
   // A sorting of all elements takes dozens of passes.
-  const met = (name: string) => !name.startsWith('projectOntoSimplex') || meets(name, own)
-  const sampleOf = (names: readonly string[]) => sample(own, names, (name) => name).filter(met)
+  const met = (name: string) => !name.startsWith('projectOntoSimplex') || meets(name, own, all)
+  const sampleOf = (names: readonly string[]) => sample(own, names, (name) => name, all).filter(met)
   const fitting = (names: readonly string[]) => names.filter((name) => !refuses(factory, name))
   const chosen = fitting(sampleOf(Object.keys(wrappers)))
   // Gradient-free methods refuse most of them. All are tried only then: each is traced for that.
