@@ -254,10 +254,8 @@ class JaxAlgebra implements Algebra<Operand> {
     return this.step.own(shaped(take(value(inputs[0]!)), this.shapeOf(dimensions)))
   }
 
-  routine({ routine, result, inputs }: NodeOf<'routine'>, value: Value): Operand {
-    const results = routineOf[routine](inputs.map((input) => matrix(input, value)))
-    for (const [index, array] of results.entries()) if (index !== result) array.dispose()
-    return this.step.own(results[result]!)
+  routine({ routine, inputs }: NodeOf<'routine'>, value: Value): readonly Operand[] {
+    return routineOf[routine](inputs.map((input) => matrix(input, value))).map((result) => this.step.own(result))
   }
 
   reduce({ reduction, axis, inputs, space }: NodeOf<'reduce'>, value: Value): Operand {

@@ -107,6 +107,11 @@ export interface NodeFacts {
 
 export type Node = Kind & NodeFacts
 
+/** A matrix function and its operands as text: the results of one call have the same. */
+export function callText({ routine, inputs }: NodeOf<'routine'>): string {
+  return `${routine}:${inputs.map(({ id }) => id)}`
+}
+
 const elements: ReadonlySet<Operation> = new Set(elementOperations)
 
 /** True for a node whose operation works on elements one by one. */

@@ -1,8 +1,8 @@
-import type { ElementOperation, Node, NodeOf, Operation } from '../graph/node.ts'
+import { callText, type ElementOperation, type Node, type NodeOf, type Operation } from '../graph/node.ts'
 import { findTotal, type Program } from './program.ts'
 
 /** What is neither known on the host nor computed element by element. */
-type Structural = Exclude<Operation, ElementOperation | 'constant' | 'hyper' | 'count'>
+type Structural = Exclude<Operation, ElementOperation | 'constant' | 'hyper' | 'count' | 'routine'>
 
 /** A method for each such operation: one that an algebra lacks does not compile. */
 type Methods<Computed> = {
@@ -18,6 +18,8 @@ export interface Algebra<Computed> extends Methods<Computed> {
   host(node: Node): Computed
   /** An operation element by element, or on single numbers. */
   element(node: NodeOf<ElementOperation>, value: (node: Node) => Computed, isKnown: (node: Node) => boolean): Computed
+  /** All results of a matrix function, which are asked for once however many of them are used. */
+  routine(node: NodeOf<'routine'>, value: (node: Node) => Computed): readonly Computed[]
   /** A reduction over all tensors, from their parts in order. */
   total(node: NodeOf<'reduce'>, parts: readonly Computed[]): Computed
 }
@@ -48,6 +50,7 @@ export class Interpreter<Computed> {
   private readonly algebra: Algebra<Computed>
   private readonly totals: Totals<Computed>
   private readonly values = new Map<Node, Computed>()
+  private readonly calls = new Map<string, readonly Computed[]>()
 
   constructor(program: Program, algebra: Algebra<Computed>, totals: Totals<Computed>) {
     this.program = program
@@ -96,7 +99,7 @@ export class Interpreter<Computed> {
       case 'reduce':
         return node.axis === 'all' ? this.totals.get(node, algebra) : algebra.reduce(node, value)
       case 'routine':
-        return algebra.routine(node, value)
+        return this.resultsOf(node)[node.result]!
       case 'constant':
       case 'hyper':
       case 'count':
@@ -104,6 +107,13 @@ export class Interpreter<Computed> {
       default:
         return algebra.element(node, value, this.isKnown)
     }
+  }
+
+  private resultsOf(node: NodeOf<'routine'>): readonly Computed[] {
+    const call = callText(node)
+    const results = this.calls.get(call) ?? this.algebra.routine(node, this.value)
+    this.calls.set(call, results)
+    return results
   }
 }
 

@@ -14,7 +14,8 @@ import {
   type Value,
   wasm,
 } from 'fallline'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
+import { references } from '../../src/routines/references.ts'
 
 /** What one step with a direction made of the gradient gives, on both backends. */
 async function directions(direction: (g: Value) => Value, shape: readonly number[], gradient: readonly number[]) {
@@ -111,6 +112,17 @@ describe('factorizations in rules', () => {
       await expectBoth(parts, shape, [], [])
     }
     await expectBoth((g) => eigen(g).vectors.plus(cholesky(g)).plus(solveLower(g, g)), [0, 0], [], [])
+  })
+
+  it('are computed once, however many of their results are used', async () => {
+    const spied = vi.spyOn(references, 'eigen')
+    const again = (g: Value) => {
+      const { values, vectors } = eigen(g)
+      return vectors.times(values).matmul(vectors.transposed())
+    }
+    await expectBoth(again, [2, 2], symmetric, symmetric)
+    expect(spied).toHaveBeenCalledOnce()
+    spied.mockRestore()
   })
 
   it('leave the first columns', async () => {

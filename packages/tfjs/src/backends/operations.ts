@@ -341,11 +341,12 @@ class TensorAlgebra implements Algebra<Computed> {
     return tf.reshape(arrayOf(inputs[0]!, value), [...dimensions])
   }
 
-  routine({ routine, result, inputs, dimensions }: NodeOf<'routine'>, value: Value): tf.Tensor {
+  routine({ routine, inputs }: NodeOf<'routine'>, value: Value): readonly tf.Tensor[] {
+    const shapes = routines[routine].results(inputs.map(({ dimensions }) => dimensions))
     // The wasm backend has no product of nothing.
-    if (sizeOf(dimensions) === 0) return tf.zeros([...dimensions])
+    if (shapes.every((shape) => sizeOf(shape) === 0)) return shapes.map((shape) => tf.zeros([...shape]))
     const operands = inputs.map((input) => arrayOf(input, value))
-    return (routineOf[routine] ?? onHost(routine))(operands)[result]!
+    return (routineOf[routine] ?? onHost(routine))(operands)
   }
 
   reduce({ inputs, space, dimensions, reduction, axis }: NodeOf<'reduce'>, value: Value): tf.Tensor {
