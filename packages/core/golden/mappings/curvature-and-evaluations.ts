@@ -1,6 +1,21 @@
 import { adaHessian, adam, adamW, oasis, sgd, sharpnessAware, sophiaG, sophiaH } from 'fallline'
 import { betas, decayOf, type Mapping, rate } from './mapping.ts'
 
+/** The official code for every network, and that for transformers, which has blocks. */
+const blockwise: Mapping = {
+  optimizer(fields) {
+    fields.expect('single_gpu', true, 'sums over devices')
+    return adaHessian({
+      ...rate(fields),
+      ...betas(fields),
+      epsilon: fields.number('eps'),
+      weightDecay: fields.number('weight_decay'),
+      hessianPower: fields.number('hessian_power'),
+      blockLength: fields.number('block_length', 1),
+    })
+  },
+}
+
 /** What needs more than the gradient where the parameters stand: second derivatives, or evaluations at other points. */
 export const curvatureAndEvaluations: Readonly<Record<string, Mapping>> = {
   sam: {
@@ -17,32 +32,8 @@ export const curvatureAndEvaluations: Readonly<Record<string, Mapping>> = {
     },
   },
 
-  adahessian: {
-    optimizer(fields) {
-      fields.expect('single_gpu', true, 'sums over devices')
-      return adaHessian({
-        ...rate(fields),
-        ...betas(fields),
-        epsilon: fields.number('eps'),
-        weightDecay: fields.number('weight_decay'),
-        hessianPower: fields.number('hessian_power'),
-      })
-    },
-  },
-
-  adahessian_block: {
-    optimizer(fields) {
-      fields.expect('single_gpu', true, 'sums over devices')
-      return adaHessian({
-        ...rate(fields),
-        ...betas(fields),
-        epsilon: fields.number('eps'),
-        weightDecay: fields.number('weight_decay'),
-        hessianPower: fields.number('hessian_power'),
-        blockLength: fields.number('block_length'),
-      })
-    },
-  },
+  adahessian: blockwise,
+  adahessian_block: blockwise,
 
   oasis: {
     // Where its steps have become small beside the parameters, float32 rounds the distance that the next one is made of.

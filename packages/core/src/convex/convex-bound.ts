@@ -77,6 +77,12 @@ export function convexBound(learningRate: HyperValue, options: ConvexBoundArgume
   return { bound: travel + noise, factor: Math.sqrt(travel / noise), best: 2 * Math.sqrt(travel * noise) }
 }
 
+/** @internal what to multiply a schedule by for the least bound, at a distance of 1. */
+export function bestHeight(caller: string, schedule: HyperValue, run: ConvexRun): number {
+  const { start, noise } = termsOf(caller, schedule, run)
+  return Math.sqrt(start / noise)
+}
+
 /**
  * The learning rate for another schedule or another length: a rate that was tuned for one, times the ratio of the rates that are
  * best in theory ({@link convexBound}). The distance and the size of the gradients cancel.
@@ -102,18 +108,16 @@ export function transferLearningRate(
   if (!positive.accepts(learningRate)) {
     throw wrongArgument('transferLearningRate', 'learningRate', learningRate, positive.expected)
   }
-  const best = (name: 'from' | 'to', { schedule, ...run }: ConvexRun & { schedule: HyperValue }) => {
-    const { start, noise } = termsOf(`transferLearningRate: ${name}`, schedule, run)
-    return Math.sqrt(start / noise)
-  }
+  const best = (name: 'from' | 'to', { schedule, ...run }: ConvexRun & { schedule: HyperValue }) =>
+    bestHeight(`transferLearningRate: ${name}`, schedule, run)
   return (
     (learningRate * best('to', checkObject('transferLearningRate', to))) /
     best('from', checkObject('transferLearningRate', from))
   )
 }
 
-/** @internal what D² and the square of the height are multiplied by in the bound, for a height of 1. */
-export function termsOf(caller: string, schedule: HyperValue, run: ConvexRun): { start: number; noise: number } {
+/** What D² and the square of the height are multiplied by in the bound, for a height of 1. */
+function termsOf(caller: string, schedule: HyperValue, run: ConvexRun): { start: number; noise: number } {
   const given = { gradientNorms: 1, ...run }
   checkArguments(caller, given, { steps: stepCount, gradientNorms: normsKind })
   if (!hyperValue.accepts(schedule)) throw wrongArgument(caller, 'the learning rate', schedule, hyperValue.expected)

@@ -37,9 +37,7 @@ export function spectralRates(
   { largest, values }: Pick<Spectrum, 'largest' | 'values'>,
   { largestMomentum = 0.95 }: { readonly largestMomentum?: number } = {},
 ): SpectralRates {
-  if (!(largestMomentum >= 0 && largestMomentum < 1)) {
-    throw new Error(`spectralRates: largestMomentum must be a number from 0 to below 1, not ${String(largestMomentum)}`)
-  }
+  checkMomentum('spectralRates', largestMomentum)
   if (!(largest > 0 && largest < Number.POSITIVE_INFINITY)) {
     throw new Error(`spectralRates: the largest curvature must be a number above 0, not ${String(largest)}`)
   }
@@ -47,6 +45,12 @@ export function spectralRates(
   const root = (Math.sqrt(largest) - Math.sqrt(smallest)) / (Math.sqrt(largest) + Math.sqrt(smallest))
   const limited = Math.min(root, Math.sqrt(largestMomentum))
   return { learningRate: (1 + limited) ** 2 / largest, momentum: limited ** 2 }
+}
+
+function checkMomentum(caller: string, largestMomentum: number): void {
+  if (!(largestMomentum >= 0 && largestMomentum < 1)) {
+    throw new Error(`${caller}: largestMomentum must be a number from 0 to below 1, not ${String(largestMomentum)}`)
+  }
 }
 
 /** The largest eigenvalue of the Hessian of a batch of some size. */
@@ -141,11 +145,7 @@ export class LanczosLearner {
     if (!(share > 0 && share <= 1)) {
       throw new Error(`LanczosLearner: share must be a number above 0 and at most 1, not ${String(share)}`)
     }
-    if (!(largestMomentum >= 0 && largestMomentum < 1)) {
-      throw new Error(
-        `LanczosLearner: largestMomentum must be a number from 0 to below 1, not ${String(largestMomentum)}`,
-      )
-    }
+    checkMomentum('LanczosLearner', largestMomentum)
     const missing = ['learningRate', 'momentum'].find((name) => optimizer.hyper[name] === undefined)
     if (missing)
       throw new Error(`LanczosLearner: the optimizer has no ${missing} to set; one that has is sgd({ momentum: 0.9 })`)

@@ -7,6 +7,7 @@
  */
 
 import {
+  callText,
   type Dimensions,
   type ElementOperation,
   isElement,
@@ -233,7 +234,8 @@ class Planner {
     const known = this.places.get(text)
     if (known !== undefined && source.kind !== 'scratch') return known
     this.places.set(text, this.arrays.length)
-    return this.arrays.push({ source, extent: this.extentOf(dimensions), storage, from: 0, to: 0 }) - 1
+    const { from, to } = source.kind === 'scratch' ? source : { from: 0, to: 0 }
+    return this.arrays.push({ source, extent: this.extentOf(dimensions), storage, from, to }) - 1
   }
 
   private leafArray(node: Node): number | undefined {
@@ -679,7 +681,7 @@ class Planner {
     for (const node of this.nodes) {
       if (node.operation !== 'routine') continue
       const { routine, inputs } = node
-      const text = `${routine}:${inputs.map(({ id }) => id)}`
+      const text = callText(node)
       const operands = inputs.map((input) => ({
         array: this.arrayFor(strip(input), Number.POSITIVE_INFINITY)!,
         extent: this.extentOf(input.dimensions),
@@ -690,16 +692,11 @@ class Planner {
       call.results[node.result] = this.kept.get(node)!
     }
     return [...calls.values()].map(({ call, shapes }) => {
-      const results = shapes.map((shape, result) => call.results[result] ?? this.unread(shape, call.level))
+      // A result that nobody reads is written all the same.
+      const unread = { kind: 'scratch', from: call.level, to: call.level } as const
+      const results = shapes.map((shape, result) => call.results[result] ?? this.arrayOf(unread, shape))
       return { ...call, results }
     })
-  }
-
-  /** An array for a result that nobody reads, which is written all the same. */
-  private unread(dimensions: Dimensions, level: number): number {
-    const place = this.arrayOf({ kind: 'scratch', from: level, to: level }, dimensions)
-    Object.assign(this.arrays[place]!, { from: level, to: level })
-    return place
   }
 
   private findLifetimes(loops: readonly Loop[], routines: readonly RoutineCall[]): void {

@@ -32,13 +32,17 @@ export function elementsOf(chain: readonly ChainElement[]): ChainElement[] {
 }
 
 function matches(match: ParameterMatch, shape: ParameterShape): boolean {
-  if (typeof match === 'function') return match(shape)
+  return typeof match === 'function' ? match(shape) : isNamed(match, shape.name)
+}
+
+/** True for a name that an expression finds something in, or that is a string with `*` for anything. */
+export function isNamed(match: RegExp | string, name: string): boolean {
   if (typeof match === 'string') {
     const pattern = match.split('*').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-    return new RegExp(`^${pattern.join('.*')}$`).test(shape.name)
+    return new RegExp(`^${pattern.join('.*')}$`).test(name)
   }
   // A global or sticky expression remembers where it stopped; matching must not depend on that.
-  return new RegExp(match.source, match.flags.replace(/[gy]/g, '')).test(shape.name)
+  return new RegExp(match.source, match.flags.replace(/[gy]/g, '')).test(name)
 }
 
 function ownerOf(optimizer: BaseOptimizer | WrappedOptimizer): HyperOwner {

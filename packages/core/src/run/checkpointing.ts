@@ -1,5 +1,5 @@
 import type { FloatArray, HostMemory, Place, Readback, WritablePlace } from '../backends/backend.ts'
-import { sizeOf } from '../graph/node.ts'
+import { sameDimensions, sizeOf } from '../graph/node.ts'
 import { type SlotStorage, startOf } from '../program/program.ts'
 import { matrixDimensions } from '../program/trace.ts'
 import type { Checkpoint, Expected } from '../state/checkpoint.ts'
@@ -39,25 +39,21 @@ function entriesOf(conductor: Conductor, scope: Scope): Entry[] {
 }
 
 function entryOf(tensor: Tensor, slot: SlotStorage): Entry {
-  const { index, shape } = tensor
-  const { space, key, dimensions, storage } = slot
-  const full = matrixDimensions(shape.shape)
-  const whole = dimensions.every((size, axis) => size === full[axis])
+  const { space, key, storage } = slot
   const kind = space !== 'array' ? 'number' : storage === 'float32' ? 'array' : 'bytes'
   return {
     key: slotKey(tensor, slot),
-    shape:
-      space !== 'array'
-        ? undefined
-        : kind === 'bytes'
-          ? [bytesOf(storage, sizeOf(dimensions))]
-          : whole
-            ? shape.shape
-            : dimensions,
-    place: space === 'host' ? undefined : { kind, tensor: index, key },
+    shape: space === 'array' ? shapeOf(tensor, slot) : undefined,
+    place: space === 'host' ? undefined : { kind, tensor: tensor.index, key },
     tensor,
     slot,
   }
+}
+
+/** The parameter's own shape where the slot is as large. */
+function shapeOf({ shape: { shape } }: Tensor, { dimensions, storage }: SlotStorage): readonly number[] {
+  if (storage !== 'float32') return [bytesOf(storage, sizeOf(dimensions))]
+  return sameDimensions(dimensions, matrixDimensions(shape)) ? shape : dimensions
 }
 
 /** Where all that `checkpointOf` wants to be given lies. */

@@ -1,4 +1,4 @@
-import { termsOf } from '../convex/convex-bound.ts'
+import { bestHeight } from '../convex/convex-bound.ts'
 import { checkArguments, checkObject, fraction, positive, steps as stepCount, wrongArgument } from './arguments.ts'
 import type { Schedule } from './schedule.ts'
 
@@ -54,10 +54,8 @@ export function extendedRun(options: ExtendedRunArguments): Schedule {
     return rest * Math.min(1, Math.max(0, (length + 1 - step) / (decay + 1)))
   }
   const shared = steps - Math.ceil(cooldown * steps)
-  const best = (schedule: (step: number) => number, length: number) => {
-    const { start, noise } = termsOf('extendedRun', schedule, { steps: length })
-    return Math.sqrt(start / noise)
-  }
+  const best = (schedule: (step: number) => number, length: number) =>
+    bestHeight('extendedRun', schedule, { steps: length })
   const wanted = best(shape(shared, steps, 1), steps)
   // The best height falls as the rest rises.
   let [low, high] = [0, 1]

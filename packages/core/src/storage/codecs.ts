@@ -41,7 +41,8 @@ export function randomBits({ seed, step, tensor }: Omit<RandomStream, 'draw'>, i
 }
 
 /** Codes of few bits, with a scale for every block where the storage has blocks. */
-function coded(name: StagedStorage, codes: Float32Array): Codec {
+function coded(name: StagedStorage): Codec {
+  const codes = codesOf[name]!()
   const { bits, block = Number.POSITIVE_INFINITY } = storageOf(name)
   const bounds = midpoints(codes)
   const unsigned = codes[0]! >= 0
@@ -156,11 +157,11 @@ const bfloat16AndByte: Codec = {
 export const codecs: Readonly<Record<StagedStorage, Codec>> = {
   bfloat16,
   bfloat16AndByte,
-  dynamic8: coded('dynamic8', dynamicMap(8, true)),
-  unsignedDynamic8: coded('unsignedDynamic8', dynamicMap(8, false)),
-  dynamic4: coded('dynamic4', dynamicMap(4, true)),
-  unsignedLinear4: coded('unsignedLinear4', linearMap(4)),
-  sixteenths: coded('sixteenths', linearMap(4)),
+  dynamic8: coded('dynamic8'),
+  unsignedDynamic8: coded('unsignedDynamic8'),
+  dynamic4: coded('dynamic4'),
+  unsignedLinear4: coded('unsignedLinear4'),
+  sixteenths: coded('sixteenths'),
 }
 
 /** The bytes that a slot begins with. */

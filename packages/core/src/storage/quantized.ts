@@ -11,6 +11,7 @@ import {
 } from '../language/definition.ts'
 import type { ParameterShape } from '../language/slots.ts'
 import type { Output, SlotStorage } from '../program/program.ts'
+import { isNamed } from '../program/resolve.ts'
 import { type Keeping, matrixDimensions, programsOfStep } from '../program/trace.ts'
 import { codecs, multiply, startBytes } from './codecs.ts'
 import { provide } from './provided.ts'
@@ -41,12 +42,10 @@ function storagesFor({ bits, storage }: OptionSpecification): readonly [above: S
   return bits === 8 ? ['unsignedDynamic8', 'dynamic8'] : ['unsignedLinear4', 'dynamic4']
 }
 
-/** True for the parameters that a pattern names. */
-function isNamed(pattern: string, name: string): boolean {
-  const expression = /^\/(.*)\/([a-z]*)$/s.exec(pattern)
-  if (expression) return new RegExp(expression[1]!, expression[2]!.replace(/[gy]/g, '')).test(name)
-  const parts = pattern.split('*').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-  return new RegExp(`^${parts.join('.*')}$`).test(name)
+/** An option is text, that of an expression too. */
+function patternOf(text: string): RegExp | string {
+  const expression = /^\/(.*)\/([a-z]*)$/s.exec(text)
+  return expression ? new RegExp(expression[1]!, expression[2]) : text
 }
 
 /** The slots of what one wrapper wraps, of which those in `never` are never below 0. */
@@ -58,7 +57,7 @@ function keptBy(
   stream: string,
 ): readonly SlotStorage[] {
   const [above, other] = storagesFor(options)
-  if (isNamed(options.float32 as string, shape.name)) return slots
+  if (isNamed(patternOf(options.float32 as string), shape.name)) return slots
   return slots.flatMap((slot): SlotStorage[] => {
     const { key, space, start, exact, dimensions } = slot
     const { matrix } = shape

@@ -135,7 +135,7 @@ const memory = {
 export type PlainInstruction = keyof typeof plain
 export type MemoryInstruction = keyof typeof memory
 
-function unsigned(value: number): number[] {
+export function unsigned(value: number): number[] {
   const bytes: number[] = []
   let rest = value >>> 0
   do {

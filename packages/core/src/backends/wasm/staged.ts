@@ -5,7 +5,7 @@
 
 import { codesOf, largestBfloat16, largestScale, midpoints, smallestScale } from '../../storage/codecs.ts'
 import { type StagedStorage, type StorageName, storageOf } from '../../storage/storage.ts'
-import { FunctionBuilder, type Local } from './assembler.ts'
+import { FunctionBuilder, type Local, unsigned } from './assembler.ts'
 import { wordsFunction } from './names.ts'
 
 export const decodeName = (storage: StorageName): string => `decode_${storage}`
@@ -42,10 +42,6 @@ const accesses = {
   'v128.load16x4_u': [0xfd, 0x04],
   'v128.load64_zero': [0xfd, 0x5d],
 } as const
-
-function unsigned(value: number): number[] {
-  return value < 128 ? [value] : [(value & 127) | 128, ...unsigned(value >>> 7)]
-}
 
 /** Appends instructions that only these functions have. */
 function op(f: FunctionBuilder, ...names: (keyof typeof instructions)[]): FunctionBuilder {
