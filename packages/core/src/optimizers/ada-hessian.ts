@@ -5,6 +5,8 @@ import { type ParameterShape, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
 import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { largestDivisor } from '../parts/largest-divisor.ts'
+import { outputsAsRows } from '../parts/oriented.ts'
+import { spreadOver } from '../parts/spread.ts'
 
 /**
  * AdaHessian: Adam with an estimate of the diagonal of the Hessian where Adam has the gradient.
@@ -83,11 +85,10 @@ function overPlaces(x: Value, { shape, layout }: ParameterShape): Value {
 }
 
 /** The mean over each block of consecutive elements of a matrix with its outputs first. */
-function overBlocks(x: Value, { size, outputs, inputs, layout }: ParameterShape, limit: number): Value {
+function overBlocks(x: Value, shape: ParameterShape, limit: number): Value {
+  const { size, outputs, inputs } = shape
   const length = largestDivisor(size, limit)
-  const outputsFirst = layout === 'outputFirst' ? x : x.transposed()
-  const blocks = outputsFirst.as([1, size / length, length])
-  // Magnitudes are not below 0: their minimum with it is 0 for every element.
-  const means = blocks.minimum(0).plus(blocks.mean('columns')).as([1, outputs, inputs])
-  return layout === 'outputFirst' ? means.as(x) : means.transposed()
+  const blocks = outputsAsRows(x, shape).as([1, size / length, length])
+  const means = spreadOver(blocks, blocks.mean('columns')).as([1, outputs, inputs])
+  return outputsAsRows(means, shape).as(x)
 }

@@ -5,6 +5,7 @@ import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, shaped, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
 import { largestSquared } from '../parts/ema-of-square.ts'
+import { spreadOver } from '../parts/spread.ts'
 
 type Partition = 'outputs' | 'heads' | 'tensor' | 'elements'
 
@@ -100,7 +101,6 @@ function overBlocks(square: Value, shape: ParameterShape, partition: Partition, 
   const perOutput = square.mean('inputs')
   if (partition === 'outputs') return { mean: perOutput, spread: same }
   const heads = perOutput.as([1, shape.outputs / headSize, headSize])
-  // Squares are not below 0: their minimum with it is 0 for every output.
-  const spread = (perHead: Value) => heads.minimum(0).plus(perHead).as(perOutput)
+  const spread = (perHead: Value) => spreadOver(heads, perHead).as(perOutput)
   return { mean: heads.mean('columns'), spread }
 }

@@ -14,7 +14,7 @@ import { scalar } from '../language/slots.ts'
 import { decayedAfter } from '../parts/decayed-after.ts'
 import { largestSquared } from '../parts/ema-of-square.ts'
 import { limitedGrowth } from '../parts/limited-growth.ts'
-import { projectedAdam } from '../parts/projected-adam.ts'
+import { plainAdam, projectedAdam } from '../parts/projected-adam.ts'
 import { basisSlot, projectedSlot, sides, subspaceOf } from '../parts/subspace.ts'
 
 /**
@@ -88,11 +88,8 @@ export const apolloAdamW = defineOptimizer({
   rule(context) {
     const { g, state, hyper, options, shape, every, random } = context
     const { isMatrix, rank, basis: dimensions, lay, restore } = subspaceOf(shape, options)
+    if (!isMatrix) return plainAdam(context)
     const x = lay(g)
-    if (!isMatrix) {
-      const { u, correction, moments } = projectedAdam(x, context)
-      return { direction: decayedAfter(u.as(g).times(correction), context), state: moments }
-    }
     const drawn = () => random.normal({ seed: hyper.seed, dimensions }).over(Math.sqrt(rank))
     const found = () => svd(x).left.firstColumns(rank)
     const basis = every(hyper.period, options.projection === 'random' ? drawn : found, state.basis, 'first')

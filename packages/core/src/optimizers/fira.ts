@@ -14,7 +14,7 @@ import type { Value } from '../language/value.ts'
 import { decayedAfter } from '../parts/decayed-after.ts'
 import { largestSquared } from '../parts/ema-of-square.ts'
 import { limitedGrowth } from '../parts/limited-growth.ts'
-import { projectedAdam } from '../parts/projected-adam.ts'
+import { plainAdam, projectedAdam } from '../parts/projected-adam.ts'
 import { basisSlot, projectedSlot, sides, subspaceOf } from '../parts/subspace.ts'
 
 /**
@@ -78,11 +78,8 @@ export const fira = defineOptimizer({
   rule(context) {
     const { g, state, hyper, options, shape, every } = context
     const { isMatrix, rank, lay, restore } = subspaceOf(shape, options)
+    if (!isMatrix) return plainAdam(context)
     const x = lay(g)
-    if (!isMatrix) {
-      const { u, correction, moments } = projectedAdam(x, context)
-      return { direction: decayedAfter(u.as(g).times(correction), context), state: moments }
-    }
     const basis = every(hyper.period, () => svd(x).left.firstColumns(rank), state.basis, 'first')
     const projected = basis.transposed().matmul(x)
     const { u, correction, moments } = projectedAdam(projected, context)

@@ -11,7 +11,8 @@ import {
 } from '../language/hyperparameters.ts'
 import { type ParameterShape, shaped } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
-import { ageOf, basisOf, beside } from '../parts/bases.ts'
+import { ageOf } from '../parts/age.ts'
+import { basisOf, beside } from '../parts/bases.ts'
 import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { type sides, subspaceOf } from '../parts/subspace.ts'
 

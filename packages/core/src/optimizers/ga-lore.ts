@@ -3,7 +3,7 @@ import { svd } from '../language/factorizations.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor, stepCount } from '../language/hyperparameters.ts'
 import { decayedAfter } from '../parts/decayed-after.ts'
 import { largestSquared } from '../parts/ema-of-square.ts'
-import { projectedAdam } from '../parts/projected-adam.ts'
+import { plainAdam, projectedAdam } from '../parts/projected-adam.ts'
 import { basisSlot, projectedSlot, sides, subspaceOf } from '../parts/subspace.ts'
 
 /**
@@ -63,11 +63,8 @@ export const gaLore = defineOptimizer({
   rule(context) {
     const { g, state, hyper, options, shape, every } = context
     const { isMatrix, rank, lay, restore } = subspaceOf(shape, options)
+    if (!isMatrix) return plainAdam(context)
     const x = lay(g)
-    if (!isMatrix) {
-      const { u, correction, moments } = projectedAdam(x, context)
-      return { direction: decayedAfter(u.as(g).times(correction), context), state: moments }
-    }
     const basis = every(hyper.period, () => svd(x).left.firstColumns(rank), state.basis, 'first')
     const { u, correction, moments } = projectedAdam(basis.transposed().matmul(x), context)
     const back = restore(basis.matmul(u)).times(hyper.scale)

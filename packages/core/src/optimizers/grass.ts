@@ -9,10 +9,11 @@ import {
   stepCount,
 } from '../language/hyperparameters.ts'
 import { type Value, where } from '../language/value.ts'
-import { ageOf, basisOf } from '../parts/bases.ts'
+import { ageOf } from '../parts/age.ts'
+import { basisOf } from '../parts/bases.ts'
 import { decayedAfter } from '../parts/decayed-after.ts'
 import { largestSquared } from '../parts/ema-of-square.ts'
-import { projectedAdam } from '../parts/projected-adam.ts'
+import { plainAdam, projectedAdam } from '../parts/projected-adam.ts'
 import { basisSlot, projectedSlot, sides, subspaceOf } from '../parts/subspace.ts'
 
 /**
@@ -74,11 +75,8 @@ export const grass = defineOptimizer({
   rule(context) {
     const { g, t, state, hyper, options, shape, every } = context
     const { isMatrix, rank, lay, restore } = subspaceOf(shape, options)
+    if (!isMatrix) return plainAdam(context)
     const x = lay(g)
-    if (!isMatrix) {
-      const { u, correction, moments } = projectedAdam(x, context)
-      return { direction: decayedAfter(u.as(g).times(correction), context), state: moments }
-    }
     const basis = every(hyper.period, () => basisOf(x, rank, options.rows, context), state.basis, 'first')
     const age = ageOf(t, hyper.period)
     const begun = (old: Value) => where(age.equals(1), 0, old)

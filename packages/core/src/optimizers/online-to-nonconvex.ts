@@ -2,6 +2,7 @@ import { type CommonContext, defineOptimizer, type RuleContext } from '../langua
 import { fraction, logUniform, nonNegative, oneOf, seed } from '../language/hyperparameters.ts'
 import { copyOfParameter, zeros } from '../language/slots.ts'
 import { type Value, where } from '../language/value.ts'
+import { ageOf } from '../parts/age.ts'
 import { sumOfSquares } from '../parts/sum-of-squares.ts'
 
 type Learner = 'descent' | 'optimistic' | 'adaGrad' | 'followTheLeader'
@@ -121,8 +122,7 @@ function learn({ g, t, state, hyper, options }: RuleContext<Hyper, Options, Slot
 
 /** The average of the points of an epoch so far, and that of the last whole one. */
 function averaged({ t, state, options: { averageSteps } }: Context, point: Value) {
-  const before = t.minus(1)
-  const place = before.minus(before.over(averageSteps).floor().times(averageSteps)).plus(1)
+  const place = ageOf(t, averageSteps)
   const average = state.average.plus(point.minus(state.average).over(place))
   const whole = place.isAtLeast(averageSteps).or(t.isAtMost(averageSteps))
   return { average, answer: where(whole, average, state.answer) }

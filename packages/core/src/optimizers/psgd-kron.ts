@@ -13,15 +13,13 @@ import {
 } from '../language/hyperparameters.ts'
 import { type ParameterShape, type SlotFacts, scalar, shaped, zeros } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
-import { modeGram, modeProduct, modeScaled, modeSquares } from '../parts/modes.ts'
+import { diagonalOf, identityLike } from '../parts/diagonal.ts'
+import { modeGram, modeProduct, modeScaled, modeSquares, mostModes } from '../parts/modes.ts'
 import { boundVectors, normBound } from '../parts/norm-bound.ts'
 
 type Options = { maximumSize: number; maximumPercent: number }
 
-/** What comes after so many dimensions counts as one. */
-const mostModes = 8
-
-/** The sizes of the dimensions without those of one element, and which of them have a matrix. */
+/** The sizes of the dimensions without those of one element, where there are too many the last ones as one, and which have a matrix. */
 function sidesOf({ shape, size: count }: ParameterShape, { maximumSize, maximumPercent }: Options) {
   const long = shape.filter((size) => size !== 1)
   const rest = long.slice(mostModes - 1).reduce((product, size) => product * size, 1)
@@ -221,7 +219,7 @@ export const psgdKron = defineOptimizer({
         const bound = matrix
           ? normBound(
               bounded,
-              where(bounded.rowIndex().equals(bounded.columnIndex()), bounded, 0).largest(),
+              diagonalOf(bounded).largest(),
               random.normal({ seed: hyper.seed, draw: 1 + 2 * mode, dimensions: [1, boundVectors, size] }),
             )
           : bounded.largest()
@@ -277,7 +275,7 @@ function towardsSymmetric(Q: Value, drawn: Value): Value {
   const R = difference.over(normBound(difference, difference.abs().largest(), drawn).plus(2 ** -126))
   const RQ = R.matmul(Q)
   const RRQ = R.matmul(RQ)
-  const trace = (x: Value) => where(x.rowIndex().equals(x.columnIndex()), x, 0).sum()
+  const trace = (x: Value) => diagonalOf(x).sum()
   const curvature = trace(RRQ)
   const best = trace(RQ)
     .negated()
@@ -285,8 +283,4 @@ function towardsSymmetric(Q: Value, drawn: Value): Value {
     .minimum(1 / 8)
   const a = where(curvature.isLessThan(0), best, 1 / 8)
   return Q.plus(RQ.plus(RRQ.times(a.times(0.5))).times(a))
-}
-
-function identityLike(matrix: Value): Value {
-  return where(matrix.rowIndex().equals(matrix.columnIndex()), 1, 0)
 }

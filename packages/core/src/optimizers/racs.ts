@@ -5,6 +5,7 @@ import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, scalar, shaped } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
 import { largestSquared } from '../parts/ema-of-square.ts'
+import { limitedGrowth } from '../parts/limited-growth.ts'
 
 /**
  * RACS, row and column scaled SGD: the gradient with its outputs and its inputs scaled to even size, in the memory of SGD.
@@ -54,7 +55,7 @@ export const racs = defineOptimizer({
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-3, 1), scale: oneOf(0.05, 0.1, 0.2) },
   largestGradient: largestSquared,
-  rule({ g, t, state, hyper, options, shape }) {
+  rule({ g, state, hyper, options, shape }) {
     const { beta, growth, epsilon } = hyper
     const matrix = g.as(matrixOf(shape))
     const largest = matrix.abs().largest().maximum(0)
@@ -70,11 +71,8 @@ export const racs = defineOptimizer({
     const s = ema(state.s, outputs.times(largest.square()), beta).limited()
     const q = ema(state.q, inputs, beta)
     const scaled = matrix.over(s.plus(epsilon).sqrt()).over(q.plus(epsilon).sqrt())
-    const length = scaled.norm()
-    const limited = growth.times(state.length).minimum(length)
-    const next = where(t.equals(1), length, where(state.length.isGreaterThan(0), limited, length))
-    const share = where(length.isGreaterThan(0), next.over(length), 1)
-    return { direction: scaled.times(share.times(hyper.scale)).as(g), state: { s, q, length: next } }
+    const { share, length } = limitedGrowth(scaled.norm(), state.length, growth, 0)
+    return { direction: scaled.times(share.times(hyper.scale)).as(g), state: { s, q, length } }
   },
 })
 

@@ -3,6 +3,7 @@ import { eigen } from '../language/factorizations.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor, stepCount } from '../language/hyperparameters.ts'
 import { type SlotFacts, scalar, shaped, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
+import { identityLike } from '../parts/diagonal.ts'
 
 const has = ({ shape, options }: SlotFacts, side: 0 | 1): boolean =>
   shape.rank === 2 && shape.shape[side]! < (options.maximumSize as number)
@@ -71,7 +72,7 @@ export const sPlus = defineOptimizer({
   },
   largestGradient: 1e15,
   rule({ g, t, p, state, hyper, options, shape, every, firstSteps, ownWeightDecay }) {
-    const { learningRate, beta1, beta2, averaging } = hyper
+    const { learningRate, beta1, beta2, averaging, epsilon } = hyper
     const [rows = 1, columns = 1] = shape.shape
     const { QL, QR } = state
     const m = ema(state.m, g, beta1)
@@ -84,8 +85,8 @@ export const sPlus = defineOptimizer({
     const direction = right(left(inBasis.sign(), QL), QR?.transposed())
     const isMatrix = shape.rank === 2 && Math.max(rows, columns) <= options.maximumSize
     const scale = isMatrix ? 2 / Math.max(rows + columns, 1) : hyper.plainRate
-    const bases = () =>
-      Object.fromEntries(Object.entries(sides).map(([side, matrix]) => [`Q${side}`, eigen(matrix).vectors]))
+    const basisOf = (matrix: Value) => eigen(matrix.plus(identityLike(matrix).times(epsilon))).vectors
+    const bases = () => Object.fromEntries(Object.entries(sides).map(([side, matrix]) => [`Q${side}`, basisOf(matrix)]))
     const renewed = firstSteps(1, bases, every(hyper.basisPeriod, bases, {}))
     return {
       direction,

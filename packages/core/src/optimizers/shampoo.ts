@@ -1,12 +1,12 @@
-import { countedSlots } from '../language/counted-slots.ts'
 import { defineOptimizer } from '../language/definition.ts'
 import { eigen, matrixPower } from '../language/factorizations.ts'
 import { fraction, logUniform, nonNegative, oneOf, smallDivisor, stepCount } from '../language/hyperparameters.ts'
-import { type ParameterShape, type SlotFacts, shaped, zeros } from '../language/slots.ts'
+import { type ParameterShape, zeros } from '../language/slots.ts'
 import { type Value, where } from '../language/value.ts'
-import { mergedSizes, modeGram, modeProduct } from '../parts/modes.ts'
+import { identityLike } from '../parts/diagonal.ts'
+import { mergedSizes, modeGram, modeMatrices, modeProduct } from '../parts/modes.ts'
 
-type Options = { mergesDimensions: boolean; mergedSize: number; graftedSteps: number; graft: string }
+type Options = { mergesDimensions: boolean; mergedSize: number }
 
 /** The sizes of the dimensions as the rule sees them; vectors have no preconditioners. */
 function sizesOf({ shape }: ParameterShape, { mergesDimensions, mergedSize }: Options): readonly number[] {
@@ -14,20 +14,8 @@ function sizesOf({ shape }: ParameterShape, { mergesDimensions, mergedSize }: Op
   return sizes.length < 2 ? [] : sizes
 }
 
-const countOf = ({ shape, options }: SlotFacts) => sizesOf(shape, options as Options).length
-
-const square = (start: 0 | 'identity') => (index: number) =>
-  shaped(
-    (shape, options) => {
-      const size = sizesOf(shape, options as Options)[index] ?? 1
-      return [1, size, size]
-    },
-    { start },
-  )
-
-const mostModes = 8
-const statistics = countedSlots('statistic', mostModes, square(0), countOf)
-const preconditioners = countedSlots('preconditioner', mostModes, square('identity'), countOf)
+const statistics = modeMatrices('statistic', sizesOf)
+const preconditioners = modeMatrices('preconditioner', sizesOf, 'identity')
 
 /**
  * Shampoo: a preconditioning matrix for every dimension of a tensor, from the gradients unfolded along it, with a step as long as that of a
@@ -140,7 +128,3 @@ export const shampoo = defineOptimizer({
     return firstSteps(options.graftedSteps, grafted, later)
   },
 })
-
-function identityLike(matrix: Value): Value {
-  return where(matrix.rowIndex().equals(matrix.columnIndex()), 1, 0)
-}

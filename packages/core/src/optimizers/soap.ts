@@ -1,10 +1,10 @@
-import { countedSlots } from '../language/counted-slots.ts'
 import { defineOptimizer } from '../language/definition.ts'
 import { eigen, qr } from '../language/factorizations.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor, stepCount } from '../language/hyperparameters.ts'
-import { type ParameterShape, type SlotFacts, shaped, zeros } from '../language/slots.ts'
+import { type ParameterShape, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value } from '../language/value.ts'
-import { mergedSizes, modeGram, modeProduct } from '../parts/modes.ts'
+import { decayedAfter } from '../parts/decayed-after.ts'
+import { mergedSizes, modeGram, modeMatrices, modeProduct } from '../parts/modes.ts'
 import { descending } from '../parts/ordered.ts'
 
 type Options = { maximumSize: number; mergesDimensions: boolean; preconditionsVectors: boolean }
@@ -17,19 +17,13 @@ function sidesOf({ shape, rank }: ParameterShape, options: Options) {
   return { sizes, modes }
 }
 
-const countOf = ({ shape, options }: SlotFacts) => sidesOf(shape, options as Options).modes.length
+function sizesWithBasis(shape: ParameterShape, options: Options): readonly number[] {
+  const { sizes, modes } = sidesOf(shape, options)
+  return modes.map((mode) => sizes[mode]!)
+}
 
-/** A square matrix for the `index`-th of the dimensions that have a basis. */
-const square = (index: number) =>
-  shaped((shape, options) => {
-    const { sizes, modes } = sidesOf(shape, options as Options)
-    const size = sizes[modes[index]!] ?? 1
-    return [1, size, size]
-  })
-
-const mostModes = 8
-const grams = countedSlots('gram', mostModes, square, countOf)
-const bases = countedSlots('basis', mostModes, square, countOf)
+const grams = modeMatrices('gram', sizesWithBasis)
+const bases = modeMatrices('basis', sizesWithBasis)
 
 /**
  * SOAP: Adam in the eigenbasis of Shampoo's preconditioner, which turns slowly.
@@ -94,8 +88,9 @@ export const soap = defineOptimizer({
     basisPeriod: oneOf(1, 10, 100),
   },
   largestGradient: 1e15,
-  rule({ p, g, t, state, hyper, options, shape, every, firstSteps, ownWeightDecay }) {
-    const { learningRate, beta1, beta2, shampooBeta, epsilon } = hyper
+  rule(context) {
+    const { p, g, t, state, hyper, options, shape, every, firstSteps } = context
+    const { beta1, beta2, shampooBeta, epsilon } = hyper
     const { sizes, modes } = sidesOf(shape, options)
     const GG = grams.read(state).map((old, index) => ema(old, modeGram(g, sizes, modes[index]!), shampooBeta))
     const Q = bases.read(state)
@@ -115,7 +110,6 @@ export const soap = defineOptimizer({
     const steps = t.minus(1)
     const correction = biasCorrection(beta2, steps).sqrt().over(biasCorrection(beta1, steps))
     const step = options.correctsBias ? update.times(correction) : update
-    const decayed = p.minus(step.times(learningRate)).times(ownWeightDecay)
 
     const renewed = () => {
       const order = Q.map((basis, index) => descending(basis.times(GG[index]!.matmul(basis)).sum('rows')))
@@ -123,7 +117,7 @@ export const soap = defineOptimizer({
       return { m: turned(turned(m, transposed(Q)), next), v: turned(v, order), ...bases.write(next) }
     }
     const later = {
-      direction: step.plus(decayed),
+      direction: decayedAfter(step, context),
       state: { ...grams.write(GG), ...every(hyper.basisPeriod, renewed, { m, v }, 'first') },
     }
     return firstSteps(1, start, later)

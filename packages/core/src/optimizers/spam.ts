@@ -13,6 +13,7 @@ import {
 import { type ParameterShape, type SlotFacts, scalar, shaped, zeros } from '../language/slots.ts'
 import { biasCorrection, ema, type Value, where } from '../language/value.ts'
 import { cosineDecay } from '../parts/cosine-decay.ts'
+import { decayedAfter } from '../parts/decayed-after.ts'
 import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
 import { largestDivisor } from '../parts/largest-divisor.ts'
 
@@ -84,7 +85,8 @@ export const spam = defineOptimizer({
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 3e-2), threshold: oneOf(1000, 5000, 10000) },
   largestGradient: largestSquared,
-  rule({ p, g: given, t, state, hyper, options, shape, random, disabled, ownWeightDecay }) {
+  rule(context) {
+    const { g: given, t, state, hyper, options, shape, random, disabled } = context
     const { beta1, beta2, epsilon, warmupSteps } = hyper
     const compact = isCompact({ options, shape })
     const [oldM, oldV] = compact ? [state.mOfKept, state.vOfKept] : [state.m, state.v]
@@ -112,9 +114,8 @@ export const spam = defineOptimizer({
     const scale = options.biasCorrection ? correction.times(held.negated().plus(1)) : held.negated().plus(1)
     const kept = m.over(v.sqrt().plus(epsilon)).times(scale)
     const step = choice ? choice.scatter(kept) : kept
-    const shrunk = step.times(hyper.learningRate.times(ownWeightDecay).negated().plus(1))
     return {
-      direction: shrunk.plus(p.times(ownWeightDecay)),
+      direction: decayedAfter(step, context),
       state: { ...(compact ? { mOfKept: m, vOfKept: v } : { m, v }), r, ...(resets ? { resets } : {}) },
     }
   },

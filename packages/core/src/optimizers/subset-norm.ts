@@ -2,8 +2,9 @@ import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { shaped, zeros } from '../language/slots.ts'
 import { biasCorrection, ema } from '../language/value.ts'
+import { decayedAfter } from '../parts/decayed-after.ts'
 import { largestSquared } from '../parts/ema-of-square.ts'
-import { type Subsets, subsetDimensions, subsetView, sumOverSubsets } from '../parts/subsets.ts'
+import { type Subsets, scaledBySubsets, subsetDimensions } from '../parts/subsets.ts'
 
 /**
  * Subset-Norm: Adam, or AdaGrad with momentum, that scales subsets of the weights by the norm of their gradients, so that the
@@ -55,19 +56,13 @@ export const subsetNorm = defineOptimizer({
   decay: 'own',
   search: { learningRate: logUniform(1e-4, 1e-1), weightDecay: oneOf(0, 0.01, 0.1) },
   largestGradient: largestSquared,
-  rule({ p, g, t, state, hyper, options, shape, disabled, ownWeightDecay }) {
-    const { learningRate, beta1, beta2, epsilon } = hyper
-    const { subsets, subsetSize, accumulate } = options
-    const view = subsetView(shape, subsets, subsetSize)
+  rule(context) {
+    const { g, t, state, hyper, options, disabled } = context
+    const { beta1, beta2 } = hyper
     const m = disabled('beta1') ? g : ema(state.m, g, beta1)
-    // Summed after scaling: a row of float32 cannot hold the squares of a huge gradient.
-    const share = accumulate ? 1 : beta2.negated().plus(1).sqrt()
-    const square = sumOverSubsets(g.as(view).times(share).square(), shape, subsets)
-    const v = (accumulate ? state.v : state.v.times(beta2)).plus(square).limited()
+    const { scaled, v } = scaledBySubsets(m, options.subsets, context)
     const correction = biasCorrection(beta2, t).sqrt().over(biasCorrection(beta1, t))
-    const scaled = m.as(view).over(v.sqrt().plus(epsilon)).as(g)
     const step = options.biasCorrection ? scaled.times(correction) : scaled
-    const shrunk = step.times(learningRate.times(ownWeightDecay).negated().plus(1))
-    return { direction: shrunk.plus(p.times(ownWeightDecay)), state: disabled('beta1') ? { v } : { m, v } }
+    return { direction: decayedAfter(step, context), state: disabled('beta1') ? { v } : { m, v } }
   },
 })

@@ -10,10 +10,11 @@ import {
 } from '../language/hyperparameters.ts'
 import { shaped } from '../language/slots.ts'
 import { biasCorrection, ema, where } from '../language/value.ts'
-import { ageOf, basisOf, beside } from '../parts/bases.ts'
+import { ageOf } from '../parts/age.ts'
+import { basisOf, beside } from '../parts/bases.ts'
 import { decayedAfter } from '../parts/decayed-after.ts'
 import { largestSquared } from '../parts/ema-of-square.ts'
-import { type Subsets, subsetDimensions, subsetView, sumOverSubsets } from '../parts/subsets.ts'
+import { type Subsets, scaledBySubsets, subsetDimensions } from '../parts/subsets.ts'
 import { basisSlot, projectedSlot, sides, subspaceOf } from '../parts/subspace.ts'
 
 /**
@@ -91,8 +92,8 @@ export const subspaceMomentum = defineOptimizer({
   largestGradient: largestSquared,
   rule(context) {
     const { g, t, state, hyper, options, shape, every } = context
-    const { beta1, beta2, epsilon } = hyper
-    const { subsets, subsetSize, accumulate } = options
+    const { beta1, beta2 } = hyper
+    const { subsets } = options
     const { isMatrix, rank, lay, restore } = subspaceOf(shape, options)
     const momentum = () => {
       const x = lay(g)
@@ -110,12 +111,7 @@ export const subspaceMomentum = defineOptimizer({
     if (subsets === 'none') {
       return { direction: decayedAfter(options.biasCorrection ? whole.over(first) : whole, context), state: kept }
     }
-    const view = subsetView(shape, subsets, subsetSize)
-    // Summed after scaling: a row of float32 cannot hold the squares of a huge gradient.
-    const share = accumulate ? 1 : beta2.negated().plus(1).sqrt()
-    const square = sumOverSubsets(g.as(view).times(share).square(), shape, subsets)
-    const v = (accumulate ? state.v : state.v.times(beta2)).plus(square).limited()
-    const scaled = whole.as(view).over(v.sqrt().plus(epsilon)).as(g)
+    const { scaled, v } = scaledBySubsets(whole, subsets, context)
     const step = options.biasCorrection ? scaled.times(biasCorrection(beta2, t).sqrt().over(first)) : scaled
     return { direction: decayedAfter(step, context), state: { ...kept, v } }
   },

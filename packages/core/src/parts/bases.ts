@@ -33,9 +33,3 @@ export function basisOf(
 export function beside(x: Value, basis: Value, projected: Value): Value {
   return basis.columns === basis.rows ? x.times(0) : x.minus(basis.matmul(projected))
 }
-
-/** How many steps a subspace that changes at steps 1, 1 + period, 1 + 2 period and so on has had, this one included. */
-export function ageOf(t: Value, period: Value): Value {
-  const before = t.minus(1)
-  return before.minus(before.over(period).floor().times(period)).plus(1)
-}

@@ -1,6 +1,7 @@
 import type { Value } from '../language/value.ts'
 
-interface Decaying {
+/** What a step with decay of its own is taken with. */
+export interface Decaying {
   readonly p: Value
   readonly ownWeightDecay: Value
   readonly hyper: { readonly learningRate: Value }

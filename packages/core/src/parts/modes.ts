@@ -1,7 +1,30 @@
+import { type CountedSlots, countedSlots } from '../language/counted-slots.ts'
+import { type ParameterShape, type SlotFacts, shaped } from '../language/slots.ts'
 import type { Value } from '../language/value.ts'
 
 /** Sizes of a tensor's dimensions. A mode is one of them, as in the n-mode product (Kolda and Bader 2009, Tensor decompositions). */
 export type Sizes = readonly number[]
+
+/** State has slots for so many modes. */
+export const mostModes = 8
+
+/** A square matrix of state for each of the modes that have one, whose sizes are given; none for those from the ninth on. */
+export function modeMatrices<const Name extends string, Options>(
+  name: Name,
+  sizesOf: (shape: ParameterShape, options: Options) => Sizes,
+  start: 0 | 'identity' = 0,
+): CountedSlots<Name> {
+  const sizes = ({ shape, options }: Pick<SlotFacts, 'shape' | 'options'>) => sizesOf(shape, options as Options)
+  const square = (index: number) =>
+    shaped(
+      (shape, options) => {
+        const size = sizes({ shape, options })[index] ?? 1
+        return [1, size, size]
+      },
+      { start },
+    )
+  return countedSlots(name, mostModes, square, (facts) => sizes(facts).length)
+}
 
 const product = (sizes: Sizes): number => sizes.reduce((result, size) => result * size, 1)
 

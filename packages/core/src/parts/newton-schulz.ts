@@ -1,6 +1,7 @@
 import { symmetricProduct } from '../language/factorizations.ts'
 import type { ParameterShape } from '../language/slots.ts'
-import { type Operand, type Value, where } from '../language/value.ts'
+import type { Operand, Value } from '../language/value.ts'
+import { identityLike } from './diagonal.ts'
 
 /**
  * X with singular values near 1 by a quintic iteration, unless told otherwise that of Muon, whose coefficients make it steep at 0.
@@ -42,7 +43,7 @@ const longSide = 2
  */
 function throughGram(start: Value, steps: number, at: (step: number) => readonly [number, number, number]): Value {
   let gram = start.matmul(start.transposed())
-  const identity = where(gram.rowIndex().equals(gram.columnIndex()), 1, 0)
+  const identity = identityLike(gram)
   let q: Value | undefined
   for (let step = 0; step < steps; step++) {
     const [a, b, c] = at(step)

@@ -11,7 +11,7 @@ import { largestDivisor } from './largest-divisor.ts'
 export type Subsets = 'elements' | 'lines' | 'blocks'
 
 /** How the parameter is seen: as a matrix, or with the elements of a block in a row. */
-export function subsetView(shape: ParameterShape, subsets: Subsets, subsetSize: number): Dimensions {
+function subsetView(shape: ParameterShape, subsets: Subsets, subsetSize: number): Dimensions {
   if (subsets !== 'blocks') return shape.matrix
   const size = largestDivisor(shape.size, subsetSize === 0 ? Math.sqrt(shape.size) : subsetSize)
   return [1, shape.size / size, size]
@@ -24,8 +24,32 @@ export function subsetDimensions(shape: ParameterShape, subsets: Subsets, subset
   return subsets === 'blocks' || keptSide(shape) === 'rows' ? [1, rows, 1] : [1, 1, columns]
 }
 
+interface Scaling {
+  readonly g: Value
+  readonly state: { readonly v: Value }
+  readonly hyper: { readonly beta2: Value; readonly epsilon: Value }
+  readonly options: { readonly subsetSize: number; readonly accumulate: boolean }
+  readonly shape: ParameterShape
+}
+
+/** A step over the norms of its subsets, `step / (√v + ε)`, and v with the squares of this gradient. */
+export function scaledBySubsets(
+  step: Value,
+  subsets: Subsets,
+  { g, state, hyper, options, shape }: Scaling,
+): { readonly scaled: Value; readonly v: Value } {
+  const { beta2, epsilon } = hyper
+  const { subsetSize, accumulate } = options
+  const view = subsetView(shape, subsets, subsetSize)
+  // Summed after scaling: a row of float32 cannot hold the squares of a huge gradient.
+  const share = accumulate ? 1 : beta2.negated().plus(1).sqrt()
+  const square = sumOverSubsets(g.as(view).times(share).square(), shape, subsets)
+  const v = (accumulate ? state.v : state.v.times(beta2)).plus(square).limited()
+  return { scaled: step.as(view).over(v.sqrt().plus(epsilon)).as(g), v }
+}
+
 /** The sum over each subset of a value as it is seen. */
-export function sumOverSubsets(x: Value, shape: ParameterShape, subsets: Subsets): Value {
+function sumOverSubsets(x: Value, shape: ParameterShape, subsets: Subsets): Value {
   if (hasElements(shape, subsets)) return x
   return x.sum(subsets === 'blocks' || keptSide(shape) === 'rows' ? 'columns' : 'rows')
 }

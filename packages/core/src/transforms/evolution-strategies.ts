@@ -1,6 +1,7 @@
 import { type CommonContext, defineTransform, type OptionSpecification } from '../language/definition.ts'
 import { positive, seed } from '../language/hyperparameters.ts'
 import { type Value, where } from '../language/value.ts'
+import { ageOf } from '../parts/age.ts'
 
 type Options = { pairs: number; perturbation: 'fresh' | 'persistent' | 'single'; episode: number }
 type Context = CommonContext<'sigma' | 'seed', OptionSpecification, never, never>
@@ -77,12 +78,6 @@ export const evolutionStrategies = defineTransform({
   },
 })
 
-/** The steps of the episode that lie behind this one. */
-function part(step: Value, episode: number): Value {
-  const before = step.minus(1)
-  return before.minus(before.over(episode).floor().times(episode))
-}
-
 /** The direction in which a pair lies at this step. */
 function drawn({ random, hyper, step }: Context, pair: number, perturbation: Options['perturbation'], episode: number) {
   const when = perturbation === 'single' ? step.minus(1).over(episode).floor() : step
@@ -91,11 +86,11 @@ function drawn({ random, hyper, step }: Context, pair: number, perturbation: Opt
 
 /** The sum of the directions of a pair since its episode began. */
 function accumulated({ random, hyper, step }: Context, pair: number, episode: number): Value {
-  const behind = part(step, episode)
+  const age = ageOf(step, episode)
   let sum = random.normal({ seed: hyper.seed, draw: pair, step })
   for (let ago = 1; ago < episode; ago++) {
     const earlier = random.normal({ seed: hyper.seed, draw: pair, step: step.minus(ago).maximum(0) })
-    sum = sum.plus(earlier.times(where(behind.isAtLeast(ago), 1, 0)))
+    sum = sum.plus(earlier.times(where(age.isGreaterThan(ago), 1, 0)))
   }
   return sum
 }

@@ -2,6 +2,7 @@ import { defineTransform } from '../language/definition.ts'
 import { decayRate, nonNegative } from '../language/hyperparameters.ts'
 import { shaped, zeros } from '../language/slots.ts'
 import { ema, where } from '../language/value.ts'
+import { ageOf } from '../parts/age.ts'
 
 /**
  * Grokfast: adds the slow part of the gradients to the gradient, which makes generalization after overfitting come sooner.
@@ -46,9 +47,7 @@ export const grokfast = defineTransform({
     const begun = t.isGreaterThan(hyper.after)
     if (options.average === 'moving') {
       const { window } = options
-      const before = t.minus(1)
-      const place = before.minus(before.over(window).floor().times(window))
-      const newest = state.gradients.rowIndex().equals(place)
+      const newest = state.gradients.rowIndex().equals(ageOf(t, window).minus(1))
       const gradients = where(newest, g.as([1, 1, shape.size]), state.gradients)
       const amplification = where(begun.and(t.isAtLeast(window)), hyper.amplification, 0)
       return { gradient: g.plus(gradients.mean('rows').as(g).times(amplification)), state: { gradients } }

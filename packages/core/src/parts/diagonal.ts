@@ -1,0 +1,15 @@
+import { type Value, where } from '../language/value.ts'
+
+/** The identity, of the dimensions of a square matrix. */
+export function identityLike(matrix: Value): Value {
+  return onDiagonal(matrix, 1)
+}
+
+/** The matrix without what lies beside its diagonal. */
+export function diagonalOf(matrix: Value): Value {
+  return onDiagonal(matrix, matrix)
+}
+
+function onDiagonal(matrix: Value, value: Value | 1): Value {
+  return where(matrix.rowIndex().equals(matrix.columnIndex()), value, 0)
+}
