@@ -116,6 +116,7 @@ export type { Shapes } from './program/model.ts'
 export type { ArraysByName } from './run/attached-arrays.ts'
 export type { Rebased } from './run/checkpointing.ts'
 export type { CompiledOptimizer } from './run/compiled-optimizer.ts'
+export { type FusedBackward, fusedBackward } from './run/fused-backward.ts'
 export type {
   Evaluate,
   EvaluationRequest,

@@ -3,7 +3,15 @@ import type { RunModel } from '../program/model.ts'
 import { type Program, programsOf, type SlotStorage, type TelemetryName, type VariantTree } from '../program/program.ts'
 import { pointsOf } from '../program/trace.ts'
 import type { Conductor, Tensor } from '../run/conductor.ts'
-import type { Answer, Evaluate, EvaluationRequest, NonFinitePolicy, Question, StepResult } from '../run/step.ts'
+import type {
+  Answer,
+  Evaluate,
+  EvaluationRequest,
+  GradientMemory,
+  NonFinitePolicy,
+  Question,
+  StepResult,
+} from '../run/step.ts'
 import type { Verdicts } from '../run/verdicts.ts'
 
 /** Numbers that a backend computes with: float64 in the reference interpreter, float32 elsewhere. */
@@ -172,7 +180,8 @@ export interface DeviceSupport {
 /** A way to run optimizers: `wasm()` or `reference()`. */
 export interface Backend {
   readonly name: string
-  create(tensors: readonly BackendTensor[]): Promise<BackendInstance>
+  /** @param memory.gradients `oneAtATime` where the gradients of all tensors may lie in one place. */
+  create(tensors: readonly BackendTensor[], memory?: { readonly gradients?: GradientMemory }): Promise<BackendInstance>
 }
 
 /** An executor that works on memory of the host. */

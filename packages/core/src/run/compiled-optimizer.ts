@@ -1,12 +1,13 @@
-import { type FloatArray, type Place, viewPlace } from '../backends/backend.ts'
+import { type BackendInstance, type FloatArray, type Place, viewPlace } from '../backends/backend.ts'
 import { checkNames } from '../language/definition.ts'
+import type { RunModel } from '../program/model.ts'
 import type { Loaded, LoadOptions } from '../state/checkpoint.ts'
 import { type ArraysByName, AttachedArrays, givenArrays } from './attached-arrays.ts'
 import { checkpointPlaces, type Rebased, rebase, stateOf, statePlaces } from './checkpointing.ts'
 import type { Part } from './conductor.ts'
 import { minimize } from './minimize.ts'
 import { encodeRun } from './portable.ts'
-import { RunningOptimizer, within } from './running-optimizer.ts'
+import { RunningOptimizer, type RunSettings, within } from './running-optimizer.ts'
 import { load, save } from './saving.ts'
 import type { Evaluate, StepResult } from './step.ts'
 
@@ -17,6 +18,25 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
 > {
   /** Absent where parameters and gradients lie on a device, and before any are attached. */
   private attached: AttachedArrays | undefined
+  /** True where there is room for one gradient at a time: then only `fusedBackward` takes a step. */
+  private readonly oneGradient: boolean
+
+  /** @internal */
+  constructor(model: RunModel, instance: BackendInstance, settings: RunSettings) {
+    super(model, instance, settings)
+    this.oneGradient = settings.gradients === 'oneAtATime'
+  }
+
+  /** @internal */
+  override refuseStep(caller: string): void {
+    super.refuseStep(caller)
+    this.refuseOneGradient(caller)
+  }
+
+  /** @internal */
+  override gradientViews(settings: RunSettings): Readonly<Record<Name, FloatArray>> {
+    return settings.gradients === 'oneAtATime' ? noViews(this.names) : super.gradientViews(settings)
+  }
 
   /** @internal */
   override bringIn(): void {
@@ -45,6 +65,7 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
       this.checkLength('attach', name, array)
     }
     this.memory('attach', 'writeParameters and step({ gradients })')
+    if (Object.keys(gradients).length > 0) this.refuseOneGradient('attach')
     this.attached = new AttachedArrays(this, parameters, gradients)
     this.attached.read()
   }
@@ -249,6 +270,10 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     return load(this, bytes, options)
   }
 
+  private refuseOneGradient(caller: string): void {
+    if (this.oneGradient) throw new Error(`${caller}: ${insteadOfTogether}`)
+  }
+
   /** Reads while nothing else is done, when all steps are settled. */
   private async reading<T>(caller: string, action: () => Promise<T>): Promise<T> {
     this.refuseWhileBusy(caller)
@@ -268,6 +293,19 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
       this.conductor.tensors.map(({ index: tensor }): Place => ({ kind: 'parameter', tensor })),
     )
   }
+}
+
+const insteadOfTogether =
+  "this optimizer was compiled with gradients: 'oneAtATime'; take a step with fusedBackward(optimizer), or compile it without"
+
+/** Throws when it is asked for a gradient. */
+function noViews<Name extends string>(names: readonly Name[]): Readonly<Record<Name, FloatArray>> {
+  const result = Object.create(null)
+  const get = () => {
+    throw new Error(`gradients: ${insteadOfTogether}`)
+  }
+  for (const name of names) Object.defineProperty(result, name, { get })
+  return Object.freeze(result)
 }
 
 /** The state of one of several parameters that were joined: its own of what has an element for each, and what all of them share. */

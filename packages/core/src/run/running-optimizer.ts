@@ -13,7 +13,7 @@ import type { HyperValue } from '../schedules/schedule.ts'
 import { Conductor, type Part, type Tensor } from './conductor.ts'
 import { Course, checkList } from './course.ts'
 import { DeclaredInputs } from './inputs.ts'
-import type { NonFinitePolicy, StepOptions, StepResult } from './step.ts'
+import type { GradientMemory, NonFinitePolicy, StepOptions, StepResult } from './step.ts'
 import { telemetryOf } from './telemetry.ts'
 
 /** @internal values by name, in an object that has nothing else */
@@ -23,6 +23,13 @@ export function record<Name extends string, T>(names: readonly Name[], value: (i
     result[name] = value(index)
   })
   return result
+}
+
+/** @internal how an optimizer runs */
+export interface RunSettings {
+  readonly nonFinite: NonFinitePolicy
+  readonly telemetry: boolean
+  readonly gradients?: GradientMemory
 }
 
 /** @internal what a parameter has of an array that has an element for each of its tensor; of another array all */
@@ -62,11 +69,8 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
   private disposed = false
 
   /** @internal */
-  constructor(
-    model: RunModel,
-    instance: BackendInstance,
-    { nonFinite, telemetry }: { readonly nonFinite: NonFinitePolicy; readonly telemetry: boolean },
-  ) {
+  constructor(model: RunModel, instance: BackendInstance, settings: RunSettings) {
+    const { nonFinite, telemetry } = settings
     const { memory, precision } = instance
     this.instance = instance
     this.precision = precision
@@ -86,7 +90,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     })
     this.names = Object.freeze(this.conductor.parts.map(({ shape }) => shape.name)) as readonly Name[]
     this.parameters = this.views('parameters')
-    this.gradients = this.views('gradients')
+    this.gradients = this.gradientViews(settings)
     this.inputs = this.inputViews()
     this.needs = this.stepInputs.needs
     this.moves = this.course.moves
@@ -136,7 +140,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
    */
   step(options?: StepOptions<Name>): StepResult<Name> {
     this.refuseWhileBusy('step')
-    this.refuseAfterFinish('step')
+    this.refuseStep('step')
     if (this.moves) {
       throw new Error(
         `${this.stepInputs.evaluatingTitle()} evaluates the model at points of its own: use await optimizer.minimize(evaluate) instead of step`,
@@ -184,6 +188,11 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
 
   /** @internal called when parameters have changed */
   bringOut(): void {}
+
+  /** @internal @throws Error when no step can be taken that has all gradients. */
+  refuseStep(caller: string): void {
+    this.refuseAfterFinish(caller)
+  }
 
   /** @internal */
   refuseAfterFinish(caller: string): void {
@@ -247,6 +256,11 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     return found.map(({ shape }) => shape.name)
   }
 
+  /** @internal */
+  gradientViews(_settings: RunSettings): Readonly<Record<Name, FloatArray>> {
+    return this.views('gradients')
+  }
+
   private views(what: 'parameters' | 'gradients'): Readonly<Record<Name, FloatArray>> {
     const { memory } = this.instance
     // A replaced array would be ignored: the kernel has only its own.
@@ -275,8 +289,8 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     return this.conductor.present(missing)
   }
 
-  /** Copies arrays in and returns the numbers. */
-  private takeInputs(inputs: StepOptions['inputs']): Map<string, number> {
+  /** @internal copies arrays in and returns the numbers */
+  takeInputs(inputs: StepOptions['inputs']): Map<string, number> {
     if (!inputs) return new Map()
     const numbers = this.stepInputs.numbers(inputs, (parameter, array) => this.checkLength('step', parameter, array))
     for (const [name, value] of Object.entries(inputs)) {

@@ -34,6 +34,8 @@ export interface BuilderSettings {
   readonly layout?: MemoryLayout
   /** True when parameters and gradients lie in a memory of someone else. */
   readonly foreign?: boolean
+  /** True when the gradients of all tensors lie in one place. */
+  readonly oneGradient?: boolean
 }
 
 /**
@@ -59,6 +61,9 @@ type RoutineWork = (operands: readonly RoutineOperand[], results: readonly numbe
 export class InstanceBuilder {
   private readonly layout: MemoryLayout
   private readonly foreign: boolean
+  private readonly oneGradient: boolean
+  /** Where the gradients of all tensors lie, if in one place. */
+  private gradient: number | undefined
   private readonly start: number
   private readonly words: { address: number; value: number }[] = []
   private readonly shared = new Map<string, number>()
@@ -74,7 +79,16 @@ export class InstanceBuilder {
   private readonly threading: Threading | undefined
   private readonly threads: number
 
-  constructor({ tensors, forms, kernels, threading, layout = new MemoryLayout(), foreign = false }: BuilderSettings) {
+  constructor({
+    tensors,
+    forms,
+    kernels,
+    threading,
+    layout = new MemoryLayout(),
+    foreign = false,
+    oneGradient = false,
+  }: BuilderSettings) {
+    this.oneGradient = oneGradient
     this.layout = layout
     this.start = layout.end
     this.foreign = foreign
@@ -170,10 +184,17 @@ export class InstanceBuilder {
     })
   }
 
+  private reserveGradient(size: number): number {
+    if (!this.oneGradient) return this.layout.reserveArray(bytesOf('float32', size))
+    const largest = Math.max(...this.tensors.map((tensor) => tensor.size))
+    this.gradient ??= this.layout.reserveArray(bytesOf('float32', largest))
+    return this.gradient
+  }
+
   private reserveTensor(tensor: BackendTensor): TensorMemory {
     const { size, slots, average } = tensor
     const parameter = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
-    const gradient = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
+    const gradient = this.foreign ? 0 : this.reserveGradient(size)
     const arrays = new Map<string, { address: number; size: number; storage: StorageName }>()
     const numbers = new Map<string, number>()
     for (const slot of slots) {
