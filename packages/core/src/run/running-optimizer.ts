@@ -214,6 +214,17 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     }
   }
 
+  /** What no step reads is ignored, of whatever length. */
+  private checkInput(name: string, parameter: string, array: ArrayLike<number>): void {
+    const { size } = this.conductor.tensors[this.conductor.indexOf('step', parameter)]!.shape
+    const own = this.inputs[name]?.[parameter]
+    if (!own) return
+    if (own.length === size || typeof array !== 'object') this.checkLength('step', parameter, array)
+    else if (array.length !== own.length) {
+      throw new Error(`step: the input '${name}' of '${parameter}' has ${own.length} elements, not ${array.length}`)
+    }
+  }
+
   private views(what: 'parameters' | 'gradients'): Readonly<Record<Name, FloatArray>> {
     const { memory } = this.instance
     // A replaced array would be ignored: the kernel has only its own.
@@ -239,7 +250,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
   /** Copies arrays in and returns the numbers. */
   private takeInputs(inputs: StepOptions['inputs']): Map<string, number> {
     if (!inputs) return new Map()
-    const numbers = this.stepInputs.numbers(inputs, (parameter, array) => this.checkLength('step', parameter, array))
+    const numbers = this.stepInputs.numbers(inputs, (name, parameter, array) => this.checkInput(name, parameter, array))
     for (const [name, value] of Object.entries(inputs)) {
       if (typeof value === 'number') continue
       for (const [parameter, array] of Object.entries(value)) {

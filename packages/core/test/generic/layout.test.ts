@@ -9,6 +9,7 @@ import {
   type Layout,
   type LayoutChoice,
   lanton,
+  layerStatistics,
   muon,
   nero,
   type Optimizer,
@@ -144,7 +145,11 @@ async function apart(optimizer: Optimizer, shapes: Shapes = model): Promise<numb
             Object.entries(arrays).map(([input, values]) => [
               input,
               Object.fromEntries(
-                Object.entries(values).map(([name, array]) => [name, toOutputLast(array, shapes[name]!)]),
+                Object.entries(values).map(([name, array]) => [
+                  name,
+                  // Statistics of a layer have no rows and columns of the parameter.
+                  input in layerStatistics ? Float64Array.from(array) : toOutputLast(array, shapes[name]!),
+                ]),
               ),
             ]),
           ),
