@@ -3,6 +3,7 @@ import { adaptiveAndLayerwise } from './mappings/adaptive-and-layerwise.ts'
 import { classics } from './mappings/classics.ts'
 import { curvatureAndEvaluations } from './mappings/curvature-and-evaluations.ts'
 import { established } from './mappings/established.ts'
+import { layerStatistics } from './mappings/layer-statistics.ts'
 import { littleMemory } from './mappings/little-memory.ts'
 import type { Mapping } from './mappings/mapping.ts'
 import { optax } from './mappings/optax.ts'
@@ -16,6 +17,7 @@ export const mappings: Readonly<Record<string, Mapping>> = {
   ...adaptiveAndLayerwise,
   ...curvatureAndEvaluations,
   ...established,
+  ...layerStatistics,
   ...littleMemory,
   ...optax,
   ...preconditioners,

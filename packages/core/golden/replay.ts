@@ -12,6 +12,7 @@ import { Fields, Skip } from './fields.ts'
 import type { Checkpoint, GoldenFile, GoldenRun } from './files.ts'
 import { mappings } from './mapping.ts'
 import type { Mapping, Source } from './mappings/mapping.ts'
+import { evaluateNetwork, joinLayers, type Recording, statisticOf, writeInitialLayer } from './network.ts'
 import {
   gradientAt,
   hessianDiagonalAt,
@@ -88,7 +89,8 @@ export async function replayFile(file: GoldenFile, backends: readonly BackendNam
     try {
       const optimizer = mapRun(file, run, mapping)
       const outcomes: Partial<Record<BackendName, Outcome>> = {}
-      for (const backend of backends) outcomes[backend] = await replay(optimizer, run, file.salt, mapping, backend)
+      const replayed = mapping.network ? joinLayers(run) : run
+      for (const backend of backends) outcomes[backend] = await replay(optimizer, replayed, file.salt, mapping, backend)
       results.push({ ...name, outcomes })
     } catch (error) {
       const { message } = error as Error
@@ -316,7 +318,8 @@ async function start(
   const shapes = Object.fromEntries(run.shapes.map((shape, k) => [`tensor${k}`, shape]))
   const compiled = await compile(optimizer, shapes, { backend, nonFinite: 'allow' })
   compiled.names.forEach((name, k) => {
-    writeInitial(compiled.parameters[name]!, k, salt)
+    if (mapping.network) writeInitialLayer(compiled.parameters[name]!, k, run.shapes[k]!, salt)
+    else writeInitial(compiled.parameters[name]!, k, salt)
   })
   mapping.prepare?.(compiled)
   return compiled
@@ -325,6 +328,7 @@ async function start(
 /** Evaluates the problem wherever the optimizer asks, with all that it wants. */
 function evaluation(compiled: CompiledOptimizer, run: GoldenRun, salt: number, mapping: Mapping) {
   const { names } = compiled
+  if (mapping.network) return networkEvaluation(compiled, salt, mapping.network(run.hyper))
   const known: Readonly<Record<string, Source>> = {
     gradient: gradientAt,
     loss: lossAt,
@@ -350,6 +354,21 @@ function evaluation(compiled: CompiledOptimizer, run: GoldenRun, salt: number, m
     }
     const { loss, ...others } = numbers
     return { ...(loss === undefined ? {} : { loss }), inputs: others }
+  }
+}
+
+function networkEvaluation(compiled: CompiledOptimizer, salt: number, recording: Recording) {
+  const { names } = compiled
+  return ({ parameters, gradients, inputs, wants }: EvaluationRequest): Answer['result'] => {
+    const layers = names.map((name) => parameters[name]!)
+    const { loss, gradients: told, seen } = evaluateNetwork(layers, compiled.steps + 1, salt)
+    names.forEach((name, layer) => {
+      gradients[name]!.set(told[layer]!)
+      for (const [input, arrays] of Object.entries(inputs)) {
+        if (wants.has(input)) arrays[name]!.set(statisticOf(input, seen[layer]!, recording))
+      }
+    })
+    return { loss, inputs: {} }
   }
 }
 

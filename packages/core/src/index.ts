@@ -83,7 +83,8 @@ export {
   stepCount,
   uniform,
 } from './language/hyperparameters.ts'
-export { type Input, inputArray, inputNumber, lossInput } from './language/inputs.ts'
+export { type Input, inputArray, inputNumber, lossInput, shapedInput } from './language/inputs.ts'
+export { layerStatistics } from './language/layer-statistics.ts'
 export { type LayerwiseDecayArguments, layerwiseDecay } from './language/layerwise-decay.ts'
 export type { Layout, LayoutChoice } from './language/layout.ts'
 export { type RelativeRate, relativeRate } from './language/relative-rate.ts'

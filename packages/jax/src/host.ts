@@ -229,7 +229,7 @@ function findObstacle({ optimizer, parameters }: TracedModel): string | undefine
     }
     for (const program of programsOf(traced.variants)) {
       const { numbers, arrays } = program.leaves
-      const inputs = [...numbers, ...arrays]
+      const inputs = [...numbers, ...arrays.map((array) => array.name)]
       if (inputs.length > 0) {
         const advice = inputs.every(isLoss) ? trainer : 'use compile of fallline and its minimize'
         return `${who} needs ${inputs.join(' and ')}, but an update is given only gradients; ${advice}`

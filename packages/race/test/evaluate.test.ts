@@ -1,4 +1,5 @@
 import {
+  adaFisher,
   compile,
   defineOptimizer,
   inputArray,
@@ -11,7 +12,7 @@ import {
   zoRankSGD,
 } from 'fallline'
 import { expect, it } from 'vitest'
-import { defineTask } from '../src/index.ts'
+import { defineTask, type Task } from '../src/index.ts'
 import { measureCosts } from '../src/training/cost.ts'
 import { gradientsPerStep } from '../src/training/cost-of-a-step.ts'
 import { evaluationOf, MissingInputError } from '../src/training/evaluate.ts'
@@ -206,6 +207,32 @@ it('says which input no task gives', async () => {
   const { outcome, message } = await run(odd())
   expect(outcome).toBe('failed')
   expect(message).toContain("tasks do not give the input 'weather'")
+})
+
+it('has the task write the statistics of layers that it knows, and says which it does not', async () => {
+  const known = defineTask({
+    ...bowl,
+    parameters: { x: [1, 3] },
+    statistics: ['activationSquares'],
+    gradient(parameters, gradients, batch, statistics) {
+      statistics?.activationSquares?.x?.set([1, 2, 3])
+      return bowl.gradient(parameters, gradients, batch)
+    },
+  })
+  const told: number[][] = []
+  const optimizer = await compile(adaFisher(), known.parameters)
+  const evaluate = (task: Task) =>
+    optimizer.minimize((request) => {
+      told.push([...request.inputs.activationSquares!.x!])
+      const found = evaluationOf(task, { seed: 1, step: 1 }, {})(request)
+      told.push([...request.inputs.activationSquares!.x!])
+      return found
+    })
+  await expect(evaluate(known)).rejects.toThrow("the task 'bowl' does not give the input 'outputGradientSquares'")
+  expect(told).toEqual([
+    [Number.NaN, Number.NaN, Number.NaN],
+    [1, 2, 3],
+  ])
 })
 
 it('estimates the diagonal with signs of both kinds, not with -1 alone as pytorch_optimizer draws them', async () => {

@@ -21,6 +21,7 @@ import {
   backends,
   difference,
   disposeAll,
+  inputTensors,
   looking,
   makeGradients,
   makeVariables,
@@ -56,11 +57,9 @@ function trainVariables(variables: Variables, optimizer: Optimizer, fused: boole
       gradients[variables.get(name)!.name]!.dispose()
       delete gradients[variables.get(name)!.name]
     }
-    adapted.applyGradients(gradients, {
-      ...numberInputs(optimizer),
-      ...Object.fromEntries(inputs.map((name) => [name, gradients])),
-    })
-    tf.dispose(gradients)
+    const arrays = Object.fromEntries(inputs.map((name) => [name, inputTensors(name, gradients)]))
+    adapted.applyGradients(gradients, { ...numberInputs(optimizer), ...arrays })
+    tf.dispose([gradients, arrays])
   }
   const { execution } = adapted
   adapted.dispose()
@@ -87,13 +86,16 @@ async function trainOutside(optimizer: Optimizer): Promise<Map<string, tf.Tensor
   for (const [name, variable] of variables) compiled.parameters[name]!.set(variable.dataSync())
   for (let step = 1; step <= steps; step++) {
     const gradients = makeGradients(variables, step)
+    const arrays = Object.fromEntries(inputs.map((name) => [name, inputTensors(name, gradients)]))
     for (const [name, variable] of variables) {
-      const values = gradients[variable.name]!.dataSync()
-      compiled.gradients[name]!.set(values)
-      for (const input of inputs) compiled.inputs[input]?.[name]?.set(values)
+      compiled.gradients[name]!.set(gradients[variable.name]!.dataSync())
+      for (const input of inputs) {
+        const values = arrays[input]![variable.name]?.dataSync()
+        if (values) compiled.inputs[input]?.[name]?.set(values)
+      }
     }
     compiled.step({ without: missing(step).map(renamed), inputs: numberInputs(optimizer) })
-    tf.dispose(gradients)
+    tf.dispose([gradients, arrays])
   }
   const result = new Map(
     [...given].map(([name, { shape }]) => [name, tf.tensor(compiled.parameters[renamed(name)]!.slice(), shape)]),

@@ -6,7 +6,7 @@ import type { RunModel } from '../program/model.ts'
 import type { Firing, HostUpdate, Leaves, SlotStorage } from '../program/program.ts'
 
 /** @internal what `start` must be given; another number is another form */
-export const builtVersion = 1
+export const builtVersion = 2
 
 /** Which program runs, by its place in `BuiltOptimizer.programs`. */
 export type BuiltTree =

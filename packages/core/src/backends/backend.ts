@@ -1,3 +1,4 @@
+import { sizeOf } from '../graph/node.ts'
 import type { HostEnvironment } from '../program/host.ts'
 import type { RunModel } from '../program/model.ts'
 import { type Program, programsOf, type SlotStorage, type TelemetryName, type VariantTree } from '../program/program.ts'
@@ -46,9 +47,11 @@ export function programsOfTensor({ variants, average, points }: BackendTensor): 
   return [...(variants ? programsOf(variants) : []), ...(average ? [average] : []), ...points]
 }
 
-/** The names of the arrays besides the gradient that a tensor's programs read. */
-export function arrayInputs(tensor: BackendTensor): string[] {
-  return [...new Set(programsOfTensor(tensor).flatMap((program) => program.leaves.arrays))].sort()
+/** The arrays besides the gradient that programs read: how many elements each has, by name in alphabetical order. */
+export function arrayInputs(programs: readonly Program[]): Map<string, number> {
+  const arrays = programs.flatMap(({ leaves }) => leaves.arrays)
+  const sizes = new Map(arrays.map(({ name, dimensions }) => [name, sizeOf(dimensions)]))
+  return new Map([...sizes].sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 /** One update of one tensor. */

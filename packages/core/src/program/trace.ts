@@ -1,5 +1,5 @@
 import { Graph, refuseMask } from '../graph/graph.ts'
-import type { Dimensions, Distribution, Node } from '../graph/node.ts'
+import { type Dimensions, type Distribution, formatDimensions, type Node } from '../graph/node.ts'
 import { hashName } from '../graph/philox.ts'
 import {
   type BaseOptimizer,
@@ -16,6 +16,7 @@ import {
   type Want,
   type WrappedOptimizer,
 } from '../language/definition.ts'
+import type { Input } from '../language/inputs.ts'
 import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, type Slot, type SlotFacts, scalar, zeros } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
@@ -155,6 +156,7 @@ export function traceParameter(
 ): TracedParameter {
   checkSwitches(chain)
   const elements = elementsOf(chain)
+  checkInputs(elements, shape)
   const traced = traceWith(chain, shape, settings, slotsOf(elements, shape, settings))
   const kept = keepingOf(elements)?.slots(elements, shape, settings, traced)
   return kept ? traceWith(chain, shape, settings, kept) : traced
@@ -256,6 +258,40 @@ function evaluatingElement(chain: readonly ChainElement[]): ChainElement | undef
     throw new Error(`${titles.join(' and ')} each evaluate the model several times in a step; use one of them`)
   }
   return found[0]
+}
+
+/** The dimensions of an array that the user supplies; nothing for a number. */
+function inputDimensions(
+  { kind, dimensions }: Input,
+  shape: ParameterShape,
+  { options }: BaseOptimizer | WrappedOptimizer,
+): Dimensions | undefined {
+  if (kind === 'number') return undefined
+  return dimensions ? dimensions(shape, options) : matrixDimensions(shape.shape)
+}
+
+/** @throws Error when an input has no dimensions, or other ones for one element than for another. */
+function checkInputs(elements: readonly ChainElement[], shape: ParameterShape): void {
+  const found = new Map<string, { readonly text: string; readonly title: string }>()
+  for (const { optimizer } of elements) {
+    const { title } = optimizer.definition
+    for (const [name, input] of Object.entries(inputsOf(optimizer))) {
+      const dimensions = inputDimensions(input, shape, optimizer)
+      const fits = dimensions?.length === 3 && dimensions.every((size) => Number.isInteger(size) && size >= 0)
+      if (dimensions && !fits) {
+        throw new Error(
+          `${title}: the dimensions of the input '${name}' must be batch, rows and columns, whole numbers from 0 up, not ` +
+            `[${String(dimensions)}]`,
+        )
+      }
+      const text = dimensions ? `an array of ${formatDimensions(dimensions)}` : 'a number'
+      const other = found.get(name)
+      if (other && other.text !== text) {
+        throw new Error(`the input '${name}' is ${other.text} for ${other.title}, but ${text} for ${title}; rename one`)
+      }
+      found.set(name, { text, title })
+    }
+  }
 }
 
 /** What a rule, its slots or its hooks may ask about one chain element. */
@@ -704,14 +740,12 @@ class Trace {
   }
 
   private inputsOf({ optimizer }: ChainElement): Record<string, Value> {
-    const dimensions = matrixDimensions(this.shape.shape)
+    const value = (name: string, input: Input) => {
+      const dimensions = inputDimensions(input, this.shape, optimizer)
+      return dimensions ? this.value(this.graph.input(name, dimensions)) : this.numberInput(name)
+    }
     const entries = Object.entries(inputsOf(optimizer))
-    return Object.fromEntries(
-      entries.map(([name, { kind }]) => [
-        name,
-        kind === 'array' ? this.value(this.graph.input(name, dimensions)) : this.numberInput(name),
-      ]),
-    )
+    return Object.fromEntries(entries.map(([name, input]) => [name, value(name, input)]))
   }
 
   /** A number that the user supplies; losses are of what is minimized. */

@@ -261,6 +261,17 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     return this.views('gradients')
   }
 
+  /** What no step reads is ignored, of whatever length. */
+  private checkInput(name: string, parameter: string, array: ArrayLike<number>): void {
+    const { size } = this.conductor.partOf('step', parameter).shape
+    const own = this.inputs[name]?.[parameter]
+    if (!own) return
+    if (own.length === size || typeof array !== 'object') this.checkLength('step', parameter, array)
+    else if (array.length !== own.length) {
+      throw new Error(`step: the input '${name}' of '${parameter}' has ${own.length} elements, not ${array.length}`)
+    }
+  }
+
   private views(what: 'parameters' | 'gradients'): Readonly<Record<Name, FloatArray>> {
     const { memory } = this.instance
     // A replaced array would be ignored: the kernel has only its own.
@@ -292,7 +303,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
   /** @internal copies arrays in and returns the numbers */
   takeInputs(inputs: StepOptions['inputs']): Map<string, number> {
     if (!inputs) return new Map()
-    const numbers = this.stepInputs.numbers(inputs, (parameter, array) => this.checkLength('step', parameter, array))
+    const numbers = this.stepInputs.numbers(inputs, (name, parameter, array) => this.checkInput(name, parameter, array))
     for (const [name, value] of Object.entries(inputs)) {
       if (typeof value === 'number') continue
       for (const [parameter, array] of Object.entries(value)) {

@@ -1,4 +1,11 @@
-import type { CompiledOptimizer, Evaluate, OptimizerFactory, StepOptions, StepResult } from 'fallline'
+import {
+  type CompiledOptimizer,
+  type Evaluate,
+  layerStatistics,
+  type OptimizerFactory,
+  type StepOptions,
+  type StepResult,
+} from 'fallline'
 import { minimize, type RunningOptimizer } from 'fallline/runtime'
 
 /** What tells one step from another where there is no model: a positive loss, small and large beside gradients around 1. */
@@ -9,14 +16,32 @@ export interface TakenStep extends Pick<StepOptions, 'gradients' | 'without'> {
   readonly loss?: number
 }
 
+/** A statistic of a layer: of six examples whose inputs, or output gradients, follow from the size of a number. */
+export function statistic(name: string, length: number, number: number): Float32Array {
+  const matrix = name.endsWith('Moment')
+  const size = matrix ? Math.sqrt(length) : length
+  const power = name.endsWith('Squares') ? 2 : 1
+  const shift = (name.startsWith('activation') ? 0.2 : 1.1) + Math.tanh(Math.abs(number))
+  const result = new Float32Array(length)
+  for (let example = 0; example < 6; example++) {
+    const at = (index: number) => Math.sin(1.3 * index * (1 + 0.1 * example) + 2.1 * example + shift)
+    for (let index = 0; index < length; index++) {
+      const value = matrix ? at(Math.floor(index / size)) * at(index % size) : at(index) ** power
+      result[index]! += value / 6
+    }
+  }
+  return result
+}
+
 type Arrays = Readonly<Record<string, ArrayLike<number>>>
 
 /**
  * What a model says at an evaluation of a step: all of it follows from the gradients and the loss, the same on every
- * backend. Evaluations before the last have other gradients and losses; input arrays are three quarters of the gradient's size.
+ * backend. Evaluations before the last have other gradients and losses; input arrays are three quarters of the gradient's size, or
+ * statistics of a layer.
  */
 export function answer(
-  { needs }: Pick<RunningOptimizer, 'needs'>,
+  optimizer: Pick<RunningOptimizer, 'needs' | 'inputs'>,
   last: Arrays,
   loss: number,
   evaluation: number,
@@ -30,13 +55,23 @@ export function answer(
         Float32Array.from(values, (x, i) => change(x * factor(i), i)),
       ]),
     )
+  const { needs } = optimizer
   const arrays = Object.keys(needs).filter((name) => needs[name]!.kind === 'array')
+  const input = (name: string) =>
+    name in layerStatistics
+      ? Object.fromEntries(
+          Object.entries(optimizer.inputs[name] ?? {}).map(([parameter, { length }]) => [
+            parameter,
+            statistic(name, length, (last[parameter]![0] ?? 0) * factor(0)),
+          ]),
+        )
+      : each((value) => 0.75 * Math.abs(value))
   const numbers = Object.keys(needs).filter((name) => needs[name]!.kind === 'number' && name !== 'loss')
   return {
     loss: loss * (1 + evaluation / 1024),
     numbers: Object.fromEntries(numbers.map((name) => [name, 0.75 + Math.abs(loss) / 2])),
     gradients: each((value) => value),
-    inputs: Object.fromEntries(arrays.map((name) => [name, each((value) => 0.75 * Math.abs(value))])),
+    inputs: Object.fromEntries(arrays.map((name) => [name, input(name)])),
   }
 }
 

@@ -1,6 +1,6 @@
-import type { Evaluate } from 'fallline'
+import { type Evaluate, type EvaluationRequest, layerStatistics } from 'fallline'
 import { random } from '../search/random.ts'
-import type { Task } from '../task.ts'
+import type { Statistics, Task } from '../task.ts'
 
 /** Arrays by parameter name, as tasks read and write them. */
 export type Arrays = Record<string, Float32Array>
@@ -39,21 +39,30 @@ export function evaluationOf(
 ): Evaluate {
   return async ({ parameters, gradients, inputs, wants, evaluation }) => {
     const at = parameters as Arrays
-    const lossAlone = task.loss !== undefined && !wants.has('gradient')
-    const computed = lossAlone ? task.loss!(at, batch) : task.gradient(at, gradients as Arrays, batch)
+    const told = task.statistics?.filter((name) => wants.has(name)) ?? []
+    const lossAlone = task.loss !== undefined && !wants.has('gradient') && told.length === 0
+    const computed = lossAlone
+      ? task.loss!(at, batch)
+      : task.gradient(at, gradients as Arrays, batch, statisticsOf(inputs, told))
     const loss = typeof computed === 'number' ? computed : await computed
     onCost?.(lossAlone ? lossCost : 1)
     onLoss?.(loss, evaluation)
     for (const name of wants) {
-      if (name === 'loss' || name === 'gradient') continue
+      if (name === 'loss' || name === 'gradient' || told.includes(name)) continue
       if (!/hessian/i.test(name) || inputs[name] === undefined) {
-        throw new MissingInputError(`tasks do not give the input '${name}'`)
+        const who = name in layerStatistics ? `the task '${task.name}' does` : 'tasks do'
+        throw new MissingInputError(`${who} not give the input '${name}'`)
       }
       await estimateHessian(task, batch, at, inputs[name] as Arrays)
       onCost?.(2)
     }
     return loss
   }
+}
+
+function statisticsOf(inputs: EvaluationRequest['inputs'], names: readonly string[]): Statistics | undefined {
+  if (names.length === 0) return undefined
+  return Object.fromEntries(names.map((name) => [name, inputs[name] as Statistics[string]]))
 }
 
 async function estimateHessian(

@@ -8,7 +8,15 @@ import { references } from '../../routines/references.ts'
 import type { GradientMemory } from '../../run/step.ts'
 import { provided } from '../../storage/provided.ts'
 import type { StagedStorage } from '../../storage/storage.ts'
-import { arrayInputs, type Backend, type BackendTensor, type HostExecutor, onHost, type Work } from '../backend.ts'
+import {
+  arrayInputs,
+  type Backend,
+  type BackendTensor,
+  type HostExecutor,
+  onHost,
+  programsOfTensor,
+  type Work,
+} from '../backend.ts'
 
 type Computed = number | Float64Array
 
@@ -77,7 +85,8 @@ class ReferenceInstance implements HostExecutor {
         } else scalars.set(slot.key, slot.start as number)
       }
       const memory = { parameter: new Float64Array(size), gradient: gradientOf(size), arrays, bytes, scalars }
-      const inputs = new Map(arrayInputs(tensor).map((name) => [name, new Float64Array(size)]))
+      const sizes = arrayInputs(programsOfTensor(tensor))
+      const inputs = new Map([...sizes].map(([name, size]) => [name, new Float64Array(size)]))
       return { ...memory, inputs, telemetry: new Map() }
     })
     this.parameters = this.memory.map((memory) => memory.parameter)

@@ -220,7 +220,10 @@ export class InstanceBuilder {
     })
     const pointers = { parameter: [settling[0]!.entry], gradient: [finiteEntry] }
     const inputs = new Map(
-      arrayInputs(tensor).map((name) => [name, this.layout.reserveArray(bytesOf('float32', size))]),
+      [...arrayInputs(programsOfTensor(tensor))].map(([name, size]) => [
+        name,
+        { address: this.layout.reserveArray(bytesOf('float32', size)), size },
+      ]),
     )
     const arraysOf = { average: averageArray, inputs, arrays, numbers }
     return { parameter, gradient, ...arraysOf, finiteEntry, flag, size, settling, pointers }
@@ -325,7 +328,7 @@ export class InstanceBuilder {
     const scratch: { index: number; bytes: number; from: number; to: number }[] = []
     plan.arrays.forEach((array, index) => {
       const { extent, storage } = array
-      if (array.kind === 'input') addresses[index] = memory.inputs.get(array.key)!
+      if (array.kind === 'input') addresses[index] = memory.inputs.get(array.key)!.address
       else if (array.kind === 'slot') addresses[index] = memory.arrays.get(array.key)!.address
       else if (array.kind !== 'scratch') addresses[index] = memory[array.kind]
       else scratch.push({ ...array, index, bytes: bytesOf(storage, elementsOf(extent, sizes)) })
