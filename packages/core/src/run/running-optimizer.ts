@@ -82,6 +82,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
       report: this.device?.report ?? report,
       verdicts: this.device?.verdicts,
       changed: () => this.bringOut(),
+      nonFiniteNames: (tensor) => this.nonFiniteNames(tensor),
     })
     this.names = Object.freeze(this.conductor.parts.map(({ shape }) => shape.name)) as readonly Name[]
     this.parameters = this.views('parameters')
@@ -236,6 +237,14 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     if (array.length !== size) {
       throw new Error(`${caller}: '${name}' has shape [${shape.join(', ')}], so ${size} elements, not ${array.length}`)
     }
+  }
+
+  private nonFiniteNames(tensor: number): string[] {
+    const parts = this.conductor.parts.filter((part) => part.tensor === tensor)
+    const found = parts.filter(
+      (part) => parts.length === 1 || !within(this.instance.memory!.gradients[tensor]!, part).every(Number.isFinite),
+    )
+    return found.map(({ shape }) => shape.name)
   }
 
   private views(what: 'parameters' | 'gradients'): Readonly<Record<Name, FloatArray>> {

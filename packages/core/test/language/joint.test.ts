@@ -144,6 +144,14 @@ describe('a rule that takes all parameters as one vector', () => {
     expect(() => optimizer.step({ without: ['d' as 'a'] })).toThrow("unknown parameter 'd'; there are a, b, c")
   })
 
+  it('names those whose gradient is not finite', async () => {
+    const optimizer = await compile(wholeMatrix(), shapes, { nonFinite: 'skip' })
+    steps(optimizer, 1)
+    optimizer.gradients.b[2] = Number.NaN
+    optimizer.gradients.c[0] = Number.POSITIVE_INFINITY
+    expect(optimizer.step()).toEqual({ step: 1, skipped: true, nonFinite: ['b', 'c'] })
+  })
+
   it('leaves others out, and groups each have their own vector', async () => {
     const optimizer = await compile(
       groups(clipByNorm(wholeMatrix(), { maximumNorm: 1e3 }), [
