@@ -8,6 +8,7 @@ import { littleMemory } from './mappings/little-memory.ts'
 import type { Mapping } from './mappings/mapping.ts'
 import { optax } from './mappings/optax.ts'
 import { preconditioners } from './mappings/preconditioners.ts'
+import { psgd } from './mappings/psgd.ts'
 import { secondHand } from './mappings/second-hand.ts'
 import { stepSizes } from './mappings/step-sizes.ts'
 
@@ -21,6 +22,7 @@ export const mappings: Readonly<Record<string, Mapping>> = {
   ...littleMemory,
   ...optax,
   ...preconditioners,
+  ...psgd,
   ...secondHand,
   ...stepSizes,
   ...classics,

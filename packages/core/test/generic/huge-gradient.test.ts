@@ -21,6 +21,7 @@ const growing = new Set([
   'madgrad',
   'mSVAG',
   'padam',
+  'psgdAffine',
   'rAdam',
   'ranger',
   'shampoo',
