@@ -63,5 +63,12 @@ export async function compile<const Name extends string, H extends string>(
   checkLayout('compile', layout)
   const model = traceModel(optimizer, shapes, telemetry, { layout })
   const instance = await (options.backend ?? wasm()).create(backendTensors(model))
+  const joined = model.parameters.find(({ shape }) => shape.parts)
+  if (joined && !instance.memory) {
+    instance.dispose()
+    throw new Error(
+      `compile: ${joined.shape.name} are one vector to this optimizer, and this backend can show none of its parts`,
+    )
+  }
   return new CompiledOptimizer<Name, H>(model, instance, { nonFinite, telemetry })
 }

@@ -67,7 +67,7 @@ export class Host {
 
   /** @throws Error when an update needs what only the host can give; it says what and why. */
   constructor(optimizer: Optimizer, shapes: Shapes, layout: LayoutChoice) {
-    this.model = traceModel(optimizer, shapes, false, { layout, float32: 'the graph of jax-js' })
+    this.model = traceModel(optimizer, shapes, false, { layout, float32: 'the graph of jax-js', separate: 'jax-js' })
     const obstacle = findObstacle(this.model)
     if (obstacle !== undefined) throw new Error(obstacle)
     this.parameters = this.model.parameters.map(({ shape, traced }) => ({

@@ -717,7 +717,13 @@ export class TensorFlowOptimizer<H extends string = string> extends tf.Optimizer
     const shapes = Object.fromEntries([...variables].map(([name, { shape }]) => [name, shape]))
     const all = Object.entries(tf.engine().registeredVariables)
     const later = Object.fromEntries(all.flatMap(([name, { shape }]) => (variables.has(name) ? [] : [[name, shape]])))
-    const model = traceModel(this.current, shapes, telemetry, { later, streams, layout, float32: 'TensorFlow.js' })
+    const model = traceModel(this.current, shapes, telemetry, {
+      later,
+      streams,
+      layout,
+      float32: 'TensorFlow.js',
+      separate: 'TensorFlow.js',
+    })
     const tensors = backendTensors(model)
     const backend = tf.getBackend()
     const policy = nonFinite ?? (backend === 'wasm' || backend === 'cpu' ? 'throw' : 'allow')

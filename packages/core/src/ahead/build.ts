@@ -69,12 +69,13 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   }
   const treeOf = (tree: VariantTree): BuiltTree =>
     'program' in tree ? placeOf(tree.program) : { ...defined(tree), held: treeOf(tree.held), fired: treeOf(tree.fired) }
-  const parameters = model.parameters.map(({ shape: { name, shape }, traced }) => {
+  const parameters = model.parameters.map(({ shape: { name, shape, parts }, traced }) => {
     if (!traced) return { name, shape }
     const { slots, evaluations, origin, variants, average } = traced
     return {
       name,
       shape,
+      ...(parts ? { parts: parts.map((part) => ({ name: part.name, shape: part.shape })) } : {}),
       traced: {
         slots,
         evaluations: evaluations.map(({ point, wants }) => ({ wants, ...(point ? { point: placeOf(point) } : {}) })),
@@ -133,7 +134,7 @@ export const create = (options) => start(built, [${[...schedulesInCode.values()]
   const declaration = `// Made by build: do not edit, build again.
 import type { RunningOptimizer, StartOptions } from 'fallline/runtime'
 
-export type Name = ${union(model.parameters.map(({ shape }) => shape.name))}
+export type Name = ${union(Object.keys(shapes))}
 export type Hyperparameter = ${union(settings)}
 
 /** Starts the optimizer. */

@@ -36,6 +36,8 @@ export interface BuiltProgram {
 export interface BuiltParameter {
   readonly name: string
   readonly shape: readonly number[]
+  /** Of one that was joined from several. */
+  readonly parts?: readonly { readonly name: string; readonly shape: readonly number[] }[]
   /** Absent for a frozen parameter. */
   readonly traced?: {
     readonly slots: readonly SlotStorage[]

@@ -233,6 +233,11 @@ export interface OptimizerDefinition<
    * much larger one. What the rule makes of it besides is then made of the same number. The float64 reference knows no limit.
    */
   readonly largestGradient?: number
+  /**
+   * True for rules that take all parameters as one vector, such as those with a preconditioner across them: the rule then sees the
+   * parameters that it trains behind one another, in the order of the model, as one of shape `[n]`. A single parameter keeps its shape.
+   */
+  readonly joint?: boolean
   readonly rule: (context: RuleContext<NoInfer<H>, NoInfer<O>, NoInfer<S>, NoInfer<I>>) => RuleResult<NoInfer<S>>
   /** What to evaluate the model with, where that is not the parameter; `undefined` where with these options it is. */
   readonly average?: (

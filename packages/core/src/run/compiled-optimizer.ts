@@ -3,9 +3,10 @@ import { checkNames } from '../language/definition.ts'
 import type { Loaded, LoadOptions } from '../state/checkpoint.ts'
 import { type ArraysByName, AttachedArrays, givenArrays } from './attached-arrays.ts'
 import { checkpointPlaces, type Rebased, rebase, stateOf, statePlaces } from './checkpointing.ts'
+import type { Part } from './conductor.ts'
 import { minimize } from './minimize.ts'
 import { encodeRun } from './portable.ts'
-import { RunningOptimizer, record } from './running-optimizer.ts'
+import { RunningOptimizer, within } from './running-optimizer.ts'
 import { load, save } from './saving.ts'
 import type { Evaluate, StepResult } from './step.ts'
 
@@ -112,13 +113,22 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
       const work = this.conductor.averages()
       const [values, parameters] = await Promise.all([readback.compute(work), this.readAll()])
       const computed = new Map(values.map((array, index) => [work[index]!.tensor, array]))
-      return record(this.names, (index) => computed.get(index) ?? parameters[this.names[index]!])
+      return this.eachPart(
+        (tensor) => computed.get(tensor) ?? parameters[tensor]!,
+        (array) => array.slice(),
+      )
     })
   }
 
   /** Copies of the parameters, on every backend, when all steps are settled. */
   async readParameters(): Promise<Record<Name, FloatArray>> {
-    return this.reading('readParameters', () => this.readAll())
+    return this.reading('readParameters', async () => {
+      const values = await this.readAll()
+      return this.eachPart(
+        (tensor) => values[tensor]!,
+        (array) => array.slice(),
+      )
+    })
   }
 
   /**
@@ -178,23 +188,25 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
 
   /**
    * The state of one parameter by slot name: arrays are live views, numbers are copies. Wrapped optimizers prefix names
-   * that occur twice with their path.
+   * that occur twice with their path. Parameters that the optimizer takes as one vector show what they share too.
    * @throws Error for an unknown name, and after `dispose`.
    */
   state(name: Name): Readonly<Record<string, FloatArray | number>> {
     this.refuseAfterDispose('state')
-    const tensor = this.conductor.tensors[this.conductor.indexOf('state', name)]!
     const memory = this.memory('state', 'await optimizer.readState(name)')
+    const part = this.conductor.partOf('state', name)
+    const tensor = this.conductor.tensors[part.tensor]!
     const values = statePlaces(tensor).map((place) => viewPlace(memory, place))
-    return stateOf(this.conductor, tensor, values)
+    return partOfState(stateOf(this.conductor, tensor, values), part)
   }
 
   /** Copies of the state of one parameter, on every backend, when all steps are settled. */
   async readState(name: Name): Promise<Readonly<Record<string, FloatArray | number>>> {
-    const tensor = this.conductor.tensors[this.conductor.indexOf('readState', name)]!
+    const part = this.conductor.partOf('readState', name)
+    const tensor = this.conductor.tensors[part.tensor]!
     return this.reading('readState', async () => {
       const values = await this.instance.readback.read(statePlaces(tensor))
-      return stateOf(this.conductor, tensor, values)
+      return partOfState(stateOf(this.conductor, tensor, values), part)
     })
   }
 
@@ -250,9 +262,19 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     }
   }
 
-  private async readAll(): Promise<Record<Name, FloatArray>> {
-    const places = this.names.map((_, tensor): Place => ({ kind: 'parameter', tensor }))
-    const values = await this.instance.readback.read(places)
-    return record(this.names, (index) => values[index]!)
+  /** The parameters of all tensors. */
+  private readAll(): Promise<readonly FloatArray[]> {
+    return this.instance.readback.read(
+      this.conductor.tensors.map(({ index: tensor }): Place => ({ kind: 'parameter', tensor })),
+    )
   }
+}
+
+/** The state of one of several parameters that were joined: its own of what has an element for each, and what all of them share. */
+function partOfState(state: Readonly<Record<string, FloatArray | number>>, part: Part) {
+  const own = Object.entries(state).map(([name, value]) => [
+    name,
+    typeof value === 'number' ? value : within(value, part),
+  ])
+  return Object.fromEntries(own) as typeof state
 }

@@ -1,9 +1,16 @@
-import type { BackendInstance, DeviceSupport, FloatArray, HostMemory, Precision } from '../backends/backend.ts'
+import {
+  type BackendInstance,
+  type DeviceSupport,
+  type FloatArray,
+  type HostMemory,
+  type Precision,
+  viewPlace,
+} from '../backends/backend.ts'
 import { checkNames } from '../language/definition.ts'
 import type { Input } from '../language/inputs.ts'
 import type { RunModel } from '../program/model.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
-import { Conductor, type Tensor } from './conductor.ts'
+import { Conductor, type Part, type Tensor } from './conductor.ts'
 import { Course, checkList } from './course.ts'
 import { DeclaredInputs } from './inputs.ts'
 import type { NonFinitePolicy, StepOptions, StepResult } from './step.ts'
@@ -16,6 +23,11 @@ export function record<Name extends string, T>(names: readonly Name[], value: (i
     result[name] = value(index)
   })
   return result
+}
+
+/** @internal what a parameter has of an array that has an element for each of its tensor; of another array all */
+export function within(array: FloatArray, { shape: { size }, offset, total }: Part): FloatArray {
+  return size === total || array.length !== total ? array : array.subarray(offset, offset + size)
 }
 
 /** An optimizer with its parameters, gradients, state and kernels, and what every training needs of it. */
@@ -70,8 +82,9 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
       report: this.device?.report ?? report,
       verdicts: this.device?.verdicts,
       changed: () => this.bringOut(),
+      nonFiniteNames: (tensor) => this.nonFiniteNames(tensor),
     })
-    this.names = Object.freeze([...this.conductor.names]) as readonly Name[]
+    this.names = Object.freeze(this.conductor.parts.map(({ shape }) => shape.name)) as readonly Name[]
     this.parameters = this.views('parameters')
     this.gradients = this.views('gradients')
     this.inputs = this.inputViews()
@@ -149,7 +162,10 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     this.bringIn()
     const work = this.conductor.averages()
     const computed = new Map(memory.compute(work).map((array, index) => [work[index]!.tensor, array]))
-    return record(this.names, (index) => computed.get(index) ?? memory.parameters[index]!.slice())
+    return this.eachPart(
+      (tensor) => computed.get(tensor) ?? memory.parameters[tensor]!,
+      (array) => array.slice(),
+    )
   }
 
   /**
@@ -199,14 +215,23 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
 
   /** @internal */
   write(kind: 'parameter' | 'gradient' | 'input', name: string, values: ArrayLike<number>, key = ''): void {
-    const tensor = this.conductor.indexOf('step', name)
+    const part = this.conductor.partOf('step', name)
+    const { tensor } = part
     const place = kind === 'input' ? { kind, tensor, key } : { kind, tensor }
-    this.instance.readback.write(place, values)
+    const { memory, readback } = this.instance
+    if (memory) within(viewPlace(memory, place), part).set(values)
+    else readback.write(place, values)
+  }
+
+  /** @internal what is made of the arrays of all tensors, for each parameter */
+  eachPart<T>(arrayOf: (tensor: number) => FloatArray, make: (array: FloatArray) => T): Record<Name, T> {
+    const { parts } = this.conductor
+    return record(this.names, (index) => make(within(arrayOf(parts[index]!.tensor), parts[index]!)))
   }
 
   /** @internal */
   checkLength(caller: string, name: string, array: ArrayLike<number>): void {
-    const { size, shape } = this.conductor.tensors[this.conductor.indexOf(caller, name)]!.shape
+    const { size, shape } = this.conductor.partOf(caller, name).shape
     if (typeof array !== 'object')
       throw new Error(`${caller}: '${name}' must be an array of numbers, not ${String(array)}`)
     if (array.length !== size) {
@@ -214,10 +239,24 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     }
   }
 
+  private nonFiniteNames(tensor: number): string[] {
+    const parts = this.conductor.parts.filter((part) => part.tensor === tensor)
+    const found = parts.filter(
+      (part) => parts.length === 1 || !within(this.instance.memory!.gradients[tensor]!, part).every(Number.isFinite),
+    )
+    return found.map(({ shape }) => shape.name)
+  }
+
   private views(what: 'parameters' | 'gradients'): Readonly<Record<Name, FloatArray>> {
     const { memory } = this.instance
     // A replaced array would be ignored: the kernel has only its own.
-    return memory ? Object.freeze(record(this.names, (index) => memory[what][index]!)) : this.device!.views(what)
+    if (!memory) return this.device!.views(what)
+    return Object.freeze(
+      this.eachPart(
+        (tensor) => memory[what][tensor]!,
+        (view) => view,
+      ),
+    )
   }
 
   /** The tensors that have a gradient this step. */
@@ -228,7 +267,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     const missing = new Set<string>(without)
     if (gradients) {
       for (const [name, array] of Object.entries(gradients)) {
-        this.conductor.indexOf('step', name)
+        this.conductor.partOf('step', name)
         if (array) this.checkLength('step', name, array)
       }
       for (const name of this.names) if (!Object.hasOwn(gradients, name) || !gradients[name]) missing.add(name)
@@ -254,12 +293,12 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
   private inputViews(): Record<string, Record<string, FloatArray>> {
     const result: Record<string, Record<string, FloatArray>> = Object.create(null)
     const { inputs } = this.instance.memory ?? this.device!
-    inputs.forEach((own, index) => {
-      for (const [name, array] of own) {
+    for (const part of this.conductor.parts) {
+      for (const [name, array] of inputs[part.tensor]!) {
         result[name] ??= Object.create(null) as Record<string, FloatArray>
-        result[name][this.names[index]!] = array
+        result[name][part.shape.name] = within(array, part)
       }
-    })
+    }
     for (const own of Object.values(result)) Object.freeze(own)
     return Object.freeze(result)
   }

@@ -94,6 +94,7 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
   // Equal gradients centralized: what is left is rounding.
   momentumPolyak: 'all gradients 1e20 once',
   // The Gram matrix of a long matrix squares what is small beside the largest.
+  adaGo: ['all gradients 1e20 once', 'all gradients 1e18 once'],
   adaMuon: ['the same gradient everywhere', 'gradients of 1e-30'],
   lanton: ['all gradients 1e20 once', 'all gradients 1e18 once'],
   scion: 'the same gradient everywhere',

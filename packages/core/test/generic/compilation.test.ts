@@ -40,7 +40,7 @@ async function steps(optimizer: CompiledOptimizer, count: number, before: (step:
   return snapshot(optimizer)
 }
 
-const orthogonalizing = ['adaMuon', 'lanton', 'muon', 'norMuon', 'scion']
+const orthogonalizing = ['adaGo', 'adaMuon', 'lanton', 'muon', 'norMuon', 'scion']
 
 describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (name, factory) => {
   it('compiles nothing when every hyperparameter changes at every step', async () => {

@@ -42,7 +42,8 @@ export function answer(
 
 /** Takes a step with the gradients that are in place or given, whatever the optimizer asks for besides: see `answer`. */
 export async function takeStep(optimizer: RunningOptimizer, options: TakenStep = {}): Promise<StepResult> {
-  const { loss = lossOf(optimizer.steps + 1), gradients: given, without = [] } = options
+  const { loss = lossOf(optimizer.steps + 1), gradients: given } = options
+  const without = isVector(optimizer) ? allOrNone(optimizer.names, options.without) : (options.without ?? [])
   if (!looksAround(optimizer)) return optimizer.step(given ? { gradients: given, without } : { without })
   const { names } = optimizer
   const missing = names.filter((name) => given && !given[name])
@@ -57,6 +58,17 @@ export async function takeStep(optimizer: RunningOptimizer, options: TakenStep =
     return { loss: told.loss, inputs: told.numbers, without: [...without, ...missing] }
   }
   return 'minimize' in optimizer ? (optimizer as CompiledOptimizer).minimize(evaluate) : minimize(optimizer, evaluate)
+}
+
+/** True when several parameters are one vector to the optimizer. */
+function isVector({ conductor }: RunningOptimizer): boolean {
+  return conductor.tensors.some(({ shape }) => shape.parts)
+}
+
+/** Of parameters that are one vector all have a gradient or none has: some that lack theirs are not left out then. */
+function allOrNone(names: readonly string[], without: Iterable<string> = []): string[] {
+  const missing = [...without]
+  return missing.length < names.length ? [] : missing
 }
 
 /** True when a step takes more than the gradients where the parameters stand. */
