@@ -1,5 +1,5 @@
 import { muon, type Optimizer, shampoo, soap } from 'fallline'
-import { canonicalize, dimensionsOf, planTogether, programsOfStep, routines, traceModel } from 'fallline/internal'
+import { canonicalize, dimensionsOf, planTogether, programsOfStep, routineOf, traceModel } from 'fallline/internal'
 import { peakMultiplyAdds } from '../kernels/peak.ts'
 import { type Contender, measure, messageOf } from '../measure.ts'
 import { collectGarbage } from '../memory.ts'
@@ -132,9 +132,14 @@ function multiplyAddsOf(rule: Optimizer, shape: readonly number[]): number {
   const programs = programsOfStep(traced!).map(canonicalize)
   const plans = planTogether(programs)
   const operations = plans.flatMap((plan, index) =>
-    plan.routines.map(({ routine, operands }) =>
-      routines[routine].operations(operands.map(({ extent }) => dimensionsOf(extent, programs[index]!.sizes))),
-    ),
+    plan.routines.map(({ routine, operands, results }) => {
+      const { sizes } = programs[index]!
+      const asked = dimensionsOf(plan.arrays[results[0]!]!.extent, sizes)
+      return routineOf(routine).operations(
+        operands.map(({ extent }) => dimensionsOf(extent, sizes)),
+        asked,
+      )
+    }),
   )
   return operations.reduce((sum, each) => sum + each, 0) / 2
 }

@@ -88,6 +88,7 @@ export { layerStatistics } from './language/layer-statistics.ts'
 export { type LayerwiseDecayArguments, layerwiseDecay } from './language/layerwise-decay.ts'
 export type { Layout, LayoutChoice } from './language/layout.ts'
 export { type RelativeRate, relativeRate } from './language/relative-rate.ts'
+export { gather, largestPlaces, resized, scatter } from './language/selection.ts'
 export {
   columns,
   copyOfParameter,

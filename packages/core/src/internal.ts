@@ -66,7 +66,7 @@ export {
 } from './program/program.ts'
 export { isLoss, pointsOf, programsOfStep } from './program/trace.ts'
 export { references } from './routines/references.ts'
-export { type RoutineName, routines } from './routines/table.ts'
+export { type RoutineName, routineOf } from './routines/table.ts'
 export {
   checkpointOf,
   checkpointPlaces,

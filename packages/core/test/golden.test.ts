@@ -56,6 +56,7 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
   frugal: ['coord_randk'],
   galore: ['proj_full'],
   lomo: ['clip_norm', 'clip_both'],
+  microadam: ['alpha_minus2'],
   psgd_kron_newton: ['PRO4P'],
   scion: ['rownorm_transpose'],
 }

@@ -254,8 +254,9 @@ class JaxAlgebra implements Algebra<Operand> {
     return this.step.own(shaped(take(value(inputs[0]!)), this.shapeOf(dimensions)))
   }
 
-  routine({ routine, inputs }: NodeOf<'routine'>, value: Value): readonly Operand[] {
-    return routineOf[routine](inputs.map((input) => matrix(input, value))).map((result) => this.step.own(result))
+  routine({ routine, inputs, dimensions }: NodeOf<'routine'>, value: Value): readonly Operand[] {
+    const operands = inputs.map((input) => matrix(input, value))
+    return routineOf[routine](operands, dimensions).map((result) => this.step.own(result))
   }
 
   reduce({ reduction, axis, inputs, space }: NodeOf<'reduce'>, value: Value): Operand {
@@ -295,20 +296,55 @@ class JaxAlgebra implements Algebra<Operand> {
 }
 
 /** The results of a matrix function; consumes its operands. */
-const routineOf: Readonly<Record<RoutineName, (operands: np.Array[]) => np.Array[]>> = {
+const routineOf: Readonly<Record<RoutineName, (operands: np.Array[], asked: Dimensions) => np.Array[]>> = {
   cholesky: ([operand]) => [np.linalg.cholesky(operand!)],
   eigen: ([operand]) => {
     const [values, vectors] = np.linalg.eigh(operand!)
     return [np.expandDims(values, -2), oriented(vectors)]
   },
+  gather: ([operand, places]) => [gather(operand!, places!)],
   gram: ([operand]) => [gram(operand!)],
+  largestPlaces: ([operand], [, , count]) => [largestPlaces(operand!, count)],
   product: ([left, right]) => [np.matmul(left!, right!)],
   qr: ([operand]) => qr(operand!),
+  resized: ([operand], asked) => [resized(operand!, asked)],
+  scatter: ([values, places], [, , columns]) => [scatter(values!, places!, columns)],
   solveLower: ([matrix, right]) => [solution(matrix!, right!, true)],
   solveUpper: ([matrix, right]) => [solution(matrix!, right!, false)],
   svd: ([operand]) => svd(operand!),
   symmetricProduct: ([left, right]) => [np.matmul(left!, right!)],
   transposition: ([operand]) => [swapped(operand!)],
+}
+
+/** A stable sort: of equal ones the lower place comes first. What is not a number comes last there, so it is made infinite before. */
+function largestPlaces(operand: np.Array, count: number): np.Array {
+  const sizes = np.absolute(operand)
+  const known = np.where(np.isnan(sizes.ref), Number.POSITIVE_INFINITY, sizes)
+  const [first, rest] = np.split(np.argsort(np.negative(known), -1), [count], -1)
+  rest!.dispose()
+  return first!.astype(np.float32)
+}
+
+function gather(operand: np.Array, places: np.Array): np.Array {
+  const columns = operand.shape.at(-1)!
+  const has = np.logicalAnd(np.greaterEqual(places.ref, 0), np.less(places.ref, columns))
+  const found = np.takeAlongAxis(operand, np.clip(places, 0, columns - 1).astype(np.int32), -1)
+  return np.where(has, found, 0)
+}
+
+/** jax-js has no counterpart: the product with a matrix of ones at the places. */
+function scatter(values: np.Array, places: np.Array, columns: number): np.Array {
+  const at = np.equal(np.expandDims(places, -1), np.arange(columns))
+  return np.squeeze(np.matmul(np.expandDims(values, -2), at.astype(np.float32)), -2)
+}
+
+function resized(operand: np.Array, asked: Dimensions): np.Array {
+  const [given, size] = [operand.size, sizeOf(asked)]
+  const flat = operand.reshape([given])
+  if (given <= size) return np.pad(flat, [[0, size - given]]).reshape([...asked])
+  const [first, rest] = np.split(flat, [size], 0)
+  rest!.dispose()
+  return first!.reshape([...asked])
 }
 
 const swapped = (operand: np.Array): np.Array => np.swapaxes(operand, -1, -2)

@@ -14,6 +14,7 @@ import {
   gaLore,
   groups,
   lion,
+  microAdam,
   type OptimizerFactory,
   spam,
   stepCount,
@@ -228,6 +229,24 @@ export const littleMemory: Readonly<Record<string, Mapping>> = {
         period: fields.number('update_proj_gap'),
         scale: fields.number('scale'),
         side: sideOf(fields),
+      })
+    },
+  },
+
+  microadam: {
+    optimizer(fields) {
+      const share = fields.number('alpha')
+      if (share < 0) throw new Skip('takes away what rounding loses without the learning rate, which diverges')
+      return microAdam({
+        ...rate(fields),
+        ...betas(fields),
+        epsilon: fields.number('eps'),
+        weightDecay: fields.number('weight_decay'),
+        errorShare: share,
+        window: fields.number('m'),
+        keptPerThousand: 1000 * fields.number('k_init'),
+        blockLength: fields.number('d_block_size'),
+        errorBlockLength: fields.number('quant_block_size'),
       })
     },
   },

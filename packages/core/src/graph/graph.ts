@@ -3,7 +3,7 @@
  * cost nothing, and a few algebraic rules keep host scalars together so that a kernel sees as few of them as possible.
  */
 
-import { type RoutineName, routines } from '../routines/table.ts'
+import { type RoutineName, routineOf } from '../routines/table.ts'
 import type { StorageName } from '../storage/storage.ts'
 import {
   type Dimensions,
@@ -200,14 +200,21 @@ export class Graph {
 
   /**
    * All results of a matrix function.
+   * @param asked the dimensions of the result, if the operands do not say them.
    * @throws Error when the operands do not fit or are not matrices.
    */
-  routine(routine: RoutineName, operands: readonly Node[], caller: string = routine): Node[] {
+  routine(
+    routine: RoutineName,
+    operands: readonly Node[],
+    caller: string = routine,
+    asked: Dimensions = scalarDimensions,
+  ): Node[] {
     for (const operand of operands) {
       refuseMask(caller, operand)
       if (operand.space !== 'array') throw new Error(`${caller}: a ${operand.space} scalar is not a matrix`)
     }
-    const results = routines[routine].results(operands.map(({ dimensions }) => dimensions))
+    const shapes = operands.map(({ dimensions }) => dimensions)
+    const results = routineOf(routine).results(shapes, asked)
     return results.map((dimensions, result) =>
       this.intern({ operation: 'routine', routine, result }, operands, 'array', dimensions, false, true),
     )

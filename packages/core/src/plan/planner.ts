@@ -17,7 +17,7 @@ import {
   sizeOf,
 } from '../graph/node.ts'
 import type { Output } from '../program/program.ts'
-import { routines } from '../routines/table.ts'
+import { routineOf } from '../routines/table.ts'
 import { bytesOf } from '../storage/provided.ts'
 import type { StorageName } from '../storage/storage.ts'
 import type { CanonicalProgram } from './canonical.ts'
@@ -686,7 +686,8 @@ class Planner {
         array: this.arrayFor(strip(input), Number.POSITIVE_INFINITY)!,
         extent: this.extentOf(input.dimensions),
       }))
-      const shapes = routines[routine].results(inputs.map(({ dimensions }) => dimensions))
+      const given = inputs.map(({ dimensions }) => dimensions)
+      const shapes = routineOf(routine).results(given, node.dimensions)
       const { call } = calls.get(text) ?? { call: { level: this.level(node) - 1, routine, operands, results: [] } }
       calls.set(text, { call, shapes })
       call.results[node.result] = this.kept.get(node)!

@@ -92,6 +92,7 @@ export function traceModel(
     deviceSlots: new Set(),
     gradientReaders: new Map(),
     streams,
+    float32: settings.float32 !== undefined,
   }
   const trace = () =>
     parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceNamed(chain, shape, tracing) }))

@@ -64,6 +64,8 @@ export interface TraceSettings {
   readonly gradientReaders: Map<WrappedOptimizer, { reader: BaseOptimizer | WrappedOptimizer; reads: boolean }>
   /** The names that random numbers follow, of parameters where it is not their own. */
   readonly streams: ReadonlyMap<string, string>
+  /** True where the backend keeps all state in float32, also what could be kept exactly in less. */
+  readonly float32: boolean
 }
 
 /** An evaluation of the model within a step: how to get to its point, and what is wanted there. */
@@ -315,7 +317,7 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
     for (const [name, slot] of slots) {
       if (!slotExists(slot, factsOf(element, shape, settings))) continue
       const key = `${element.path}.${name}`
-      const { extent, start, exact, nonNegative } = slot
+      const { extent, start, exact, nonNegative, storage = 'float32' } = slot
       const number = extent === 'number'
       const shared = slot.scope === 'allTensors'
       const { title } = element.optimizer.definition
@@ -331,7 +333,7 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
         dimensions,
         space: !number ? 'array' : !settings.deviceSlots.has(key) ? 'host' : shared ? 'global' : 'tensor',
         start,
-        storage: 'float32',
+        storage: settings.float32 ? 'float32' : storage,
         ...(exact ? { exact } : {}),
         ...(nonNegative ? { nonNegative } : {}),
       })
@@ -841,7 +843,7 @@ class Trace {
       if (!(value instanceof Value))
         throw new Error(`${title}: the new state '${name}' must be a value, not ${String(value)}`)
       if (slot.space === 'array')
-        this.store({ kind: 'slot', key, shared: false }, value, `state '${name}' of ${title}`, slot.dimensions)
+        this.store({ kind: 'slot', key, shared: false }, value, `state '${name}' of ${title}`, slot)
       else this.storeScalar(slot, value, title)
     }
   }
@@ -884,7 +886,12 @@ class Trace {
     }
   }
 
-  private store(target: Target, value: Value, what: string, dimensions: Dimensions = this.p.node.dimensions): void {
+  private store(
+    target: Target,
+    value: Value,
+    what: string,
+    { dimensions, storage }: Pick<SlotStorage, 'dimensions' | 'storage'> = { ...this.p.node, storage: 'float32' },
+  ): void {
     let { node } = value
     refuseMask(what, node)
     if (node.space === 'array') node = this.graph.view(node, dimensions)
@@ -892,7 +899,7 @@ class Trace {
     if (node.space === 'array' && (a[0] !== b[0] || a[1] !== b[1] || a[2] !== b[2])) {
       throw new Error(`${what} must have the dimensions [${b.join(', ')}], not [${a.join(', ')}]`)
     }
-    this.outputs.push({ target, node })
+    this.outputs.push({ target, node, ...(storage === 'float32' ? {} : { storage }) })
   }
 
   /** Names global reductions by the element they belong to and their order in it. */

@@ -4,6 +4,7 @@ import { gramReference } from './gram.ts'
 import { productReference } from './product.ts'
 import { qrReference } from './qr.ts'
 import type { RoutineReference } from './routine.ts'
+import { gatherReference, largestPlacesReference, resizedReference, scatterReference } from './selection.ts'
 import { svdReference } from './svd.ts'
 import { symmetricProductReference } from './symmetric-product.ts'
 import type { RoutineName } from './table.ts'
@@ -14,9 +15,13 @@ import { solveLowerReference, solveUpperReference } from './triangular-solve.ts'
 export const references: Readonly<Record<RoutineName, RoutineReference>> = {
   cholesky: choleskyReference,
   eigen: eigenReference,
+  gather: gatherReference,
   gram: gramReference,
+  largestPlaces: largestPlacesReference,
   product: productReference,
   qr: qrReference,
+  resized: resizedReference,
+  scatter: scatterReference,
   solveLower: solveLowerReference,
   solveUpper: solveUpperReference,
   svd: svdReference,

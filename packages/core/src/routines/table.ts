@@ -4,6 +4,7 @@ import { gram } from './gram.ts'
 import { product } from './product.ts'
 import { qr } from './qr.ts'
 import type { Routine } from './routine.ts'
+import { gather, largestPlaces, resized, scatter } from './selection.ts'
 import { svd } from './svd.ts'
 import { symmetricProduct } from './symmetric-product.ts'
 import { transposition } from './transposition.ts'
@@ -13,9 +14,13 @@ import { solveLower, solveUpper } from './triangular-solve.ts'
 export const routines = {
   cholesky,
   eigen,
+  gather,
   gram,
+  largestPlaces,
   product,
   qr,
+  resized,
+  scatter,
   solveLower,
   solveUpper,
   svd,
@@ -24,3 +29,8 @@ export const routines = {
 } as const satisfies Readonly<Record<string, Routine>>
 
 export type RoutineName = keyof typeof routines
+
+/** A matrix function as what all have in common. */
+export function routineOf(name: RoutineName): Routine {
+  return routines[name]
+}

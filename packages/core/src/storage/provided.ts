@@ -28,7 +28,7 @@ export function provide(given: Provision): void {
 
 /** @throws Error when state of that kind was never asked for. */
 export function provided(): Provision {
-  if (!provision) throw new Error('state that is not in float32 needs quantized(...) to be called first')
+  if (!provision) throw new Error('state that is not in float32 needs provideStorages() to be called first')
   return provision
 }
 

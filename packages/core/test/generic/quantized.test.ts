@@ -5,6 +5,7 @@ import {
   exAdam,
   lamb,
   lookahead,
+  microAdam,
   type Optimizer,
   type OptimizerFactory,
   type QuantizedSettings,
@@ -186,6 +187,24 @@ describe('state in fewer bits', () => {
     // All that lies in the memory beside parameters and gradients: tables and copies too.
     expect((eight! - empty!) / (full! - empty!)).toBeLessThan(0.27)
     expect((four! - empty!) / (full! - empty!)).toBeLessThan(0.15)
+  })
+
+  it('keeps what a rule itself keeps in four bits so, whatever is around', async () => {
+    const shapes = { w: [1024, 1024] }
+    const sizes = await Promise.all(
+      [sgd(), adamW(), microAdam(), quantized(microAdam())].map(async (rule) => {
+        const optimizer = await compile(rule, shapes)
+        const { length } = optimizer.save()
+        optimizer.dispose()
+        return length
+      }),
+    )
+    const [empty, full, micro, both] = sizes.map((size) => size - sizes[0]!)
+    expect(empty).toBe(0)
+    // 8 bytes an element; half a byte for the error, 8 for each of 10 times 1 %.
+    expect(full! / 2 ** 20).toBeCloseTo(8, 1)
+    expect(micro! / 2 ** 20).toBeCloseTo(1.3, 1)
+    expect(both).toBe(micro)
   })
 
   it('leaves small arrays, named parameters and copies of parameters in float32', async () => {

@@ -17,7 +17,7 @@ import {
   type RoutineName,
   randomNumber,
   references,
-  routines,
+  routineOf,
   sizeOf,
   startOf,
   type Work,
@@ -341,12 +341,13 @@ class TensorAlgebra implements Algebra<Computed> {
     return tf.reshape(arrayOf(inputs[0]!, value), [...dimensions])
   }
 
-  routine({ routine, inputs }: NodeOf<'routine'>, value: Value): readonly tf.Tensor[] {
-    const shapes = routines[routine].results(inputs.map(({ dimensions }) => dimensions))
+  routine({ routine, inputs, dimensions: asked }: NodeOf<'routine'>, value: Value): readonly tf.Tensor[] {
+    const given = inputs.map(({ dimensions }) => dimensions)
+    const shapes = routineOf(routine).results(given, asked)
     // The wasm backend has no product of nothing.
     if (shapes.every((shape) => sizeOf(shape) === 0)) return shapes.map((shape) => tf.zeros([...shape]))
     const operands = inputs.map((input) => arrayOf(input, value))
-    return (routineOf[routine] ?? onHost(routine))(operands)
+    return (matrixFunctions[routine] ?? onHost(routine))(operands, asked)
   }
 
   reduce({ inputs, space, dimensions, reduction, axis }: NodeOf<'reduce'>, value: Value): tf.Tensor {
@@ -376,25 +377,26 @@ class TensorAlgebra implements Algebra<Computed> {
   }
 }
 
-type MatrixFunction = (operands: readonly tf.Tensor3D[]) => readonly tf.Tensor[]
+type MatrixFunction = (operands: readonly tf.Tensor3D[], asked: Dimensions) => readonly tf.Tensor[]
 
 /** The matrix functions that TensorFlow.js has for every backend. */
-const routineOf: Readonly<Partial<Record<RoutineName, MatrixFunction>>> = {
+const matrixFunctions: Readonly<Partial<Record<RoutineName, MatrixFunction>>> = {
   gram: ([operand]) => [tf.matMul(operand!, operand!, false, true)],
   product: ([left, right]) => [tf.matMul(left!, right!)],
   symmetricProduct: ([left, right]) => [tf.matMul(left!, right!)],
   transposition: ([operand]) => [tf.transpose(operand!, [0, 2, 1])],
 }
 
-/** Factorizations are computed here, in float64; what they need is read from the backend, and waited for. */
+/** Factorizations and selections are computed here, in float64; what they need is read from the backend, and waited for. */
 const onHost =
   (routine: RoutineName): MatrixFunction =>
-  (operands) => {
+  (operands, asked) => {
     const dimensions = operands.map(({ shape }) => shape)
     const values = operands.map((operand) => Float64Array.from(operand.dataSync()))
-    const shapes = routines[routine].results(dimensions)
+    const shapes = routineOf(routine).results(dimensions, asked)
     const results = references[routine](
       values.map((given, index) => ({ values: given, dimensions: dimensions[index]! })),
+      asked,
     )
     return results.map((result, index) => tf.tensor(Float32Array.from(result), [...shapes[index]!], 'float32'))
   }

@@ -2,7 +2,7 @@ import { type Dimensions, sizeOf } from '../../graph/node.ts'
 import { dimensionsOf, elementsOf, type Loop, type Plan, type RoutineCall, type Sizes } from '../../plan/plan.ts'
 import { HostEvaluator, type HostProgram } from '../../program/host.ts'
 import { type Program, writeStart } from '../../program/program.ts'
-import type { RoutineName } from '../../routines/table.ts'
+import { type RoutineName, routineOf } from '../../routines/table.ts'
 import { workspaces } from '../../routines/workspaces.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
 import type { StorageName } from '../../storage/storage.ts'
@@ -55,7 +55,7 @@ interface RoutineOperand {
 }
 
 /** Cuts a call of a matrix function into items for its kernel. */
-type RoutineWork = (operands: readonly RoutineOperand[], results: readonly number[], kernel: number) => Item[]
+type RoutineWork = (operands: readonly RoutineOperand[], results: readonly RoutineOperand[], kernel: number) => Item[]
 
 /** Lays out the memory of an instance and fills in its entries. */
 export class InstanceBuilder {
@@ -270,7 +270,7 @@ export class InstanceBuilder {
       this.loopItems(loop, loopIndex, sizes, fill, table.loops[loopIndex]!, entry),
     )
     const routineItems = plan.routines.map((call) => {
-      const items = this.routineItems(call, sizes, addresses)
+      const items = this.routineItems(plan, call, sizes, addresses)
       for (const { entry } of items) {
         for (const [index, { array }] of call.operands.entries()) note(array, entry + 4 * index)
       }
@@ -394,12 +394,15 @@ export class InstanceBuilder {
     return items
   }
 
-  private routineItems(call: RoutineCall, sizes: Sizes, addresses: readonly number[]): Item[] {
+  private routineItems(plan: Plan, call: RoutineCall, sizes: Sizes, addresses: readonly number[]): Item[] {
     const operands = call.operands.map(({ array, extent }) => ({
       address: addresses[array]!,
       dimensions: dimensionsOf(extent, sizes),
     }))
-    const results = call.results.map((array) => addresses[array]!)
+    const results = call.results.map((array) => ({
+      address: addresses[array]!,
+      dimensions: dimensionsOf(plan.arrays[array]!.extent, sizes),
+    }))
     const kernel = this.kernels.library.routines[call.routine]!
     const work = this.routineWork[call.routine]
     return work ? work(operands, results, kernel) : this.batchedItems(call.routine, operands, results, kernel)
@@ -409,31 +412,38 @@ export class InstanceBuilder {
   private readonly routineWork: Readonly<Partial<Record<RoutineName, RoutineWork>>> = {
     transposition: ([operand], [result], kernel) => {
       const [batch, columns, rows] = operand!.dimensions
-      const entry = this.entry([operand!.address, result!, rows, columns])
+      const entry = this.entry([operand!.address, result!.address, rows, columns])
       const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
       return split(batch * rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
     },
     gram: ([operand], [result], kernel) =>
-      this.productItems([operand!, operand!], result!, operand!.dimensions[1], kernel),
+      this.productItems([operand!, operand!], result!.address, operand!.dimensions[1], kernel),
     symmetricProduct: ([left, right], [result], kernel) =>
-      this.productItems([left!, right!], result!, left!.dimensions[1], kernel),
+      this.productItems([left!, right!], result!.address, left!.dimensions[1], kernel),
     product: ([left, right], [result], kernel) =>
-      this.productItems([left!, right!], result!, right!.dimensions[2], kernel),
+      this.productItems([left!, right!], result!.address, right!.dimensions[2], kernel),
+    resized: ([operand], [result], kernel) => {
+      const sizes = [sizeOf(operand!.dimensions), sizeOf(result!.dimensions)]
+      const entry = this.entry([operand!.address, result!.address, ...sizes])
+      return [{ kernel, entry, first: 0, last: 1, chunk: 0 }]
+    },
   }
 
   /** One matrix of the batch after the other, side by side where there are several threads. */
   private batchedItems(
     routine: RoutineName,
     operands: readonly RoutineOperand[],
-    results: readonly number[],
+    results: readonly RoutineOperand[],
     kernel: number,
   ): Item[] {
     const dimensions = operands.map((operand) => operand.dimensions)
     const [batch] = dimensions[0]!
-    const workspace = 8 * workspaces[routine](dimensions)
+    const asked = results[0]!.dimensions
+    const workspace = 8 * workspaces[routine](dimensions, asked)
+    const shapes = routineOf(routine).sized ? [...dimensions, asked] : dimensions
     return split(batch, this.threads > 1 ? 1 : batch).map(([first, last]) => {
-      const addresses = [...operands.map(({ address }) => address), ...results]
-      const sides = dimensions.flatMap(([, rows, columns]) => [rows, columns])
+      const addresses = [...operands, ...results].map(({ address }) => address)
+      const sides = shapes.flatMap(([, rows, columns]) => [rows, columns])
       const entry = this.entry([...addresses, 0, ...sides])
       this.reserveWorkspace(entry + 4 * addresses.length, workspace)
       return { kernel, entry, first, last, chunk: 0 }

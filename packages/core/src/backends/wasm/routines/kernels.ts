@@ -7,6 +7,7 @@ import { eigen, eigenFunctions } from './eigen.ts'
 import { matmul } from './product.ts'
 import { qr } from './qr.ts'
 import { rowFunctions } from './rows.ts'
+import { gather, largestPlaces, resized, scatter } from './selection.ts'
 import { svd } from './svd.ts'
 import { transpose } from './transposition.ts'
 
@@ -14,9 +15,13 @@ import { transpose } from './transposition.ts'
 export const routineKernels = (fused: boolean): Readonly<Record<RoutineName, () => FunctionBuilder>> => ({
   cholesky,
   eigen,
+  gather,
   gram: () => matmul(true, fused),
+  largestPlaces,
   product: () => matmul(false, fused),
   qr,
+  resized,
+  scatter,
   solveLower: () => triangularSolve(true),
   solveUpper: () => triangularSolve(false),
   svd,
