@@ -1,5 +1,6 @@
 import { randomNumber } from '../graph/philox.ts'
 import { checkNames } from '../language/definition.ts'
+import { dot, norm, scaled, subtract, symmetricEigen } from './linear-algebra.ts'
 
 /** The product of the Hessian, or of any symmetric matrix, with a vector. */
 export type SymmetricProduct = (vector: Float64Array) => ArrayLike<number> | Promise<ArrayLike<number>>
@@ -78,7 +79,7 @@ export async function lanczos(
     for (let pass = 0; pass < 2; pass++) for (const each of basis) subtract(rest, dot(each, rest), each)
     const remainder = norm(rest)
     if (!Number.isFinite(remainder)) throw new Error(`lanczos: product ${basis.length} is not finite`)
-    const { values, vectors } = tridiagonalEigen(diagonal, beside)
+    const { values, vectors } = symmetricEigen(tridiagonal(diagonal, beside))
     const [smallest, largest] = [values[0]!, values.at(-1)!]
     const coefficients = vectors.at(-1)!
     const error = Math.abs(remainder * coefficients.at(-1)!)
@@ -97,69 +98,11 @@ export async function lanczos(
   }
 }
 
-/** The eigenvalues of a symmetric tridiagonal matrix, ascending, and their unit vectors, by Jacobi rotations. */
-function tridiagonalEigen(diagonal: readonly number[], beside: readonly number[]) {
-  const size = diagonal.length
-  const matrix = diagonal.map((value, row) =>
+function tridiagonal(diagonal: readonly number[], beside: readonly number[]): number[][] {
+  return diagonal.map((value, row) =>
     diagonal.map((_, column) => {
       if (row === column) return value
       return Math.abs(row - column) === 1 ? beside[Math.min(row, column)]! : 0
     }),
   )
-  const vectors = diagonal.map((_, row) => diagonal.map((_, column) => (row === column ? 1 : 0)))
-  const magnitude = Math.hypot(...matrix.flat())
-  for (let sweep = 0; sweep < 60; sweep++) {
-    let off = 0
-    for (let row = 0; row < size; row++) {
-      for (let column = row + 1; column < size; column++) {
-        const value = matrix[row]![column]!
-        off = Math.max(off, Math.abs(value))
-        if (value !== 0) rotate(matrix, vectors, row, column)
-      }
-    }
-    if (off <= 1e-16 * magnitude) break
-  }
-  const order = diagonal.map((_, index) => index).sort((a, b) => matrix[a]![a]! - matrix[b]![b]!)
-  return { values: order.map((index) => matrix[index]![index]!), vectors: order.map((index) => vectors[index]!) }
-}
-
-/** One Jacobi rotation, which makes `matrix[p][q]` zero; `vectors` holds one eigenvector per row. */
-function rotate(matrix: number[][], vectors: number[][], p: number, q: number): void {
-  const theta = (matrix[q]![q]! - matrix[p]![p]!) / (2 * matrix[p]![q]!)
-  const tangent = (theta < 0 ? -1 : 1) / (Math.abs(theta) + Math.hypot(theta, 1))
-  const cosine = 1 / Math.hypot(tangent, 1)
-  const sine = tangent * cosine
-  for (const row of matrix) turn(row, p, q, cosine, sine)
-  for (const rows of [matrix, vectors]) {
-    for (let k = 0; k < rows.length; k++) {
-      const [a, b] = [rows[p]![k]!, rows[q]![k]!]
-      rows[p]![k] = cosine * a - sine * b
-      rows[q]![k] = sine * a + cosine * b
-    }
-  }
-}
-
-function turn(row: number[], p: number, q: number, cosine: number, sine: number): void {
-  const [a, b] = [row[p]!, row[q]!]
-  row[p] = cosine * a - sine * b
-  row[q] = sine * a + cosine * b
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!
-  return sum
-}
-
-function norm(a: Float64Array): number {
-  return Math.sqrt(dot(a, a))
-}
-
-function scaled(a: Float64Array, factor: number): Float64Array {
-  return a.map((value) => value * factor)
-}
-
-/** `target ← target - factor other`. */
-function subtract(target: Float64Array, factor: number, other: Float64Array): void {
-  for (let i = 0; i < target.length; i++) target[i]! -= factor * other[i]!
 }
