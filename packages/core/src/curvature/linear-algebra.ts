@@ -97,3 +97,38 @@ function turn(row: number[], p: number, q: number, cosine: number, sine: number)
   row[p] = cosine * a - sine * b
   row[q] = sine * a + cosine * b
 }
+
+/** x with A x = b for any regular A, by elimination with row exchanges. @throws Error for a matrix that is singular. */
+export function eliminate(
+  caller: string,
+  matrix: readonly ArrayLike<number>[],
+  right: ArrayLike<number>,
+): Float64Array {
+  const size = right.length
+  const rows = matrix.map((row, i) =>
+    Float64Array.from({ length: size + 1 }, (_, j) => (j < size ? row[j]! : right[i]!)),
+  )
+  for (let k = 0; k < size; k++) {
+    let pivot = k
+    for (let i = k + 1; i < size; i++) if (Math.abs(rows[i]![k]!) > Math.abs(rows[pivot]![k]!)) pivot = i
+    ;[rows[k], rows[pivot]] = [rows[pivot]!, rows[k]!]
+    const top = rows[k]!
+    if (!(Math.abs(top[k]!) > 0 && Number.isFinite(top[k]!))) {
+      throw new Error(
+        `${caller}: the system of ${size} equations is singular or not finite; a larger damping would help`,
+      )
+    }
+    for (let i = k + 1; i < size; i++) {
+      const factor = rows[i]![k]! / top[k]!
+      if (factor !== 0) subtract(rows[i]!, factor, top)
+    }
+  }
+  const x = new Float64Array(size)
+  for (let i = size - 1; i >= 0; i--) {
+    const row = rows[i]!
+    let value = row[size]!
+    for (let j = i + 1; j < size; j++) value -= row[j]! * x[j]!
+    x[i] = value / row[i]!
+  }
+  return x
+}
