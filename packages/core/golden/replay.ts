@@ -11,6 +11,7 @@ import { elementsIn } from '../src/language/walk.ts'
 import { Fields, Skip } from './fields.ts'
 import type { Checkpoint, GoldenFile, GoldenRun } from './files.ts'
 import { mappings } from './mapping.ts'
+import { drivers } from './mappings/drivers.ts'
 import type { Mapping, Source } from './mappings/mapping.ts'
 import { evaluateNetwork, joinLayers, type Recording, statisticOf, writeInitialLayer } from './network.ts'
 import {
@@ -23,6 +24,7 @@ import {
   writeEach,
   writeInitial,
 } from './problem.ts'
+import { replayDriver } from './replay-driver.ts'
 
 export type BackendName = 'reference' | 'wasm'
 
@@ -39,7 +41,7 @@ export const stepTolerance = 1e-5
 const widest = (step: number) => (step <= 30 ? 1e-6 : 1e-2)
 
 /** The relative size of one rounding. */
-const rounding: Readonly<Record<BackendName, number>> = { reference: 2 ** -53, wasm: 2 ** -24 }
+export const rounding: Readonly<Record<BackendName, number>> = { reference: 2 ** -53, wasm: 2 ** -24 }
 
 /**
  * How a trajectory was compared: `free` from start to end; `sensitive`, the same with a tolerance widened by what one
@@ -77,6 +79,7 @@ export function passes(result: RunResult): boolean {
 
 /** Replays every run of a file, or says for each why not. */
 export async function replayFile(file: GoldenFile, backends: readonly BackendName[]): Promise<RunResult[]> {
+  if (Object.hasOwn(drivers, file.optimizer)) return replayDriver(file, drivers[file.optimizer]!, backends)
   const mapping = Object.hasOwn(mappings, file.optimizer) ? mappings[file.optimizer] : undefined
   if (!mapping) {
     const skipped = `no optimizer here stands for '${file.optimizer}'`
@@ -228,19 +231,27 @@ async function sensitivityOf(
         placeChoices(compiled, run, mapping)
         await compiled.minimize(evaluation(compiled, run, salt, mapping))
       }
-      nudged.names.forEach((name, k) => {
-        const values = nudged.parameters[name]!
-        for (let i = 0; i < values.length; i++) {
-          const up = (7919 * (i + 1) + 104729 * (k + 1) + 1299709 * nudged.steps) % 13 < 6.5
-          values[i]! *= up ? 1 + unit * 2 : 1 - unit
-        }
-      })
+      nudge(
+        nudged.names.map((name) => nudged.parameters[name]!),
+        nudged.steps,
+        unit,
+      )
     }
     result.push(distance(plain, nudged, mapping))
   }
   plain.dispose()
   nudged.dispose()
   return result
+}
+
+/** Moves every parameter up or down by one rounding. */
+export function nudge(parameters: readonly Numbers[], step: number, unit: number): void {
+  parameters.forEach((values, k) => {
+    for (let i = 0; i < values.length; i++) {
+      const up = (7919 * (i + 1) + 104729 * (k + 1) + 1299709 * step) % 13 < 6.5
+      values[i]! *= up ? 1 + unit * 2 : 1 - unit
+    }
+  })
 }
 
 /**

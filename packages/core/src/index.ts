@@ -18,6 +18,10 @@ export {
   convexBound,
   transferLearningRate,
 } from './convex/convex-bound.ts'
+export { Egn, type EgnOptions, type EgnResult, egn, type Linearization, type Linearize } from './curvature/egn.ts'
+export { Fosi, type FosiOptions, fosi } from './curvature/fosi.ts'
+export type { ParameterArrays } from './curvature/joined-parameters.ts'
+export { LBfgs, type LBfgsOptions, type LBfgsResult, lBfgs } from './curvature/l-bfgs.ts'
 export { type LanczosOptions, lanczos, type Spectrum, type SymmetricProduct } from './curvature/lanczos.ts'
 export {
   type BatchCurvature,
