@@ -50,11 +50,12 @@ export interface PolynomialPreconditionerOptions {
  *
  * B is symmetric, has no negative eigenvalues, and bounds the Hessian from below and above by multiples: Xᵀ X of the data for linear
  * models, with the gradient of the loss itself. The paper's preconditioner is Pτ; divided by στ its eigenvalues are from 0 to 1, near 1
- * where B is flat, so that learning rates stay what they were there. The paper writes Pτ = 1/τ Σ (-1)ⁱ⁻¹ Pτ₋ᵢ (tr Bⁱ I - Bⁱ), which is the
- * same polynomial. Measured exactly, traces cost n τ products, once; with few probes they are rough, and then so is the polynomial.
- * `krylov` is the paper's adaptive choice for the gradient method, whose learning rate is then 1 / L with ∇²L(θ) at most L B. It was
- * put together from the paper's abstract and the optimality of such a step: its text and code could not be read here. A degree
- * above the rank of B less one has no polynomial.
+ * where B is flat, so that learning rates stay what they were there. Pτ = 1/τ Σ (-1)ⁱ⁻¹ Pτ₋ᵢ (tr Bⁱ I - Bⁱ), as the paper has it, is the
+ * same polynomial. Measured exactly, traces cost n τ products, once; with few probes they are rough, and then so is the polynomial. A
+ * degree above the rank of B less one has no polynomial. With `krylov` the learning rate is 1 / L where ∇²L(θ) is at most L B.
+ *
+ * Beyond its abstract the paper could not be read here, nor was code of the authors found: the recursion is from memory, and `krylov`, the
+ * adaptive choice for the gradient method, was put together from the abstract and the optimality of such a step.
  *
  * Doikov, Rodomanov 2023, Polynomial Preconditioning for Gradient Methods, arXiv 2301.13194.
  *
