@@ -31,6 +31,20 @@ export {
   type SpectralRates,
   spectralRates,
 } from './curvature/lanczos-learner.ts'
+export { LazyNewton, type LazyNewtonOptions, type LazyNewtonResult, lazyNewton } from './curvature/lazy-newton.ts'
+export {
+  PolynomialPreconditioner,
+  type PolynomialPreconditionerOptions,
+  polynomialPreconditioner,
+} from './curvature/polynomial-preconditioner.ts'
+export {
+  type OutputGradient,
+  type TargetModel,
+  TargetSurrogate,
+  type TargetSurrogateOptions,
+  type TargetSurrogateResult,
+  targetSurrogate,
+} from './curvature/target-surrogate.ts'
 export { type Description, describe, explain } from './explain.ts'
 export { type CountedSlots, countedSlots } from './language/counted-slots.ts'
 export {

@@ -84,10 +84,10 @@ interface State {
  * ```
  *
  * For cross entropy with softmax the residuals are p - y and the output Hessians diag(p) - p pᵀ. Memory is B c rows of J, time
- * (B c)² n + (B c)³. Momentum, clipping, decay and ρ's bounds are those of the current official code (somax of 2026), which has no line
- * search; that, and `momentumForm: 'average'`, are those of the code that the paper was made with (its step sizes reset by increase;
- * Goldstein's are not here). A line search that ends after 15 trials takes the last, as there. Where the paper says λ grows and
- * falls by 1.01 and 0.99 the current code has 1.5 and ½.
+ * (B c)² n + (B c)³. Momentum, clipping, decay and the rule of λ are those of the current official code (somax), which has no line search.
+ * That, and `momentumForm: 'average'`, are those of older code of the same repository; it also has step sizes that are reset in other
+ * ways (Goldstein's, and none), which are not here. A line search that ends after 15 trials takes the last step, as there. Its comments
+ * let λ grow and fall by 1.01 and 0.99, the current code by 1.5 and ½. No trajectory has line search, adaptive λ or averages.
  *
  * Korbit, Adeoye, Bemporad, Zanon 2024, Exact Gauss-Newton Optimization for Training Deep Neural Networks, arXiv 2405.14402.
  *

@@ -70,7 +70,9 @@ interface Extremes {
  * `{ velocity: 'heavyBall', largestScale: 3 }` with heavy-ball momentum, and so for Nesterov's and for SGD. The learning rate is the
  * base's alone. Weight decay of the base is part of its step, so it is scaled and leaves out the directions of V: put it into the loss.
  * What the base keeps of the parameters (the slow weights of lookahead, averages) moves along with Newton's steps. Ritz values below
- * 1e-10 of the largest are left to the base: the official code would divide by them. A checkpoint of the base does not hold V and v.
+ * 1e-10 of the largest are left to the base: the official code would divide by them. The official start of Lanczos iteration is random
+ * too, with other numbers. That there are at least 2 ln n products is from memory of the paper; the trajectories need only 4 (k + l).
+ * A checkpoint of the base does not hold V and v.
  *
  * Sivan, Gabel, Schuster 2023, FOSI: Hybrid First and Second Order Optimization, arXiv 2302.08484.
  *
