@@ -1,9 +1,51 @@
-import { adamW, cosmos, groups, type Optimizer, shampoo, soap, sPlus } from 'fallline'
+import { adamW, cosmos, groups, mFac, type Optimizer, shampoo, soap, sPlus, sparseMFac } from 'fallline'
 import { type Fields, Skip } from '../fields.ts'
 import { betas, type Mapping, newtonSchulz, rate } from './mapping.ts'
 
 /** Shampoo and what came of it. */
 export const preconditioners: Readonly<Record<string, Mapping>> = {
+  mfac: {
+    // Gradients that follow each other are nearly dependent, and little damping makes what rounding tells of them count most.
+    signs: true,
+    tolerances: {
+      step: 1e-3,
+      reason: 'inner products of nearly dependent gradients, rounded to float32, over a damping of 3e-5 of them',
+    },
+    optimizer(fields) {
+      // Where it is computed.
+      for (const name of ['moddev', 'optdev', 'gpus']) fields.value(name)
+      fields.expect('sparse', false, 'all weights take part')
+      return mFac({
+        ...rate(fields),
+        momentum: fields.number('momentum'),
+        weightDecay: fields.number('weight_decay'),
+        window: fields.number('ngrads'),
+        damping: fields.number('damp'),
+      })
+    },
+  },
+  sparse_mfac: {
+    // The places that were chosen, which are found here too.
+    captured: () => {},
+    optimizer(fields) {
+      fields.expect('sparse', false, 'all weights take part')
+      const share = fields.number('k_init')
+      const decay = fields.number('weight_decay')
+      const type = fields.string('wd_type', ['wd', 'reg', 'both'])
+      return sparseMFac({
+        ...rate(fields),
+        momentum: fields.number('momentum'),
+        weightDecay: type === 'reg' ? 0 : decay,
+        regularization: type === 'wd' ? 0 : decay,
+        window: fields.number('ngrads'),
+        // A number above 1 is a count, of the 13 elements of that run.
+        keptPerThousand: share > 1 ? Math.ceil((1000 * share) / 13) : 1000 * share,
+        damping: fields.number('damp'),
+        scalesErrorByRate: !fields.boolean('topk_lr_on_update'),
+        direction: fields.boolean('precondition_sparse_grad') ? 'kept' : 'gradient',
+      })
+    },
+  },
   soap: {
     tolerances: { step: 2e-5, reason: 'a new basis comes from products of the old one in float32' },
     captured: (optimizer, captured) => {

@@ -176,8 +176,9 @@ function throws(action: () => unknown, message: string | RegExp): boolean {
   }
 }
 
-/** True when what happens to one tensor depends on the others, through a sum or a maximum over all of them. */
+/** True when what happens to one tensor depends on the others, through a sum or a maximum over all of them or as parts of one vector. */
 export function tiesTensors(factory: OptimizerFactory): boolean {
+  if (factory.definition.joint) return true
   const { traced } = trace(factory()).parameters[0]!
   return [...programsOf(traced!.variants), ...pointsOf(traced!)].some((program) => program.leaves.collective)
 }
