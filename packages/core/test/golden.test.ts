@@ -56,7 +56,9 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
   frugal: ['coord_randk'],
   galore: ['proj_full'],
   lomo: ['clip_norm', 'clip_both'],
+  psgd_dense_newton: ['PRO4P'],
   psgd_kron_newton: ['PRO4P'],
+  psgd_lra_newton: ['finite_difference'],
   scion: ['rownorm_transpose'],
 }
 

@@ -304,6 +304,7 @@ const routineOf: Readonly<Record<RoutineName, (operands: np.Array[]) => np.Array
   gram: ([operand]) => [gram(operand!)],
   product: ([left, right]) => [np.matmul(left!, right!)],
   qr: ([operand]) => qr(operand!),
+  reversal: ([operand]) => [np.flip(operand!, -2)],
   solveLower: ([matrix, right]) => [solution(matrix!, right!, true)],
   solveUpper: ([matrix, right]) => [solution(matrix!, right!, false)],
   svd: ([operand]) => svd(operand!),

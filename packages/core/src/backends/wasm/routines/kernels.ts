@@ -6,6 +6,7 @@ import { cholesky, triangularSolve } from './cholesky.ts'
 import { eigen, eigenFunctions } from './eigen.ts'
 import { matmul } from './product.ts'
 import { qr } from './qr.ts'
+import { reverse } from './reversal.ts'
 import { rowFunctions } from './rows.ts'
 import { svd } from './svd.ts'
 import { transpose } from './transposition.ts'
@@ -17,6 +18,7 @@ export const routineKernels = (fused: boolean): Readonly<Record<RoutineName, () 
   gram: () => matmul(true, fused),
   product: () => matmul(false, fused),
   qr,
+  reversal: reverse,
   solveLower: () => triangularSolve(true),
   solveUpper: () => triangularSolve(false),
   svd,
