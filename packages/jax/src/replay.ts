@@ -309,6 +309,7 @@ const routineOf: Readonly<Record<RoutineName, (operands: np.Array[], asked: Dime
   qr: ([operand]) => qr(operand!),
   resized: ([operand], asked) => [resized(operand!, asked)],
   scatter: ([values, places], [, , columns]) => [scatter(values!, places!, columns)],
+  reversal: ([operand]) => [np.flip(operand!, -2)],
   solveLower: ([matrix, right]) => [solution(matrix!, right!, true)],
   solveUpper: ([matrix, right]) => [solution(matrix!, right!, false)],
   svd: ([operand]) => svd(operand!),

@@ -267,3 +267,32 @@ it('estimates the diagonal with signs of both kinds, not with -1 alone as pytorc
     expect(Math.abs(values.reduce((sum, value) => sum + value, 0) / 400)).toBeLessThan(4 / Math.sqrt(400))
   }
 })
+
+it('gives the product of the Hessian with the probe that it gives', async () => {
+  const hessian = [
+    [2, 1],
+    [1, 3],
+  ]
+  const tilted = defineTask({
+    ...bowl,
+    name: 'tilted',
+    parameters: { x: [2] },
+    initialize: () => undefined,
+    gradient(parameters, gradients) {
+      gradients.x!.set(hessian.map((row) => row[0]! * parameters.x![0]! + row[1]! * parameters.x![1]!))
+      return 0
+    },
+  })
+  const inputs = { probe: { x: new Float32Array(2) }, hessianVectorProduct: { x: new Float32Array(2) } }
+  const costs: number[] = []
+  const evaluate = evaluationOf(tilted, { seed: 1, step: 1 }, { onCost: (gradients) => costs.push(gradients) })
+  const [parameters, gradients] = [{ x: Float32Array.of(1, -1) }, { x: new Float32Array(2) }]
+  const wants = new Set(['gradient', 'probe', 'hessianVectorProduct'])
+  await evaluate({ parameters, gradients, inputs, wants, evaluation: 0, evaluations: 1 })
+  const z = [...inputs.probe.x]
+  expect(z.map(Math.abs)).toEqual([1, 1])
+  hessian.forEach((row, i) => {
+    expect(inputs.hessianVectorProduct.x[i]).toBeCloseTo(row[0]! * z[0]! + row[1]! * z[1]!, 3)
+  })
+  expect(costs).toEqual([1, 2])
+})

@@ -4,7 +4,10 @@ import {
   inputArray,
   type OptimizerFactory,
   psgdAffine,
+  psgdDense,
   psgdKron,
+  psgdLowRank,
+  psgdXMat,
   type Value,
 } from 'fallline'
 import { type Fields, Skip } from '../fields.ts'
@@ -94,14 +97,15 @@ function normal(step: number, d: number, i: number): number {
   return (2 * h - 99.5) / 58
 }
 
+const remainder = (x: Value, divisor: number): Value => x.minus(x.over(divisor).floor().times(divisor))
+
 /** The same where they are drawn in the rule, for each element of a draw. */
 function normalArray(step: Value, d: Value, like: Value): Value {
-  const remainder = (x: Value) => x.minus(x.over(101).floor().times(101))
   const size = like.batch * like.rows * like.columns
   // Remainders first: float32 has no whole numbers beyond 2²⁴.
-  const i = remainder(like.as([1, 1, size]).columnIndex()).as(like)
-  const n = remainder(step.times(1000).plus(d).plus(1))
-  const h = remainder(i.square().times(31).plus(i.times(17)).plus(n.times(57)).plus(i.times(n).times(13)).plus(5))
+  const i = remainder(like.as([1, 1, size]).columnIndex(), 101).as(like)
+  const n = remainder(step.times(1000).plus(d).plus(1), 101)
+  const h = remainder(i.square().times(31).plus(i.times(17)).plus(n.times(57)).plus(i.times(n).times(13)).plus(5), 101)
   return h.times(2).minus(99.5).over(58)
 }
 
@@ -112,6 +116,9 @@ const curvature: Readonly<Record<string, Source>> = {
   probe: ({ t, k, i }) => normal(t, k, i),
   hessianVectorProduct: (place) => hessianDiagonalAt(place) * normal(place.t, place.k, place.i),
 }
+
+/** How many draws come before the one over all tensors: a probe for each. */
+const afterProbes: Source = (_, { shapes }) => shapes.length
 
 /** How many draws come before those of a tensor's preconditioner: the probes, and those of the tensors before. */
 function firstDrawOfTensor({ k }: { readonly k: number }, { shapes, captured }: GoldenRun): number {
@@ -138,28 +145,46 @@ const whiteningKron = (() => {
   })
 })()
 
-/** An optimizer whose normal numbers are those of the closed form, numbered as the rule draws them. */
-function drawn<Factory extends OptimizerFactory>(factory: Factory): Factory {
+/** Which draw of which step an array of normal numbers is, after the `first` draws of a step; by default in the order of the rule. */
+type Draws = (step: Value, first: Value, draw: number, order: number) => { readonly step: Value; readonly d: Value }
+
+/** U and V are drawn before the first step, as its draws 0 and 1. */
+const lowRankDraws: Draws = (step, first, draw) =>
+  draw === 0 ? { step, d: first } : { step: step.lifted(0), d: step.lifted(draw - 1) }
+
+/** An optimizer whose random numbers are those of the closed forms. */
+function drawn<Factory extends OptimizerFactory>(
+  factory: Factory,
+  drawsOf: Draws = (step, first, _, order) => ({ step, d: first.plus(order) }),
+): Factory {
   const { definition } = factory
   const inputs = typeof definition.inputs === 'function' ? definition.inputs : () => definition.inputs
   return defineOptimizer({
     ...definition,
-    inputs: (options) => ({ ...inputs(options), firstDraw: inputArray('how many draws come before') }),
+    inputs: (options) => ({ ...inputs(options), firstDraw: inputArray('how many draws of a step come before') }),
     rule: (context) => {
-      const numbers: unknown[] = []
+      const order: number[] = []
       const normal: typeof context.random.normal = (settings) => {
-        const like = context.random.normal(settings)
-        if (!numbers.includes(settings.draw)) numbers.push(settings.draw)
-        const first = context.inputs.firstDraw!.largest()
-        return normalArray(context.step, first.plus(numbers.indexOf(settings.draw)), like)
+        const { draw = 0 } = settings
+        if (!order.includes(draw)) order.push(draw)
+        const { step, d } = drawsOf(context.step, context.inputs.firstDraw!.largest(), draw, order.indexOf(draw))
+        return normalArray(step, d, context.random.normal(settings))
       }
-      return definition.rule({ ...context, random: { ...context.random, normal } })
+      const uniform: typeof context.random.uniform = (settings) =>
+        context.random
+          .uniform(settings)
+          .times(0)
+          .plus(remainder(context.step.times(3).plus(5), 7).plus(0.5).over(7))
+      return definition.rule({ ...context, random: { ...context.random, normal, uniform } })
     },
   }) as unknown as Factory
 }
 
 const curvatureKron = drawn(psgdKron)
 const drawnAffine = drawn(psgdAffine)
+const drawnDense = drawn(psgdDense)
+const drawnXMat = drawn(psgdXMat)
+const drawnLowRank = drawn(psgdLowRank, lowRankDraws)
 
 /** PSGD in all its groups. */
 export const psgd: Readonly<Record<string, Mapping>> = {
@@ -181,6 +206,38 @@ export const psgd: Readonly<Record<string, Mapping>> = {
     captured: drawnByFormula,
     inputs: { ...curvature, firstDraw: firstDrawOfTensor },
     optimizer: (fields) => curvatureKron({ ...kronecker(fields), ...newton(fields) }),
+  },
+  psgd_lra_whiten: {
+    captured: drawnByFormula,
+    inputs: { firstDraw: () => 0 },
+    optimizer: (fields) =>
+      drawnLowRank({
+        ...common(fields),
+        ...whitening(fields),
+        rank: fields.number('rank_of_approximation'),
+        updatesFirst: fields.boolean('update_preconditioner_first'),
+        preconditionerPeriod: periodOf(fields),
+      }),
+  },
+  psgd_lra_newton: {
+    captured: drawnByFormula,
+    inputs: { ...curvature, firstDraw: afterProbes },
+    optimizer: (fields) =>
+      drawnLowRank({ ...common(fields), ...newton(fields), rank: fields.number('rank_of_approximation') }),
+  },
+  psgd_dense_newton: {
+    captured: drawnByFormula,
+    inputs: { ...curvature, firstDraw: afterProbes },
+    optimizer(fields) {
+      const { fits, ...settings } = newton(fields)
+      return drawnDense({ ...common(fields), ...settings, ...coordinates(fields) })
+    },
+  },
+  psgd_xmat: {
+    captured: drawnByFormula,
+    // With probes there is no other draw.
+    inputs: { ...curvature, firstDraw: () => 0 },
+    optimizer: (fields) => drawnXMat(oldClass(fields)),
   },
   psgd_affine: {
     captured: drawnByFormula,

@@ -193,6 +193,11 @@ export class Graph {
     return this.routine('transposition', [input], 'transposed')[0]!
   }
 
+  reverse(input: Node): Node {
+    if (input.operation === 'routine' && input.routine === 'reversal') return input.inputs[0]!
+    return this.routine('reversal', [input], 'reversed')[0]!
+  }
+
   matmul(left: Node, right: Node): Node {
     const transposes = left === right ? isSymmetric(left) : isTransposition(left, right) || isTransposition(right, left)
     return this.routine(transposes ? 'gram' : 'product', transposes ? [left] : [left, right], 'matmul')[0]!

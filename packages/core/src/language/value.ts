@@ -286,6 +286,11 @@ export class Value {
     return this.wrap(this.graph.transpose(this.node))
   }
 
+  /** The rows of each matrix in the opposite order. */
+  reversedRows(): Value {
+    return this.wrap(this.graph.reverse(this.node))
+  }
+
   /** The first `count` columns of each matrix; all where there are fewer. As a product it costs 2 · rows · columns · count operations. */
   firstColumns(count: number): Value {
     const [batch, , columns] = this.node.dimensions

@@ -95,7 +95,8 @@ const factors = factorSlots(2, sidesOf)
  * (‖v‖² / ‖H v‖²)^(1/4), or `initialScale` with `scalesByGradient: false`.
  *
  * Deviations: P moves at every `preconditionerPeriod`-th step, and factors are given the same largest element every `balancePeriod` steps, where
- * the official code draws whether to, the latter with a probability of 0.01. A first gradient of zeros gives a scale of 1.
+ * the official code draws whether to, the latter with a probability of 0.01. A first gradient of zeros gives
+ * a scale of 1. Where gradients stay zero P grows from step to step, there and here; float32 holds factors below 1e9.
  *
  * Pooladzandi, Li 2024, Curvature-Informed SGD via General Purpose Lie-Group Preconditioners, arXiv 2402.11858; the group is of Li 2018,
  * Preconditioner on Matrix Lie Group for SGD, arXiv 1809.10232.
@@ -154,13 +155,7 @@ export const psgdAffine = defineOptimizer({
       options.fits === 'curvature' ? curvaturePair(inputs as Record<keyof typeof curvatureInputs, Value>) : undefined
     const h = pair ? pair.h : g
 
-    const scale = () => {
-      if (!options.scalesByGradient) return hyper.initialScale
-      const size = h.norm()
-      const aim = pair ? pair.v.norm() : size.lifted(Math.sqrt(shape.size))
-      const known = size.isGreaterThan(0).and(aim.isGreaterThan(0))
-      return where(known, aim.over(size.maximum(1e-30)).sqrt(), 1)
-    }
+    const scale = () => (options.scalesByGradient ? normScale(h, pair?.v) : hyper.initialScale)
     const old = factors.read(state, sides)
     const first = firstSteps(1, () => true, false)
     const renews = first || every(hyper.preconditionerPeriod, () => true, false, 'first')
@@ -183,7 +178,7 @@ export const psgdAffine = defineOptimizer({
         const normalizing = options.normalizer === 'sum' ? term1.plus(term2) : difference
         const bound = isMatrix(q) ? boundByLongest(normalizing) : normalizing.abs().largest()
         const E = difference.times(hyper.preconditionerRate.over(bound.maximum(1e-30)))
-        return q.minus(isMatrix(q) ? E.matmul(q) : E.times(q))
+        return q.minus(isMatrix(q) ? E.matmul(q) : E.times(q)).limitedInSize(1e9)
       })
     }
     const next = renews ? renewed() : Q
@@ -199,3 +194,10 @@ export const psgdAffine = defineOptimizer({
     }
   },
 })
+
+/** √(‖v‖ / ‖h‖), without v √(√n / ‖h‖), the size of a Q for which QᵀQ h is as long as v; 1 where that is not known. */
+function normScale(h: Value, v?: Value): Value {
+  const size = h.norm()
+  const aim = v ? v.norm() : h.count().sqrt()
+  return where(size.isGreaterThan(0).and(aim.isGreaterThan(0)), aim.over(size.maximum(1e-30)).sqrt(), 1)
+}

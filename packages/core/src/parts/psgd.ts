@@ -30,14 +30,25 @@ export function smoothed(old: Value, bound: Value, beta: Value): Value {
   return ema(old, bound, beta).maximum(bound)
 }
 
-/** (mean(h⁴) + δ⁴)^(-1/8), with the largest mean of all tensors: the size of a Q for which QᵀQ h has elements around 1. */
+/**
+ * (mean(h⁴) + δ⁴)^(-1/8), with the largest mean of all tensors: the size of a Q for which QᵀQ h has elements around 1. At most 1e15, and 1 where
+ * there is nothing to go by.
+ */
 export function whiteningScale(h: Value, damping: Value): Value {
   const largest = h.abs().largest().maximum(1e-30)
   const size = h.over(largest).square().square().mean().sqrt().sqrt().times(largest).largest('all')
   // Relative to the larger of the two, so that float32 holds the fourth powers.
-  const unit = size.maximum(damping).maximum(1e-30)
+  const larger = size.maximum(damping)
+  const unit = larger.maximum(1e-30)
   const sum = size.over(unit).square().square().plus(damping.over(unit).square().square())
-  return sum.power(-1 / 8).over(unit.sqrt())
+  return where(
+    larger.isGreaterThan(0),
+    sum
+      .maximum(1)
+      .power(-1 / 8)
+      .over(unit.sqrt()),
+    1,
+  )
 }
 
 /** The root of the root of mean(v²) over all tensors, the size of a Q for which QᵀQ h is as large as v, beside `whiteningScale` of h; 1 for no v. */

@@ -3,6 +3,7 @@ import { eigenReference } from './eigen.ts'
 import { gramReference } from './gram.ts'
 import { productReference } from './product.ts'
 import { qrReference } from './qr.ts'
+import { reversalReference } from './reversal.ts'
 import type { RoutineReference } from './routine.ts'
 import { gatherReference, largestPlacesReference, resizedReference, scatterReference } from './selection.ts'
 import { svdReference } from './svd.ts'
@@ -22,6 +23,7 @@ export const references: Readonly<Record<RoutineName, RoutineReference>> = {
   qr: qrReference,
   resized: resizedReference,
   scatter: scatterReference,
+  reversal: reversalReference,
   solveLower: solveLowerReference,
   solveUpper: solveUpperReference,
   svd: svdReference,

@@ -3,6 +3,7 @@ import { eigen } from './eigen.ts'
 import { gram } from './gram.ts'
 import { product } from './product.ts'
 import { qr } from './qr.ts'
+import { reversal } from './reversal.ts'
 import type { Routine } from './routine.ts'
 import { gather, largestPlaces, resized, scatter } from './selection.ts'
 import { svd } from './svd.ts'
@@ -21,6 +22,7 @@ export const routines = {
   qr,
   resized,
   scatter,
+  reversal,
   solveLower,
   solveUpper,
   svd,

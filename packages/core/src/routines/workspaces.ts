@@ -23,6 +23,7 @@ export const workspaces: Readonly<Record<RoutineName, (operands: readonly Dimens
       return rows * (columns + rank) + 2 * rank
     },
     resized: none,
+    reversal: none,
     scatter: none,
     solveLower: ofSolution,
     solveUpper: ofSolution,

@@ -152,8 +152,11 @@ const firstMove: Readonly<Record<string, number>> = {
   soap: 2,
 }
 
-/** Rules that divide by the sum of all squared norms so far, or by that of the momentum: a huge gradient stops them for long, in any arithmetic. */
-const stoppedByOne = ['aDoG', 'adaGradNorm', 'dog', 'dowg', 'momentumPolyak', 'momo', 'momoAdam']
+/**
+ * Rules that divide by the sum of all squared norms so far, or by that of the momentum: a huge gradient stops them for long, in any arithmetic.
+ * PSGD Dense moves every parameter so far that float32 does not see the steps after.
+ */
+const stoppedByOne = ['aDoG', 'adaGradNorm', 'dog', 'dowg', 'momentumPolyak', 'momo', 'momoAdam', 'psgdDense']
 
 /** What moves few elements of all parameters together: those of a small one seldom. */
 const movesFew = ['sparseMFac']

@@ -22,6 +22,8 @@ const growing = new Set([
   'mSVAG',
   'padam',
   'psgdAffine',
+  'psgdDense',
+  'psgdXMat',
   'rAdam',
   'ranger',
   'shampoo',

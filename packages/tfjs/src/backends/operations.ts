@@ -383,6 +383,7 @@ type MatrixFunction = (operands: readonly tf.Tensor3D[], asked: Dimensions) => r
 const matrixFunctions: Readonly<Partial<Record<RoutineName, MatrixFunction>>> = {
   gram: ([operand]) => [tf.matMul(operand!, operand!, false, true)],
   product: ([left, right]) => [tf.matMul(left!, right!)],
+  reversal: ([operand]) => [tf.reverse(operand!, 1)],
   symmetricProduct: ([left, right]) => [tf.matMul(left!, right!)],
   transposition: ([operand]) => [tf.transpose(operand!, [0, 2, 1])],
 }

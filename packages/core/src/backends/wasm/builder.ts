@@ -412,10 +412,10 @@ export class InstanceBuilder {
   private readonly routineWork: Readonly<Partial<Record<RoutineName, RoutineWork>>> = {
     transposition: ([operand], [result], kernel) => {
       const [batch, columns, rows] = operand!.dimensions
-      const entry = this.entry([operand!.address, result!.address, rows, columns])
-      const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
-      return split(batch * rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
+      return this.rowItems(operand!.address, result!.address, [batch, rows, columns], kernel)
     },
+    reversal: ([operand], [result], kernel) =>
+      this.rowItems(operand!.address, result!.address, operand!.dimensions, kernel),
     gram: ([operand], [result], kernel) =>
       this.productItems([operand!, operand!], result!.address, operand!.dimensions[1], kernel),
     symmetricProduct: ([left, right], [result], kernel) =>
@@ -427,6 +427,13 @@ export class InstanceBuilder {
       const entry = this.entry([operand!.address, result!.address, ...sizes])
       return [{ kernel, entry, first: 0, last: 1, chunk: 0 }]
     },
+  }
+
+  /** Rows of the result, some to each item. */
+  private rowItems(from: number, to: number, [batch, rows, columns]: Dimensions, kernel: number): Item[] {
+    const entry = this.entry([from, to, rows, columns])
+    const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
+    return split(batch * rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
   }
 
   /** One matrix of the batch after the other, side by side where there are several threads. */

@@ -6,6 +6,7 @@ import { cholesky, triangularSolve } from './cholesky.ts'
 import { eigen, eigenFunctions } from './eigen.ts'
 import { matmul } from './product.ts'
 import { qr } from './qr.ts'
+import { reverse } from './reversal.ts'
 import { rowFunctions } from './rows.ts'
 import { gather, largestPlaces, resized, scatter } from './selection.ts'
 import { svd } from './svd.ts'
@@ -22,6 +23,7 @@ export const routineKernels = (fused: boolean): Readonly<Record<RoutineName, () 
   qr,
   resized,
   scatter,
+  reversal: reverse,
   solveLower: () => triangularSolve(true),
   solveUpper: () => triangularSolve(false),
   svd,
