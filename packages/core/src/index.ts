@@ -60,6 +60,7 @@ export {
   type Eigendecomposition,
   eigen,
   matrixPower,
+  orthonormalize,
   type QrFactors,
   qr,
   type SingularValues,

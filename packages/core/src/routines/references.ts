@@ -1,6 +1,7 @@
 import { choleskyReference } from './cholesky.ts'
 import { eigenReference } from './eigen.ts'
 import { gramReference } from './gram.ts'
+import { orthonormalizationReference } from './orthonormalization.ts'
 import { productReference } from './product.ts'
 import { qrReference } from './qr.ts'
 import type { RoutineReference } from './routine.ts'
@@ -15,6 +16,7 @@ export const references: Readonly<Record<RoutineName, RoutineReference>> = {
   cholesky: choleskyReference,
   eigen: eigenReference,
   gram: gramReference,
+  orthonormalization: orthonormalizationReference,
   product: productReference,
   qr: qrReference,
   solveLower: solveLowerReference,

@@ -1,6 +1,7 @@
 import { cholesky } from './cholesky.ts'
 import { eigen } from './eigen.ts'
 import { gram } from './gram.ts'
+import { orthonormalization } from './orthonormalization.ts'
 import { product } from './product.ts'
 import { qr } from './qr.ts'
 import type { Routine } from './routine.ts'
@@ -14,6 +15,7 @@ export const routines = {
   cholesky,
   eigen,
   gram,
+  orthonormalization,
   product,
   qr,
   solveLower,

@@ -12,6 +12,7 @@ export const workspaces: Readonly<Record<RoutineName, (operands: readonly Dimens
   cholesky: ([operand]) => operand![1] ** 2,
   eigen: ([operand]) => eigen(operand![1]),
   gram: none,
+  orthonormalization: ([operand]) => (operand![1] + 1) * operand![2],
   product: none,
   qr([operand]) {
     const [, rows, columns] = operand!
