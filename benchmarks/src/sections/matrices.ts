@@ -33,10 +33,14 @@ export interface MatrixReport {
 /** Steps between refreshes of what is factored. */
 const period = 10
 
+const ofShampoo = { beta: 0.95, epsilon: 1e-6, statisticsPeriod: 1, preconditionerPeriod: period }
+
 const subjects: Readonly<Record<string, Optimizer>> = {
   muon: muon(),
-  shampoo: shampoo({ beta: 0.95, epsilon: 1e-6, statisticsPeriod: 1, preconditionerPeriod: period }),
+  shampoo: shampoo(ofShampoo),
+  'shampoo, spread': shampoo({ ...ofShampoo, spreads: true }),
   soap: soap({ basisPeriod: period }),
+  'soap, spread': soap({ basisPeriod: period, spreads: true }),
 }
 
 const shapes: readonly (readonly [number, number])[] = [

@@ -78,6 +78,7 @@ export {
   type Eigendecomposition,
   eigen,
   matrixPower,
+  orthonormalize,
   type QrFactors,
   qr,
   type SingularValues,

@@ -305,6 +305,7 @@ const routineOf: Readonly<Record<RoutineName, (operands: np.Array[], asked: Dime
   gather: ([operand, places]) => [gather(operand!, places!)],
   gram: ([operand]) => [gram(operand!)],
   largestPlaces: ([operand], [, , count]) => [largestPlaces(operand!, count)],
+  orthonormalization: ([operand, marks]) => [orthonormalized(operand!, marks!)],
   product: ([left, right]) => [np.matmul(left!, right!)],
   qr: ([operand]) => qr(operand!),
   resized: ([operand], asked) => [resized(operand!, asked)],
@@ -391,6 +392,31 @@ function qr(operand: np.Array): np.Array[] {
   }
   const q = orthogonal(orthogonal(columns[0]!))
   return [q, np.triu(np.matmul(swapped(q.ref), operand))]
+}
+
+/** As `qr`, of the columns whose marks are from 0 to 1, in the order of these, beside those with marks below 0. */
+function orthonormalized(operand: np.Array, marks: np.Array): np.Array {
+  const size = operand.shape.at(-1)!
+  const own = swapped(marks.ref)
+  const index = np.arange(size).reshape([1, size])
+  const equalBefore = np.multiply(np.equal(marks.ref, own.ref), np.less(index.ref, swapped(index.ref)))
+  const rank = np.sum(np.add(np.less(marks.ref, own), equalBefore), -1, { keepdims: true })
+  // Columns are put into the order of their marks, and back.
+  const order = np.where(np.equal(rank, index), 1, 0)
+  const ordered = np.matmul(marks, order.ref)
+  const now = np.where(np.logicalAnd(np.less(ordered.ref, 1), np.logicalNot(np.less(ordered.ref, 0))), 1, 0)
+  const all = np.matmul(operand, order.ref)
+  const before = np.multiply(all.ref, np.where(np.less(ordered, 0), 1, 0))
+  let columns = np.multiply(all.ref, now.ref)
+  for (let pass = 0; pass < 2; pass++) {
+    columns = np.subtract(columns.ref, np.matmul(before.ref, np.matmul(swapped(before.ref), columns)))
+    // Columns that are not meant are 0; with 1 on the diagonal they are left alone.
+    const others = np.multiply(np.eye(size), np.subtract(1, now.ref))
+    const factor = np.linalg.cholesky(np.add(gram(swapped(columns.ref)), others))
+    columns = swapped(solution(factor, swapped(columns), true))
+  }
+  before.dispose()
+  return np.matmul(np.where(np.equal(now, 1), columns, all), swapped(order))
 }
 
 /** What a reduction over nothing gives. */

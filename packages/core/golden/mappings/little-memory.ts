@@ -369,9 +369,11 @@ function sideOf(fields: Fields) {
 function held(factory: OptimizerFactory): OptimizerFactory {
   const { definition } = factory
   const hold = <T, U>(_: unknown, __: () => T, old: U): T | U => old
+  // What is factored at every step is not what a reference captured.
+  const every = <T, U>(period: unknown, refreshed: () => T, old: U): T | U => (period === 1 ? refreshed() : old)
   return defineOptimizer({
     ...definition,
-    rule: (context) => definition.rule({ ...context, every: hold, firstSteps: hold }),
+    rule: (context) => definition.rule({ ...context, every, firstSteps: hold }),
   })
 }
 

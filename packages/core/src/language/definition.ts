@@ -106,7 +106,8 @@ export interface CommonContext<H extends string, O extends OptionSpecification, 
   /**
    * `refreshed()` on every `period`-th step of this tensor, `held` on the others. The host decides before the step, so
    * what is not refreshed costs nothing. `period` is a hyperparameter or a number. With `'first'` it begins with the first step: at
-   * steps 1, 1 + period, 1 + 2 period and so on.
+   * steps 1, 1 + period, 1 + 2 period and so on. Where what a matrix is factored into (`eigen`, `qr`, `svd`, `cholesky` and so on) is
+   * refreshed and is not finite, `held` stays, as far as it has the same names and dimensions, and telemetry counts it.
    */
   readonly every: <T, U>(period: Value | number, refreshed: () => T, held: U, beginning?: 'first') => T | U
   /** `early()` in the first `count` updates of this tensor, `late` afterwards; decided on the host like `every`. */

@@ -5,8 +5,9 @@ import { type ParameterShape, zeros } from '../language/slots.ts'
 import { type Value, where } from '../language/value.ts'
 import { identityLike } from '../parts/diagonal.ts'
 import { mergedSizes, modeGram, modeMatrices, modeProduct } from '../parts/modes.ts'
+import { spreadBases } from '../parts/spread-bases.ts'
 
-type Options = { mergesDimensions: boolean; mergedSize: number }
+type Options = { mergesDimensions: boolean; mergedSize: number; spreads: boolean }
 
 /** The sizes of the dimensions as the rule sees them; vectors have no preconditioners. */
 function sizesOf({ shape }: ParameterShape, { mergesDimensions, mergedSize }: Options): readonly number[] {
@@ -16,6 +17,10 @@ function sizesOf({ shape }: ParameterShape, { mergesDimensions, mergedSize }: Op
 
 const statistics = modeMatrices('statistic', sizesOf)
 const preconditioners = modeMatrices('preconditioner', sizesOf, 'identity')
+
+const sizesInParts = (shape: ParameterShape, options: Options) => (options.spreads ? sizesOf(shape, options) : [])
+const bases = modeMatrices('basis', sizesInParts)
+const nextBases = spreadBases(sizesInParts)
 
 /**
  * Shampoo: a preconditioning matrix for every dimension of a tensor, from the gradients unfolded along it, with a step as long as that of a
@@ -36,6 +41,11 @@ const preconditioners = modeMatrices('preconditioner', sizesOf, 'identity')
  * power -1 / p. Vectors have no preconditioner. `mergesDimensions` takes neighbouring dimensions together as long as their product is at most
  * `mergedSize` (128), after which a small tensor is a vector; the official code does so unless told otherwise. In the first
  * `graftedSteps` the simpler optimizer acts alone, with a momentum `b` of its own.
+ *
+ * `spreads` spreads the work for the powers over the steps of a period k (`preconditionerPeriod`), so that none takes much longer than the
+ * others: eigenvectors are those of the first S, and then follow by one orthogonal iteration a period, Qᵢ ← qr(Sᵢ Qᵢ), as in SOAP (Vyas et
+ * al. 2024), with eigenvalues diag(Qᵢᵀ Sᵢ Qᵢ). It begins at the steps 1, k + 1, 2k + 1 and so on and gives P at the steps k, 2k, 3k. State for
+ * every dimension: `basis` and `part`, as large as S, and the row `rank`. Nothing is added to the diagonal of the S that is kept.
  *
  * As in the official code the second μ M + u of Nesterov's momentum stays in M, and what is added to the diagonal stays in S. Powers
  * come from eigenvalues, of which none is taken to be below 0, where the official code iterates coupled Newton steps to 1e-6, and gives up,
@@ -72,6 +82,7 @@ export const shampoo = defineOptimizer({
     mergesDimensions: false,
     mergedSize: 128,
     graftedSteps: 0,
+    spreads: false,
   },
   choices: { graft: ['sgd', 'adagrad'] },
   limits: { exponent: [0], graftedSteps: [0] },
@@ -81,6 +92,8 @@ export const shampoo = defineOptimizer({
     b: zeros({ when: ({ options }) => (options.graftedSteps as number) > 0 }),
     ...statistics.slots,
     ...preconditioners.slots,
+    ...bases.slots,
+    ...nextBases.slots,
   },
   decay: 'own',
   search: {
@@ -91,11 +104,13 @@ export const shampoo = defineOptimizer({
     preconditionerPeriod: oneOf(1, 10, 100),
   },
   largestGradient: 1e15,
-  rule({ p, g, state, hyper, options, shape, every, firstSteps, ownWeightDecay }) {
+  rule(context) {
+    const { p, g, t, state, hyper, options, shape, every, firstSteps, ownWeightDecay } = context
     const { momentum, beta, epsilon } = hyper
     const sizes = sizesOf(shape, options)
     const old = statistics.read(state)
-    const begun = firstSteps(1, () => old.map((each) => identityLike(each).times(epsilon)), old)
+    const diagonals = () => ({ isFirst: true, begun: old.map((each) => identityLike(each).times(epsilon)) })
+    const { isFirst, begun } = firstSteps(1, diagonals, { isFirst: false, begun: old })
     const share = where(beta.equals(1), 1, beta.lifted(1).minus(beta))
     const summed = () => begun.map((each, mode) => each.times(beta).plus(modeGram(g, sizes, mode).times(share)))
     const added = every(hyper.statisticsPeriod, summed, begun)
@@ -106,7 +121,24 @@ export const shampoo = defineOptimizer({
       S: added.map((each) => each.plus(identityLike(each).times(ridge(eigen(each).values)))),
     })
     const held = { P: preconditioners.read(state), S: added }
-    const { P, S } = every(hyper.preconditionerPeriod, renewed, held)
+    const atOnce = () => ({ ...every(hyper.preconditionerPeriod, renewed, held), found: {} })
+    const inParts = () => {
+      const Q = isFirst ? added.map((each) => eigen(each).vectors) : bases.read(state)
+      const { next, state: work } = isFirst
+        ? { next: Q, state: nextBases.begin(added, Q, t) }
+        : nextBases.advance(context, hyper.preconditionerPeriod, added, Q)
+      const taken = () => {
+        const P = next.map((basis, mode) => {
+          const values = basis.times(added[mode]!.matmul(basis)).sum('rows').maximum(0)
+          const half = basis.times(values.plus(ridge(values)).power(power / 2))
+          return half.matmul(half.transposed())
+        })
+        return { P, Q: next }
+      }
+      const found = every(hyper.preconditionerPeriod, taken, { P: held.P, Q })
+      return { P: found.P, S: added, found: { ...work, ...bases.write(found.Q) } }
+    }
+    const { P, S, found } = options.spreads ? inParts() : atOnce()
 
     const s = options.graft === 'adagrad' ? state.s.plus(g.square()) : undefined
     const simple = s ? g.over(s.sqrt().plus(hyper.delta)) : g
@@ -115,7 +147,7 @@ export const shampoo = defineOptimizer({
       const first = old.times(momentum).plus(added)
       return options.nesterov ? first.times(momentum).plus(update) : first
     }
-    const own = { ...(s ? { s } : {}), ...statistics.write(S), ...preconditioners.write(P) }
+    const own = { ...(s ? { s } : {}), ...statistics.write(S), ...preconditioners.write(P), ...found }
     const preconditioned = P.reduce((x, matrix, mode) => modeProduct(x, sizes, mode, matrix), g)
     const u = decayed(preconditioned.times(simple.norm().over(preconditioned.norm().plus(1e-16))))
     const M = moved(state.M, u)

@@ -11,7 +11,13 @@ export type Target =
   | { readonly kind: 'average' }
 
 /** What a step can report of a tensor. */
-export const telemetryNames = ['gradientNorm', 'updateNorm', 'parameterNorm', 'nonFinite'] as const
+export const telemetryNames = [
+  'gradientNorm',
+  'updateNorm',
+  'parameterNorm',
+  'nonFinite',
+  'failedFactorizations',
+] as const
 
 export type TelemetryName = (typeof telemetryNames)[number]
 

@@ -1,5 +1,5 @@
 import { Graph, refuseMask } from '../graph/graph.ts'
-import { type Dimensions, type Distribution, formatDimensions, type Node } from '../graph/node.ts'
+import { type Dimensions, type Distribution, formatDimensions, type Node, sameDimensions } from '../graph/node.ts'
 import { hashName } from '../graph/philox.ts'
 import {
   type BaseOptimizer,
@@ -20,10 +20,12 @@ import type { Input } from '../language/inputs.ts'
 import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, type Slot, type SlotFacts, scalar, zeros } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
+import { routines } from '../routines/table.ts'
 import type { HyperFacts, HyperStore } from './hyper-store.ts'
 import {
   type Firing,
   makeProgram,
+  nodesOf,
   type Output,
   type Program,
   programsOf,
@@ -362,6 +364,27 @@ function slotDimensions({ extent }: Slot, shape: ParameterShape, options: SlotFa
   }
 }
 
+/** The values in a structure of arrays and records, each with the one at its place in another, where that has the same dimensions. */
+function collectPairs(fresh: unknown, held: unknown, pairs: Map<Value, Value>): void {
+  if (typeof fresh !== 'object' || fresh === null || typeof held !== 'object' || held === null) return
+  if (fresh instanceof Value) {
+    if (held instanceof Value && sameDimensions(fresh.node.dimensions, held.node.dimensions)) pairs.set(fresh, held)
+    return
+  }
+  for (const [key, value] of Object.entries(fresh)) {
+    collectPairs(value, (held as Readonly<Record<string, unknown>>)[key], pairs)
+  }
+}
+
+/** A structure of arrays and records with other values. */
+function replaced<T>(structure: T, change: (value: Value) => Value): T {
+  if (structure instanceof Value) return change(structure) as T
+  if (Array.isArray(structure)) return structure.map((each) => replaced(each, change)) as T
+  if (typeof structure !== 'object' || structure === null) return structure
+  const entries = Object.entries(structure).map(([key, value]) => [key, replaced(value, change)])
+  return Object.fromEntries(entries) as T
+}
+
 /** @throws Error when a hook of a transform did not return what it must. */
 function checkHook(title: string, hook: string, result: unknown, name: string, otherwise = ''): void {
   const value = (result as Record<string, unknown> | undefined)?.[name]
@@ -380,6 +403,8 @@ class Trace {
   /** What was wanted at the evaluations that lie behind. */
   private evaluated: readonly (readonly Want[])[]
   private readonly evaluations: number
+  /** For every refresh of what is factored, 1 where it failed. */
+  private readonly failures: Value[] = []
   private clock = ''
   private reductions = 0
   private path = ''
@@ -716,6 +741,11 @@ class Trace {
     telemetry('nonFinite', where(finite, 0, 1).sum())
     telemetry('parameterNorm', next.norm())
     if (next.node !== this.p.node) telemetry('updateNorm', next.minus(this.p).norm())
+    if (this.failures.length > 0)
+      telemetry(
+        'failedFactorizations',
+        this.failures.reduce((sum, each) => sum.plus(each)),
+      )
   }
 
   private contextOf(element: ChainElement): CommonContext<string, OptionSpecification, string, string> {
@@ -735,7 +765,13 @@ class Trace {
       shape: this.shape,
       disabled: (name) => this.settings.facts.record(this.settings.hyper, element.hyperPath, name),
       every: <T, U>(period: Value | number, refreshed: () => T, held: U, beginning?: 'first'): T | U =>
-        this.branch(element, beginning === 'first' ? 'fromFirst' : 'multiples', period, refreshed, held),
+        this.branch(
+          element,
+          beginning === 'first' ? 'fromFirst' : 'multiples',
+          period,
+          () => this.orHeld(refreshed(), held),
+          held,
+        ),
       firstSteps: <T, U>(count: Value | number, early: () => T, late: U): T | U =>
         this.branch(element, 'upTo', count, early, late),
     }
@@ -797,6 +833,8 @@ class Trace {
     }
     const holds = (held as { hold?: unknown } | undefined)?.hold === true
     const opens = holds || fires === 'after' ? element.path : undefined
+    // What fires at every step needs no program for the others.
+    if (fixed === 1 && opens === undefined && fires !== 'upTo') return fired()
     const index = this.cadences.length
     this.cadences.push({
       clock: this.clock,
@@ -807,6 +845,31 @@ class Trace {
     if (!this.decisions[index]) return held
     if (opens !== undefined) this.clock = opens
     return fired()
+  }
+
+  /** What was refreshed, but what was there before where matrices were factored for it and the result is not finite. */
+  private orHeld<T>(fresh: T, held: unknown): T {
+    const pairs = new Map<Value, Value>()
+    collectPairs(fresh, held, pairs)
+    const [before, after] = [[...pairs.values()], [...pairs.keys()]].map(nodesOf) as [Set<Node>, Set<Node>]
+    const calls = [...after].filter(
+      (node) => !before.has(node) && node.operation === 'routine' && routines[node.routine].factors,
+    )
+    if (calls.length === 0) return fresh
+    const failed = new Set(calls)
+    for (const node of after) if (node.inputs.some((input) => failed.has(input))) failed.add(node)
+    const counts = [...pairs.keys()]
+      .filter(({ node }) => failed.has(node))
+      .map((value) => {
+        const wrong = where(value.abs().isAtMost(largestFloat32), 0, 1)
+        return value.node.space === 'array' ? wrong.sum() : wrong
+      })
+    const fails = counts.reduce((sum, count) => sum.plus(count)).isGreaterThan(0)
+    this.failures.push(where(fails, 1, 0))
+    return replaced(fresh, (value) => {
+      const old = pairs.get(value)
+      return old && value.node.space !== 'host' ? where(fails, old, value) : value
+    })
   }
 
   private hyperOf(element: ChainElement): Record<string, Value> {

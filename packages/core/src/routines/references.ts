@@ -1,6 +1,7 @@
 import { choleskyReference } from './cholesky.ts'
 import { eigenReference } from './eigen.ts'
 import { gramReference } from './gram.ts'
+import { orthonormalizationReference } from './orthonormalization.ts'
 import { productReference } from './product.ts'
 import { qrReference } from './qr.ts'
 import { reversalReference } from './reversal.ts'
@@ -19,6 +20,7 @@ export const references: Readonly<Record<RoutineName, RoutineReference>> = {
   gather: gatherReference,
   gram: gramReference,
   largestPlaces: largestPlacesReference,
+  orthonormalization: orthonormalizationReference,
   product: productReference,
   qr: qrReference,
   resized: resizedReference,

@@ -15,6 +15,8 @@ export interface Routine {
    * @throws Error when the operands do not fit.
    */
   readonly results: (operands: readonly Dimensions[], asked: Dimensions) => readonly Dimensions[]
+  /** True for what can fail on finite numbers, such as those that are too large for it: then its results are not finite. */
+  readonly factors?: true
   /** How many additions, multiplications and the like it does. */
   readonly operations: (operands: readonly Dimensions[], asked: Dimensions) => number
 }

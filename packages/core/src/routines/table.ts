@@ -1,6 +1,7 @@
 import { cholesky } from './cholesky.ts'
 import { eigen } from './eigen.ts'
 import { gram } from './gram.ts'
+import { orthonormalization } from './orthonormalization.ts'
 import { product } from './product.ts'
 import { qr } from './qr.ts'
 import { reversal } from './reversal.ts'
@@ -18,6 +19,7 @@ export const routines = {
   gather,
   gram,
   largestPlaces,
+  orthonormalization,
   product,
   qr,
   resized,

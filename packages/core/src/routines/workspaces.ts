@@ -16,6 +16,7 @@ export const workspaces: Readonly<Record<RoutineName, (operands: readonly Dimens
     gram: none,
     // A word for each place.
     largestPlaces: (_, [, , count]) => Math.ceil(count / 2),
+    orthonormalization: ([operand]) => (operand![1] + 1) * operand![2],
     product: none,
     qr([operand]) {
       const [, rows, columns] = operand!

@@ -4,6 +4,7 @@ import type { RoutineName } from '../../../routines/table.ts'
 import type { FunctionBuilder, Helpers } from '../assembler.ts'
 import { cholesky, triangularSolve } from './cholesky.ts'
 import { eigen, eigenFunctions } from './eigen.ts'
+import { orthonormalization } from './orthonormalization.ts'
 import { matmul } from './product.ts'
 import { qr } from './qr.ts'
 import { reverse } from './reversal.ts'
@@ -19,6 +20,7 @@ export const routineKernels = (fused: boolean): Readonly<Record<RoutineName, () 
   gather,
   gram: () => matmul(true, fused),
   largestPlaces,
+  orthonormalization,
   product: () => matmul(false, fused),
   qr,
   resized,
