@@ -71,6 +71,7 @@ export {
   checkpointOf,
   checkpointPlaces,
   copiesOf,
+  keptAs,
   movedAlong,
   restart,
   restore,
@@ -85,3 +86,4 @@ export { encodeRun, PortableNames, takeRun } from './run/portable.ts'
 export { readTelemetry } from './run/telemetry.ts'
 export { evaluateSchedule, type HyperValue, isSchedule } from './schedules/schedule.ts'
 export type { Checkpoint } from './state/checkpoint.ts'
+export { bytesOf } from './storage/provided.ts'

@@ -52,7 +52,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   checkNames('build', options, ['layout', 'telemetry'])
   const { layout = 'outputFirst', telemetry = false } = options
   checkLayout('build', layout)
-  const model = traceModel(optimizer, shapes, telemetry, { layout, float32: 'build' })
+  const model = traceModel(optimizer, shapes, telemetry, { layout })
   const tensors = backendTensors(model)
   const { forms, programs: distinct } = formsOf(tensors)
   const { plans, tables, library, bytes } = generateModule(distinct, everything(false))
@@ -122,10 +122,12 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   }
   const settings = model.hyper.groups.get('')!.flatMap((path) => Object.keys(model.hyper.owner(path).hyper))
   const imports = factories.size > 0 ? `import { ${[...factories].sort().join(', ')} } from 'fallline'\n` : ''
+  const slots = model.parameters.flatMap(({ traced }) => traced?.slots ?? [])
+  const staged = slots.some(({ storage }) => storage !== 'float32')
   const code = `// Made by build: do not edit, build again.
-${imports}import { start } from 'fallline/runtime'
+${imports}import { ${staged ? 'provideStorages, ' : ''}start } from 'fallline/runtime'
 
-const built = ${JSON.stringify(encodeBuilt(built))}
+${staged ? 'provideStorages()\n' : ''}const built = ${JSON.stringify(encodeBuilt(built))}
 
 export const create = (options) => start(built, [${[...schedulesInCode.values()].join(', ')}], options)
 `

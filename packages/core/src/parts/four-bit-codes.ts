@@ -1,10 +1,11 @@
+import { stagedKernels } from '../backends/wasm/staged-kernels.ts'
 import { type Slot, type SlotExtent, type SlotOptions, shaped } from '../language/slots.ts'
 import type { Value } from '../language/value.ts'
 import { provideStorages } from '../storage/provide-storages.ts'
 
 /** A slot of whole numbers from 0 to 15 that take four bits each. They start at 0; `codesOf` reads and `asCodes` writes them. */
 export function fourBitCodes(dimensions: Exclude<SlotExtent, string>, options?: Pick<SlotOptions, 'when'>): Slot {
-  provideStorages()
+  provideStorages(stagedKernels)
   return { ...shaped(dimensions, { ...options, start: 1 / 16 }), storage: 'sixteenths' }
 }
 

@@ -49,6 +49,7 @@ export interface TracedModel extends RunModel {
  * @param settings.streams other names for random numbers to follow, by parameter.
  * @param settings.layout which dimensions are outputs; `outputFirst` by default.
  * @param settings.float32 who keeps all state in float32.
+ * @param settings.plainSlots true to keep in float32 what could be kept exactly in less.
  * @param settings.separate who cannot join parameters for rules that take them as one vector.
  */
 export function traceModel(
@@ -60,6 +61,7 @@ export function traceModel(
     readonly streams?: ReadonlyMap<string, string>
     readonly layout?: LayoutChoice
     readonly float32?: string
+    readonly plainSlots?: boolean
     readonly separate?: string
   } = {},
 ): TracedModel {
@@ -92,7 +94,7 @@ export function traceModel(
     deviceSlots: new Set(),
     gradientReaders: new Map(),
     streams,
-    float32: settings.float32 !== undefined,
+    float32: settings.float32 !== undefined || settings.plainSlots === true,
   }
   const trace = () =>
     parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceNamed(chain, shape, tracing) }))

@@ -233,8 +233,13 @@ export function stateOf(conductor: Conductor, tensor: Tensor, values: readonly F
 }
 
 /** What a checkpoint calls the state of a tensor; the name says how it is kept, because nobody can read it otherwise. */
-export function slotKey({ shape }: Tensor, { shared, key, storage }: SlotStorage): string {
-  return shared ? `shared/${key}` : `state/${shape.name}/${key}${storage === 'float32' ? '' : ` as ${storage}`}`
+export function slotKey({ shape }: Tensor, slot: SlotStorage): string {
+  return slot.shared ? `shared/${slot.key}` : `state/${shape.name}/${keptAs(slot, slot.key)}`
+}
+
+/** The name of a slot, with how it is kept where that is not in float32. */
+export function keptAs({ storage }: SlotStorage, name: string): string {
+  return storage === 'float32' ? name : `${name} as ${storage}`
 }
 
 function slotsOf({ traced }: Tensor): readonly SlotStorage[] {

@@ -1,10 +1,25 @@
-import { stagedKernels } from '../backends/wasm/staged-kernels.ts'
-import { wordsFor } from '../backends/wasm/staged-memory.ts'
+import { StagedMemoryLayout, unitOf, wordsFor } from '../backends/wasm/staged-memory.ts'
+import type { StagedKernels } from '../backends/wasm/staging.ts'
 import { codecs, multiply, startBytes } from './codecs.ts'
 import { provide } from './provided.ts'
 import { sizeInBytes } from './storage.ts'
 
-/** Brings in what reads and writes the storages beside float32; called by what keeps state in them. */
-export function provideStorages(): void {
-  provide({ bytesOf: sizeInBytes, codecs, start: startBytes, multiply, words: wordsFor, kernels: stagedKernels })
+/**
+ * Brings in what state needs that is kept otherwise than in float32. `quantized` does so, and what `build` writes for such an
+ * optimizer.
+ * @param kernels what generates kernels, where that is wanted.
+ */
+export function provideStorages(kernels?: StagedKernels): void {
+  const memory = (...given: ConstructorParameters<typeof StagedMemoryLayout>) => new StagedMemoryLayout(...given)
+  const generating = kernels ? { kernels } : {}
+  provide({
+    bytesOf: sizeInBytes,
+    codecs,
+    start: startBytes,
+    multiply,
+    words: wordsFor,
+    memory,
+    unit: unitOf,
+    ...generating,
+  })
 }

@@ -1,3 +1,4 @@
+import { stagedKernels } from '../backends/wasm/staged-kernels.ts'
 import type { Graph } from '../graph/graph.ts'
 import { type Dimensions, type Node, sameDimensions, sizeOf } from '../graph/node.ts'
 import { hashName } from '../graph/philox.ts'
@@ -202,7 +203,7 @@ export function quantized<H extends string>(optimizer: Optimizer<H>, settings: Q
   if (bits !== 8 && bits !== 4) throw new Error(`Quantized state: bits must be 8 or 4, not ${String(bits)}`)
   if (bits === 4 && storage !== 'blocks')
     throw new Error(`Quantized state: bits: 4 needs storage 'blocks', not '${storage}'`)
-  provideStorages()
+  provideStorages(stagedKernels)
   return wrapper(optimizer, { ...settings, float32: String(float32) } as Parameters<typeof wrapper>[1])
 }
 

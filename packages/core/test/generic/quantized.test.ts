@@ -16,7 +16,6 @@ import {
   sgd,
   wasm,
 } from 'fallline'
-import { build } from 'fallline/build'
 import { describe, expect, it } from 'vitest'
 import { differences, differentByte, notFinite, type Snapshot, snapshot, type Tolerance } from '../support/compare.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
@@ -251,12 +250,6 @@ describe('state in fewer bits', () => {
     )
     expect(() => quantized(adamW(), { storage: 'half' as 'bf16' })).toThrow(
       'Quantized state: storage must be one of blocks, bf16, bf16+byte, not half',
-    )
-  })
-
-  it('is refused by what keeps all state in float32', () => {
-    expect(() => build(quantized(adamW()), { w: [64, 64] })).toThrow(
-      'build keeps all state in float32: leave out quantized',
     )
   })
 })

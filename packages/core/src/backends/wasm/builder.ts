@@ -14,7 +14,7 @@ import { control, itemBytes } from './library.ts'
 import { MemoryLayout } from './memory.ts'
 import { chunkElements, type Item, type ListRegions, type Prepared, split, type TensorMemory } from './prepared.ts'
 import { packingBytes } from './routines/tiles.ts'
-import { room, type StagedMemory, stagedKernels } from './staging.ts'
+import { room, type StagedMemory } from './staging.ts'
 import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
 import type { Threading, Threads } from './threads.ts'
 
@@ -258,7 +258,7 @@ export class InstanceBuilder {
         word(offset, addresses[what.array]!)
         note(what.array, entry + offset)
       } else if (what.kind === 'staged') {
-        this.staged ??= stagedKernels().memory(this.layout, this.words)
+        this.staged ??= provided().memory(this.layout, this.words)
         this.staged.place(what, entry + offset, plan, sizes, addresses)
       }
     }
@@ -360,7 +360,7 @@ export class InstanceBuilder {
       const few = loop.staged ? Math.ceil(rows / stagedSlices) : Math.min(columnRows, Math.ceil(rows / columnSlices))
       const tall = byColumn ? few : 1
       // Chunks of what is kept in blocks must begin with a block.
-      const unit = loop.staged ? stagedKernels().unit(batch, rows, columns) : { rows: 1, batches: 1 }
+      const unit = loop.staged ? provided().unit(batch, rows, columns) : { rows: 1, batches: 1 }
       const most = Math.max(1, Math.floor(Math.max(fitting, tall) / unit.rows)) * unit.rows
       const perSlice = Math.max(1, Math.min(rows, most))
       // At least one slice, so that sums over nothing are written too.
