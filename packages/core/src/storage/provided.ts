@@ -1,6 +1,5 @@
 import type { MemoryLayout } from '../backends/wasm/memory.ts'
-import type { StagedWord } from '../backends/wasm/staged-word.ts'
-import type { StagedKernels, StagedMemory } from '../backends/wasm/staging.ts'
+import type { StagedMemory, StagedWord } from '../backends/wasm/staged-word.ts'
 import type { Loop, Plan } from '../plan/plan.ts'
 import type { SlotStorage } from '../program/program.ts'
 import type { Codec, multiply } from './codecs.ts'
@@ -21,8 +20,8 @@ export interface Provision {
   readonly memory: (layout: MemoryLayout, words: { address: number; value: number }[]) => StagedMemory
   /** How many rows, or batches where these are not 1, a slice must have at least so that all slices begin with a block. */
   readonly unit: (batch: number, rows: number, columns: number) => { readonly rows: number; readonly batches: number }
-  /** What generates kernels: absent where they were built ahead of time. */
-  readonly kernels?: StagedKernels
+  /** What generates kernels, see `stagedKernels`: absent where they were built ahead of time. */
+  readonly kernels?: object
 }
 
 let provision: Provision | undefined

@@ -4,8 +4,7 @@ import { dimensionsOf, elementsOf, type Loop, type Plan, type Sizes } from '../.
 import { partsOf, type StorageName } from '../../storage/storage.ts'
 import type { MemoryLayout } from './memory.ts'
 import { tableOf } from './staged-tables.ts'
-import type { StagedWord } from './staged-word.ts'
-import type { StagedMemory } from './staging.ts'
+import type { StagedMemory, StagedWord } from './staged-word.ts'
 
 /** Elements that a flat loop decodes, computes and encodes before it goes on: few enough for the nearest cache. */
 export const segmentElements = 1024

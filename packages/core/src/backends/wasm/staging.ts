@@ -1,21 +1,9 @@
 /** What kernels must be given for storages that they read and write by way of a float32 copy of a few elements. */
 
-import type { Plan, Sizes } from '../../plan/plan.ts'
 import { provided } from '../../storage/provided.ts'
 import type { StagedStorage } from '../../storage/storage.ts'
 import type { FunctionBuilder } from './assembler.ts'
 import type { LoopGenerator } from './loop.ts'
-import type { StagedWord } from './staged-word.ts'
-
-/** What storages other than float32 need in a memory: their tables, and room for copies. */
-export interface StagedMemory {
-  /** Notes what a word of an entry at an address is to hold. */
-  place(word: StagedWord, address: number, plan: Plan, sizes: Sizes, addresses: readonly number[]): void
-  /** Reserves the room for copies, when all words are known. */
-  reserve(threads: number): void
-  /** Writes the tables. */
-  fill(memory: Int32Array): void
-}
 
 /** What brings in the storages other than float32: see `provided`. */
 export interface StagedKernels {
@@ -33,5 +21,5 @@ export const room = 64
 export function stagedKernels(): StagedKernels {
   const { kernels } = provided()
   if (!kernels) throw new Error('state that is not in float32 needs quantized(...) to be called first')
-  return kernels
+  return kernels as StagedKernels
 }
