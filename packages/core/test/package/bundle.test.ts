@@ -111,8 +111,9 @@ describe('an application with one optimizer', () => {
     const { text } = await bundle(app, { minify: true })
     // The benchmark reports the size beside its aim; raise this only for a reason, such as loading what fits, steps that are settled
     // and read later, an order among hyperparameters, blocked matrix products, passes that take fewer roots and quotients, places for
-    // state in other storages, parameters that are one vector, and gradients that come one at a time.
-    expect(gzipSync(text).length).toBeLessThan(57.5 * 1024)
+    // state in other storages, parameters that are one vector, gradients that come one at a time, and matrix
+    // functions that select.
+    expect(gzipSync(text).length).toBeLessThan(59 * 1024)
   })
 })
 
