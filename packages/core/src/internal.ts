@@ -22,6 +22,7 @@ export {
 } from './backends/backend.ts'
 export { generateFunctions } from './backends/wasm/everything.ts'
 export { createForeignInstance, type ForeignMemory } from './backends/wasm/foreign.ts'
+export { multipliesAndAdds } from './backends/wasm/fused.ts'
 export type { ForeignInstance } from './backends/wasm/instance.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export { wasmPrecision } from './backends/wasm/precision.ts'
