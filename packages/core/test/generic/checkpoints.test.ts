@@ -108,7 +108,11 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
       const optimizer = await train(await compile(factory(), smallModel), 1, 3)
       const other = async (own: Optimizer, shapes: Shapes) => (await train(await compile(own, shapes), 1, 2)).save()
       const { bias, ...withoutBias } = smallModel
-      expectRefusal(optimizer, await other(factory(), withoutBias), /lacks '(parameters|state)\/bias/)
+      expectRefusal(
+        optimizer,
+        await other(factory(), withoutBias),
+        factory.definition.joint ? /'parameters\/weight to scale'/ : /lacks '(parameters|state)\/bias/,
+      )
       const larger = await other(factory(), { ...smallModel, extra: [2] })
       expectRefusal(optimizer, larger, /holds .*parameters\/extra.*does not have/)
       const transposed = await other(factory(), { ...smallModel, weight: [7, 4] })
