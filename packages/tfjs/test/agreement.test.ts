@@ -32,6 +32,15 @@ import {
 const shapes = { weight: [5, 7], kernel: [3, 2, 3, 3], bias: [5], scale: [], row: [1, 6], none: [0, 3] }
 const steps = 5
 
+/** True for what takes all parameters as one vector, which variables are not. */
+function isJoint(optimizer: Optimizer): boolean {
+  if (optimizer.kind === 'base') return optimizer.definition.joint === true
+  return isJoint(optimizer.kind === 'wrapped' ? optimizer.inner : optimizer.base)
+}
+
+const shapesFor = (optimizer: Optimizer): Record<string, number[]> =>
+  isJoint(optimizer) ? { weight: shapes.weight } : shapes
+
 /** Without a gradient in some steps, and with none for one of them until late. */
 const missing = (step: number) => (step === 2 ? ['bias'] : step < 4 ? ['row'] : [])
 
@@ -39,7 +48,7 @@ type Variables = ReturnType<typeof makeVariables>
 
 /** Trains on the current backend and gives the values of the variables. */
 function train(optimizer: Optimizer, fused: boolean): { values: Map<string, tf.Tensor>; execution: unknown } {
-  const variables = makeVariables(shapes, 'plain')
+  const variables = makeVariables(shapesFor(optimizer), 'plain')
   try {
     return trainVariables(variables, optimizer, fused)
   } finally {
@@ -53,7 +62,7 @@ function trainVariables(variables: Variables, optimizer: Optimizer, fused: boole
   const adapted = toTensorFlow(optimizer, { fused, nonFinite: 'allow' })
   for (let step = 1; step <= steps; step++) {
     const gradients = makeGradients(variables, step)
-    for (const name of missing(step)) {
+    for (const name of missing(step).filter((one) => variables.has(one))) {
       gradients[variables.get(name)!.name]!.dispose()
       delete gradients[variables.get(name)!.name]
     }
@@ -75,12 +84,12 @@ const streamOf = (index: number) => `variable ${index}`
 async function trainOutside(optimizer: Optimizer): Promise<Map<string, tf.Tensor>> {
   // Groups tell by name what is theirs.
   const renamed = (name: string) => (optimizer.kind === 'grouped' ? name : streamOf(streams.indexOf(name)))
-  const given = makeVariables(shapes)
+  const given = makeVariables(shapesFor(optimizer))
   const variables = new Map([...given].map(([name, variable]) => [renamed(name), variable]))
   const inputs = arrayInputs(optimizer)
   const compiled: CompiledOptimizer = await compile(
     optimizer,
-    Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [renamed(name), shape])),
+    Object.fromEntries(Object.entries(shapesFor(optimizer)).map(([name, shape]) => [renamed(name), shape])),
     { nonFinite: 'allow', layout: 'outputLast' },
   )
   for (const [name, variable] of variables) compiled.parameters[name]!.set(variable.dataSync())
@@ -94,7 +103,12 @@ async function trainOutside(optimizer: Optimizer): Promise<Map<string, tf.Tensor
         if (values) compiled.inputs[input]?.[name]?.set(values)
       }
     }
-    compiled.step({ without: missing(step).map(renamed), inputs: numberInputs(optimizer) })
+    compiled.step({
+      without: missing(step)
+        .filter((one) => given.has(one))
+        .map(renamed),
+      inputs: numberInputs(optimizer),
+    })
     tf.dispose([gradients, arrays])
   }
   const result = new Map(

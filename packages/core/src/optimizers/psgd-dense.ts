@@ -52,7 +52,7 @@ const isDense = ({ shape: { size }, options }: SlotFacts) => size > 1 && size <=
  * b, the upper triangle of E, which takes a triangular solve.
  *
  * Deviations: P moves at every `preconditionerPeriod`-th step, where the official code draws whether to. It adds the precision of a number times
- * |H v| to δ, and knows no limit of size: here more than `maximumSize` (1024) parameters have the diagonal of Q alone, as a factor of PSGD Kron
+ * |H v| to δ, and knows no limit of size: here more than `maximumSize` (512) parameters have the diagonal of Q alone, as a factor of PSGD Kron
  * that has no matrix, with max(a² + b²) for ℓ.
  *
  * Pooladzandi, Li 2024, Curvature-Informed SGD via General Purpose Lie-Group Preconditioners, arXiv 2402.11858.
@@ -82,7 +82,7 @@ export const psgdDense = defineOptimizer({
   options: {
     dQ: 'Q0.5EQ1.5' as 'Q0.5EQ1.5' | 'QEQ' | 'QEP' | 'QUAD' | 'EQ' | 'QUAD4P',
     scalesByGradient: true,
-    maximumSize: 1024,
+    maximumSize: 512,
   },
   choices: { dQ: ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P'] },
   limits: { maximumSize: [0] },

@@ -102,9 +102,12 @@ export const psgdXMat = defineOptimizer({
       const v = both(column(pair ? pair.v : random.normal({ seed: hyper.seed })))
       const noisy = () => column(g).plus(v.x.times(g.abs().mean().times(hyper.relativeDamping)))
       const h = both(pair ? column(pair.h) : noisy())
-      const q = mirrored((a, b, h) => a.x.times(h.x).plus(b.x.times(h.back)), a, b, h)
+      const Qh = mirrored((a, b, h) => a.x.times(h.x).plus(b.x.times(h.back)), a, b, h)
       const determinant = a.x.times(a.back).minus(b.x.times(b.back))
-      const w = mirrored((a, b, v) => a.back.times(v.x).minus(b.back.times(v.back)).over(determinant), a, b, v)
+      const solved = mirrored((a, b, v) => a.back.times(v.x).minus(b.back.times(v.back)).over(determinant), a, b, v)
+      // Relative to the largest number, so that float32 holds the squares.
+      const unit = Qh.x.abs().largest().maximum(solved.x.abs().largest()).maximum(1e-30)
+      const [q, w] = [Qh, solved].map(({ x, back }) => ({ x: x.over(unit), back: back.over(unit) })) as [Both, Both]
       const A = mirrored((q, w) => q.x.square().minus(w.x.square()), q, w)
       const products = q.x.times(q.back).minus(w.x.times(w.back))
       const middle = (shape.size - 1) / 2
@@ -116,7 +119,10 @@ export const psgdXMat = defineOptimizer({
       const rate = hyper.preconditionerRate.over(bound.maximum(1e-36))
       const moved = (from: Both, other: Both) =>
         mirrored(
-          (from, other, A) => from.x.minus(A.x.times(from.x).plus(B.times(other.back)).times(rate)).limitedInSize(1e18),
+          (from, other, A) => {
+            const step = A.x.times(rate).times(from.x).plus(B.times(rate).times(other.back))
+            return from.x.minus(step).limitedInSize(1e18)
+          },
           from,
           other,
           A,

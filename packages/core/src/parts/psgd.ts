@@ -8,8 +8,8 @@ export const largestFitted = 1e15
 
 /** What a preconditioner is fitted to curvature with. */
 export const curvatureInputs = {
-  probe: inputArray('v, independent numbers of mean 0 and variance 1, the same as in hessianVectorProduct'),
   hessianVectorProduct: inputArray('H v, the product of the Hessian and the probe'),
+  probe: inputArray('v, independent numbers of mean 0 and variance 1, the same as in hessianVectorProduct'),
 } satisfies Readonly<Record<string, Input>>
 
 /** The pair (v, h) that curvature is fitted with, within what float32 can square. */

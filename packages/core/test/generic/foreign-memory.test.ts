@@ -45,8 +45,10 @@ describe('kernels in a memory that belongs to someone else', () => {
         instance = createForeignInstance(tensors, owner)
         return onHost(instance, wasmPrecision)
       }
-      const own = await compile(make(factory), smallModel)
-      const foreign = await compile(make(factory), smallModel, { backend: { name: 'foreign', create } })
+      // What takes all parameters as one vector has them in one place.
+      const model = factory.definition.joint ? { weight: smallModel.weight! } : smallModel
+      const own = await compile(make(factory), model)
+      const foreign = await compile(make(factory), model, { backend: { name: 'foreign', create } })
       const random = randomNumbers(3)
       const view = (address: number, length: number) => new Float32Array(owner.memory.buffer, address, length)
       const places = own.names.map((name) => owner.allocate(4 * own.parameters[name]!.length))
