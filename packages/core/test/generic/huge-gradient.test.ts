@@ -23,6 +23,7 @@ const growing = new Set([
   'padam',
   'rAdam',
   'ranger',
+  'scaledGd',
   'shampoo',
 ])
 
