@@ -1,4 +1,4 @@
-import { adaFisher, adaFisherW, adam, mkor, sgd } from 'fallline'
+import { adaFisher, adaFisherW, adam, mkor, sgd, singd } from 'fallline'
 import type { Fields } from '../fields.ts'
 import { type Mapping, rate } from './mapping.ts'
 
@@ -38,7 +38,36 @@ export const layerStatistics: Readonly<Record<string, Mapping>> = {
       })
     },
   },
+  singd: {
+    // Without an average the official code takes gradients of the mean loss for those of examples, and sums over these.
+    network: ({ loss_average }) => (loss_average === 'batch' ? {} : { outputGradient: (s) => s / Math.sqrt(6) }),
+    captured: () => {},
+    optimizer(fields) {
+      fields.expect('kfac_approx', 'expand', 'the layers have no dimension that is shared')
+      fields.value('loss_average')
+      const names = fields.value('structures') as [string, string]
+      const [inputStructure, outputStructure] = names.map((name) => toeplitz[name] ?? name) as [Structure, Structure]
+      return singd({
+        ...rate(fields),
+        momentum: fields.number('momentum'),
+        damping: fields.number('damping'),
+        factorMomentum: fields.number('alpha1'),
+        weightDecay: fields.number('weight_decay'),
+        factorPeriod: fields.number('T'),
+        factorRate: fields.number('lr_cov'),
+        inputStructure,
+        outputStructure,
+        form: fields.boolean('kfac_like') ? 'ikfac' : 'ingd',
+        normalizesRate: fields.boolean('normalize_lr_cov'),
+      })
+    },
+  },
 }
+
+type Structure = NonNullable<NonNullable<Parameters<typeof singd>[0]>['inputStructure']>
+
+/** Ours of what the official code calls otherwise. */
+const toeplitz: Readonly<Record<string, Structure>> = { triltoeplitz: 'lowerToeplitz', triutoeplitz: 'upperToeplitz' }
 
 /** The official code takes gradients of the mean over the six examples. */
 const meanLoss = { outputGradient: (s: number) => s / 6 }

@@ -97,6 +97,8 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
   adaGo: ['all gradients 1e20 once', 'all gradients 1e18 once'],
   adaMuon: ['the same gradient everywhere', 'gradients of 1e-30'],
   lanton: ['all gradients 1e20 once', 'all gradients 1e18 once'],
+  // Singular values that are more than 1e8 times smaller than those of one huge number.
+  scaledGd: ['one gradient of 1e20 at first', 'one gradient of -1e20 later', 'one gradient of 3e38'],
   scion: 'the same gradient everywhere',
   muon: ['all gradients 1e20 once', 'all gradients 1e18 once'],
   momo: ['all gradients 1e20 once', 'all gradients 1e18 once'],

@@ -26,6 +26,7 @@ const growing = new Set([
   'psgdXMat',
   'rAdam',
   'ranger',
+  'scaledGd',
   'shampoo',
 ])
 

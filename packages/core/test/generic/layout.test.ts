@@ -9,7 +9,6 @@ import {
   type Layout,
   type LayoutChoice,
   lanton,
-  layerStatistics,
   mkor,
   muon,
   nero,
@@ -28,7 +27,7 @@ import { mappings } from '../../golden/mapping.ts'
 import { gradientAt, hessianDiagonalAt, lossAt, total, writeEach, writeInitial } from '../../golden/problem.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { everything } from '../support/sample.ts'
-import { draws, takeStep } from '../support/step.ts'
+import { draws, hasOwnShape, takeStep } from '../support/step.ts'
 import { outputLast, outputLastShapes, relativeDifference, toOutputFirst, toOutputLast } from '../support/transposed.ts'
 import { make, refuses, variantsOf, wrappers } from '../support/variants.ts'
 
@@ -149,7 +148,7 @@ async function apart(optimizer: Optimizer, shapes: Shapes = model): Promise<numb
                 Object.entries(values).map(([name, array]) => [
                   name,
                   // Statistics of a layer have no rows and columns of the parameter.
-                  input in layerStatistics ? Float64Array.from(array) : toOutputLast(array, shapes[name]!),
+                  hasOwnShape(input) ? Float64Array.from(array) : toOutputLast(array, shapes[name]!),
                 ]),
               ),
             ]),

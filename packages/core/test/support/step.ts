@@ -16,9 +16,14 @@ export interface TakenStep extends Pick<StepOptions, 'gradients' | 'without'> {
   readonly loss?: number
 }
 
+/** True for inputs that are not shaped like the parameter: statistics of its layer, and the Gram matrix of a factor. */
+export function hasOwnShape(input: string): boolean {
+  return input in layerStatistics || input === 'partnerGram'
+}
+
 /** A statistic of a layer: of six examples whose inputs, or output gradients, follow from the size of a number. */
 export function statistic(name: string, length: number, number: number): Float32Array {
-  const matrix = name.endsWith('Moment')
+  const matrix = /(Moment|Gram)$/.test(name)
   const size = matrix ? Math.sqrt(length) : length
   const power = name.endsWith('Squares') ? 2 : 1
   const shift = (name.startsWith('activation') ? 0.2 : 1.1) + Math.tanh(Math.abs(number))
@@ -58,7 +63,7 @@ export function answer(
   const { needs } = optimizer
   const arrays = Object.keys(needs).filter((name) => needs[name]!.kind === 'array')
   const input = (name: string) =>
-    name in layerStatistics
+    hasOwnShape(name)
       ? Object.fromEntries(
           Object.entries(optimizer.inputs[name] ?? {}).map(([parameter, { length }]) => [
             parameter,

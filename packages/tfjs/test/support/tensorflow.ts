@@ -5,10 +5,10 @@ import '@tensorflow/tfjs-backend-cpu'
 // Registers the gradients.
 import '@tensorflow/tfjs-layers'
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
-import { adamW, layerStatistics, type Optimizer, registry } from 'fallline'
+import { adamW, type Input, layerStatistics, type Optimizer, registry } from 'fallline'
 import { elementsIn, inputsOf, parameterShape, sizeOf } from 'fallline/internal'
 import * as transforms from '../../../core/src/transforms/index.ts'
-import { statistic } from '../../../core/test/support/step.ts'
+import { hasOwnShape, statistic } from '../../../core/test/support/step.ts'
 import { type Variant, variantsOf } from '../../../core/test/support/variants.ts'
 import { movingTitle } from '../../src/evaluations.ts'
 
@@ -45,14 +45,15 @@ export const arrayInputs = (optimizer: Optimizer) => inputNames(optimizer, 'arra
 
 /** New tensors for an array that it reads: the gradients, or statistics of the layers that have matrices of weights. */
 export function inputTensors(input: string, gradients: tf.NamedTensorMap): tf.NamedTensorMap {
-  if (!(input in layerStatistics)) {
+  if (!hasOwnShape(input)) {
     return Object.fromEntries(Object.entries(gradients).map(([name, gradient]) => [name, tf.clone(gradient)]))
   }
-  const { dimensions } = layerStatistics[input as keyof typeof layerStatistics]
+  const statistics: Readonly<Record<string, Input>> = layerStatistics
   return Object.fromEntries(
     Object.entries(gradients).flatMap(([name, gradient]) => {
       if (gradient.rank !== 2) return []
-      const size = sizeOf(dimensions!(parameterShape(name, gradient.shape, 'outputLast'), {}))
+      const dimensions = statistics[input]?.dimensions?.(parameterShape(name, gradient.shape, 'outputLast'), {})
+      const size = dimensions ? sizeOf(dimensions) : Math.min(...gradient.shape) ** 2
       return [[name, tf.tensor(statistic(input, size, gradient.dataSync()[0] ?? 0))]]
     }),
   )

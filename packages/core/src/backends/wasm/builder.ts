@@ -272,8 +272,10 @@ export class InstanceBuilder {
     )
     const routineItems = plan.routines.map((call) => {
       const items = this.routineItems(plan, call, sizes, addresses)
+      // A Gram matrix is the product of its operand with itself, so that its entry has it twice.
+      const operands = call.routine === 'gram' ? [...call.operands, ...call.operands] : call.operands
       for (const { entry } of items) {
-        for (const [index, { array }] of call.operands.entries()) note(array, entry + 4 * index)
+        for (const [index, { array }] of operands.entries()) note(array, entry + 4 * index)
       }
       return items
     })
