@@ -82,8 +82,8 @@ export const singd = defineOptimizer({
     factorRate: nonNegative(0.01),
   },
   options: {
-    inputStructure: 'dense' as Structure,
-    outputStructure: 'dense' as Structure,
+    inputStructure: 'dense' as 'dense' | 'diagonal' | 'lowerToeplitz' | 'upperToeplitz',
+    outputStructure: 'dense' as 'dense' | 'diagonal' | 'lowerToeplitz' | 'upperToeplitz',
     form: 'ingd' as 'ingd' | 'ikfac',
     normalizesRate: false,
   },
