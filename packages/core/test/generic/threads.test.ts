@@ -5,6 +5,7 @@ import {
   clipByGlobalNorm,
   compile,
   type Optimizer,
+  qr,
   registry,
   type Shapes,
   type TensorTelemetry,
@@ -13,6 +14,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { changedBits, snapshot } from '../support/compare.ts'
 import { copyAll, randomNumbers } from '../support/random.ts'
+import { optimizerOf } from '../support/rules.ts'
 import { meets, sample } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
 
@@ -72,6 +74,24 @@ describe('threads', () => {
     const [single, several] = [await run(optimizer, 1), await run(optimizer, 3)]
     expect(changedBits(several.values, single.values)).toEqual([])
     expect(several.telemetry).toEqual(single.telemetry)
+  })
+
+  it('take room to work in for each thread, not for each piece of work', async () => {
+    // Thousands of rows, and of matrices: a buffer for each of the pieces would be 100 MB, and 4 MB.
+    const tall = optimizerOf(({ g }) => ({ direction: g.matmul(g.transposed().matmul(g)), state: {} }), {})
+    const many = optimizerOf(({ g }) => ({ direction: qr(g).q, state: {} }), {})
+    for (const [optimizer, shape] of [
+      [tall, [25_000, 3]],
+      [many, [1000, 16, 16]],
+    ] as const) {
+      const bytes: number[] = []
+      for (const threads of [1, 3]) {
+        const compiled = await compile(optimizer, { weight: [...shape] }, { backend: wasm({ threads }) })
+        bytes.push(compiled.parameters.weight!.buffer.byteLength)
+        compiled.dispose()
+      }
+      expect(bytes[1]! - bytes[0]!).toBeLessThan(2 ** 20)
+    }
   })
 
   it('find what is not finite wherever it is', async () => {

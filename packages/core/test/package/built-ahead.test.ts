@@ -162,7 +162,7 @@ describe('start', () => {
   it('refuses what another version wrote', async () => {
     const { start } = await import('fallline/runtime')
     await expect(start('{"version":0}')).rejects.toThrow(
-      'start: this optimizer was built in form 0, and this release runs form 1; build it again',
+      'start: this optimizer was built in form 0, and this release runs form 2; build it again',
     )
   })
 })

@@ -56,7 +56,7 @@ function both(name: (typeof names)[number], given: readonly Matrices[]): { kerne
     floats.set(values, addresses[index]! / 4)
   })
   const words = new Int32Array(memory.buffer)
-  words.set([...addresses, workspace, ...dimensions.flatMap(([, rows, columns]) => [rows, columns])], 32)
+  words.set([...addresses, workspace, 0, ...dimensions.flatMap(([, rows, columns]) => [rows, columns])], 32)
   words.set([names.indexOf(name), 128, 0, dimensions[0]![0], 0], 16)
   run(64, 1)
   const behind = floats[end / 4]

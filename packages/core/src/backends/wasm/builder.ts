@@ -130,10 +130,7 @@ export class InstanceBuilder {
     // Before the work is cut into items, of which an absurd size would have too many to list.
     this.layout.checkSize()
     const prepared = this.tensors.map((tensor, index) => this.prepareTensor(tensor, memories[index]!))
-    if (this.workspaceUsers.length > 0) {
-      const address = this.layout.reserve(this.workspaceBytes, 64)
-      for (const user of this.workspaceUsers) this.words.push({ address: user, value: address })
-    }
+    this.reserveWorkspaces()
     this.staged?.reserve(this.threads)
     const lists = this.reserveLists(prepared, memories)
     return { memories, prepared, lists, block: this.layout.reserve(control.bytes, 64) }
@@ -274,7 +271,7 @@ export class InstanceBuilder {
       const items = this.routineItems(plan, call, sizes, addresses)
       // A Gram matrix is the product of its operand with itself, so that its entry has it twice.
       const operands = call.routine === 'gram' ? [...call.operands, ...call.operands] : call.operands
-      for (const { entry } of items) {
+      for (const entry of new Set(items.map((item) => item.entry))) {
         for (const [index, { array }] of operands.entries()) note(array, entry + 4 * index)
       }
       return items
@@ -449,25 +446,28 @@ export class InstanceBuilder {
     const dimensions = operands.map((operand) => operand.dimensions)
     const [batch] = dimensions[0]!
     const asked = results[0]!.dimensions
-    const workspace = 8 * workspaces[routine](dimensions, asked)
     const shapes = routineOf(routine).sized ? [...dimensions, asked] : dimensions
-    return split(batch, this.threads > 1 ? 1 : batch).map(([first, last]) => {
-      const addresses = [...operands, ...results].map(({ address }) => address)
-      const sides = shapes.flatMap(([, rows, columns]) => [rows, columns])
-      const entry = this.entry([...addresses, 0, ...sides])
-      this.reserveWorkspace(entry + 4 * addresses.length, workspace)
-      return { kernel, entry, first, last, chunk: 0 }
-    })
+    const addresses = [...operands, ...results].map(({ address }) => address)
+    const sides = shapes.flatMap(([, rows, columns]) => [rows, columns])
+    const entry = this.entry([...addresses, 0, 0, ...sides])
+    this.noteWorkspace(entry + 4 * addresses.length, 8 * workspaces[routine](dimensions, asked))
+    return split(batch, this.threads > 1 ? 1 : batch).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
   }
 
-  /** Puts the address of so many bytes to work with at a word; where one thread does everything, all share the same. */
-  private reserveWorkspace(user: number, bytes: number): void {
-    if (this.threads > 1) {
-      this.words.push({ address: user, value: this.layout.reserve(bytes, 64) })
-      return
-    }
+  /** Two words of an entry are to say where the first thread has so many bytes to work with, and how far behind the next has its own. */
+  private noteWorkspace(user: number, bytes: number): void {
     this.workspaceUsers.push(user)
     this.workspaceBytes = Math.max(this.workspaceBytes, bytes)
+  }
+
+  /** A thread runs one kernel at a time, so all kernels share what it has to work with. */
+  private reserveWorkspaces(): void {
+    if (this.workspaceUsers.length === 0) return
+    const bytes = 64 * Math.ceil(this.workspaceBytes / 64)
+    const address = this.layout.reserve(bytes * this.threads, 64)
+    for (const user of this.workspaceUsers) {
+      this.words.push({ address: user, value: address }, { address: user + 4, value: bytes })
+    }
   }
 
   private productItems(
@@ -477,11 +477,10 @@ export class InstanceBuilder {
     kernel: number,
   ): Item[] {
     const [batch, rows, inner] = left.dimensions
-    return split(batch * rows, this.threads > 1 ? productRows : batch * rows).map(([first, last]) => {
-      const entry = this.entry([left.address, right.address, result, rows, inner, columns, 0])
-      this.reserveWorkspace(entry + 24, packingBytes)
-      return { kernel, entry, first, last, chunk: 0 }
-    })
+    const entry = this.entry([left.address, right.address, result, rows, inner, columns, 0, 0])
+    this.noteWorkspace(entry + 24, packingBytes)
+    const perItem = this.threads > 1 ? productRows : batch * rows
+    return split(batch * rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
   }
 
   private entry(values: readonly number[]): number {

@@ -310,6 +310,11 @@ export class Code {
     })
   }
 
+  /** Which thread this is, from 0 up. */
+  thread(): Whole {
+    return new Whole((f) => f.thread('get'))
+  }
+
   storeWord(address: Whole, value: Whole): void {
     address.push(this.f)
     value.push(this.f)

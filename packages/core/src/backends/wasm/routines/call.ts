@@ -16,8 +16,8 @@ export interface Call {
 export type Extent = (call: Pick<Call, 'rows' | 'columns'>) => readonly [rows: Whole | number, columns: Whole]
 
 /**
- * The kernel of a matrix function that does one matrix of a batch after the other. Entry: operands, results, workspace, then rows and
- * columns of each operand, and of the result if it is `sized`.
+ * The kernel of a matrix function that does one matrix of a batch after the other. Entry: operands, results, workspace of the first thread,
+ * bytes from there to that of the next, then rows and columns of each operand, and of the result if it is `sized`.
  */
 export function batched(
   name: string,
@@ -32,7 +32,7 @@ export function batched(
   const word = () => code.whole(code.word(entry, next++))
   const addresses = Array.from({ length: operands }, word)
   const targets = results.map(word)
-  const workspace = word()
+  const workspace = code.whole(word().plus(code.thread().times(word())))
   const rows: WholeVariable[] = []
   const columns: WholeVariable[] = []
   for (let shape = 0; shape < operands + (sized ? 1 : 0); shape++) {

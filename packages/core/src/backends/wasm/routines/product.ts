@@ -5,7 +5,8 @@ import { countUp, locals } from '../library.ts'
 import { blockDepth, blockRows, leftBytes, stripBytes, tileColumns, tileRows } from './tiles.ts'
 
 /**
- * Rows `[first, last)` of a batched product. Entry: left, right, result, rows, inner, columns, packing buffer.
+ * Rows `[first, last)` of a batched product. Entry: left, right, result, rows, inner, columns, packing buffer of the first
+ * thread, bytes from there to that of the next.
  *
  * A block of the left factor is packed four rows side by side, then strip after strip of eight columns of the right factor; the
  * innermost loop multiplies both in registers. Sums along the inner dimension are those of blocks of 256, in their order.
@@ -60,6 +61,10 @@ export function matmul(symmetric: boolean, fused: boolean): FunctionBuilder {
       .at('i32.load', 4 * index)
       .set(l[name])
   })
+  f.get(l.pack).thread('get').get(entry)
+  f.at('i32.load', 4 * fields.length)
+    .op('i32.mul', 'i32.add')
+    .set(l.pack)
   f.get(l.inner).i32(4).op('i32.mul').set(l.leftStride)
   f.get(l.columns).i32(4).op('i32.mul').set(l.resultStride)
   f.get(l.pack).i32(leftBytes).op('i32.add').set(l.strip)
