@@ -2,7 +2,7 @@ import { type Dimensions, sizeOf } from '../../graph/node.ts'
 import { dimensionsOf, elementsOf, type Loop, type Plan, type RoutineCall, type Sizes } from '../../plan/plan.ts'
 import { HostEvaluator, type HostProgram } from '../../program/host.ts'
 import { type Program, writeStart } from '../../program/program.ts'
-import { type RoutineName, routineOf } from '../../routines/table.ts'
+import type { RoutineName } from '../../routines/table.ts'
 import { workspaces } from '../../routines/workspaces.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
 import type { StorageName } from '../../storage/storage.ts'
@@ -446,7 +446,8 @@ export class InstanceBuilder {
     const dimensions = operands.map((operand) => operand.dimensions)
     const [batch] = dimensions[0]!
     const asked = results[0]!.dimensions
-    const shapes = routineOf(routine).sized ? [...dimensions, asked] : dimensions
+    // Only kernels of functions that are `sized` look at what is asked.
+    const shapes = [...dimensions, asked]
     const addresses = [...operands, ...results].map(({ address }) => address)
     const sides = shapes.flatMap(([, rows, columns]) => [rows, columns])
     const entry = this.entry([...addresses, 0, 0, ...sides])
