@@ -254,8 +254,9 @@ class JaxAlgebra implements Algebra<Operand> {
     return this.step.own(shaped(take(value(inputs[0]!)), this.shapeOf(dimensions)))
   }
 
-  routine({ routine, inputs }: NodeOf<'routine'>, value: Value): readonly Operand[] {
-    return routineOf[routine](inputs.map((input) => matrix(input, value))).map((result) => this.step.own(result))
+  routine({ routine, inputs, dimensions }: NodeOf<'routine'>, value: Value): readonly Operand[] {
+    const operands = inputs.map((input) => matrix(input, value))
+    return routineOf[routine](operands, dimensions).map((result) => this.step.own(result))
   }
 
   reduce({ reduction, axis, inputs, space }: NodeOf<'reduce'>, value: Value): Operand {
@@ -294,8 +295,8 @@ class JaxAlgebra implements Algebra<Operand> {
   }
 }
 
-/** The results of a matrix function; consumes its operands. */
-const routineOf: Readonly<Record<RoutineName, (operands: np.Array[]) => np.Array[]>> = {
+/** The results of a matrix function, the first of the dimensions asked for; consumes its operands. */
+const routineOf: Readonly<Record<RoutineName, (operands: np.Array[], asked: Dimensions) => np.Array[]>> = {
   cholesky: ([operand]) => [np.linalg.cholesky(operand!)],
   eigen: ([operand]) => {
     const [values, vectors] = np.linalg.eigh(operand!)
@@ -304,6 +305,7 @@ const routineOf: Readonly<Record<RoutineName, (operands: np.Array[]) => np.Array
   gram: ([operand]) => [gram(operand!)],
   product: ([left, right]) => [np.matmul(left!, right!)],
   qr: ([operand]) => qr(operand!),
+  resizing: ([operand], asked) => [resized(operand!, asked)],
   solveLower: ([matrix, right]) => [solution(matrix!, right!, true)],
   solveUpper: ([matrix, right]) => [solution(matrix!, right!, false)],
   svd: ([operand]) => svd(operand!),
@@ -312,6 +314,15 @@ const routineOf: Readonly<Record<RoutineName, (operands: np.Array[]) => np.Array
 }
 
 const swapped = (operand: np.Array): np.Array => np.swapaxes(operand, -1, -2)
+
+/** The first rows and columns, and zeros where there are fewer. */
+function resized(operand: np.Array, [, rows, columns]: Dimensions): np.Array {
+  const [height, width] = operand.shape.slice(-2) as [number, number]
+  const before: [number, number][] = operand.shape.slice(0, -2).map(() => [0, 0])
+  const padded = np.pad(operand, [...before, [0, Math.max(0, rows - height)], [0, Math.max(0, columns - width)]])
+  return operand.ndim === 3 ? padded.slice([], [0, rows], [0, columns]) : padded.slice([0, rows], [0, columns])
+}
+
 const gram = (operand: np.Array): np.Array => np.matmul(operand.ref, swapped(operand))
 
 /** The solution of a triangular system, as the routine of jax-js itself takes it: upper triangles, right sides as rows. */

@@ -199,15 +199,32 @@ export class Graph {
   }
 
   /**
+   * The first rows and columns of each matrix, and zeros where it has fewer.
+   * @throws Error for what are no counts.
+   */
+  resize(input: Node, [rows, columns]: readonly [rows: number, columns: number]): Node {
+    const [batch] = input.dimensions
+    if (![rows, columns].every((count) => Number.isInteger(count) && count >= 0)) {
+      throw new Error(`resized: rows and columns must be whole numbers from 0 on, not ${rows} and ${columns}`)
+    }
+    const asked: Dimensions = [batch, rows, columns]
+    if (sameDimensions(asked, input.dimensions)) return input
+    return this.routine('resizing', [input], 'resized', asked)[0]!
+  }
+
+  /**
    * All results of a matrix function.
    * @throws Error when the operands do not fit or are not matrices.
    */
-  routine(routine: RoutineName, operands: readonly Node[], caller: string = routine): Node[] {
+  routine(routine: RoutineName, operands: readonly Node[], caller: string = routine, asked?: Dimensions): Node[] {
     for (const operand of operands) {
       refuseMask(caller, operand)
       if (operand.space !== 'array') throw new Error(`${caller}: a ${operand.space} scalar is not a matrix`)
     }
-    const results = routines[routine].results(operands.map(({ dimensions }) => dimensions))
+    const results = routines[routine].results(
+      operands.map(({ dimensions }) => dimensions),
+      asked,
+    )
     return results.map((dimensions, result) =>
       this.intern({ operation: 'routine', routine, result }, operands, 'array', dimensions, false, true),
     )
@@ -313,6 +330,10 @@ export class Graph {
         if (is(b, 2)) return this.element('multiply', [a, a])
         if (is(b, 0.5) && a.space !== 'host') return this.element('squareRoot', [a])
         if (is(b, -1)) return this.element('divide', [this.constant(1), a])
+        break
+      case 'and':
+        if (a.operation === 'constant') return a.value !== 0 ? b : a
+        if (b.operation === 'constant') return b.value !== 0 ? a : b
         break
       case 'select':
         if (a.operation === 'constant') return a.value !== 0 ? b : c

@@ -3,6 +3,7 @@ import { eigenReference } from './eigen.ts'
 import { gramReference } from './gram.ts'
 import { productReference } from './product.ts'
 import { qrReference } from './qr.ts'
+import { resizingReference } from './resizing.ts'
 import type { RoutineReference } from './routine.ts'
 import { svdReference } from './svd.ts'
 import { symmetricProductReference } from './symmetric-product.ts'
@@ -17,6 +18,7 @@ export const references: Readonly<Record<RoutineName, RoutineReference>> = {
   gram: gramReference,
   product: productReference,
   qr: qrReference,
+  resizing: resizingReference,
   solveLower: solveLowerReference,
   solveUpper: solveUpperReference,
   svd: svdReference,

@@ -8,15 +8,16 @@ export interface Routine {
   /** Its name in a formula. */
   readonly title: string
   /**
-   * The dimensions of what it gives.
+   * The dimensions of what it gives; `asked` for routines that give whatever size is asked for.
    * @throws Error when the operands do not fit.
    */
-  readonly results: (operands: readonly Dimensions[]) => readonly Dimensions[]
+  readonly results: (operands: readonly Dimensions[], asked?: Dimensions) => readonly Dimensions[]
   /** How many additions, multiplications and the like it does. */
   readonly operations: (operands: readonly Dimensions[]) => number
 }
 
-/** The float64 meaning of a routine. */
+/** The float64 meaning of a routine; `asked` are the dimensions of its first result. */
 export type RoutineReference = (
   operands: readonly { readonly values: Float64Array; readonly dimensions: Dimensions }[],
+  asked?: Dimensions,
 ) => readonly Float64Array[]

@@ -3,6 +3,7 @@ import { eigen } from './eigen.ts'
 import { gram } from './gram.ts'
 import { product } from './product.ts'
 import { qr } from './qr.ts'
+import { resizing } from './resizing.ts'
 import type { Routine } from './routine.ts'
 import { svd } from './svd.ts'
 import { symmetricProduct } from './symmetric-product.ts'
@@ -16,6 +17,7 @@ export const routines = {
   gram,
   product,
   qr,
+  resizing,
   solveLower,
   solveUpper,
   svd,

@@ -18,6 +18,7 @@ export const workspaces: Readonly<Record<RoutineName, (operands: readonly Dimens
     const rank = Math.min(rows, columns)
     return rows * (columns + rank) + 2 * rank
   },
+  resizing: none,
   solveLower: ofSolution,
   solveUpper: ofSolution,
   svd([operand]) {

@@ -66,7 +66,8 @@ class Ranges {
         return node.reduction === 'maximum' ? [least, most] : [least >= 0 ? 0 : -infinity, most <= 0 ? 0 : infinity]
       }
       case 'routine':
-        return node.routine === 'transposition' ? this.of(node.inputs[0]!) : all
+        if (node.routine === 'transposition') return this.of(node.inputs[0]!)
+        return node.routine === 'resizing' ? hull([0, ...this.of(node.inputs[0]!)]) : all
       case 'parameter':
       case 'gradient':
       case 'input':

@@ -18,6 +18,7 @@ import {
   randomNumber,
   references,
   routines,
+  shapesOf,
   sizeOf,
   startOf,
   type Work,
@@ -341,12 +342,13 @@ class TensorAlgebra implements Algebra<Computed> {
     return tf.reshape(arrayOf(inputs[0]!, value), [...dimensions])
   }
 
-  routine({ routine, inputs }: NodeOf<'routine'>, value: Value): readonly tf.Tensor[] {
-    const shapes = routines[routine].results(inputs.map(({ dimensions }) => dimensions))
+  routine(node: NodeOf<'routine'>, value: Value): readonly tf.Tensor[] {
+    const { routine, inputs, dimensions } = node
+    const shapes = shapesOf(node)
     // The wasm backend has no product of nothing.
     if (shapes.every((shape) => sizeOf(shape) === 0)) return shapes.map((shape) => tf.zeros([...shape]))
     const operands = inputs.map((input) => arrayOf(input, value))
-    return (routineOf[routine] ?? onHost(routine))(operands)
+    return (routineOf[routine] ?? onHost(routine))(operands, dimensions)
   }
 
   reduce({ inputs, space, dimensions, reduction, axis }: NodeOf<'reduce'>, value: Value): tf.Tensor {
@@ -376,25 +378,39 @@ class TensorAlgebra implements Algebra<Computed> {
   }
 }
 
-type MatrixFunction = (operands: readonly tf.Tensor3D[]) => readonly tf.Tensor[]
+/** The results of a matrix function, the first of the dimensions asked for. */
+type MatrixFunction = (operands: readonly tf.Tensor3D[], asked: Dimensions) => readonly tf.Tensor[]
 
 /** The matrix functions that TensorFlow.js has for every backend. */
 const routineOf: Readonly<Partial<Record<RoutineName, MatrixFunction>>> = {
   gram: ([operand]) => [tf.matMul(operand!, operand!, false, true)],
   product: ([left, right]) => [tf.matMul(left!, right!)],
+  resizing: ([operand], asked) => [resized(operand!, asked)],
   symmetricProduct: ([left, right]) => [tf.matMul(left!, right!)],
   transposition: ([operand]) => [tf.transpose(operand!, [0, 2, 1])],
+}
+
+/** The first rows and columns, and zeros where there are fewer. */
+function resized(operand: tf.Tensor3D, [batch, rows, columns]: Dimensions): tf.Tensor {
+  const [, height, width] = operand.shape
+  const padded = tf.pad3d(operand, [
+    [0, 0],
+    [0, Math.max(0, rows - height)],
+    [0, Math.max(0, columns - width)],
+  ])
+  return tf.slice(padded, [0, 0, 0], [batch, rows, columns])
 }
 
 /** Factorizations are computed here, in float64; what they need is read from the backend, and waited for. */
 const onHost =
   (routine: RoutineName): MatrixFunction =>
-  (operands) => {
+  (operands, asked) => {
     const dimensions = operands.map(({ shape }) => shape)
     const values = operands.map((operand) => Float64Array.from(operand.dataSync()))
-    const shapes = routines[routine].results(dimensions)
+    const shapes = routines[routine].results(dimensions, asked)
     const results = references[routine](
       values.map((given, index) => ({ values: given, dimensions: dimensions[index]! })),
+      asked,
     )
     return results.map((result, index) => tf.tensor(Float32Array.from(result), [...shapes[index]!], 'float32'))
   }

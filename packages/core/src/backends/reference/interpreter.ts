@@ -260,9 +260,9 @@ class Float64Algebra implements Algebra<Computed> {
     return node.space === 'array' ? sums : sums[0]!
   }
 
-  routine({ routine, inputs }: NodeOf<'routine'>, value: Value): readonly Float64Array[] {
+  routine({ routine, inputs, dimensions: asked }: NodeOf<'routine'>, value: Value): readonly Float64Array[] {
     const operands = inputs.map((input) => ({ values: value(input) as Float64Array, dimensions: input.dimensions }))
-    return references[routine](operands)
+    return references[routine](operands, asked)
   }
 
   element(node: NodeOf<ElementOperation>, value: Value): Computed {

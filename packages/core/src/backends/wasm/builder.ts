@@ -52,8 +52,13 @@ interface RoutineOperand {
   readonly dimensions: Dimensions
 }
 
-/** Cuts a call of a matrix function into items for its kernel. */
-type RoutineWork = (operands: readonly RoutineOperand[], results: readonly number[], kernel: number) => Item[]
+/** Cuts a call of a matrix function into items for its kernel; `asked` are the dimensions of its first result. */
+type RoutineWork = (
+  operands: readonly RoutineOperand[],
+  results: readonly number[],
+  kernel: number,
+  asked: Dimensions,
+) => Item[]
 
 /** Lays out the memory of an instance and fills in its entries. */
 export class InstanceBuilder {
@@ -246,7 +251,7 @@ export class InstanceBuilder {
       this.loopItems(loop, loopIndex, sizes, fill, table.loops[loopIndex]!, entry),
     )
     const routineItems = plan.routines.map((call) => {
-      const items = this.routineItems(call, sizes, addresses)
+      const items = this.routineItems(call, plan.arrays, sizes, addresses)
       for (const { entry } of items) {
         for (const [index, { array }] of call.operands.entries()) note(array, entry + 4 * index)
       }
@@ -370,15 +375,16 @@ export class InstanceBuilder {
     return items
   }
 
-  private routineItems(call: RoutineCall, sizes: Sizes, addresses: readonly number[]): Item[] {
+  private routineItems(call: RoutineCall, arrays: Plan['arrays'], sizes: Sizes, addresses: readonly number[]): Item[] {
     const operands = call.operands.map(({ array, extent }) => ({
       address: addresses[array]!,
       dimensions: dimensionsOf(extent, sizes),
     }))
     const results = call.results.map((array) => addresses[array]!)
+    const asked = dimensionsOf(arrays[call.results[0]!]!.extent, sizes)
     const kernel = this.kernels.library.routines[call.routine]!
     const work = this.routineWork[call.routine]
-    return work ? work(operands, results, kernel) : this.batchedItems(call.routine, operands, results, kernel)
+    return work ? work(operands, results, kernel, asked) : this.batchedItems(call.routine, operands, results, kernel)
   }
 
   /** How the work of matrix functions is cut into items that have kernels of their own kind. */
@@ -386,8 +392,12 @@ export class InstanceBuilder {
     transposition: ([operand], [result], kernel) => {
       const [batch, columns, rows] = operand!.dimensions
       const entry = this.entry([operand!.address, result!, rows, columns])
-      const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
-      return split(batch * rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
+      return this.rowItems(batch * rows, columns, kernel, entry)
+    },
+    resizing: ([operand], [result], kernel, [batch, rows, columns]) => {
+      const [, height, width] = operand!.dimensions
+      const entry = this.entry([operand!.address, result!, rows, columns, height, width])
+      return this.rowItems(batch * rows, columns, kernel, entry)
     },
     gram: ([operand], [result], kernel) =>
       this.productItems([operand!, operand!], result!, operand!.dimensions[1], kernel),
@@ -395,6 +405,12 @@ export class InstanceBuilder {
       this.productItems([left!, right!], result!, left!.dimensions[1], kernel),
     product: ([left, right], [result], kernel) =>
       this.productItems([left!, right!], result!, right!.dimensions[2], kernel),
+  }
+
+  /** Rows of a result, in parts where there are several threads. */
+  private rowItems(rows: number, columns: number, kernel: number, entry: number): Item[] {
+    const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : rows
+    return split(rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
   }
 
   /** One matrix of the batch after the other, side by side where there are several threads. */

@@ -6,6 +6,7 @@ import { cholesky, triangularSolve } from './cholesky.ts'
 import { eigen, eigenFunctions } from './eigen.ts'
 import { matmul } from './product.ts'
 import { qr } from './qr.ts'
+import { resize } from './resizing.ts'
 import { rowFunctions } from './rows.ts'
 import { svd } from './svd.ts'
 import { transpose } from './transposition.ts'
@@ -17,6 +18,7 @@ export const routineKernels = (fused: boolean): Readonly<Record<RoutineName, () 
   gram: () => matmul(true, fused),
   product: () => matmul(false, fused),
   qr,
+  resizing: resize,
   solveLower: () => triangularSolve(true),
   solveUpper: () => triangularSolve(false),
   svd,
