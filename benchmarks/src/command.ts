@@ -30,6 +30,7 @@ interface Options {
   tfjs?: boolean
   jax?: boolean
   quantizedLosses?: boolean
+  side?: number
   python?: string
   json?: string
 }
@@ -49,6 +50,12 @@ function parseSections(text: string): readonly string[] {
     throw new InvalidArgumentError(`"${unknown}" is none of ${sectionNames.join(', ')}, none`)
   }
   return names
+}
+
+function parseSide(text: string): number {
+  const side = Number(text)
+  if (!Number.isInteger(side) || side < 1) throw new InvalidArgumentError(`"${text}" is no whole number from 1 on`)
+  return side
 }
 
 /** Says what is going on: in place on a terminal, a line each elsewhere. */
@@ -133,7 +140,7 @@ async function bench(given: Options, command: Command): Promise<void> {
   if (options.quantizedLosses) results.quantizedLosses = await measureQuantizedLosses(progress)
   if (options.sections.includes('matrices')) {
     const peers = options.peers ? { python: options.python } : undefined
-    results.matrices = await measureMatrices(peers, progress)
+    results.matrices = await measureMatrices(peers, progress, options.side)
   }
   if (options.sections.includes('choose')) results.choose = measureChoose(progress)
   if (options.jax) results.jax = await measureJax(progress)
@@ -169,6 +176,7 @@ await new Command('bench')
     '--quantized-losses',
     'train with state in float32, 8 and 4 bits on 20 seeds and compare the losses; alone, unless --sections says what else',
   )
+  .option('--side <number>', 'the section matrices on squares of this side alone, to see that it runs', parseSide)
   .option('--json <file>', 'also write everything that was measured to a file')
   .action(bench)
   .parseAsync()

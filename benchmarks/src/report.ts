@@ -181,7 +181,7 @@ function quantizedLossSection(results: readonly QuantizedLoss[]): string {
   return `${heading('Losses with state in fewer bits')}${table(columns, rows, [0, 1, 2])}\n${legend}`
 }
 
-function matrixSection({ peak, results, versions, missing: absent }: MatrixReport): string {
+function matrixSection({ peak, fused, results, versions, missing: absent }: MatrixReport): string {
   const milliseconds = (seconds: number) => number(1000 * seconds)
   const names = [...new Set(results.flatMap(({ peers }) => Object.keys(peers)))]
   const rows = results.map(({ optimizer, shape, average, median, worst, share, peers, errors }) => [
@@ -195,7 +195,7 @@ function matrixSection({ peak, results, versions, missing: absent }: MatrixRepor
   ])
   const head = ['', 'matrix', 'average', 'median', 'worst', '/median', '/peak', ...names.map((name) => `/${name}`), '']
   const legend = [
-    `Milliseconds a step on one thread; factorizations every 10 steps. /peak: multiply-adds a second of ${number(peak / 1e9)} thousand million`,
+    `Milliseconds a step on one thread; factorizations every 10 steps. /peak: multiply-adds a second of ${number(peak / 1e9)} thousand million, ${fused ? 'with' : 'without'} relaxed_madd`,
     ...Object.entries(versions).map(([library, version]) => `${library} ${version}`),
     ...Object.entries(absent).map(([library, why]) => `${library} is missing: ${why}`),
   ]

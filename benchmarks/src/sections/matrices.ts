@@ -1,5 +1,13 @@
 import { muon, type Optimizer, shampoo, soap } from 'fallline'
-import { canonicalize, dimensionsOf, planTogether, programsOfStep, routines, traceModel } from 'fallline/internal'
+import {
+  canonicalize,
+  dimensionsOf,
+  multipliesAndAdds,
+  planTogether,
+  programsOfStep,
+  routineOf,
+  traceModel,
+} from 'fallline/internal'
 import { peakMultiplyAdds } from '../kernels/peak.ts'
 import { type Contender, measure, messageOf } from '../measure.ts'
 import { collectGarbage } from '../memory.ts'
@@ -25,6 +33,8 @@ export interface MatrixResult {
 export interface MatrixReport {
   /** Multiply-adds a second that one thread can do. */
   peak: number
+  /** Whether the engine multiplies and adds at once (`relaxed_madd`). */
+  fused: boolean
   results: MatrixResult[]
   versions: PeerReport['versions']
   missing: PeerReport['missing']
@@ -33,10 +43,14 @@ export interface MatrixReport {
 /** Steps between refreshes of what is factored. */
 const period = 10
 
+const ofShampoo = { beta: 0.95, epsilon: 1e-6, statisticsPeriod: 1, preconditionerPeriod: period }
+
 const subjects: Readonly<Record<string, Optimizer>> = {
   muon: muon(),
-  shampoo: shampoo({ beta: 0.95, epsilon: 1e-6, statisticsPeriod: 1, preconditionerPeriod: period }),
+  shampoo: shampoo(ofShampoo),
+  'shampoo, spread': shampoo({ ...ofShampoo, spreads: true }),
   soap: soap({ basisPeriod: period }),
+  'soap, spread': soap({ basisPeriod: period, spreads: true }),
 }
 
 const shapes: readonly (readonly [number, number])[] = [
@@ -57,19 +71,23 @@ const others: Readonly<Record<string, readonly (readonly [peer: string, process:
  * Measures optimizers whose steps multiply and factor matrices.
  *
  * @param peers whether other libraries run beside, and in which interpreter
+ * @param side measure squares of this side alone
  */
 export async function measureMatrices(
   peers: { python: string | undefined } | undefined,
   progress: (text: string) => void,
+  side?: number,
 ): Promise<MatrixReport> {
   const known: PeerReport = { versions: {}, missing: {}, results: [] }
   const processes = peers ? await startProcesses(known, peers.python, progress) : new Map<string, never>()
   const { versions, missing } = known
-  const report: MatrixReport = { peak: await peakMultiplyAdds(), results: [], versions, missing }
+  const peak = await peakMultiplyAdds()
+  const report: MatrixReport = { peak, fused: multipliesAndAdds(), results: [], versions, missing }
+  const measured = side === undefined ? shapes : [[side, side] as const]
   try {
     for (const [optimizer, rule] of Object.entries(subjects)) {
       // Factorizations of thousands of rows take minutes.
-      for (const shape of shapes.filter(([, columns]) => optimizer === 'muon' || columns <= 1024)) {
+      for (const shape of measured.filter(([, columns]) => optimizer === 'muon' || columns <= 1024)) {
         progress(`${optimizer} at ${shape.join(' x ')}`)
         const result: MatrixResult = {
           ...{ optimizer, shape: shape.join(' x '), average: 0, median: 0, worst: 0, peers: {}, errors: [] },
@@ -132,9 +150,14 @@ function multiplyAddsOf(rule: Optimizer, shape: readonly number[]): number {
   const programs = programsOfStep(traced!).map(canonicalize)
   const plans = planTogether(programs)
   const operations = plans.flatMap((plan, index) =>
-    plan.routines.map(({ routine, operands }) =>
-      routines[routine].operations(operands.map(({ extent }) => dimensionsOf(extent, programs[index]!.sizes))),
-    ),
+    plan.routines.map(({ routine, operands, results }) => {
+      const { sizes } = programs[index]!
+      const asked = dimensionsOf(plan.arrays[results[0]!]!.extent, sizes)
+      return routineOf(routine).operations(
+        operands.map(({ extent }) => dimensionsOf(extent, sizes)),
+        asked,
+      )
+    }),
   )
   return operations.reduce((sum, each) => sum + each, 0) / 2
 }

@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
 import { listFiles, readGolden } from './files.ts'
 import { mappings } from './mapping.ts'
+import { drivers } from './mappings/drivers.ts'
 import { type BackendName, passes, type RunResult, replayFile } from './replay.ts'
 import { formatReport } from './report.ts'
 
@@ -14,7 +15,7 @@ Prints the worst relative error of each configuration and exits with 1 if one is
   --backend NAME   only this backend: reference or wasm
   --help           this text
 
-Known optimizers: ${Object.keys(mappings).sort().join(', ')}
+Known optimizers: ${[...Object.keys(mappings), ...Object.keys(drivers)].sort().join(', ')}
 `
 
 /** Says what is wrong with how the command was called; exit code 2. */

@@ -11,7 +11,9 @@ import { elementsIn } from '../src/language/walk.ts'
 import { Fields, Skip } from './fields.ts'
 import type { Checkpoint, GoldenFile, GoldenRun } from './files.ts'
 import { mappings } from './mapping.ts'
+import { drivers } from './mappings/drivers.ts'
 import type { Mapping, Source } from './mappings/mapping.ts'
+import { evaluateNetwork, joinLayers, type Recording, statisticOf, writeInitialLayer } from './network.ts'
 import {
   gradientAt,
   hessianDiagonalAt,
@@ -22,6 +24,7 @@ import {
   writeEach,
   writeInitial,
 } from './problem.ts'
+import { replayDriver } from './replay-driver.ts'
 
 export type BackendName = 'reference' | 'wasm'
 
@@ -38,7 +41,7 @@ export const stepTolerance = 1e-5
 const widest = (step: number) => (step <= 30 ? 1e-6 : 1e-2)
 
 /** The relative size of one rounding. */
-const rounding: Readonly<Record<BackendName, number>> = { reference: 2 ** -53, wasm: 2 ** -24 }
+export const rounding: Readonly<Record<BackendName, number>> = { reference: 2 ** -53, wasm: 2 ** -24 }
 
 /**
  * How a trajectory was compared: `free` from start to end; `sensitive`, the same with a tolerance widened by what one
@@ -78,6 +81,7 @@ export function passes(result: RunResult): boolean {
 
 /** Replays every run of a file, or says for each why not. */
 export async function replayFile(file: GoldenFile, backends: readonly BackendName[]): Promise<RunResult[]> {
+  if (Object.hasOwn(drivers, file.optimizer)) return replayDriver(file, drivers[file.optimizer]!, backends)
   const mapping = Object.hasOwn(mappings, file.optimizer) ? mappings[file.optimizer] : undefined
   if (!mapping) {
     const skipped = `no optimizer here stands for '${file.optimizer}'`
@@ -90,9 +94,10 @@ export async function replayFile(file: GoldenFile, backends: readonly BackendNam
     try {
       const optimizer = mapRun(file, run, mapping)
       const outcomes: Partial<Record<BackendName, Outcome>> = {}
+      const replayed = mapping.network ? joinLayers(run) : run
       const exact = mapping.float64Only?.(run)
       for (const backend of backends.filter((each) => each === 'reference' || exact === undefined))
-        outcomes[backend] = await replay(optimizer, run, file.salt, mapping, backend)
+        outcomes[backend] = await replay(optimizer, replayed, file.salt, mapping, backend)
       results.push({ ...name, outcomes, ...(exact === undefined ? {} : { exact }) })
     } catch (error) {
       const { message } = error as Error
@@ -230,19 +235,27 @@ async function sensitivityOf(
         placeChoices(compiled, run, mapping)
         await compiled.minimize(evaluation(compiled, run, salt, mapping))
       }
-      nudged.names.forEach((name, k) => {
-        const values = nudged.parameters[name]!
-        for (let i = 0; i < values.length; i++) {
-          const up = (7919 * (i + 1) + 104729 * (k + 1) + 1299709 * nudged.steps) % 13 < 6.5
-          values[i]! *= up ? 1 + unit * 2 : 1 - unit
-        }
-      })
+      nudge(
+        nudged.names.map((name) => nudged.parameters[name]!),
+        nudged.steps,
+        unit,
+      )
     }
     result.push(distance(plain, nudged, mapping))
   }
   plain.dispose()
   nudged.dispose()
   return result
+}
+
+/** Moves every parameter up or down by one rounding. */
+export function nudge(parameters: readonly Numbers[], step: number, unit: number): void {
+  parameters.forEach((values, k) => {
+    for (let i = 0; i < values.length; i++) {
+      const up = (7919 * (i + 1) + 104729 * (k + 1) + 1299709 * step) % 13 < 6.5
+      values[i]! *= up ? 1 + unit * 2 : 1 - unit
+    }
+  })
 }
 
 /**
@@ -320,7 +333,8 @@ async function start(
   const shapes = Object.fromEntries(run.shapes.map((shape, k) => [`tensor${k}`, shape]))
   const compiled = await compile(optimizer, shapes, { backend, nonFinite: 'allow' })
   compiled.names.forEach((name, k) => {
-    writeInitial(compiled.parameters[name]!, k, salt)
+    if (mapping.network) writeInitialLayer(compiled.parameters[name]!, k, run.shapes[k]!, salt)
+    else writeInitial(compiled.parameters[name]!, k, salt)
   })
   mapping.prepare?.(compiled)
   return compiled
@@ -329,6 +343,7 @@ async function start(
 /** Evaluates the problem wherever the optimizer asks, with all that it wants. */
 function evaluation(compiled: CompiledOptimizer, run: GoldenRun, salt: number, mapping: Mapping) {
   const { names } = compiled
+  if (mapping.network) return networkEvaluation(compiled, salt, mapping.network(run.hyper))
   const known: Readonly<Record<string, Source>> = {
     gradient: gradientAt,
     loss: lossAt,
@@ -354,6 +369,21 @@ function evaluation(compiled: CompiledOptimizer, run: GoldenRun, salt: number, m
     }
     const { loss, ...others } = numbers
     return { ...(loss === undefined ? {} : { loss }), inputs: others }
+  }
+}
+
+function networkEvaluation(compiled: CompiledOptimizer, salt: number, recording: Recording) {
+  const { names } = compiled
+  return ({ parameters, gradients, inputs, wants }: EvaluationRequest): Answer['result'] => {
+    const layers = names.map((name) => parameters[name]!)
+    const { loss, gradients: told, seen } = evaluateNetwork(layers, compiled.steps + 1, salt)
+    names.forEach((name, layer) => {
+      gradients[name]!.set(told[layer]!)
+      for (const [input, arrays] of Object.entries(inputs)) {
+        if (wants.has(input)) arrays[name]!.set(statisticOf(input, seen[layer]!, recording))
+      }
+    })
+    return { loss, inputs: {} }
   }
 }
 

@@ -1,4 +1,5 @@
 import { mappings } from './mapping.ts'
+import { drivers } from './mappings/drivers.ts'
 import type { Mapping } from './mappings/mapping.ts'
 import {
   type BackendName,
@@ -9,6 +10,7 @@ import {
   stepTolerance,
   tolerances,
 } from './replay.ts'
+import { allowance } from './replay-driver.ts'
 
 const headings: Readonly<Record<BackendName, string>> = { reference: 'float64', wasm: 'float32 wasm' }
 
@@ -64,7 +66,14 @@ function notes(results: readonly RunResult[], backends: readonly BackendName[]):
   const list = [
     `Worst |a - b| / max(|a|, |b|, 1e-3) over all checkpoints; tolerance ${rules}.`,
     ...[...new Set(results.map((result) => result.optimizer))].flatMap((name) => {
-      const { tolerances: looser, until }: Partial<Mapping> = Object.hasOwn(mappings, name) ? mappings[name]! : {}
+      const amplifies = Object.hasOwn(drivers, name) ? drivers[name]!.amplifies : undefined
+      if (amplifies) {
+        return [
+          `${name}: tolerance ${allowance.reference} times what one rounding per gradient does (float32: ${allowance.wasm}), as long as that is below 0.01: ${amplifies}.`,
+        ]
+      }
+      const known: Readonly<Record<string, Partial<Mapping>>> = { ...mappings, ...drivers }
+      const { tolerances: looser, until } = Object.hasOwn(known, name) ? known[name]! : {}
       if (until) {
         const which = until.config === undefined ? name : `${name} ${until.config}`
         return [`${which}: compared up to step ${until.step}: ${until.reason}.`]

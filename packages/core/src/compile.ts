@@ -4,7 +4,7 @@ import { checkNames, checkOptimizer, type Optimizer } from './language/definitio
 import { checkLayout, type LayoutChoice } from './language/layout.ts'
 import { checkShapes, type Shapes, traceModel } from './program/model.ts'
 import { CompiledOptimizer } from './run/compiled-optimizer.ts'
-import type { NonFinitePolicy } from './run/step.ts'
+import type { GradientMemory, NonFinitePolicy } from './run/step.ts'
 
 export interface CompileOptions {
   /** Where the kernels run: `wasm()` (default) or `reference()`. */
@@ -21,6 +21,11 @@ export interface CompileOptions {
    * for each parameter by name and shape.
    */
   readonly layout?: LayoutChoice
+  /**
+   * `together` (default): the gradients of all parameters have memory of their own. `oneAtATime`: there is room for the largest alone, and
+   * each is used as soon as backpropagation has made it, with `fusedBackward`.
+   */
+  readonly gradients?: GradientMemory
   /** Norms of gradient, update and parameter and the count of non-finite gradients, from the same pass. Default false. */
   readonly telemetry?: boolean
 }
@@ -51,7 +56,7 @@ export async function compile<const Name extends string, H extends string>(
 ): Promise<CompiledOptimizer<Name, H>> {
   checkOptimizer('compile: the first argument', optimizer)
   checkShapes('compile', shapes)
-  checkNames('compile', options, ['backend', 'nonFinite', 'telemetry', 'layout'])
+  checkNames('compile', options, ['backend', 'nonFinite', 'telemetry', 'layout', 'gradients'])
   if (options.backend !== undefined && typeof options.backend?.create !== 'function') {
     throw new Error(`compile: backend must be wasm() or reference(), not ${String(options.backend)}`)
   }
@@ -59,9 +64,19 @@ export async function compile<const Name extends string, H extends string>(
   if (!['throw', 'skip', 'allow'].includes(nonFinite)) {
     throw new Error(`compile: nonFinite must be throw, skip or allow, not ${String(nonFinite)}`)
   }
-  const { telemetry = false, layout = 'outputFirst' } = options
+  const { telemetry = false, layout = 'outputFirst', gradients = 'together' } = options
+  if (!['together', 'oneAtATime'].includes(gradients)) {
+    throw new Error(`compile: gradients must be together or oneAtATime, not ${String(gradients)}`)
+  }
   checkLayout('compile', layout)
   const model = traceModel(optimizer, shapes, telemetry, { layout })
-  const instance = await (options.backend ?? wasm()).create(backendTensors(model))
-  return new CompiledOptimizer<Name, H>(model, instance, { nonFinite, telemetry })
+  const instance = await (options.backend ?? wasm()).create(backendTensors(model), { gradients })
+  const joined = model.parameters.find(({ shape }) => shape.parts)
+  if (joined && !instance.memory) {
+    instance.dispose()
+    throw new Error(
+      `compile: ${joined.shape.name} are one vector to this optimizer, and this backend can show none of its parts`,
+    )
+  }
+  return new CompiledOptimizer<Name, H>(model, instance, { nonFinite, telemetry, gradients })
 }

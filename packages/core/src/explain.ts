@@ -19,7 +19,7 @@ import { splitHyperKey } from './program/hyper-store.ts'
 import { traceModel } from './program/model.ts'
 import type { Program, SlotStorage, VariantTree } from './program/program.ts'
 import { programsOfStep, type TracedParameter } from './program/trace.ts'
-import { routines } from './routines/table.ts'
+import { routineOf } from './routines/table.ts'
 import { evaluateSchedule, type HyperValue } from './schedules/schedule.ts'
 import { bytesOf } from './storage/provided.ts'
 
@@ -338,8 +338,9 @@ class PlanText {
           const { routine, operands, results } = plan.routines[index]!
           const dimensions = operands.map(({ extent }) => dimensionsOf(extent, this.sizes))
           const shapes = dimensions.map((shape) => `[${shape.join(', ')}]`).join(' by ')
-          const what = `${routines[routine].title} of ${operands.map(({ array }) => this.array(array)).join(' and ')}`
-          const operations = routines[routine].operations(dimensions)
+          const what = `${routineOf(routine).title} of ${operands.map(({ array }) => this.array(array)).join(' and ')}`
+          const asked = dimensionsOf(plan.arrays[results[0]!]!.extent, this.sizes)
+          const operations = routineOf(routine).operations(dimensions, asked)
           const cost = operations > 0 ? `, ${operations} operations` : ''
           lines.push(
             `  phase ${++phase}: ${results.map((array) => this.array(array)).join(', ')} = ${what}   ${shapes}${cost}`,

@@ -18,6 +18,10 @@ export {
   convexBound,
   transferLearningRate,
 } from './convex/convex-bound.ts'
+export { Egn, type EgnOptions, type EgnResult, egn, type Linearization, type Linearize } from './curvature/egn.ts'
+export { Fosi, type FosiOptions, fosi } from './curvature/fosi.ts'
+export type { ParameterArrays } from './curvature/joined-parameters.ts'
+export { LBfgs, type LBfgsOptions, type LBfgsResult, lBfgs } from './curvature/l-bfgs.ts'
 export { type LanczosOptions, lanczos, type Spectrum, type SymmetricProduct } from './curvature/lanczos.ts'
 export {
   type BatchCurvature,
@@ -27,6 +31,20 @@ export {
   type SpectralRates,
   spectralRates,
 } from './curvature/lanczos-learner.ts'
+export { LazyNewton, type LazyNewtonOptions, type LazyNewtonResult, lazyNewton } from './curvature/lazy-newton.ts'
+export {
+  PolynomialPreconditioner,
+  type PolynomialPreconditionerOptions,
+  polynomialPreconditioner,
+} from './curvature/polynomial-preconditioner.ts'
+export {
+  type OutputGradient,
+  type TargetModel,
+  TargetSurrogate,
+  type TargetSurrogateOptions,
+  type TargetSurrogateResult,
+  targetSurrogate,
+} from './curvature/target-surrogate.ts'
 export { type Description, describe, explain } from './explain.ts'
 export { type CountedSlots, countedSlots } from './language/counted-slots.ts'
 export {
@@ -60,6 +78,7 @@ export {
   type Eigendecomposition,
   eigen,
   matrixPower,
+  orthonormalize,
   type QrFactors,
   qr,
   type SingularValues,
@@ -83,10 +102,12 @@ export {
   stepCount,
   uniform,
 } from './language/hyperparameters.ts'
-export { type Input, inputArray, inputNumber, lossInput } from './language/inputs.ts'
+export { type Input, inputArray, inputNumber, lossInput, shapedInput } from './language/inputs.ts'
+export { layerStatistics } from './language/layer-statistics.ts'
 export { type LayerwiseDecayArguments, layerwiseDecay } from './language/layerwise-decay.ts'
 export type { Layout, LayoutChoice } from './language/layout.ts'
 export { type RelativeRate, relativeRate } from './language/relative-rate.ts'
+export { gather, largestPlaces, resized, scatter } from './language/selection.ts'
 export {
   columns,
   copyOfParameter,
@@ -116,6 +137,7 @@ export type { Shapes } from './program/model.ts'
 export type { ArraysByName } from './run/attached-arrays.ts'
 export type { Rebased } from './run/checkpointing.ts'
 export type { CompiledOptimizer } from './run/compiled-optimizer.ts'
+export { type FusedBackward, fusedBackward } from './run/fused-backward.ts'
 export type {
   Evaluate,
   EvaluationRequest,

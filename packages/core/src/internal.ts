@@ -22,6 +22,7 @@ export {
 } from './backends/backend.ts'
 export { generateFunctions } from './backends/wasm/everything.ts'
 export { createForeignInstance, type ForeignMemory } from './backends/wasm/foreign.ts'
+export { multipliesAndAdds } from './backends/wasm/fused.ts'
 export type { ForeignInstance } from './backends/wasm/instance.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export { wasmPrecision } from './backends/wasm/precision.ts'
@@ -66,11 +67,12 @@ export {
 } from './program/program.ts'
 export { isLoss, pointsOf, programsOfStep } from './program/trace.ts'
 export { references } from './routines/references.ts'
-export { type RoutineName, routines } from './routines/table.ts'
+export { type RoutineName, routineOf } from './routines/table.ts'
 export {
   checkpointOf,
   checkpointPlaces,
   copiesOf,
+  keptAs,
   movedAlong,
   restart,
   restore,
@@ -85,3 +87,4 @@ export { encodeRun, PortableNames, takeRun } from './run/portable.ts'
 export { readTelemetry } from './run/telemetry.ts'
 export { evaluateSchedule, type HyperValue, isSchedule } from './schedules/schedule.ts'
 export type { Checkpoint } from './state/checkpoint.ts'
+export { bytesOf } from './storage/provided.ts'

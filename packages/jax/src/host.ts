@@ -67,7 +67,7 @@ export class Host {
 
   /** @throws Error when an update needs what only the host can give; it says what and why. */
   constructor(optimizer: Optimizer, shapes: Shapes, layout: LayoutChoice) {
-    this.model = traceModel(optimizer, shapes, false, { layout, float32: 'the graph of jax-js' })
+    this.model = traceModel(optimizer, shapes, false, { layout, float32: 'the graph of jax-js', separate: 'jax-js' })
     const obstacle = findObstacle(this.model)
     if (obstacle !== undefined) throw new Error(obstacle)
     this.parameters = this.model.parameters.map(({ shape, traced }) => ({
@@ -229,7 +229,7 @@ function findObstacle({ optimizer, parameters }: TracedModel): string | undefine
     }
     for (const program of programsOf(traced.variants)) {
       const { numbers, arrays } = program.leaves
-      const inputs = [...numbers, ...arrays]
+      const inputs = [...numbers, ...arrays.map((array) => array.name)]
       if (inputs.length > 0) {
         const advice = inputs.every(isLoss) ? trainer : 'use compile of fallline and its minimize'
         return `${who} needs ${inputs.join(' and ')}, but an update is given only gradients; ${advice}`

@@ -295,17 +295,22 @@ class JaxAlgebra implements Algebra<Operand> {
   }
 }
 
-/** The results of a matrix function, the first of the dimensions asked for; consumes its operands. */
+/** The results of a matrix function; consumes its operands. */
 const routineOf: Readonly<Record<RoutineName, (operands: np.Array[], asked: Dimensions) => np.Array[]>> = {
   cholesky: ([operand]) => [np.linalg.cholesky(operand!)],
   eigen: ([operand]) => {
     const [values, vectors] = np.linalg.eigh(operand!)
     return [np.expandDims(values, -2), oriented(vectors)]
   },
+  gather: ([operand, places]) => [gather(operand!, places!)],
   gram: ([operand]) => [gram(operand!)],
+  largestPlaces: ([operand], [, , count]) => [largestPlaces(operand!, count)],
+  orthonormalization: ([operand, marks]) => [orthonormalized(operand!, marks!)],
   product: ([left, right]) => [np.matmul(left!, right!)],
   qr: ([operand]) => qr(operand!),
-  resizing: ([operand], asked) => [resized(operand!, asked)],
+  resized: ([operand], asked) => [resized(operand!, asked)],
+  scatter: ([values, places], [, , columns]) => [scatter(values!, places!, columns)],
+  reversal: ([operand]) => [np.flip(operand!, -2)],
   solveLower: ([matrix, right]) => [solution(matrix!, right!, true)],
   solveUpper: ([matrix, right]) => [solution(matrix!, right!, false)],
   svd: ([operand]) => svd(operand!),
@@ -313,16 +318,38 @@ const routineOf: Readonly<Record<RoutineName, (operands: np.Array[], asked: Dime
   transposition: ([operand]) => [swapped(operand!)],
 }
 
-const swapped = (operand: np.Array): np.Array => np.swapaxes(operand, -1, -2)
-
-/** The first rows and columns, and zeros where there are fewer. */
-function resized(operand: np.Array, [, rows, columns]: Dimensions): np.Array {
-  const [height, width] = operand.shape.slice(-2) as [number, number]
-  const before: [number, number][] = operand.shape.slice(0, -2).map(() => [0, 0])
-  const padded = np.pad(operand, [...before, [0, Math.max(0, rows - height)], [0, Math.max(0, columns - width)]])
-  return operand.ndim === 3 ? padded.slice([], [0, rows], [0, columns]) : padded.slice([0, rows], [0, columns])
+/** A stable sort: of equal ones the lower place comes first. What is not a number comes last there, so it is made infinite before. */
+function largestPlaces(operand: np.Array, count: number): np.Array {
+  const sizes = np.absolute(operand)
+  const known = np.where(np.isnan(sizes.ref), Number.POSITIVE_INFINITY, sizes)
+  const [first, rest] = np.split(np.argsort(np.negative(known), -1), [count], -1)
+  rest!.dispose()
+  return first!.astype(np.float32)
 }
 
+function gather(operand: np.Array, places: np.Array): np.Array {
+  const columns = operand.shape.at(-1)!
+  const has = np.logicalAnd(np.greaterEqual(places.ref, 0), np.less(places.ref, columns))
+  const found = np.takeAlongAxis(operand, np.clip(places, 0, columns - 1).astype(np.int32), -1)
+  return np.where(has, found, 0)
+}
+
+/** jax-js has no counterpart: the product with a matrix of ones at the places. */
+function scatter(values: np.Array, places: np.Array, columns: number): np.Array {
+  const at = np.equal(np.expandDims(places, -1), np.arange(columns))
+  return np.squeeze(np.matmul(np.expandDims(values, -2), at.astype(np.float32)), -2)
+}
+
+function resized(operand: np.Array, asked: Dimensions): np.Array {
+  const [given, size] = [operand.size, sizeOf(asked)]
+  const flat = operand.reshape([given])
+  if (given <= size) return np.pad(flat, [[0, size - given]]).reshape([...asked])
+  const [first, rest] = np.split(flat, [size], 0)
+  rest!.dispose()
+  return first!.reshape([...asked])
+}
+
+const swapped = (operand: np.Array): np.Array => np.swapaxes(operand, -1, -2)
 const gram = (operand: np.Array): np.Array => np.matmul(operand.ref, swapped(operand))
 
 /** The solution of a triangular system, as the routine of jax-js itself takes it: upper triangles, right sides as rows. */
@@ -365,6 +392,31 @@ function qr(operand: np.Array): np.Array[] {
   }
   const q = orthogonal(orthogonal(columns[0]!))
   return [q, np.triu(np.matmul(swapped(q.ref), operand))]
+}
+
+/** As `qr`, of the columns whose marks are from 0 to 1, in the order of these, beside those with marks below 0. */
+function orthonormalized(operand: np.Array, marks: np.Array): np.Array {
+  const size = operand.shape.at(-1)!
+  const own = swapped(marks.ref)
+  const index = np.arange(size).reshape([1, size])
+  const equalBefore = np.multiply(np.equal(marks.ref, own.ref), np.less(index.ref, swapped(index.ref)))
+  const rank = np.sum(np.add(np.less(marks.ref, own), equalBefore), -1, { keepdims: true })
+  // Columns are put into the order of their marks, and back.
+  const order = np.where(np.equal(rank, index), 1, 0)
+  const ordered = np.matmul(marks, order.ref)
+  const now = np.where(np.logicalAnd(np.less(ordered.ref, 1), np.logicalNot(np.less(ordered.ref, 0))), 1, 0)
+  const all = np.matmul(operand, order.ref)
+  const before = np.multiply(all.ref, np.where(np.less(ordered, 0), 1, 0))
+  let columns = np.multiply(all.ref, now.ref)
+  for (let pass = 0; pass < 2; pass++) {
+    columns = np.subtract(columns.ref, np.matmul(before.ref, np.matmul(swapped(before.ref), columns)))
+    // Columns that are not meant are 0; with 1 on the diagonal they are left alone.
+    const others = np.multiply(np.eye(size), np.subtract(1, now.ref))
+    const factor = np.linalg.cholesky(np.add(gram(swapped(columns.ref)), others))
+    columns = swapped(solution(factor, swapped(columns), true))
+  }
+  before.dispose()
+  return np.matmul(np.where(np.equal(now, 1), columns, all), swapped(order))
 }
 
 /** What a reduction over nothing gives. */

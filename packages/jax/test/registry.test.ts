@@ -60,6 +60,7 @@ function variantsHere(factory: OptimizerFactory): (readonly [string, Readonly<Re
   const own = variantsOf(factory).filter(({ settings }) => {
     const names = Object.keys(settings)
     if (names.length === 0 || moves(factory, settings) || draws(factory, settings)) return false
+    if (Object.keys(inputsOf(make(factory, settings) as BaseOptimizer)).length > 0) return false
     // A vector has a Gram matrix of rank one.
     const ofVectors = ['mergesDimensions', 'preconditionsVectors', 'exponent']
     if (sensitive.includes(factory.definition.name) && names.some((name) => ofVectors.includes(name))) return false

@@ -12,6 +12,7 @@ import {
   muon,
   type Optimizer,
   prodigy,
+  quantized,
   reference,
   registry,
   scheduleFreeAdamW,
@@ -412,5 +413,23 @@ describe.each(paths)('while a step is being taken on the %s path', (path) => {
     twin.dispose()
     expect(() => trainer.parameters()).toThrow('parameters: this trainer has been disposed; create a new one')
     await expect(trainer.step(...batch(1))).rejects.toThrow('step: this trainer has been disposed')
+  })
+})
+
+describe('state in fewer bits', () => {
+  const rule = quantized(adamW({ learningRate: 0.05 }), { minimumSize: 0 })
+
+  it('is kept on the fused path', async () => {
+    const trainer = await create(rule, { path: 'fused' })
+    const losses = await train(trainer, 30)
+    expect(losses.at(-1)!).toBeLessThan(losses[0]!)
+    expect(new TextDecoder().decode(await trainer.save())).toContain('state/hidden/w/adamW.m as dynamic8')
+    trainer.dispose()
+  })
+
+  it('is refused on the graph path', async () => {
+    await expect(create(rule, { path: 'graph' })).rejects.toThrow(
+      'the graph of jax-js keeps all state in float32: leave out quantized(...)',
+    )
   })
 })

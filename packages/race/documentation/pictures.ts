@@ -4,7 +4,7 @@ import { parseHTML } from 'linkedom'
 import { formatNumber, formatSetting } from '../src/report/format.ts'
 import { Html, html } from '../src/report/html.ts'
 import { style } from '../src/report/style.ts'
-import { missingInput } from './inputs.ts'
+import { missingInputs } from './inputs.ts'
 import { descend, type Surface, surfaces, type Trajectory } from './surfaces.ts'
 import { type LossCurve, learn, lesson } from './training.ts'
 
@@ -17,12 +17,12 @@ let comparison: Promise<LossCurve | undefined> | undefined
 export async function picture(factory: OptimizerFactory): Promise<string> {
   const { title } = factory.definition
   const panels: Html[] = []
-  const missing = missingInput(factory.definition)
+  const missing = missingInputs(factory.definition)
   for (const surface of surfaces) {
-    panels.push(surfacePanel(surface, missing ?? (await descend(factory, surface))))
+    panels.push(surfacePanel(surface, missing.surface ?? (await descend(factory, surface))))
   }
   comparison ??= learn(adamW)
-  panels.push(lossPanel(missing ?? (await learn(factory)), await comparison))
+  panels.push(lossPanel(missing.task ?? (await learn(factory)), await comparison))
   const width = panel.width * panels.length
   const placed = panels.map((content, index) => html`<g transform="translate(${panel.width * index},0)">${content}</g>`)
   const [light, dark] = [

@@ -14,7 +14,8 @@ export interface Surface {
   readonly steps: number
   readonly value: (x: number, y: number) => number
   readonly gradient: (x: number, y: number) => Point
-  readonly hessianDiagonal: (x: number, y: number) => Point
+  /** The second derivatives: by x twice, by x and y, by y twice. */
+  readonly hessian: (x: number, y: number) => readonly [xx: number, xy: number, yy: number]
 }
 
 export type Point = readonly [x: number, y: number]
@@ -33,7 +34,7 @@ export const surfaces: readonly Surface[] = [
     steps: 200,
     value: (x, y) => (1 - x) ** 2 + 100 * (y - x * x) ** 2,
     gradient: (x, y) => [-2 * (1 - x) - 400 * x * (y - x * x), 200 * (y - x * x)],
-    hessianDiagonal: (x, y) => [2 - 400 * (y - 3 * x * x), 200],
+    hessian: (x, y) => [2 - 400 * (y - 3 * x * x), -400 * x, 200],
   },
   {
     title: 'Tilted bowl, condition 50',
@@ -47,7 +48,11 @@ export const surfaces: readonly Surface[] = [
       const [u, v] = [steep * (sine * x + cosine * y), flat * (cosine * x - sine * y)]
       return [sine * u + cosine * v, cosine * u - sine * v]
     },
-    hessianDiagonal: () => [steep * sine ** 2 + flat * cosine ** 2, steep * cosine ** 2 + flat * sine ** 2],
+    hessian: () => [
+      steep * sine ** 2 + flat * cosine ** 2,
+      (steep - flat) * sine * cosine,
+      steep * cosine ** 2 + flat * sine ** 2,
+    ],
   },
 ]
 
@@ -127,9 +132,15 @@ async function advance(optimizer: CompiledOptimizer, surface: Surface): Promise<
   await optimizer.minimize(({ parameters, gradients, inputs, wants }) => {
     const [x, y] = parameters.point as unknown as [number, number]
     gradients.point!.set(surface.gradient(x, y))
-    for (const name of wants) {
-      if (/hessian/i.test(name)) inputs[name]!.point!.set(surface.hessianDiagonal(x, y))
+    const [xx, xy, yy] = surface.hessian(x, y)
+    // Signs that agree at one step and differ at the next.
+    const probe = [1, optimizer.steps % 2 === 0 ? 1 : -1] as const
+    const known: Readonly<Record<string, Point>> = {
+      probe,
+      hessianVectorProduct: [xx * probe[0] + xy * probe[1], xy * probe[0] + yy * probe[1]],
+      hessianDiagonal: [xx, yy],
     }
+    for (const name of wants) if (known[name]) inputs[name]!.point!.set(known[name])
     return surface.value(x, y)
   })
 }

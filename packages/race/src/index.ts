@@ -35,7 +35,7 @@ export type {
 export type { SearchSpace, Setting } from './search/space.ts'
 export type { ProfilePoint } from './statistics/score.ts'
 export { StorageError } from './store.ts'
-export { type BatchPosition, defineTask, type Split, type Task } from './task.ts'
+export { type BatchPosition, defineTask, type Split, type Statistics, type Task } from './task.ts'
 export { builtinTasks } from './tasks/index.ts'
 export { BrokenTaskError } from './training/check-task.ts'
 export type { Contender, ContenderLike } from './training/contenders.ts'

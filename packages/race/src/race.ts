@@ -567,13 +567,15 @@ function adjusted(task: Task, { steps, targets }: RaceOptions): Task {
     title: task.title,
     description: task.description,
     parameters: task.parameters,
+    ...layoutOf(task),
+    ...(task.statistics ? { statistics: task.statistics } : {}),
     metricName: task.metricName,
     direction: task.direction,
     targets: targets ?? task.targets,
     budget,
     // Called on the task itself, which may be an instance of a class.
     initialize: (parameters, seed) => task.initialize(parameters, seed),
-    gradient: (parameters, gradients, batch) => task.gradient(parameters, gradients, batch),
+    gradient: (parameters, gradients, batch, statistics) => task.gradient(parameters, gradients, batch, statistics),
     ...(task.loss ? { loss: (parameters, batch) => task.loss!(parameters, batch) } : {}),
     metric: (parameters, split) => task.metric(parameters, split),
   }

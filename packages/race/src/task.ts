@@ -1,4 +1,4 @@
-import type { LayoutChoice } from 'fallline'
+import { type LayoutChoice, layerStatistics } from 'fallline'
 import { checkLayout } from 'fallline/internal'
 
 /** Which mini-batch a gradient is taken on: the data order follows from the seed, and steps count from 1. */
@@ -11,6 +11,9 @@ export interface BatchPosition {
  * The part of the data a metric is measured on: `validation` chooses settings and decides targets, `test` is reported.
  */
 export type Split = 'validation' | 'test'
+
+/** Arrays for statistics of layers, by the statistic's name and the parameter's, for parameters that are asked for. */
+export type Statistics = Readonly<Record<string, Readonly<Record<string, Float32Array>>>>
 
 /**
  * What optimizers race on: a model with its data. A task keeps no parameters of its own; it reads and writes the arrays
@@ -35,13 +38,20 @@ export interface Task {
   initialize(parameters: Record<string, Float32Array>, seed: number): void
   /**
    * Writes the gradient of the mean loss over one mini-batch into `gradients` and returns that loss. The batch is a
-   * pure function of (seed, step), so that trials with one seed see the same batches whatever their optimizer.
+   * pure function of (seed, step), so that trials with one seed see the same batches whatever their optimizer. Given arrays for
+   * statistics of the layers, which some optimizers need, writes these too.
    */
   gradient(
     parameters: Record<string, Float32Array>,
     gradients: Record<string, Float32Array>,
     batch: BatchPosition,
+    statistics?: Statistics,
   ): number | Promise<number>
+  /**
+   * The statistics of layers (`layerStatistics` of fallline) that `gradient` writes, by name, for the weights of every dense layer.
+   * An optimizer that needs others cannot be raced on the task.
+   */
+  statistics?: readonly string[]
   /**
    * The loss of a mini-batch without its gradient, where that is cheaper: what optimizers ask for that only compare losses.
    * It must be the loss that `gradient` returns. Counts as a third of a gradient; without it a gradient is computed instead.
@@ -97,6 +107,10 @@ export function defineTask(task: Task): Task {
       task.loss,
       'a function, loss(parameters, { seed, step }), that returns the loss of a batch, or absent',
     )
+  }
+  const { statistics } = task
+  if (statistics !== undefined && !(Array.isArray(statistics) && statistics.every((name) => name in layerStatistics))) {
+    fail('statistics', of, statistics, `an array of names among ${Object.keys(layerStatistics).join(', ')}, or absent`)
   }
   if (task.dispose !== undefined && typeof task.dispose !== 'function') {
     fail('dispose', of, task.dispose, 'a function without arguments, or absent')

@@ -1,4 +1,5 @@
 import {
+  adaFisher,
   compile,
   defineOptimizer,
   inputArray,
@@ -11,7 +12,7 @@ import {
   zoRankSGD,
 } from 'fallline'
 import { expect, it } from 'vitest'
-import { defineTask } from '../src/index.ts'
+import { defineTask, type Task } from '../src/index.ts'
 import { measureCosts } from '../src/training/cost.ts'
 import { gradientsPerStep } from '../src/training/cost-of-a-step.ts'
 import { evaluationOf, MissingInputError } from '../src/training/evaluate.ts'
@@ -208,6 +209,32 @@ it('says which input no task gives', async () => {
   expect(message).toContain("tasks do not give the input 'weather'")
 })
 
+it('has the task write the statistics of layers that it knows, and says which it does not', async () => {
+  const known = defineTask({
+    ...bowl,
+    parameters: { x: [1, 3] },
+    statistics: ['activationSquares'],
+    gradient(parameters, gradients, batch, statistics) {
+      statistics?.activationSquares?.x?.set([1, 2, 3])
+      return bowl.gradient(parameters, gradients, batch)
+    },
+  })
+  const told: number[][] = []
+  const optimizer = await compile(adaFisher(), known.parameters)
+  const evaluate = (task: Task) =>
+    optimizer.minimize((request) => {
+      told.push([...request.inputs.activationSquares!.x!])
+      const found = evaluationOf(task, { seed: 1, step: 1 }, {})(request)
+      told.push([...request.inputs.activationSquares!.x!])
+      return found
+    })
+  await expect(evaluate(known)).rejects.toThrow("the task 'bowl' does not give the input 'outputGradientSquares'")
+  expect(told).toEqual([
+    [Number.NaN, Number.NaN, Number.NaN],
+    [1, 2, 3],
+  ])
+})
+
 it('estimates the diagonal with signs of both kinds, not with -1 alone as pytorch_optimizer draws them', async () => {
   const hessian = [
     [2, 1],
@@ -239,4 +266,33 @@ it('estimates the diagonal with signs of both kinds, not with -1 alone as pytorc
     expect(new Set(values.map((value) => Math.round(value)))).toEqual(new Set([-1, 1]))
     expect(Math.abs(values.reduce((sum, value) => sum + value, 0) / 400)).toBeLessThan(4 / Math.sqrt(400))
   }
+})
+
+it('gives the product of the Hessian with the probe that it gives', async () => {
+  const hessian = [
+    [2, 1],
+    [1, 3],
+  ]
+  const tilted = defineTask({
+    ...bowl,
+    name: 'tilted',
+    parameters: { x: [2] },
+    initialize: () => undefined,
+    gradient(parameters, gradients) {
+      gradients.x!.set(hessian.map((row) => row[0]! * parameters.x![0]! + row[1]! * parameters.x![1]!))
+      return 0
+    },
+  })
+  const inputs = { probe: { x: new Float32Array(2) }, hessianVectorProduct: { x: new Float32Array(2) } }
+  const costs: number[] = []
+  const evaluate = evaluationOf(tilted, { seed: 1, step: 1 }, { onCost: (gradients) => costs.push(gradients) })
+  const [parameters, gradients] = [{ x: Float32Array.of(1, -1) }, { x: new Float32Array(2) }]
+  const wants = new Set(['gradient', 'probe', 'hessianVectorProduct'])
+  await evaluate({ parameters, gradients, inputs, wants, evaluation: 0, evaluations: 1 })
+  const z = [...inputs.probe.x]
+  expect(z.map(Math.abs)).toEqual([1, 1])
+  hessian.forEach((row, i) => {
+    expect(inputs.hessianVectorProduct.x[i]).toBeCloseTo(row[0]! * z[0]! + row[1]! * z[1]!, 3)
+  })
+  expect(costs).toEqual([1, 2])
 })

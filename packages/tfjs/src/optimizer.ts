@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type { LayoutChoice, NonFinitePolicy, Optimizer, Rebased, StepResult, TensorTelemetry } from 'fallline'
 import {
   backendTensors,
+  bytesOf,
   type Checkpoint,
   Conductor,
   Course,
@@ -15,6 +16,7 @@ import {
   EvaluatingCourse,
   type HyperValue,
   hyperBeforeTraining,
+  keptAs,
   movedAlong,
   PortableNames,
   programsOfTensor,
@@ -717,7 +719,9 @@ export class TensorFlowOptimizer<H extends string = string> extends tf.Optimizer
     const shapes = Object.fromEntries([...variables].map(([name, { shape }]) => [name, shape]))
     const all = Object.entries(tf.engine().registeredVariables)
     const later = Object.fromEntries(all.flatMap(([name, { shape }]) => (variables.has(name) ? [] : [[name, shape]])))
-    const model = traceModel(this.current, shapes, telemetry, { later, streams, layout, float32: 'TensorFlow.js' })
+    // Exact slots in float32, so that the state goes from one backend of TensorFlow.js to another.
+    const settings = { later, streams, layout, plainSlots: true, separate: 'TensorFlow.js' }
+    const model = traceModel(this.current, shapes, telemetry, settings)
     const tensors = backendTensors(model)
     const backend = tf.getBackend()
     const policy = nonFinite ?? (backend === 'wasm' || backend === 'cpu' ? 'throw' : 'allow')
@@ -791,8 +795,9 @@ function withoutState(checkpoint: Checkpoint, { parameters }: TracedModel, names
   for (const { shape, traced } of parameters) {
     if (!names.includes(shape.name)) continue
     checkpoint.counts.delete(`parameters/${shape.name}`)
-    for (const { key } of traced?.slots ?? []) {
-      checkpoint.arrays.delete(`state/${shape.name}/${key}`)
+    for (const slot of traced?.slots ?? []) {
+      const { key } = slot
+      checkpoint.arrays.delete(`state/${shape.name}/${keptAs(slot, key)}`)
       checkpoint.numbers.delete(`state/${shape.name}/${key}`)
     }
   }
@@ -873,16 +878,19 @@ function checkState(
   for (const { shape, traced } of model.parameters) {
     const found = taken.get(shape.name)
     if (!found) continue
-    const lacking = (traced?.slots ?? []).find(({ key, space, shared, dimensions }) => {
-      const short = portable.slot(key)
+    const lacking = (traced?.slots ?? []).find((slot) => {
+      const { key, space, shared, dimensions, storage } = slot
+      const short = keptAs(slot, portable.slot(key))
       const size = found.arrays.get(short)?.data.length
       return space === 'array'
-        ? size !== sizeOf(dimensions)
+        ? size !== (storage === 'float32' ? sizeOf(dimensions) : bytesOf(storage, sizeOf(dimensions)))
         : !Object.hasOwn(shared ? (fitting ? saved.shared : { [short]: 0 }) : found.numbers, short)
     })
     if (!lacking) fits.set(shape.name, found)
     else if (!fitting)
-      throw new Error(`setWeights: the state of '${shape.name}' lacks '${lacking.key}', or it has another size`)
+      throw new Error(
+        `setWeights: the state of '${shape.name}' lacks '${keptAs(lacking, lacking.key)}', or it has another size`,
+      )
   }
   return fits
 }

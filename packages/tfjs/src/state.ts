@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Checkpoint, FloatArray, PortableNames, TracedModel } from 'fallline/internal'
+import { type Checkpoint, type FloatArray, keptAs, type PortableNames, type TracedModel } from 'fallline/internal'
 
 /** The state of one variable, as it is saved. */
 export interface SavedVariable {
@@ -10,7 +10,13 @@ export interface SavedVariable {
   readonly counts: readonly (readonly [clock: string, count: number])[]
   /** State of one number, by slot. */
   readonly numbers: Readonly<Record<string, number | string>>
-  readonly arrays: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: FloatArray }>
+  readonly arrays: ReadonlyMap<string, SavedArray>
+}
+
+/** State that is an array: its numbers, or, where it is not kept in float32, as its name says then, its bytes. */
+interface SavedArray {
+  readonly shape: readonly number[]
+  readonly data: FloatArray | Uint8Array
 }
 
 /** The state of an optimizer, as it is saved with a model. */
@@ -29,6 +35,9 @@ export type NamedTensor = { name: string; tensor: tf.Tensor }
 const version = 1
 const headerName = 'fallline'
 
+/** Who reads and writes state takes bytes for arrays. */
+type Checkpointed = { readonly shape: readonly number[]; readonly data: FloatArray }
+
 /** JSON has no infinities. */
 const encodeNumber = (value: number): number | string => (Number.isFinite(value) ? value : String(value))
 
@@ -44,9 +53,9 @@ export function savedFrom(
   const shared: Record<string, number | string> = {}
   const variables = model.parameters.map(({ shape: { name, shape }, traced }) => {
     const own: Record<string, number | string> = {}
-    const ownArrays = new Map<string, { shape: readonly number[]; data: FloatArray }>()
+    const ownArrays = new Map<string, SavedArray>()
     for (const slot of traced?.slots ?? []) {
-      const short = names.slot(slot.key)
+      const short = keptAs(slot, names.slot(slot.key))
       const key = slot.shared ? `shared/${short}` : `state/${name}/${short}`
       const number = numbers.get(key)
       const array = arrays.get(key)
@@ -79,7 +88,7 @@ export function checkpointFrom(saved: SavedState, taken: ReadonlyMap<string, Sav
   for (const [name, variable] of taken) {
     counts.set(`parameters/${name}`, new Map(variable.counts))
     for (const [key, value] of Object.entries(variable.numbers)) numbers.set(`state/${name}/${key}`, Number(value))
-    for (const [key, array] of variable.arrays) arrays.set(`state/${name}/${key}`, array)
+    for (const [key, array] of variable.arrays) arrays.set(`state/${name}/${key}`, array as Checkpointed)
   }
   return { optimizer: saved.optimizer, arrays, numbers, counts, skipped: saved.skipped }
 }
@@ -90,17 +99,23 @@ export function withVariables(saved: SavedState, more: readonly SavedVariable[])
 }
 
 /**
- * Tensors that TensorFlow.js can save: `iter`, an array of float32 for every slot, and the rest as the bytes of a JSON text,
- * which in `int32` survive every way of saving.
+ * Tensors that TensorFlow.js can save: `iter`, an array of float32 for every slot, or its bytes, four in an `int32`, which survives
+ * every way of saving, and the rest as the bytes of a JSON text, each in one.
  */
 export function toWeights(saved: SavedState): NamedTensor[] {
   const { variables, ...rest } = saved
-  const described = variables.map(({ arrays, ...variable }) => ({ ...variable, slots: [...arrays.keys()] }))
+  const described = variables.map(({ arrays, ...variable }) => {
+    const bytes = [...arrays].flatMap(([key, { data }]) => (data instanceof Uint8Array ? [[key, data.length]] : []))
+    return { ...variable, slots: [...arrays.keys()], ...(bytes.length > 0 ? { bytes: Object.fromEntries(bytes) } : {}) }
+  })
   const text = JSON.stringify({ version, ...rest, variables: described })
   const slots = variables.flatMap(({ name, arrays }) =>
     [...arrays].map(([key, { shape, data }]) => ({
       name: `${name}/${key}`,
-      tensor: tf.tensor(Float32Array.from(data), [...shape], 'float32'),
+      tensor:
+        data instanceof Uint8Array
+          ? tf.tensor1d(packed(data), 'int32')
+          : tf.tensor(Float32Array.from(data), [...shape], 'float32'),
     })),
   )
   return [
@@ -108,6 +123,13 @@ export function toWeights(saved: SavedState): NamedTensor[] {
     ...slots,
     { name: headerName, tensor: tf.tensor1d(Int32Array.from(new TextEncoder().encode(text)), 'int32') },
   ]
+}
+
+/** Four bytes in each number. */
+function packed(bytes: Uint8Array): Int32Array {
+  const words = new Int32Array(Math.ceil(bytes.length / 4))
+  new Uint8Array(words.buffer).set(bytes)
+  return words
 }
 
 /** @throws Error for weights that are not those of an optimizer of Fallline, or of another version. */
@@ -122,7 +144,11 @@ export async function fromWeights(weights: readonly NamedTensor[]): Promise<Save
   const text = new TextDecoder().decode(Uint8Array.from(await header.tensor.data()))
   const parsed = JSON.parse(text) as Omit<SavedState, 'variables'> & {
     readonly version: number
-    readonly variables: readonly (SavedVariable & { readonly slots: readonly string[] })[]
+    readonly variables: readonly (SavedVariable & {
+      readonly slots: readonly string[]
+      /** How many bytes those have that are not in float32. */
+      readonly bytes?: Readonly<Record<string, number>>
+    })[]
   }
   if (parsed.version !== version) {
     throw new Error(`setWeights: the state has version ${parsed.version}; this release reads version ${version}`)
@@ -134,11 +160,18 @@ export async function fromWeights(weights: readonly NamedTensor[]): Promise<Save
   }
   let next = 0
   const variables: SavedVariable[] = []
-  for (const { slots, ...variable } of parsed.variables) {
-    const own = new Map<string, { shape: readonly number[]; data: FloatArray }>()
+  for (const { slots, bytes = {}, ...variable } of parsed.variables) {
+    const own = new Map<string, SavedArray>()
     for (const key of slots) {
       const { tensor } = arrays[next++]!
-      own.set(key, { shape: tensor.shape, data: (await tensor.data<'float32'>()).slice() })
+      const data = (await tensor.data<'float32' | 'int32'>()).slice()
+      const length = bytes[key]
+      own.set(
+        key,
+        length === undefined
+          ? { shape: tensor.shape, data: data as Float32Array }
+          : { shape: [length], data: new Uint8Array(Int32Array.from(data).buffer, 0, length) },
+      )
     }
     variables.push({ ...variable, arrays: own })
   }

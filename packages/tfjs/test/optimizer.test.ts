@@ -203,7 +203,13 @@ describe.each(backends)('an optimizer on the backend %s', (backend) => {
       await expect(optimizer.telemetry()).rejects.toThrow('before the first step')
       optimizer.applyGradients({ [variable.name]: tf.tensor1d([6, 8]) })
       found.push((await optimizer.telemetry())[variable.name])
-      expect(found.at(-1)).toEqual({ gradientNorm: 10, updateNorm: 5, parameterNorm: 0, nonFinite: 0 })
+      expect(found.at(-1)).toEqual({
+        gradientNorm: 10,
+        updateNorm: 5,
+        parameterNorm: 0,
+        nonFinite: 0,
+        failedFactorizations: 0,
+      })
     }
     await expect(adan().telemetry()).rejects.toThrow('telemetry: true')
   })

@@ -14,6 +14,7 @@ import {
   gaLore,
   groups,
   lion,
+  microAdam,
   type OptimizerFactory,
   spam,
   stepCount,
@@ -232,6 +233,24 @@ export const littleMemory: Readonly<Record<string, Mapping>> = {
     },
   },
 
+  microadam: {
+    optimizer(fields) {
+      const share = fields.number('alpha')
+      if (share < 0) throw new Skip('takes away what rounding loses without the learning rate, which diverges')
+      return microAdam({
+        ...rate(fields),
+        ...betas(fields),
+        epsilon: fields.number('eps'),
+        weightDecay: fields.number('weight_decay'),
+        errorShare: share,
+        window: fields.number('m'),
+        keptPerThousand: 1000 * fields.number('k_init'),
+        blockLength: fields.number('d_block_size'),
+        errorBlockLength: fields.number('quant_block_size'),
+      })
+    },
+  },
+
   spam_sparse: {
     captured(optimizer, captured, step) {
       if (step > 1) return
@@ -350,9 +369,11 @@ function sideOf(fields: Fields) {
 function held(factory: OptimizerFactory): OptimizerFactory {
   const { definition } = factory
   const hold = <T, U>(_: unknown, __: () => T, old: U): T | U => old
+  // What is factored at every step is not what a reference captured.
+  const every = <T, U>(period: unknown, refreshed: () => T, old: U): T | U => (period === 1 ? refreshed() : old)
   return defineOptimizer({
     ...definition,
-    rule: (context) => definition.rule({ ...context, every: hold, firstSteps: hold }),
+    rule: (context) => definition.rule({ ...context, every, firstSteps: hold }),
   })
 }
 

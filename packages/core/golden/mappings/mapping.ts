@@ -1,6 +1,7 @@
 import { adamW, type CompiledOptimizer, type FloatArray, type Optimizer } from 'fallline'
 import { type Fields, Skip } from '../fields.ts'
 import type { GoldenRun } from '../files.ts'
+import type { Recording } from '../network.ts'
 import type { Place } from '../problem.ts'
 
 /** What an element adds to an input. */
@@ -15,6 +16,8 @@ export interface Mapping {
    * `loss` and `hessianDiagonal` are known without being given.
    */
   readonly inputs?: Readonly<Record<string, Source>>
+  /** For trajectories on the network: what the reference takes its statistics of layers of. */
+  readonly network?: (hyper: Readonly<Record<string, unknown>>) => Recording
   /** Puts the choices that a reference captured in place before a step, counted from 1; without it such runs are skipped. */
   readonly captured?: (optimizer: CompiledOptimizer, captured: unknown, step: number) => void
   /** Puts what decides the first step of the reference in place, once the parameters are there. */

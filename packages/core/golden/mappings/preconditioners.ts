@@ -1,20 +1,51 @@
-import {
-  adamW,
-  cosmos,
-  defineOptimizer,
-  groups,
-  inputArray,
-  type Optimizer,
-  psgdKron,
-  shampoo,
-  soap,
-  sPlus,
-} from 'fallline'
+import { adamW, cosmos, groups, mFac, type Optimizer, shampoo, soap, sPlus, sparseMFac } from 'fallline'
 import { type Fields, Skip } from '../fields.ts'
 import { betas, type Mapping, newtonSchulz, rate } from './mapping.ts'
 
 /** Shampoo and what came of it. */
 export const preconditioners: Readonly<Record<string, Mapping>> = {
+  mfac: {
+    // Gradients that follow each other are nearly dependent, and little damping makes what rounding tells of them count most.
+    signs: true,
+    tolerances: {
+      step: 1e-3,
+      reason: 'inner products of nearly dependent gradients, rounded to float32, over a damping of 3e-5 of them',
+    },
+    optimizer(fields) {
+      // Where it is computed.
+      for (const name of ['moddev', 'optdev', 'gpus']) fields.value(name)
+      fields.expect('sparse', false, 'all weights take part')
+      return mFac({
+        ...rate(fields),
+        momentum: fields.number('momentum'),
+        weightDecay: fields.number('weight_decay'),
+        window: fields.number('ngrads'),
+        damping: fields.number('damp'),
+      })
+    },
+  },
+  sparse_mfac: {
+    // The places that were chosen, which are found here too.
+    captured: () => {},
+    optimizer(fields) {
+      fields.expect('sparse', false, 'all weights take part')
+      const share = fields.number('k_init')
+      const decay = fields.number('weight_decay')
+      const type = fields.string('wd_type', ['wd', 'reg', 'both'])
+      return sparseMFac({
+        ...rate(fields),
+        momentum: fields.number('momentum'),
+        weightDecay: type === 'reg' ? 0 : decay,
+        regularization: type === 'wd' ? 0 : decay,
+        window: fields.number('ngrads'),
+        // A number above 1 is a count, of the 13 elements of that run.
+        keptPerThousand: share > 1 ? Math.ceil((1000 * share) / 13) : 1000 * share,
+        damping: fields.number('damp'),
+        scalesErrorByRate: !fields.boolean('topk_lr_on_update'),
+        direction: fields.boolean('precondition_sparse_grad') ? 'kept' : 'gradient',
+      })
+    },
+  },
   soap: {
     tolerances: { step: 2e-5, reason: 'a new basis comes from products of the old one in float32' },
     captured: (optimizer, captured) => {
@@ -103,54 +134,7 @@ export const preconditioners: Readonly<Record<string, Mapping>> = {
       })
     },
   },
-  psgd_kron: {
-    // Rounding decides on which side of the longest row a vector of a bound starts, and which row is the longest.
-    signs: true,
-    inputs: { noise: ({ i, k, t }) => Math.cos(0.9 * (i + 1) + 0.5 * t + k) },
-    optimizer(fields) {
-      fields.expect('preconditioner_update_probability', 1, 'the preconditioner is updated at every step')
-      if (fields.value('dQ') === 'PRO4P')
-        throw new Skip('dQ PRO4P: a P that is only about symmetric is not fitted here')
-      const size = fields.value('preconditioner_max_size')
-      const scale = fields.optional('preconditioner_init_scale')
-      const [maximumAmplitude, maximumElement] = fields.numbers('grad_clip_max_amps', 2) as [number, number]
-      return drawnPsgdKron({
-        learningRate: fields.number('lr_params'),
-        preconditionerRate: fields.number('lr_preconditioner'),
-        smoothnessBeta: fields.number('betaL'),
-        damping: fields.number('damping'),
-        momentum: fields.number('momentum'),
-        maximumAmplitude,
-        maximumElement,
-        updatesFirst: fields.boolean('update_preconditioner_first'),
-        whitens: fields.boolean('whiten_grad') ? 'gradient' : 'momentum',
-        dQ: fields.string('dQ', ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P']),
-        maximumSize: size === 'inf' ? 10_000 : Number(size),
-        maximumPercent: 100 * fields.number('preconditioner_max_skew'),
-        ...(scale === undefined ? {} : { scalesByGradient: false, initialScale: scale }),
-        // Balanced at random there, and never in these trajectories.
-        balancePeriod: 1_000_000,
-      })
-    },
-  },
 }
-
-/** PSGD with the closed forms that these trajectories have in the place of random numbers. */
-const drawnPsgdKron = (() => {
-  const { definition } = psgdKron
-  return defineOptimizer({
-    ...definition,
-    inputs: { noise: inputArray('what disturbs the gradient') },
-    rule: (context) => {
-      const normal: typeof context.random.normal = (settings) => {
-        if (settings.dimensions === undefined) return context.inputs.noise
-        const place = context.random.normal(settings)
-        return place.rowIndex().times(1.7).plus(place.columnIndex().times(0.9)).plus(0.3).cos()
-      }
-      return definition.rule({ ...context, random: { ...context.random, normal } })
-    },
-  })
-})()
 
 function googleShampoo(fields: Fields, ranks: readonly number[]): Optimizer {
   const blockSize = fields.number('block_size')

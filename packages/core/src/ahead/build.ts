@@ -52,7 +52,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   checkNames('build', options, ['layout', 'telemetry'])
   const { layout = 'outputFirst', telemetry = false } = options
   checkLayout('build', layout)
-  const model = traceModel(optimizer, shapes, telemetry, { layout, float32: 'build' })
+  const model = traceModel(optimizer, shapes, telemetry, { layout })
   const tensors = backendTensors(model)
   const { forms, programs: distinct } = formsOf(tensors)
   const { plans, tables, library, bytes } = generateModule(distinct, everything(false))
@@ -69,12 +69,13 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   }
   const treeOf = (tree: VariantTree): BuiltTree =>
     'program' in tree ? placeOf(tree.program) : { ...defined(tree), held: treeOf(tree.held), fired: treeOf(tree.fired) }
-  const parameters = model.parameters.map(({ shape: { name, shape }, traced }) => {
+  const parameters = model.parameters.map(({ shape: { name, shape, parts }, traced }) => {
     if (!traced) return { name, shape }
     const { slots, evaluations, origin, variants, average } = traced
     return {
       name,
       shape,
+      ...(parts ? { parts: parts.map((part) => ({ name: part.name, shape: part.shape })) } : {}),
       traced: {
         slots,
         evaluations: evaluations.map(({ point, wants }) => ({ wants, ...(point ? { point: placeOf(point) } : {}) })),
@@ -121,10 +122,12 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   }
   const settings = model.hyper.groups.get('')!.flatMap((path) => Object.keys(model.hyper.owner(path).hyper))
   const imports = factories.size > 0 ? `import { ${[...factories].sort().join(', ')} } from 'fallline'\n` : ''
+  const slots = model.parameters.flatMap(({ traced }) => traced?.slots ?? [])
+  const staged = slots.some(({ storage }) => storage !== 'float32')
   const code = `// Made by build: do not edit, build again.
-${imports}import { start } from 'fallline/runtime'
+${imports}import { ${staged ? 'provideStorages, ' : ''}start } from 'fallline/runtime'
 
-const built = ${JSON.stringify(encodeBuilt(built))}
+${staged ? 'provideStorages()\n' : ''}const built = ${JSON.stringify(encodeBuilt(built))}
 
 export const create = (options) => start(built, [${[...schedulesInCode.values()].join(', ')}], options)
 `
@@ -133,7 +136,7 @@ export const create = (options) => start(built, [${[...schedulesInCode.values()]
   const declaration = `// Made by build: do not edit, build again.
 import type { RunningOptimizer, StartOptions } from 'fallline/runtime'
 
-export type Name = ${union(model.parameters.map(({ shape }) => shape.name))}
+export type Name = ${union(Object.keys(shapes))}
 export type Hyperparameter = ${union(settings)}
 
 /** Starts the optimizer. */

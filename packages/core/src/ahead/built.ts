@@ -6,7 +6,7 @@ import type { RunModel } from '../program/model.ts'
 import type { Firing, HostUpdate, Leaves, SlotStorage } from '../program/program.ts'
 
 /** @internal what `start` must be given; another number is another form */
-export const builtVersion = 1
+export const builtVersion = 2
 
 /** Which program runs, by its place in `BuiltOptimizer.programs`. */
 export type BuiltTree =
@@ -36,6 +36,8 @@ export interface BuiltProgram {
 export interface BuiltParameter {
   readonly name: string
   readonly shape: readonly number[]
+  /** Of one that was joined from several. */
+  readonly parts?: readonly { readonly name: string; readonly shape: readonly number[] }[]
   /** Absent for a frozen parameter. */
   readonly traced?: {
     readonly slots: readonly SlotStorage[]

@@ -74,6 +74,12 @@ async function moduleOf(bytes: BufferSource): Promise<WebAssembly.Module> {
   }
 }
 
+const namedShape = ({ name, shape }: Pick<BuiltOptimizer['parameters'][number], 'name' | 'shape'>) => ({
+  name,
+  shape,
+  size: shape.reduce((product, size) => product * size, 1),
+})
+
 function modelOf(built: BuiltOptimizer, programs: readonly Program[], schedules: readonly HyperValue[]): RunModel {
   const treeOf = (tree: BuiltTree): VariantTree =>
     typeof tree === 'number'
@@ -93,8 +99,8 @@ function modelOf(built: BuiltOptimizer, programs: readonly Program[], schedules:
     wrappers: built.wrappers,
     hyper,
     facts: new HyperFacts(new Map(Object.entries(built.facts))),
-    parameters: built.parameters.map(({ name, shape, traced }) => ({
-      shape: { name, shape, size: shape.reduce((product, size) => product * size, 1) },
+    parameters: built.parameters.map(({ name, shape, parts, traced }) => ({
+      shape: { ...namedShape({ name, shape }), ...(parts ? { parts: parts.map(namedShape) } : {}) },
       traced: traced && {
         slots: traced.slots,
         evaluations: traced.evaluations.map(({ point, wants }) => ({ point: program(point), wants })),

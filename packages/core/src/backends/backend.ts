@@ -1,9 +1,18 @@
+import { sizeOf } from '../graph/node.ts'
 import type { HostEnvironment } from '../program/host.ts'
 import type { RunModel } from '../program/model.ts'
 import { type Program, programsOf, type SlotStorage, type TelemetryName, type VariantTree } from '../program/program.ts'
 import { pointsOf } from '../program/trace.ts'
 import type { Conductor, Tensor } from '../run/conductor.ts'
-import type { Answer, Evaluate, EvaluationRequest, NonFinitePolicy, Question, StepResult } from '../run/step.ts'
+import type {
+  Answer,
+  Evaluate,
+  EvaluationRequest,
+  GradientMemory,
+  NonFinitePolicy,
+  Question,
+  StepResult,
+} from '../run/step.ts'
 import type { Verdicts } from '../run/verdicts.ts'
 
 /** Numbers that a backend computes with: float64 in the reference interpreter, float32 elsewhere. */
@@ -38,9 +47,11 @@ export function programsOfTensor({ variants, average, points }: BackendTensor): 
   return [...(variants ? programsOf(variants) : []), ...(average ? [average] : []), ...points]
 }
 
-/** The names of the arrays besides the gradient that a tensor's programs read. */
-export function arrayInputs(tensor: BackendTensor): string[] {
-  return [...new Set(programsOfTensor(tensor).flatMap((program) => program.leaves.arrays))].sort()
+/** The arrays besides the gradient that programs read: how many elements each has, by name in alphabetical order. */
+export function arrayInputs(programs: readonly Program[]): Map<string, number> {
+  const arrays = programs.flatMap(({ leaves }) => leaves.arrays)
+  const sizes = new Map(arrays.map(({ name, dimensions }) => [name, sizeOf(dimensions)]))
+  return new Map([...sizes].sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 /** One update of one tensor. */
@@ -172,7 +183,8 @@ export interface DeviceSupport {
 /** A way to run optimizers: `wasm()` or `reference()`. */
 export interface Backend {
   readonly name: string
-  create(tensors: readonly BackendTensor[]): Promise<BackendInstance>
+  /** @param memory.gradients `oneAtATime` where the gradients of all tensors may lie in one place. */
+  create(tensors: readonly BackendTensor[], memory?: { readonly gradients?: GradientMemory }): Promise<BackendInstance>
 }
 
 /** An executor that works on memory of the host. */

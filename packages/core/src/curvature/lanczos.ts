@@ -1,5 +1,6 @@
 import { randomNumber } from '../graph/philox.ts'
 import { checkNames } from '../language/definition.ts'
+import { dot, norm, scaled, subtract, symmetricEigen } from './linear-algebra.ts'
 
 /** The product of the Hessian, or of any symmetric matrix, with a vector. */
 export type SymmetricProduct = (vector: Float64Array) => ArrayLike<number> | Promise<ArrayLike<number>>
@@ -11,6 +12,8 @@ export interface LanczosOptions {
   readonly tolerance?: number
   /** Chooses the random start; default 0. */
   readonly seed?: number
+  /** The start, in place of a random one: a number for each parameter. */
+  readonly start?: ArrayLike<number>
 }
 
 /** What Lanczos iteration found. */
@@ -56,7 +59,7 @@ export async function lanczos(
   size: number,
   options: LanczosOptions = {},
 ): Promise<Spectrum> {
-  checkNames('lanczos', options, ['products', 'tolerance', 'seed'])
+  checkNames('lanczos', options, ['products', 'tolerance', 'seed', 'start'])
   const { products = 20, tolerance = 1e-3, seed = 0 } = options
   for (const [name, value] of Object.entries({ size, products })) {
     if (!(Number.isInteger(value) && value >= 1)) {
@@ -64,102 +67,98 @@ export async function lanczos(
     }
   }
   if (!(tolerance >= 0)) throw new Error(`lanczos: tolerance must be a number from 0 up, not ${String(tolerance)}`)
+  const begin = startVector('lanczos', size, options.start, seed)
+  const found = await krylov('lanczos', product, begin, products, ({ values, vectors, remainder }) => {
+    const error = Math.abs(remainder * vectors.at(-1)!.at(-1)!)
+    return error <= tolerance * Math.abs(values.at(-1)!)
+  })
+  const { values, vectors, remainder } = found
+  const coefficients = vectors.at(-1)!
+  return {
+    largest: values.at(-1)!,
+    error: Math.abs(remainder * coefficients.at(-1)!),
+    smallest: values[0]!,
+    values,
+    weights: vectors.map((each) => each[0]! ** 2),
+    vector: ritzVector(found, values.length - 1),
+    products: found.basis.length,
+  }
+}
+
+/** What products with the vectors of a Krylov space say of a matrix. */
+export interface KrylovSpace {
+  /** Orthonormal vectors. */
+  readonly basis: readonly Float64Array[]
+  /** The eigenvalues of the matrix within the space, ascending, and their vectors in the basis. */
+  readonly values: readonly number[]
+  readonly vectors: readonly (readonly number[])[]
+  /** How far the product of the last vector leads out of the space. */
+  readonly remainder: number
+}
+
+/** The start of Lanczos iteration: the given one, or random. @throws Error for one of another length or without direction. */
+export function startVector(
+  caller: string,
+  size: number,
+  given: ArrayLike<number> | undefined,
+  seed: number,
+): Float64Array {
   const stream = { seed, step: 0, tensor: 0, draw: 0 }
-  const start = Float64Array.from({ length: size }, (_, index) => randomNumber('normal', stream, index))
-  const basis = [scaled(start, 1 / norm(start))]
+  const start = given
+    ? Float64Array.from(given)
+    : Float64Array.from({ length: size }, (_, index) => randomNumber('normal', stream, index))
+  const length = norm(start)
+  if (start.length !== size || !(length > 0 && Number.isFinite(length))) {
+    throw new Error(`${caller}: start must be ${size} numbers that are finite and not all zero`)
+  }
+  return scaled(start, 1 / length)
+}
+
+/** Lanczos iteration from a unit vector, until `done`, or nothing is left to find. */
+export async function krylov(
+  caller: string,
+  product: SymmetricProduct,
+  start: Float64Array,
+  products: number,
+  done: (space: KrylovSpace) => boolean,
+): Promise<KrylovSpace> {
+  const size = start.length
+  const basis = [start]
   const [diagonal, beside]: [number[], number[]] = [[], []]
   for (;;) {
     const last = basis.at(-1)!
     const image = await product(last)
-    if (image.length !== size) throw new Error(`lanczos: a product has ${image.length} numbers, not ${size}`)
+    if (image.length !== size) throw new Error(`${caller}: a product has ${image.length} numbers, not ${size}`)
     const rest = Float64Array.from(image)
     diagonal.push(dot(last, rest))
     // Twice is enough for orthogonality to rounding.
     for (let pass = 0; pass < 2; pass++) for (const each of basis) subtract(rest, dot(each, rest), each)
     const remainder = norm(rest)
-    if (!Number.isFinite(remainder)) throw new Error(`lanczos: product ${basis.length} is not finite`)
-    const { values, vectors } = tridiagonalEigen(diagonal, beside)
-    const [smallest, largest] = [values[0]!, values.at(-1)!]
-    const coefficients = vectors.at(-1)!
-    const error = Math.abs(remainder * coefficients.at(-1)!)
-    const scale = Math.max(Math.abs(smallest), Math.abs(largest))
+    if (!Number.isFinite(remainder)) throw new Error(`${caller}: product ${basis.length} is not finite`)
+    const { values, vectors } = symmetricEigen(tridiagonal(diagonal, beside))
+    const scale = Math.max(Math.abs(values[0]!), Math.abs(values.at(-1)!))
+    const space: KrylovSpace = { basis, values, vectors, remainder }
     const exhausted = basis.length === size || remainder <= 1e-13 * scale
-    if (exhausted || basis.length === products || error <= tolerance * Math.abs(largest)) {
-      const vector = new Float64Array(size)
-      basis.forEach((each, k) => {
-        subtract(vector, -coefficients[k]!, each)
-      })
-      const weights = vectors.map((each) => each[0]! ** 2)
-      return { largest, error, smallest, values, weights, vector, products: basis.length }
-    }
+    if (exhausted || basis.length === products || done(space)) return space
     beside.push(remainder)
     basis.push(scaled(rest, 1 / remainder))
   }
 }
 
-/** The eigenvalues of a symmetric tridiagonal matrix, ascending, and their unit vectors, by Jacobi rotations. */
-function tridiagonalEigen(diagonal: readonly number[], beside: readonly number[]) {
-  const size = diagonal.length
-  const matrix = diagonal.map((value, row) =>
+/** The unit vector that belongs to an eigenvalue within a Krylov space. */
+export function ritzVector({ basis, vectors }: KrylovSpace, index: number): Float64Array {
+  const vector = new Float64Array(basis[0]!.length)
+  basis.forEach((each, k) => {
+    subtract(vector, -vectors[index]![k]!, each)
+  })
+  return vector
+}
+
+function tridiagonal(diagonal: readonly number[], beside: readonly number[]): number[][] {
+  return diagonal.map((value, row) =>
     diagonal.map((_, column) => {
       if (row === column) return value
       return Math.abs(row - column) === 1 ? beside[Math.min(row, column)]! : 0
     }),
   )
-  const vectors = diagonal.map((_, row) => diagonal.map((_, column) => (row === column ? 1 : 0)))
-  const magnitude = Math.hypot(...matrix.flat())
-  for (let sweep = 0; sweep < 60; sweep++) {
-    let off = 0
-    for (let row = 0; row < size; row++) {
-      for (let column = row + 1; column < size; column++) {
-        const value = matrix[row]![column]!
-        off = Math.max(off, Math.abs(value))
-        if (value !== 0) rotate(matrix, vectors, row, column)
-      }
-    }
-    if (off <= 1e-16 * magnitude) break
-  }
-  const order = diagonal.map((_, index) => index).sort((a, b) => matrix[a]![a]! - matrix[b]![b]!)
-  return { values: order.map((index) => matrix[index]![index]!), vectors: order.map((index) => vectors[index]!) }
-}
-
-/** One Jacobi rotation, which makes `matrix[p][q]` zero; `vectors` holds one eigenvector per row. */
-function rotate(matrix: number[][], vectors: number[][], p: number, q: number): void {
-  const theta = (matrix[q]![q]! - matrix[p]![p]!) / (2 * matrix[p]![q]!)
-  const tangent = (theta < 0 ? -1 : 1) / (Math.abs(theta) + Math.hypot(theta, 1))
-  const cosine = 1 / Math.hypot(tangent, 1)
-  const sine = tangent * cosine
-  for (const row of matrix) turn(row, p, q, cosine, sine)
-  for (const rows of [matrix, vectors]) {
-    for (let k = 0; k < rows.length; k++) {
-      const [a, b] = [rows[p]![k]!, rows[q]![k]!]
-      rows[p]![k] = cosine * a - sine * b
-      rows[q]![k] = sine * a + cosine * b
-    }
-  }
-}
-
-function turn(row: number[], p: number, q: number, cosine: number, sine: number): void {
-  const [a, b] = [row[p]!, row[q]!]
-  row[p] = cosine * a - sine * b
-  row[q] = sine * a + cosine * b
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!
-  return sum
-}
-
-function norm(a: Float64Array): number {
-  return Math.sqrt(dot(a, a))
-}
-
-function scaled(a: Float64Array, factor: number): Float64Array {
-  return a.map((value) => value * factor)
-}
-
-/** `target ← target - factor other`. */
-function subtract(target: Float64Array, factor: number, other: Float64Array): void {
-  for (let i = 0; i < target.length; i++) target[i]! -= factor * other[i]!
 }

@@ -3,7 +3,7 @@
  * cost nothing, and a few algebraic rules keep host scalars together so that a kernel sees as few of them as possible.
  */
 
-import { type RoutineName, routines } from '../routines/table.ts'
+import { type RoutineName, routineOf } from '../routines/table.ts'
 import type { StorageName } from '../storage/storage.ts'
 import {
   type Dimensions,
@@ -193,38 +193,33 @@ export class Graph {
     return this.routine('transposition', [input], 'transposed')[0]!
   }
 
+  reverse(input: Node): Node {
+    if (input.operation === 'routine' && input.routine === 'reversal') return input.inputs[0]!
+    return this.routine('reversal', [input], 'reversed')[0]!
+  }
+
   matmul(left: Node, right: Node): Node {
     const transposes = left === right ? isSymmetric(left) : isTransposition(left, right) || isTransposition(right, left)
     return this.routine(transposes ? 'gram' : 'product', transposes ? [left] : [left, right], 'matmul')[0]!
   }
 
   /**
-   * The first rows and columns of each matrix, and zeros where it has fewer.
-   * @throws Error for what are no counts.
-   */
-  resize(input: Node, [rows, columns]: readonly [rows: number, columns: number]): Node {
-    const [batch] = input.dimensions
-    if (![rows, columns].every((count) => Number.isInteger(count) && count >= 0)) {
-      throw new Error(`resized: rows and columns must be whole numbers from 0 on, not ${rows} and ${columns}`)
-    }
-    const asked: Dimensions = [batch, rows, columns]
-    if (sameDimensions(asked, input.dimensions)) return input
-    return this.routine('resizing', [input], 'resized', asked)[0]!
-  }
-
-  /**
    * All results of a matrix function.
+   * @param asked the dimensions of the result, if the operands do not say them.
    * @throws Error when the operands do not fit or are not matrices.
    */
-  routine(routine: RoutineName, operands: readonly Node[], caller: string = routine, asked?: Dimensions): Node[] {
+  routine(
+    routine: RoutineName,
+    operands: readonly Node[],
+    caller: string = routine,
+    asked: Dimensions = scalarDimensions,
+  ): Node[] {
     for (const operand of operands) {
       refuseMask(caller, operand)
       if (operand.space !== 'array') throw new Error(`${caller}: a ${operand.space} scalar is not a matrix`)
     }
-    const results = routines[routine].results(
-      operands.map(({ dimensions }) => dimensions),
-      asked,
-    )
+    const shapes = operands.map(({ dimensions }) => dimensions)
+    const results = routineOf(routine).results(shapes, asked)
     return results.map((dimensions, result) =>
       this.intern({ operation: 'routine', routine, result }, operands, 'array', dimensions, false, true),
     )

@@ -3,7 +3,7 @@
  * `Kind`, and everything that must know all operations (identity, interpreters, generators) fails to compile without it.
  */
 
-import { type RoutineName, routines } from '../routines/table.ts'
+import { type RoutineName, routineOf } from '../routines/table.ts'
 import type { StorageName } from '../storage/storage.ts'
 import type { Dimensions } from './dimensions.ts'
 
@@ -107,15 +107,9 @@ export interface NodeFacts {
 
 export type Node = Kind & NodeFacts
 
-/** A matrix function, its operands and what it gives as text: the results of one call have the same. */
-export function callText(node: NodeOf<'routine'>): string {
-  return `${node.routine}:${node.inputs.map(({ id }) => id)}:${shapesOf(node).join(':')}`
-}
-
-/** The dimensions of all results of the call that a node is one of. */
-export function shapesOf({ routine, inputs, dimensions }: NodeOf<'routine'>): readonly Dimensions[] {
-  const operands = inputs.map((input) => input.dimensions)
-  return routines[routine].results(operands, dimensions)
+/** A matrix function and its operands as text: the results of one call have the same. */
+export function callText({ routine, inputs, dimensions }: NodeOf<'routine'>): string {
+  return `${routine}:${inputs.map(({ id }) => id)}:${routineOf(routine).sized ? dimensions : ''}`
 }
 
 const elements: ReadonlySet<Operation> = new Set(elementOperations)

@@ -106,7 +106,8 @@ export interface CommonContext<H extends string, O extends OptionSpecification, 
   /**
    * `refreshed()` on every `period`-th step of this tensor, `held` on the others. The host decides before the step, so
    * what is not refreshed costs nothing. `period` is a hyperparameter or a number. With `'first'` it begins with the first step: at
-   * steps 1, 1 + period, 1 + 2 period and so on.
+   * steps 1, 1 + period, 1 + 2 period and so on. Where what a matrix is factored into (`eigen`, `qr`, `svd`, `cholesky` and so on) is
+   * refreshed and is not finite, `held` stays, as far as it has the same names and dimensions, and telemetry counts it.
    */
   readonly every: <T, U>(period: Value | number, refreshed: () => T, held: U, beginning?: 'first') => T | U
   /** `early()` in the first `count` updates of this tensor, `late` afterwards; decided on the host like `every`. */
@@ -233,6 +234,11 @@ export interface OptimizerDefinition<
    * much larger one. What the rule makes of it besides is then made of the same number. The float64 reference knows no limit.
    */
   readonly largestGradient?: number
+  /**
+   * True for rules that take all parameters as one vector, such as those with a preconditioner across them: the rule then sees the
+   * parameters that it trains behind one another, in the order of the model, as one of shape `[n]`. A single parameter keeps its shape.
+   */
+  readonly joint?: boolean
   readonly rule: (context: RuleContext<NoInfer<H>, NoInfer<O>, NoInfer<S>, NoInfer<I>>) => RuleResult<NoInfer<S>>
   /** What to evaluate the model with, where that is not the parameter; `undefined` where with these options it is. */
   readonly average?: (

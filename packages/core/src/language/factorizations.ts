@@ -48,6 +48,16 @@ export function qr(matrix: Value): QrFactors {
 }
 
 /**
+ * The Q of `qr`, some columns at a time and in any order, batch by batch. A row of marks says of every column what it is: below 0, it belongs
+ * to Q already; from 0 to below 1, it is made orthonormal to those and to the ones with smaller marks; from 1 on, it stays as it is. Where a column depends on those before, an axis takes its place; in jax-js such a matrix gives what is not
+ * a number.
+ * @throws Error when there is not one mark for each column.
+ */
+export function orthonormalize(matrix: Value, marks: Value): Value {
+  return factor('orthonormalization', matrix, marks)[0]!
+}
+
+/**
  * The thin singular value decomposition, batch by batch: the product of `left`, of `values` on a diagonal, and of `right`. The vectors
  * of the shorter side are oriented by their largest number, which is above 0. On WebAssembly computed in float64 from the Gram
  * matrix of the shorter side, so that values below 1e-8 of the largest are lost, which float32 cannot tell from 0 either.

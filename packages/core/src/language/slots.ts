@@ -1,4 +1,5 @@
 import type { Dimensions } from '../graph/node.ts'
+import type { StorageName } from '../storage/storage.ts'
 import type { ParameterShape } from './layout.ts'
 
 export type { ParameterShape } from './layout.ts'
@@ -29,6 +30,8 @@ export interface Slot {
   readonly exact?: boolean
   /** True for what is never below 0, where the rule's arithmetic does not show it: fewer bits then need no sign. */
   readonly nonNegative?: boolean
+  /** How its elements are kept, where that is not float32 and the backend has other storages: exactly what the rule computes. */
+  readonly storage?: StorageName
   /** When given, the slot exists only for parameters and options for which this holds. */
   readonly when?: (facts: SlotFacts) => boolean
 }

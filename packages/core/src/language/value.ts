@@ -286,6 +286,11 @@ export class Value {
     return this.wrap(this.graph.transpose(this.node))
   }
 
+  /** The rows of each matrix in the opposite order. */
+  reversedRows(): Value {
+    return this.wrap(this.graph.reverse(this.node))
+  }
+
   /** The first `count` columns of each matrix; all where there are fewer. As a product it costs 2 · rows · columns · count operations. */
   firstColumns(count: number): Value {
     const [batch, , columns] = this.node.dimensions
@@ -294,14 +299,6 @@ export class Value {
     const from = this.wrap(this.graph.index([1, columns, 1]))
     const chosen = where(from.equals(place), 1, 0)
     return this.matmul(batch === 1 ? chosen : chosen.plus(this.batchIndex().times(0)))
-  }
-
-  /**
-   * The first `rows` and `columns` of each matrix, and zeros where it has fewer.
-   * @throws Error for what are no counts.
-   */
-  resized(rows: number, columns: number): Value {
-    return this.wrap(this.graph.resize(this.node, [rows, columns]))
   }
 
   /** The same numbers seen with other dimensions `[batch, rows, columns]`, or with those of another value. */

@@ -67,7 +67,7 @@ export const cosmos = defineOptimizer({
   accepts: ({ rank }) => rank === 2,
   needs: 'a matrix',
   fallback: () => adamW({ learningRate: relativeRate(1), weightDecay: 0 }),
-  rule({ p, g: gradient, t, state, hyper, options, shape, firstSteps }) {
+  rule({ p, g: gradient, t, state, hyper, options, shape, every, firstSteps }) {
     const { beta1, beta2, epsilon } = hyper
     const g = outputsAsRows(gradient, shape)
     const M = outputsAsRows(state.M, shape).times(beta1).plus(g)
@@ -76,7 +76,11 @@ export const cosmos = defineOptimizer({
 
     const leading = () => eigen(g.transposed().matmul(g)).vectors.matmul(last(state.P))
     const power = ema(state.P.matmul(state.S), g.transposed().matmul(g.matmul(state.P)), beta2)
-    const P = firstSteps(1, leading, qr(power).q)
+    const P = firstSteps(
+      1,
+      leading,
+      every(1, () => qr(power).q, state.P),
+    )
     const turned = state.P.transposed().matmul(P)
     const low = g.matmul(P)
     const S = ema(turned.transposed().matmul(state.S.matmul(turned)), low.transposed().matmul(low), beta2)

@@ -61,25 +61,30 @@ export const dion = defineOptimizer({
   },
   choices: { side: ['shorter', 'inputs'] },
   limits: { rank: [0] },
-  state: { m: zeros(), basis: shaped((shape, options) => factored(shape, options as unknown as Options).basis) },
+  state: { m: zeros(), basis: shaped((shape, options) => seenAs(shape, options as unknown as Options).basis) },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-3, 1e-1), momentum: oneOf(0.9, 0.95) },
   largestGradient: largestSquared,
   accepts: ({ rank }) => rank === 2,
   needs: 'a matrix',
   fallback: () => adamW({ learningRate: relativeRate(1), beta1: 0.9, beta2: 0.95, weightDecay: 0.01 }),
-  rule({ g, state, hyper, options, shape, firstSteps, random }) {
-    const { basis: dimensions, lay, restore } = factored(shape, options)
+  rule({ g, state, hyper, options, shape, every, firstSteps, random }) {
+    const { basis: dimensions, lay, restore } = seenAs(shape, options)
     const drawn = () => random.normal({ seed: hyper.seed, dimensions })
     const before = firstSteps(1, drawn, state.basis)
     // As rows the side that Q belongs to.
     const m = lay(state.m.plus(g))
-    let p = before
-    let r = before
-    for (let iteration = 0; iteration < options.powerIterations; iteration++) {
-      p = qr(m.transposed().matmul(r)).q
-      r = m.matmul(p)
+    // Without its factors a step of nothing is taken, and the gradient stays in the momentum.
+    const none = { p: lay(state.m).transposed().matmul(before).times(0), r: before.times(0) }
+    const factored = () => {
+      let { p, r } = { p: none.p, r: before }
+      for (let iteration = 0; iteration < options.powerIterations; iteration++) {
+        p = qr(m.transposed().matmul(r)).q
+        r = m.matmul(p)
+      }
+      return { p, r }
     }
+    const { p, r } = every(1, factored, none)
     // Relative to the largest number, so that float32 holds the squares.
     const size = r.abs().largest().maximum(1e-36)
     const relative = r.over(size)
@@ -101,7 +106,7 @@ interface Options {
   readonly rankMultiple: number
 }
 
-function factored(shape: ParameterShape, { side, rank, rankDivisor, rankMultiple }: Options) {
+function seenAs(shape: ParameterShape, { side, rank, rankDivisor, rankMultiple }: Options) {
   const share = Math.ceil(Math.min(shape.outputs, shape.inputs) / rankDivisor)
   const rounded = Math.ceil(share / rankMultiple) * rankMultiple
   return subspaceOf(shape, { side, rank: rank === 0 ? rounded : rank })

@@ -33,6 +33,10 @@ import { adamW } from './adam-w.ts'
  * the factor 0.2 √max(outputs, inputs), which matches the step size of AdamW (so η about 1e-3, λ 0.1), and only tensors of
  * exactly two dimensions.
  *
+ * `form: 'rmsToRms'` is the original with the factor √(outputs / inputs), also where that is below 1: the longest step of a given size as
+ * measured from root mean squares of inputs to those of outputs, which keeps learning rates from one width to the next (Bernstein 2025,
+ * Deriving Muon, https://jeremybernste.in/writing/deriving-muon). Kernels of four dimensions are scaled by their outputs and inputs.
+ *
  * `cautious: true` is C-Muon (Liang, Chen, Liu, Liu 2024, arXiv 2411.16085): u is 0 where b and g differ in sign, before it is made
  * orthogonal. The transform of that name masks afterwards.
  *
@@ -57,13 +61,13 @@ export const muon = defineOptimizer({
   },
   hyper: { learningRate: nonNegative(0.02), momentum: decayRate(0.95), weightDecay: nonNegative(0) },
   options: {
-    form: 'original' as 'original' | 'moonlight',
+    form: 'original' as 'original' | 'moonlight' | 'rmsToRms',
     nesterov: true,
     newtonSchulzSteps: 5,
     iteration: 'quintic' as 'quintic' | 'polarExpress',
     cautious: false,
   },
-  choices: { form: ['original', 'moonlight'], iteration: ['quintic', 'polarExpress'] },
+  choices: { form: ['original', 'moonlight', 'rmsToRms'], iteration: ['quintic', 'polarExpress'] },
   state: { b: zeros() },
   decay: 'decoupled',
   search: { learningRate: logUniform(1e-3, 1e-1), momentum: oneOf(0.9, 0.95) },
@@ -83,8 +87,12 @@ export const muon = defineOptimizer({
     const matrix = asMatrix(update, shape)
     const coefficients = options.iteration === 'polarExpress' ? polarExpress : undefined
     const orthogonal = newtonSchulz(matrix, options.newtonSchulzSteps, 1e-7, coefficients).as(p)
-    const [outputs, inputs] = scaledSides(matrix, shape)
-    const scale = moonlight ? 0.2 * Math.sqrt(Math.max(outputs, inputs)) : Math.sqrt(Math.max(1, outputs / inputs))
-    return { direction: orthogonal.times(scale), state: { b } }
+    const [outputs, inputs] = options.form === 'rmsToRms' ? [matrix.outputs, matrix.inputs] : scaledSides(matrix, shape)
+    const scales = {
+      original: () => Math.sqrt(Math.max(1, outputs / inputs)),
+      moonlight: () => 0.2 * Math.sqrt(Math.max(outputs, inputs)),
+      rmsToRms: () => Math.sqrt(outputs / inputs),
+    }
+    return { direction: orthogonal.times(scales[options.form]()), state: { b } }
   },
 })

@@ -1,6 +1,5 @@
 import { countedSlots } from '../language/counted-slots.ts'
 import { defineOptimizer } from '../language/definition.ts'
-import { solveUpper } from '../language/factorizations.ts'
 import {
   decayRate,
   fraction,
@@ -11,11 +10,36 @@ import {
   seed,
   stepCount,
 } from '../language/hyperparameters.ts'
-import { type ParameterShape, type SlotFacts, scalar, shaped, zeros } from '../language/slots.ts'
-import { ema, type Value, where } from '../language/value.ts'
+import type { Input } from '../language/inputs.ts'
+import { type ParameterShape, scalar, zeros } from '../language/slots.ts'
+import type { Value } from '../language/value.ts'
 import { diagonalOf, identityLike } from '../parts/diagonal.ts'
-import { modeGram, modeProduct, modeScaled, modeSquares, mostModes } from '../parts/modes.ts'
+import {
+  applied,
+  appliedAlong,
+  appliedTransposed,
+  balanced,
+  type Factors,
+  factorSlots,
+  gramFor,
+  inverses,
+  isMatrix,
+  upperTriangle,
+} from '../parts/kronecker.ts'
+import { mostModes } from '../parts/modes.ts'
 import { boundVectors, normBound } from '../parts/norm-bound.ts'
+import {
+  averagedFromStart,
+  clippedInAmplitude,
+  clippedInNorm,
+  curvatureInputs,
+  curvaturePair,
+  largestFitted,
+  probeScale,
+  smoothed,
+  towardsSymmetric,
+  whiteningScale,
+} from '../parts/psgd.ts'
 
 type Options = { maximumSize: number; maximumPercent: number }
 
@@ -28,49 +52,43 @@ function sidesOf({ shape, size: count }: ParameterShape, { maximumSize, maximumP
   return { sizes, matrices: sizes.map(dense) }
 }
 
-const countOf = ({ shape, options }: SlotFacts) => sidesOf(shape, options as Options).sizes.length
-
-/** A square matrix for a dimension, or its diagonal as a column. */
-const factor = (matrix: boolean) => (index: number) => ({
-  ...shaped(
-    (shape, options) => {
-      const { sizes } = sidesOf(shape, options as Options)
-      const size = sizes[index] ?? 1
-      return [1, size, matrix ? size : 1]
-    },
-    { start: matrix ? 'identity' : 1 },
-  ),
-  when: ({ shape, options }: SlotFacts) => sidesOf(shape, options as Options).matrices[index] === matrix,
-})
-
-const smoothness = countedSlots('smoothness', mostModes, scalar(0), countOf)
-const matrixSlots = countedSlots('factor', mostModes, factor(true))
-const diagonalSlots = countedSlots('diagonal', mostModes, factor(false))
+const factors = factorSlots(mostModes, sidesOf)
+const smoothness = countedSlots(
+  'smoothness',
+  mostModes,
+  scalar(0),
+  ({ shape, options }) => sidesOf(shape, options as Options).sizes.length,
+)
 
 /**
  * PSGD with Kronecker-factored preconditioners: P = QᵀQ, with a factor Qᵢ for every dimension, is fitted so that P g has uncorrelated
- * elements of size 1.
+ * elements of size 1, or so that P is the inverse of the Hessian's absolute value.
  *
  * ```text
- * h ← P (g + δ z)                                z: normal random numbers
- * Eᵢ ← HᵢHᵢᵀ - (n / nᵢ) I                        Hᵢ: h unfolded along dimension i; n elements, nᵢ along i
- * ℓᵢ ← ‖HᵢHᵢᵀ‖ + n / nᵢ;  Lᵢ ← max(β Lᵢ + (1 - β) ℓᵢ, ℓᵢ)
+ * a ← P (g + δ z)                                z: normal random numbers
+ * Eᵢ ← AᵢAᵢᵀ - (n / nᵢ) I                        Aᵢ: a unfolded along dimension i; n elements, nᵢ along i
+ * ℓᵢ ← ‖AᵢAᵢᵀ‖ + n / nᵢ;  Lᵢ ← max(β Lᵢ + (1 - β) ℓᵢ, ℓᵢ)
  * Qᵢ ← Qᵢ - μ / Lᵢ Eᵢ Qᵢ, then turned towards a symmetric matrix
  * m ← b m + (1 - b) g,  b = min((t - 1) / t, momentum)
  * u ← P m, scaled to a root mean square of at most 2, its elements cut at 10
  * θ ← θ - η u
  * ```
  *
- * Defaults of the official code: η 1e-3, μ 0.1 (`preconditionerRate`), β 0.9 (`smoothnessBeta`), δ 1e-9 (`damping`), no momentum. State: for
- * every dimension `factor`, its size squared, and one number L, with momentum also m. Dimensions of more than `maximumSize` elements, or whose
- * matrix would have more than `maximumPercent` per cent of the elements of the parameter, have the diagonal alone; dimensions of one
- * element do not count, and those from the eighth on are one where there are more than eight. Q starts at a multiple of the identity, (max over tensors of mean(g⁴) + δ⁴)^(-1/8) at the first gradient, or
- * with `scalesByGradient: false` at `initialScale`. ‖·‖ is a lower bound by products with random vectors. `whitens: 'momentum'` fits P to m,
- * for which a learning rate smaller by √((1 - b) / (1 + b)) is advised; `updatesFirst: false` takes P from before the step.
+ * `fits: 'curvature'` takes the inputs `probe`, v of N(0, 1), and `hessianVectorProduct`, H v, wanted whenever P moves: a is P (H v + δ z), and
+ * VᵢVᵢᵀ, of v unfolded, stands in the place of (n / nᵢ) I, its norm bounded together with AᵢAᵢᵀ; u is scaled to a norm over all tensors of at
+ * most `maximumNorm` and not cut otherwise. For it η 1e-2 is advised.
+ *
+ * Defaults of the official code: η 1e-3, μ 0.1 (`preconditionerRate`), β 0.9 (`smoothnessBeta`), δ 1e-9 (`damping`), no momentum, no
+ * `maximumNorm` (0). State: for every dimension `factor`, its size squared, and one number L, with momentum also m. Dimensions of more than
+ * `maximumSize` elements, or whose matrix would have more than `maximumPercent` per cent of the elements of the parameter, have the diagonal
+ * alone; dimensions of one element do not count, and those from the eighth on are one where there are more than eight. Q starts at a
+ * multiple of the identity, (max over tensors of mean(g⁴) + δ⁴)^(-1/8) at the first gradient, for curvature mean(v²)^(1/4) times that of
+ * H v, or with `scalesByGradient: false` at `initialScale`. ‖·‖ is a lower bound by products with random vectors. `fits: 'momentum'` fits P
+ * to m, for which a learning rate smaller by √((1 - b) / (1 + b)) is advised; `updatesFirst: false` takes P from before the step.
  *
  * `dQ` says how Q moves, E in the units of L: `'Q0.5EQ1.5'` as above; `'QEQ'` by Q E; `'QUAD'` to (I - E / 2) Q (I - E / 2), symmetric;
- * `'QUAD4P'` the same of P itself, with E in the place of E / 2; `'QEP'` with E from Q h and QQᵀ, factors balanced before; `'EQ'` with E from
- * Q g and Q⁻ᵀz, the upper triangle of it, which takes triangular solves.
+ * `'QUAD4P'` the same of P itself, with E in the place of E / 2; `'QEP'` with E from Q a and QQᵀ (of curvature Q a and Q v), factors balanced
+ * before; `'EQ'` with E from Q g and Q⁻ᵀz (of curvature Q H v and Q⁻ᵀv), the upper triangle of it, which takes triangular solves.
  *
  * Deviations: P moves at every `preconditionerPeriod`-th step, and factors are given the same largest element every
  * `balancePeriod` steps, where the official code draws whether to, the latter with a probability of 0.01. There sizes are not limited, and newer
@@ -97,6 +115,7 @@ export const psgdKron = defineOptimizer({
     initialScale: positive(1),
     maximumAmplitude: positive(2),
     maximumElement: positive(10),
+    maximumNorm: nonNegative(0),
     weightDecay: nonNegative(0),
     preconditionerPeriod: stepCount(1),
     balancePeriod: stepCount(100),
@@ -104,19 +123,19 @@ export const psgdKron = defineOptimizer({
   },
   options: {
     dQ: 'Q0.5EQ1.5' as 'Q0.5EQ1.5' | 'QEQ' | 'QEP' | 'QUAD' | 'EQ' | 'QUAD4P',
-    whitens: 'gradient' as 'gradient' | 'momentum',
+    fits: 'gradient' as 'gradient' | 'momentum' | 'curvature',
     scalesByGradient: true,
     updatesFirst: true,
     maximumSize: 10_000,
     maximumPercent: 100,
   },
-  choices: { dQ: ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P'], whitens: ['gradient', 'momentum'] },
+  choices: { dQ: ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P'], fits: ['gradient', 'momentum', 'curvature'] },
   limits: { maximumSize: [0], maximumPercent: [0] },
+  inputs: ({ fits }): Readonly<Record<string, Input>> => (fits === 'curvature' ? curvatureInputs : {}),
   state: {
     m: zeros({ when: ({ disabled }) => !disabled('momentum') }),
     ...smoothness.slots,
-    ...matrixSlots.slots,
-    ...diagonalSlots.slots,
+    ...factors.slots,
   },
   decay: 'decoupled',
   search: {
@@ -124,97 +143,70 @@ export const psgdKron = defineOptimizer({
     momentum: oneOf(0, 0.9, 0.95),
     preconditionerRate: oneOf(0.1, 0.3, 0.5),
   },
-  largestGradient: 1e15,
-  rule({ g, t, state, hyper, options, shape, disabled, every, firstSteps, random }) {
+  largestGradient: largestFitted,
+  rule({ g, t, inputs, state, hyper, options, shape, disabled, every, firstSteps, random }) {
     // What has no elements has nothing to whiten.
     if (shape.size === 0) return { direction: g, state: {} }
     const { dQ } = options
-    const { sizes, matrices } = sidesOf(shape, options)
-    const modes = [...sizes.keys()]
+    const sides = sidesOf(shape, options)
+    const { sizes } = sides
     const fitsP = dQ === 'QUAD4P'
     const one = hyper.learningRate.lifted(1)
 
-    const slots: Readonly<Record<string, Value>> = state
-    const slotOf = (mode: number) => `${matrices[mode] ? 'factor' : 'diagonal'}${mode + 1}`
-    const applied = (x: Value, factors: readonly Value[], transposes: boolean) =>
-      modes.reduce((y, mode) => {
-        const Q = factors[mode]!
-        if (!matrices[mode]) return modeScaled(y, sizes, mode, Q)
-        return modeProduct(y, sizes, mode, transposes ? Q : Q.transposed())
-      }, x)
-    const preconditioned = (x: Value, factors: readonly Value[]) => {
-      const once = applied(x, factors, false)
-      return fitsP ? once : applied(once, factors, true)
+    const preconditioned = (x: Value, Q: Factors) => {
+      const once = applied(x, sizes, Q)
+      return fitsP ? once : appliedTransposed(once, sizes, Q)
     }
-    const gram = (x: Value, mode: number) => (matrices[mode] ? modeGram(x, sizes, mode) : modeSquares(x, sizes, mode))
+
+    const momentum = () => averagedFromStart(state.m, g, hyper.momentum, t)
+    const m = disabled('momentum') ? g : momentum()
+    const pair =
+      options.fits === 'curvature' ? curvaturePair(inputs as Record<keyof typeof curvatureInputs, Value>) : undefined
+    const given = pair ? pair.h : options.fits === 'momentum' ? m : g
 
     const scale = () => {
-      const largest = g.abs().largest().maximum(1e-30)
-      const size = g.over(largest).square().square().mean().sqrt().sqrt().times(largest).largest('all')
-      const unit = size.maximum(hyper.damping).maximum(1e-30)
-      const sum = size.over(unit).square().square().plus(hyper.damping.over(unit).square().square())
-      const chosen = options.scalesByGradient ? sum.power(-1 / 8).over(unit.sqrt()) : hyper.initialScale
+      const whitening = () => {
+        const chosen = whiteningScale(given, hyper.damping)
+        return pair ? chosen.times(probeScale(pair.v)) : chosen
+      }
+      const chosen = options.scalesByGradient ? whitening() : hyper.initialScale
       return chosen.power((fitsP ? 2 : 1) / sizes.length)
     }
-    const old = modes.map((mode) => slots[slotOf(mode)]!)
-    const begun = firstSteps(
-      1,
-      () => {
-        const first = scale()
-        return old.map((Q) => Q.times(first))
-      },
-      old,
-    )
-    const balance = (factors: readonly Value[]) => {
-      if (sizes.length === 1) return factors
-      const sizesOfFactors = factors.map((Q) => Q.abs().largest())
-      const mean = sizesOfFactors
-        .map((size) => size.log())
-        .reduce((sum, log) => sum.plus(log))
-        .over(sizes.length)
-        .exp()
-      return factors.map((Q, mode) => Q.times(mean.over(sizesOfFactors[mode]!)))
+    const old = factors.read(state, sides)
+    const first = firstSteps(1, () => true, false)
+    const renews = first || every(hyper.preconditionerPeriod, () => true, false, 'first')
+    const started = () => {
+      const size = scale()
+      return old.map((Q) => Q.times(size))
     }
-    const Q = dQ === 'QEP' ? every(hyper.preconditionerPeriod, () => balance(begun), begun, 'first') : begun
-
-    const momentum = () => ema(state.m, g, t.minus(1).over(t).minimum(hyper.momentum))
-    const m = disabled('momentum') ? g : momentum()
-    const given = options.whitens === 'momentum' ? m : g
+    const begun = first ? started() : old
+    const Q = dQ === 'QEP' && renews ? balanced(begun) : begun
 
     const renewed = () => {
       const noise = random.normal({ seed: hyper.seed })
       const noisy = disabled('damping') ? given : given.plus(noise.times(hyper.damping))
       const L = smoothness.read(state)
-      const Pg = dQ === 'EQ' ? applied(noisy, Q, false) : preconditioned(noisy, Q)
-      const inverses = () =>
-        Q.map((factor, mode) => (matrices[mode] ? solveUpper(factor, identityLike(factor)) : one.over(factor)))
-      const solved =
-        dQ === 'EQ'
-          ? applied(
-              noise,
-              inverses().map((factor, mode) => (matrices[mode] ? factor.transposed() : factor)),
-              false,
-            )
-          : undefined
-      const results = modes.map((mode) => {
-        const q = Q[mode]!
-        const matrix = matrices[mode]!
+      const Pg = dQ === 'EQ' ? applied(noisy, sizes, Q) : preconditioned(noisy, Q)
+      const v = pair ? pair.v : noise
+      const solved = () => appliedTransposed(v, sizes, inverses(Q))
+      const whole = dQ === 'EQ' ? solved() : dQ !== 'QEP' && pair ? v : undefined
+      const results = Q.map((q, mode) => {
+        const matrix = isMatrix(q)
         const size = sizes[mode]!
-        const applyOne = (x: Value) =>
-          matrix ? modeProduct(x, sizes, mode, q.transposed()) : modeScaled(x, sizes, mode, q)
-        const first = dQ === 'QEP' ? applyOne(Pg) : Pg
+        const a = dQ === 'QEP' ? appliedAlong(Pg, sizes, mode, q) : Pg
+        const b = dQ === 'QEP' && pair ? appliedAlong(v, sizes, mode, q) : whole
         // Relative to the largest number, so that float32 holds the squares.
-        const unit = first.abs().largest().maximum(1e-30)
+        const largest = a.abs().largest()
+        const unit = (b ? largest.maximum(b.abs().largest()) : largest).maximum(1e-30)
         const square = unit.square()
-        const term1 = gram(first.over(unit), mode)
+        const term1 = gramFor(q, a.over(unit), sizes, mode)
         const share = shape.size / size
         // The second term relative to the first one's unit.
-        const term2 =
-          dQ === 'EQ'
-            ? gram(solved!.over(unit), mode)
-            : dQ === 'QEP'
-              ? (matrix ? q.matmul(q.transposed()) : q.square()).times(one.times(share).over(square))
-              : undefined
+        const term2 = b
+          ? gramFor(q, b.over(unit), sizes, mode)
+          : dQ === 'QEP'
+            ? (matrix ? q.matmul(q.transposed()) : q.square()).times(one.times(share).over(square))
+            : undefined
         const bounded = term2 ? term1.plus(term2) : term1
         const bound = matrix
           ? normBound(
@@ -224,63 +216,47 @@ export const psgdKron = defineOptimizer({
             )
           : bounded.largest()
         const ell = term2 ? bound.times(square) : bound.times(square).plus(share)
-        const l = ema(L[mode]!, ell, hyper.smoothnessBeta).maximum(ell)
-        const rate = hyper.preconditionerRate.over(l)
+        const l = smoothed(L[mode]!, ell, hyper.smoothnessBeta)
+        const rate = hyper.preconditionerRate.over(l.maximum(1e-30))
         const E = term2
           ? term1.minus(term2).times(rate.times(square))
           : matrix
             ? term1.times(rate.times(square)).minus(identityLike(term1).times(rate.times(share)))
             : term1.times(rate.times(square)).minus(rate.times(share))
-        return { l, q: moved(q, E, matrix, mode) }
+        return { l, q: moved(q, E, mode) }
       })
       return { factors: results.map(({ q }) => q), L: results.map(({ l }) => l) }
     }
-    const moved = (q: Value, E: Value, matrix: boolean, mode: number) => {
+    const moved = (q: Value, E: Value, mode: number) => {
       if (dQ === 'QUAD' || dQ === 'QUAD4P') {
         const step = dQ === 'QUAD' ? E.times(0.5) : E
-        if (!matrix) return q.times(one.minus(step).square())
+        if (!isMatrix(q)) return q.times(one.minus(step).square())
         const left = q.minus(step.matmul(q))
         const both = left.minus(left.matmul(step))
         return both.plus(both.transposed()).times(0.5)
       }
-      if (!matrix) return q.minus(E.times(q))
+      if (!isMatrix(q)) return q.minus(E.times(q))
       if (dQ === 'QEQ') return q.minus(q.matmul(E))
       if (dQ === 'QEP') return q.minus(E.matmul(q))
-      if (dQ === 'EQ') return q.minus(where(E.rowIndex().isAtMost(E.columnIndex()), E, 0).matmul(q))
+      if (dQ === 'EQ') return q.minus(upperTriangle(E).matmul(q))
       const drawn = random.normal({ seed: hyper.seed, draw: 2 + 2 * mode, dimensions: [1, boundVectors, q.rows] })
       return towardsSymmetric(q.minus(E.matmul(q)), drawn)
     }
-    const held = { factors: Q, L: smoothness.read(state) }
-    const next = every(hyper.preconditionerPeriod, renewed, held, 'first')
+    const next = renews ? renewed() : { factors: Q, L: smoothness.read(state) }
     const u = preconditioned(m, options.updatesFirst ? next.factors : Q)
-    const balanced = dQ === 'QEP' ? next.factors : every(hyper.balancePeriod, () => balance(next.factors), next.factors)
+    // Of a multiple of the identity nothing is out of balance.
+    const balances = dQ !== 'QEP' && !first && every(hyper.balancePeriod, () => true, false)
 
-    const amplitude = u.over(u.abs().largest().maximum(1e-30)).square().mean().sqrt().times(u.abs().largest())
-    const clipped = u.times(one.minimum(hyper.maximumAmplitude.over(amplitude.maximum(1e-30))))
-    const direction = clipped.minimum(hyper.maximumElement).maximum(hyper.maximumElement.negated())
+    const clips = pair && !disabled('maximumNorm')
+    const short = clips ? clippedInNorm(u, hyper.maximumNorm) : u
+    const direction = pair ? short : clippedInAmplitude(u, hyper.maximumAmplitude, hyper.maximumElement)
     return {
       direction,
       state: {
         ...(disabled('momentum') ? {} : { m }),
         ...smoothness.write(next.L),
-        ...Object.fromEntries(balanced.map((factor, mode) => [slotOf(mode), factor])),
+        ...factors.write(balances ? balanced(next.factors) : next.factors),
       },
     }
   },
 })
-
-/** A rotation of Q towards a symmetric matrix: exp(a R) Q to second order, with R = Qᵀ - Q of norm 1 and the best a up to 1 / 8. */
-function towardsSymmetric(Q: Value, drawn: Value): Value {
-  const difference = Q.transposed().minus(Q)
-  const R = difference.over(normBound(difference, difference.abs().largest(), drawn).plus(2 ** -126))
-  const RQ = R.matmul(Q)
-  const RRQ = R.matmul(RQ)
-  const trace = (x: Value) => diagonalOf(x).sum()
-  const curvature = trace(RRQ)
-  const best = trace(RQ)
-    .negated()
-    .over(where(curvature.isLessThan(0), curvature, -1))
-    .minimum(1 / 8)
-  const a = where(curvature.isLessThan(0), best, 1 / 8)
-  return Q.plus(RQ.plus(RRQ.times(a.times(0.5))).times(a))
-}

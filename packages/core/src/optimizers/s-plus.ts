@@ -87,7 +87,8 @@ export const sPlus = defineOptimizer({
     const scale = isMatrix ? 2 / Math.max(rows + columns, 1) : hyper.plainRate
     const basisOf = (matrix: Value) => eigen(matrix.plus(identityLike(matrix).times(epsilon))).vectors
     const bases = () => Object.fromEntries(Object.entries(sides).map(([side, matrix]) => [`Q${side}`, basisOf(matrix)]))
-    const renewed = firstSteps(1, bases, every(hyper.basisPeriod, bases, {}))
+    const held = { ...(QL && { QL }), ...(QR && { QR }) }
+    const renewed = firstSteps(1, bases, every(hyper.basisPeriod, bases, held))
     return {
       direction,
       state: { m, weight: biasCorrection(averaging, t), ...sides, ...renewed },

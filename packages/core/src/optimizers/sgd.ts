@@ -19,7 +19,7 @@ import { where } from '../language/value.ts'
  * Sutskever et al. put it inside, which differs when it changes. PyTorch refuses nesterov with dampening; here both work.
  *
  * LOMO (Lv, Yang, Liu, Gao, Guo, Qiu 2023, arXiv 2306.09782) is this rule without momentum, applied during the backward pass:
- * `decay: 'decoupled'`, with `clipByValue` or `clipByGlobalNorm` around it.
+ * `decay: 'decoupled'`, with `clipByValue` around it, and `fusedBackward` for the steps.
  *
  * Robbins, Monro 1951, A Stochastic Approximation Method. Polyak 1964, Some methods of speeding up the convergence of
  * iteration methods. Sutskever, Martens, Dahl, Hinton 2013, On the importance of initialization and momentum in deep

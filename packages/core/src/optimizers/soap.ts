@@ -6,8 +6,9 @@ import { biasCorrection, ema, type Value } from '../language/value.ts'
 import { decayedAfter } from '../parts/decayed-after.ts'
 import { mergedSizes, modeGram, modeMatrices, modeProduct } from '../parts/modes.ts'
 import { descending } from '../parts/ordered.ts'
+import { spreadBases } from '../parts/spread-bases.ts'
 
-type Options = { maximumSize: number; mergesDimensions: boolean; preconditionsVectors: boolean }
+type Options = { maximumSize: number; mergesDimensions: boolean; preconditionsVectors: boolean; spreads: boolean }
 
 /** The sizes of the dimensions as the rule sees them, and which of them have a basis. */
 function sidesOf({ shape, rank }: ParameterShape, options: Options) {
@@ -24,6 +25,7 @@ function sizesWithBasis(shape: ParameterShape, options: Options): readonly numbe
 
 const grams = modeMatrices('gram', sizesWithBasis)
 const bases = modeMatrices('basis', sizesWithBasis)
+const nextBases = spreadBases<Options>((shape, options) => (options.spreads ? sizesWithBasis(shape, options) : []))
 
 /**
  * SOAP: Adam in the eigenbasis of Shampoo's preconditioner, which turns slowly.
@@ -45,6 +47,10 @@ const bases = modeMatrices('basis', sizesWithBasis)
  * vectors unless `preconditionsVectors`, stay as they are. `mergesDimensions` takes neighbouring dimensions together as long as
  * their product is at most `maximumSize`. `normalizesGradients` scales the update to a root mean square of 1, `correctsBias: false` leaves
  * the factor of the step size out.
+ *
+ * `spreads` spreads the QR factors over the steps between, so that no step takes much longer than the others: a basis is begun at the steps 1,
+ * 11, 21 and so on, gets more orthonormal columns at each, and is taken at the steps 10, 20, 30. It needs for every basis the state
+ * `part`, as large, and the row `rank`; with a period of 1 nothing changes but the order of the columns, which m and v share.
  *
  * As in the official code t counts from the second step, weight decay comes after the step, ε is not corrected, and v is put into the new order at a
  * new basis, but not turned. pytorch_optimizer's SOAP counts the first step, takes the new basis one step earlier and
@@ -78,8 +84,9 @@ export const soap = defineOptimizer({
     preconditionsVectors: false,
     normalizesGradients: false,
     correctsBias: true,
+    spreads: false,
   },
-  state: { m: zeros(), v: zeros(), ...grams.slots, ...bases.slots },
+  state: { m: zeros(), v: zeros(), ...grams.slots, ...bases.slots, ...nextBases.slots },
   decay: 'own',
   search: {
     learningRate: logUniform(1e-4, 1e-1),
@@ -98,10 +105,11 @@ export const soap = defineOptimizer({
       matrices.reduce((y, matrix, index) => modeProduct(y, sizes, modes[index]!, matrix), x)
     const transposed = (matrices: readonly Value[]) => matrices.map((matrix) => matrix.transposed())
 
-    const start = () => ({
-      direction: p.times(0),
-      state: { ...grams.write(GG), ...bases.write(GG.map((gram) => eigen(gram).vectors)) },
-    })
+    const start = () => {
+      const vectors = GG.map((gram) => eigen(gram).vectors)
+      const begun = options.spreads ? nextBases.begin(GG, vectors, t) : {}
+      return { direction: p.times(0), state: { ...grams.write(GG), ...bases.write(vectors), ...begun } }
+    }
     const gradient = turned(g, Q)
     const m = ema(state.m, gradient, beta1)
     const v = ema(state.v, gradient.square(), beta2)
@@ -111,15 +119,19 @@ export const soap = defineOptimizer({
     const correction = biasCorrection(beta2, steps).sqrt().over(biasCorrection(beta1, steps))
     const step = options.correctsBias ? update.times(correction) : update
 
+    const into = (next: readonly Value[]) => ({ m: turned(turned(m, transposed(Q)), next), ...bases.write(next) })
+    const held = { m, v, ...bases.write(Q) }
     const renewed = () => {
       const order = Q.map((basis, index) => descending(basis.times(GG[index]!.matmul(basis)).sum('rows')))
       const next = Q.map((basis, index) => qr(GG[index]!.matmul(basis.matmul(order[index]!))).q)
-      return { m: turned(turned(m, transposed(Q)), next), v: turned(v, order), ...bases.write(next) }
+      return { v: turned(v, order), ...into(next) }
     }
-    const later = {
-      direction: decayedAfter(step, context),
-      state: { ...grams.write(GG), ...every(hyper.basisPeriod, renewed, { m, v }, 'first') },
+    const inParts = () => {
+      const { next, state } = nextBases.advance(context, hyper.basisPeriod, GG, Q)
+      return { ...state, ...every(hyper.basisPeriod, () => ({ v, ...into(next) }), held) }
     }
+    const turning = options.spreads ? inParts() : every(hyper.basisPeriod, renewed, held, 'first')
+    const later = { direction: decayedAfter(step, context), state: { ...grams.write(GG), ...turning } }
     return firstSteps(1, start, later)
   },
 })

@@ -1,4 +1,5 @@
 import type { FloatArray } from '../backends/backend.ts'
+import { solve } from '../curvature/linear-algebra.ts'
 import { checkNames } from '../language/definition.ts'
 import type { CompiledOptimizer } from '../run/compiled-optimizer.ts'
 
@@ -190,25 +191,4 @@ function distance(a: Arrays, b: Arrays): number {
 function matern(distance: number): number {
   const r = Math.sqrt(5) * distance
   return (1 + r + r ** 2 / 3) * Math.exp(-r)
-}
-
-/** x with A x = b for a symmetric positive definite A, by Cholesky's factors. */
-function solve(matrix: readonly (readonly number[])[], right: readonly number[]): number[] {
-  const size = right.length
-  const lower = matrix.map((row) => [...row])
-  const x = [...right]
-  for (let i = 0; i < size; i++) {
-    for (let j = 0; j <= i; j++) {
-      let value = lower[i]![j]!
-      for (let k = 0; k < j; k++) value -= lower[i]![k]! * lower[j]![k]!
-      lower[i]![j] = i === j ? Math.sqrt(Math.max(value, Number.MIN_VALUE)) : value / lower[j]![j]!
-    }
-    for (let k = 0; k < i; k++) x[i]! -= lower[i]![k]! * x[k]!
-    x[i]! /= lower[i]![i]!
-  }
-  for (let i = size - 1; i >= 0; i--) {
-    for (let k = i + 1; k < size; k++) x[i]! -= lower[k]![i]! * x[k]!
-    x[i]! /= lower[i]![i]!
-  }
-  return x
 }

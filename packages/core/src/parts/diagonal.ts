@@ -10,6 +10,7 @@ export function diagonalOf(matrix: Value): Value {
   return onDiagonal(matrix, matrix)
 }
 
-function onDiagonal(matrix: Value, value: Value | 1): Value {
+/** What stands on the diagonal of a square matrix of these dimensions, and 0 beside it. */
+export function onDiagonal(matrix: Value, value: Value | 1): Value {
   return where(matrix.rowIndex().equals(matrix.columnIndex()), value, 0)
 }

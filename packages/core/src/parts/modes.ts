@@ -111,3 +111,27 @@ export function mergedSizes(sizes: Sizes, limit: number): number[] {
   }
   return current > 1 || merged.length === 0 ? [...merged, current] : merged
 }
+
+/** A tensor with its dimensions in another order: the i-th is then what `order[i]`, from 0, says. */
+export function permuted(tensor: Value, sizes: Sizes, order: readonly number[]): Value {
+  let places = [...sizes.keys()]
+  let result = tensor
+  order.forEach((place, index) => {
+    const at = places.indexOf(place)
+    if (at === index) return
+    const parts = [places.slice(0, index), places.slice(index, at), places.slice(at)] as const
+    const [before, passed, rest] = parts.map((part) => product(part.map((one) => sizes[one]!))) as [
+      number,
+      number,
+      number,
+    ]
+    result = result.as([before, passed, rest]).transposed()
+    places = [...parts[0], ...parts[2], ...parts[1]]
+  })
+  return result
+}
+
+/** What `permuted` is undone with: the order back, and the sizes of what it is given then. */
+export function inverseOrder(sizes: Sizes, order: readonly number[]): { order: readonly number[]; sizes: Sizes } {
+  return { order: order.map((_, place) => order.indexOf(place)), sizes: order.map((place) => sizes[place]!) }
+}

@@ -14,10 +14,10 @@ import {
   type Node,
   type NodeOf,
   sameDimensions,
-  shapesOf,
   sizeOf,
 } from '../graph/node.ts'
 import type { Output } from '../program/program.ts'
+import { routineOf } from '../routines/table.ts'
 import { bytesOf } from '../storage/provided.ts'
 import type { StorageName } from '../storage/storage.ts'
 import type { CanonicalProgram } from './canonical.ts'
@@ -708,12 +708,13 @@ class Planner {
     for (const node of this.nodes) {
       if (node.operation !== 'routine') continue
       const { routine, inputs } = node
-      const shapes = shapesOf(node)
       const text = callText(node)
       const operands = inputs.map((input) => ({
         array: this.arrayFor(strip(input), Number.POSITIVE_INFINITY)!,
         extent: this.extentOf(input.dimensions),
       }))
+      const given = inputs.map(({ dimensions }) => dimensions)
+      const shapes = routineOf(routine).results(given, node.dimensions)
       const { call } = calls.get(text) ?? { call: { level: this.level(node) - 1, routine, operands, results: [] } }
       calls.set(text, { call, shapes })
       call.results[node.result] = this.kept.get(node)!

@@ -4,7 +4,7 @@ import { signatureOf } from '../language/signature.ts'
 import type { ParameterShape } from '../language/slots.ts'
 import { elementsIn } from '../language/walk.ts'
 import { HyperFacts, type HyperStore } from './hyper-store.ts'
-import { type ChainElement, Resolver } from './resolve.ts'
+import { type ChainElement, elementsOf, Resolver } from './resolve.ts'
 import { type TracedParameter, type TraceSettings, traceParameter } from './trace.ts'
 
 /** Names and shapes of a model's parameters, `[]` for a single number. The order is kept. */
@@ -18,8 +18,8 @@ export function checkShapes(caller: string, shapes: unknown): asserts shapes is 
   )
 }
 
-/** A parameter as a run knows it. */
-export type NamedShape = Pick<ParameterShape, 'name' | 'shape' | 'size'>
+/** A parameter as a run knows it; one that was joined from several has them as parts, behind one another. */
+export type NamedShape = Pick<ParameterShape, 'name' | 'shape' | 'size'> & { readonly parts?: readonly NamedShape[] }
 
 /** What a run needs to know of an optimizer and a model. */
 export interface RunModel {
@@ -37,7 +37,10 @@ export interface RunModel {
 /** A model's parameters with their programs, traced from the rules of an optimizer. */
 export interface TracedModel extends RunModel {
   readonly optimizer: Optimizer
-  readonly parameters: readonly { readonly shape: ParameterShape; readonly traced: TracedParameter | undefined }[]
+  readonly parameters: readonly {
+    readonly shape: ParameterShape & NamedShape
+    readonly traced: TracedParameter | undefined
+  }[]
 }
 
 /**
@@ -46,6 +49,8 @@ export interface TracedModel extends RunModel {
  * @param settings.streams other names for random numbers to follow, by parameter.
  * @param settings.layout which dimensions are outputs; `outputFirst` by default.
  * @param settings.float32 who keeps all state in float32.
+ * @param settings.plainSlots true to keep in float32 what could be kept exactly in less.
+ * @param settings.separate who cannot join parameters for rules that take them as one vector.
  */
 export function traceModel(
   optimizer: Optimizer,
@@ -56,6 +61,8 @@ export function traceModel(
     readonly streams?: ReadonlyMap<string, string>
     readonly layout?: LayoutChoice
     readonly float32?: string
+    readonly plainSlots?: boolean
+    readonly separate?: string
   } = {},
 ): TracedModel {
   const { later = {}, streams = new Map<string, string>() } = settings
@@ -70,7 +77,7 @@ export function traceModel(
     const facts = parameterShape(name, shape, settings.layout)
     return { shape: facts, chain: resolver.resolve(optimizer, facts) }
   }
-  const parameters = Object.entries(shapes).map(resolve)
+  const parameters = joined(Object.entries(shapes).map(resolve), settings.separate)
   for (const entry of Object.entries(later)) {
     try {
       resolve(entry)
@@ -87,6 +94,7 @@ export function traceModel(
     deviceSlots: new Set(),
     gradientReaders: new Map(),
     streams,
+    float32: settings.float32 !== undefined || settings.plainSlots === true,
   }
   const trace = () =>
     parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceNamed(chain, shape, tracing) }))
@@ -142,6 +150,59 @@ function checkGradientReaders({ gradientReaders }: TraceSettings): void {
     const instead = reader.kind === 'base' ? 'leave it out' : `put it inside: ${name}(${definition.name}(...))`
     throw new Error(`${definition.title} changes the gradient, which ${title} does not read; ${instead}`)
   }
+}
+
+interface Resolved {
+  readonly shape: ParameterShape & NamedShape
+  readonly chain: ChainElement[] | undefined
+}
+
+/**
+ * Joins the parameters that one rule takes as a vector, in the place of the first of them.
+ * @throws Error where they cannot be joined, or a parameter has the name of what they become.
+ */
+function joined(parameters: readonly Resolved[], separate: string | undefined): Resolved[] {
+  const sets = new Map<string, Resolved[]>()
+  for (const resolved of parameters) {
+    const { chain, shape } = resolved
+    const title = chain && jointTitle(chain)
+    const key = title === undefined ? `parameter ${shape.name}` : `joined ${chain!.at(-1)!.hyperPath}`
+    const together = sets.get(key) ?? []
+    sets.set(key, [...together, resolved])
+    if (separate !== undefined && together.length > 0) {
+      throw new Error(
+        `${title} takes all parameters as one vector, and ${separate} keeps them apart: join them into one parameter, or take ` +
+          "the step with compile of 'fallline'",
+      )
+    }
+  }
+  return [...sets.values()].map((together) => {
+    const [first] = together as [Resolved]
+    if (together.length === 1) return first
+    const parts = together.map(({ shape }) => shape)
+    const name = `${first.shape.name} to ${parts.at(-1)!.name}`
+    if (parameters.some(({ shape }) => shape.name === name)) {
+      throw new Error(`compile: rename the parameter '${name}'; that is what joined parameters are called`)
+    }
+    const size = parts.reduce((sum, part) => sum + part.size, 0)
+    return { ...first, shape: { ...parameterShape(name, [size]), parts } }
+  })
+}
+
+/**
+ * The title of the optimizer of a chain that takes all its parameters as one vector, if one does.
+ * @throws Error when one that does follows one that does not.
+ */
+function jointTitle(chain: readonly ChainElement[]): string | undefined {
+  const bases = elementsOf(chain).flatMap(({ optimizer }) => (optimizer.kind === 'base' ? [optimizer.definition] : []))
+  const joint = bases.find((definition) => definition.joint)
+  const other = bases.find((definition) => !definition.joint)
+  if (joint && other) {
+    throw new Error(
+      `${joint.title} takes all parameters as one vector and ${other.title} each by itself: neither can follow the other`,
+    )
+  }
+  return joint?.title
 }
 
 /** Traces one parameter; an error says which, and of which optimizer. */

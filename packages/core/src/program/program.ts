@@ -11,7 +11,13 @@ export type Target =
   | { readonly kind: 'average' }
 
 /** What a step can report of a tensor. */
-export const telemetryNames = ['gradientNorm', 'updateNorm', 'parameterNorm', 'nonFinite'] as const
+export const telemetryNames = [
+  'gradientNorm',
+  'updateNorm',
+  'parameterNorm',
+  'nonFinite',
+  'failedFactorizations',
+] as const
 
 export type TelemetryName = (typeof telemetryNames)[number]
 
@@ -150,7 +156,13 @@ export interface Leaves {
   /** True when something is summed over all tensors. */
   readonly collective: boolean
   readonly numbers: readonly string[]
-  readonly arrays: readonly string[]
+  readonly arrays: readonly ArrayLeaf[]
+}
+
+/** An array that the user supplies besides the gradient. */
+export interface ArrayLeaf {
+  readonly name: string
+  readonly dimensions: Dimensions
 }
 
 /** A program of these results. */
@@ -168,11 +180,10 @@ function leavesOf(outputs: readonly Output[], host: readonly { readonly node: No
   const asking = outputs.filter(({ target }) => target.kind !== 'telemetry')
   const nodes = [...nodesOf([...asking, ...host])]
   const inputs = nodes.filter((node): node is NodeOf<'input'> => node.operation === 'input')
-  const names = (array: boolean) => inputs.filter((node) => (node.space === 'array') === array).map((node) => node.key)
   return {
     gradient: nodes.some((node) => node.operation === 'gradient'),
     collective: nodes.some((node) => node.operation === 'reduce' && node.space === 'global'),
-    numbers: names(false),
-    arrays: names(true),
+    numbers: inputs.flatMap(({ space, key }) => (space === 'array' ? [] : [key])),
+    arrays: inputs.flatMap(({ space, key: name, dimensions }) => (space === 'array' ? [{ name, dimensions }] : [])),
   }
 }

@@ -1,5 +1,5 @@
 import { Graph, refuseMask } from '../graph/graph.ts'
-import type { Dimensions, Distribution, Node } from '../graph/node.ts'
+import { type Dimensions, type Distribution, formatDimensions, type Node, sameDimensions } from '../graph/node.ts'
 import { hashName } from '../graph/philox.ts'
 import {
   type BaseOptimizer,
@@ -16,13 +16,16 @@ import {
   type Want,
   type WrappedOptimizer,
 } from '../language/definition.ts'
+import type { Input } from '../language/inputs.ts'
 import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, type Slot, type SlotFacts, scalar, zeros } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
+import { routines } from '../routines/table.ts'
 import type { HyperFacts, HyperStore } from './hyper-store.ts'
 import {
   type Firing,
   makeProgram,
+  nodesOf,
   type Output,
   type Program,
   programsOf,
@@ -63,6 +66,8 @@ export interface TraceSettings {
   readonly gradientReaders: Map<WrappedOptimizer, { reader: BaseOptimizer | WrappedOptimizer; reads: boolean }>
   /** The names that random numbers follow, of parameters where it is not their own. */
   readonly streams: ReadonlyMap<string, string>
+  /** True where the backend keeps all state in float32, also what could be kept exactly in less. */
+  readonly float32: boolean
 }
 
 /** An evaluation of the model within a step: how to get to its point, and what is wanted there. */
@@ -155,6 +160,7 @@ export function traceParameter(
 ): TracedParameter {
   checkSwitches(chain)
   const elements = elementsOf(chain)
+  checkInputs(elements, shape)
   const traced = traceWith(chain, shape, settings, slotsOf(elements, shape, settings))
   const kept = keepingOf(elements)?.slots(elements, shape, settings, traced)
   return kept ? traceWith(chain, shape, settings, kept) : traced
@@ -258,6 +264,40 @@ function evaluatingElement(chain: readonly ChainElement[]): ChainElement | undef
   return found[0]
 }
 
+/** The dimensions of an array that the user supplies; nothing for a number. */
+function inputDimensions(
+  { kind, dimensions }: Input,
+  shape: ParameterShape,
+  { options }: BaseOptimizer | WrappedOptimizer,
+): Dimensions | undefined {
+  if (kind === 'number') return undefined
+  return dimensions ? dimensions(shape, options) : matrixDimensions(shape.shape)
+}
+
+/** @throws Error when an input has no dimensions, or other ones for one element than for another. */
+function checkInputs(elements: readonly ChainElement[], shape: ParameterShape): void {
+  const found = new Map<string, { readonly text: string; readonly title: string }>()
+  for (const { optimizer } of elements) {
+    const { title } = optimizer.definition
+    for (const [name, input] of Object.entries(inputsOf(optimizer))) {
+      const dimensions = inputDimensions(input, shape, optimizer)
+      const fits = dimensions?.length === 3 && dimensions.every((size) => Number.isInteger(size) && size >= 0)
+      if (dimensions && !fits) {
+        throw new Error(
+          `${title}: the dimensions of the input '${name}' must be batch, rows and columns, whole numbers from 0 up, not ` +
+            `[${String(dimensions)}]`,
+        )
+      }
+      const text = dimensions ? `an array of ${formatDimensions(dimensions)}` : 'a number'
+      const other = found.get(name)
+      if (other && other.text !== text) {
+        throw new Error(`the input '${name}' is ${other.text} for ${other.title}, but ${text} for ${title}; rename one`)
+      }
+      found.set(name, { text, title })
+    }
+  }
+}
+
 /** What a rule, its slots or its hooks may ask about one chain element. */
 function factsOf(element: ChainElement, shape: ParameterShape, settings: TraceSettings) {
   return {
@@ -279,7 +319,7 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
     for (const [name, slot] of slots) {
       if (!slotExists(slot, factsOf(element, shape, settings))) continue
       const key = `${element.path}.${name}`
-      const { extent, start, exact, nonNegative } = slot
+      const { extent, start, exact, nonNegative, storage = 'float32' } = slot
       const number = extent === 'number'
       const shared = slot.scope === 'allTensors'
       const { title } = element.optimizer.definition
@@ -295,7 +335,7 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
         dimensions,
         space: !number ? 'array' : !settings.deviceSlots.has(key) ? 'host' : shared ? 'global' : 'tensor',
         start,
-        storage: 'float32',
+        storage: settings.float32 ? 'float32' : storage,
         ...(exact ? { exact } : {}),
         ...(nonNegative ? { nonNegative } : {}),
       })
@@ -324,6 +364,27 @@ function slotDimensions({ extent }: Slot, shape: ParameterShape, options: SlotFa
   }
 }
 
+/** The values in a structure of arrays and records, each with the one at its place in another, where that has the same dimensions. */
+function collectPairs(fresh: unknown, held: unknown, pairs: Map<Value, Value>): void {
+  if (typeof fresh !== 'object' || fresh === null || typeof held !== 'object' || held === null) return
+  if (fresh instanceof Value) {
+    if (held instanceof Value && sameDimensions(fresh.node.dimensions, held.node.dimensions)) pairs.set(fresh, held)
+    return
+  }
+  for (const [key, value] of Object.entries(fresh)) {
+    collectPairs(value, (held as Readonly<Record<string, unknown>>)[key], pairs)
+  }
+}
+
+/** A structure of arrays and records with other values. */
+function replaced<T>(structure: T, change: (value: Value) => Value): T {
+  if (structure instanceof Value) return change(structure) as T
+  if (Array.isArray(structure)) return structure.map((each) => replaced(each, change)) as T
+  if (typeof structure !== 'object' || structure === null) return structure
+  const entries = Object.entries(structure).map(([key, value]) => [key, replaced(value, change)])
+  return Object.fromEntries(entries) as T
+}
+
 /** @throws Error when a hook of a transform did not return what it must. */
 function checkHook(title: string, hook: string, result: unknown, name: string, otherwise = ''): void {
   const value = (result as Record<string, unknown> | undefined)?.[name]
@@ -342,6 +403,8 @@ class Trace {
   /** What was wanted at the evaluations that lie behind. */
   private evaluated: readonly (readonly Want[])[]
   private readonly evaluations: number
+  /** For every refresh of what is factored, 1 where it failed. */
+  private readonly failures: Value[] = []
   private clock = ''
   private reductions = 0
   private path = ''
@@ -678,6 +741,11 @@ class Trace {
     telemetry('nonFinite', where(finite, 0, 1).sum())
     telemetry('parameterNorm', next.norm())
     if (next.node !== this.p.node) telemetry('updateNorm', next.minus(this.p).norm())
+    if (this.failures.length > 0)
+      telemetry(
+        'failedFactorizations',
+        this.failures.reduce((sum, each) => sum.plus(each)),
+      )
   }
 
   private contextOf(element: ChainElement): CommonContext<string, OptionSpecification, string, string> {
@@ -697,21 +765,25 @@ class Trace {
       shape: this.shape,
       disabled: (name) => this.settings.facts.record(this.settings.hyper, element.hyperPath, name),
       every: <T, U>(period: Value | number, refreshed: () => T, held: U, beginning?: 'first'): T | U =>
-        this.branch(element, beginning === 'first' ? 'fromFirst' : 'multiples', period, refreshed, held),
+        this.branch(
+          element,
+          beginning === 'first' ? 'fromFirst' : 'multiples',
+          period,
+          () => this.orHeld(refreshed(), held),
+          held,
+        ),
       firstSteps: <T, U>(count: Value | number, early: () => T, late: U): T | U =>
         this.branch(element, 'upTo', count, early, late),
     }
   }
 
   private inputsOf({ optimizer }: ChainElement): Record<string, Value> {
-    const dimensions = matrixDimensions(this.shape.shape)
+    const value = (name: string, input: Input) => {
+      const dimensions = inputDimensions(input, this.shape, optimizer)
+      return dimensions ? this.value(this.graph.input(name, dimensions)) : this.numberInput(name)
+    }
     const entries = Object.entries(inputsOf(optimizer))
-    return Object.fromEntries(
-      entries.map(([name, { kind }]) => [
-        name,
-        kind === 'array' ? this.value(this.graph.input(name, dimensions)) : this.numberInput(name),
-      ]),
-    )
+    return Object.fromEntries(entries.map(([name, input]) => [name, value(name, input)]))
   }
 
   /** A number that the user supplies; losses are of what is minimized. */
@@ -761,6 +833,8 @@ class Trace {
     }
     const holds = (held as { hold?: unknown } | undefined)?.hold === true
     const opens = holds || fires === 'after' ? element.path : undefined
+    // What fires at every step needs no program for the others.
+    if (fixed === 1 && opens === undefined && fires !== 'upTo') return fired()
     const index = this.cadences.length
     this.cadences.push({
       clock: this.clock,
@@ -771,6 +845,31 @@ class Trace {
     if (!this.decisions[index]) return held
     if (opens !== undefined) this.clock = opens
     return fired()
+  }
+
+  /** What was refreshed, but what was there before where matrices were factored for it and the result is not finite. */
+  private orHeld<T>(fresh: T, held: unknown): T {
+    const pairs = new Map<Value, Value>()
+    collectPairs(fresh, held, pairs)
+    const [before, after] = [[...pairs.values()], [...pairs.keys()]].map(nodesOf) as [Set<Node>, Set<Node>]
+    const calls = [...after].filter(
+      (node) => !before.has(node) && node.operation === 'routine' && routines[node.routine].factors,
+    )
+    if (calls.length === 0) return fresh
+    const failed = new Set(calls)
+    for (const node of after) if (node.inputs.some((input) => failed.has(input))) failed.add(node)
+    const counts = [...pairs.keys()]
+      .filter(({ node }) => failed.has(node))
+      .map((value) => {
+        const wrong = where(value.abs().isAtMost(largestFloat32), 0, 1)
+        return value.node.space === 'array' ? wrong.sum() : wrong
+      })
+    const fails = counts.reduce((sum, count) => sum.plus(count)).isGreaterThan(0)
+    this.failures.push(where(fails, 1, 0))
+    return replaced(fresh, (value) => {
+      const old = pairs.get(value)
+      return old && value.node.space !== 'host' ? where(fails, old, value) : value
+    })
   }
 
   private hyperOf(element: ChainElement): Record<string, Value> {
@@ -807,7 +906,7 @@ class Trace {
       if (!(value instanceof Value))
         throw new Error(`${title}: the new state '${name}' must be a value, not ${String(value)}`)
       if (slot.space === 'array')
-        this.store({ kind: 'slot', key, shared: false }, value, `state '${name}' of ${title}`, slot.dimensions)
+        this.store({ kind: 'slot', key, shared: false }, value, `state '${name}' of ${title}`, slot)
       else this.storeScalar(slot, value, title)
     }
   }
@@ -850,7 +949,12 @@ class Trace {
     }
   }
 
-  private store(target: Target, value: Value, what: string, dimensions: Dimensions = this.p.node.dimensions): void {
+  private store(
+    target: Target,
+    value: Value,
+    what: string,
+    { dimensions, storage }: Pick<SlotStorage, 'dimensions' | 'storage'> = { ...this.p.node, storage: 'float32' },
+  ): void {
     let { node } = value
     refuseMask(what, node)
     if (node.space === 'array') node = this.graph.view(node, dimensions)
@@ -858,7 +962,7 @@ class Trace {
     if (node.space === 'array' && (a[0] !== b[0] || a[1] !== b[1] || a[2] !== b[2])) {
       throw new Error(`${what} must have the dimensions [${b.join(', ')}], not [${a.join(', ')}]`)
     }
-    this.outputs.push({ target, node })
+    this.outputs.push({ target, node, ...(storage === 'float32' ? {} : { storage }) })
   }
 
   /** Names global reductions by the element they belong to and their order in it. */

@@ -7,6 +7,7 @@ import type { Routine, RoutineReference } from './routine.ts'
  */
 export const cholesky: Routine = {
   title: 'Cholesky factor',
+  factors: true,
   results: ([operand]) => [square('cholesky', operand!)],
   operations: ([operand]) => Math.round((operand![0] * operand![1] ** 3) / 3),
 }

@@ -8,6 +8,7 @@ import type { Routine, RoutineReference } from './routine.ts'
  */
 export const eigen: Routine = {
   title: 'eigendecomposition',
+  factors: true,
   results([operand]) {
     const [batch, order] = square('eigen', operand!)
     return [

@@ -6,6 +6,7 @@ import type { Routine, RoutineReference } from './routine.ts'
  */
 export const qr: Routine = {
   title: 'QR factors',
+  factors: true,
   results([operand]) {
     const [batch, rows, columns] = operand!
     const rank = Math.min(rows, columns)
@@ -61,11 +62,11 @@ export const qrReference: RoutineReference = ([operand]) => {
 const dot = (x: Float64Array, y: Float64Array): number => x.reduce((sum, value, i) => sum + value * y[i]!, 0)
 export const length = (x: Float64Array): number => Math.sqrt(dot(x, x))
 
-/** A unit vector that is orthogonal to others: what is left of the first axis of which enough is. */
-export function anotherDirection(basis: readonly Float64Array[], dimension: number): Float64Array {
+/** A unit vector that is orthogonal to others: what is left of the first axis of which enough is, where they begin with `first`. */
+export function anotherDirection(basis: readonly Float64Array[], dimension: number, first = 0): Float64Array {
   for (let axis = 0; axis < dimension; axis++) {
     const rest = new Float64Array(dimension)
-    rest[axis] = 1
+    rest[(first + axis) % dimension] = 1
     for (let pass = 0; pass < 2; pass++) {
       for (const vector of basis) {
         const along = dot(vector, rest)

@@ -1,10 +1,12 @@
 import { choleskyReference } from './cholesky.ts'
 import { eigenReference } from './eigen.ts'
 import { gramReference } from './gram.ts'
+import { orthonormalizationReference } from './orthonormalization.ts'
 import { productReference } from './product.ts'
 import { qrReference } from './qr.ts'
-import { resizingReference } from './resizing.ts'
+import { reversalReference } from './reversal.ts'
 import type { RoutineReference } from './routine.ts'
+import { gatherReference, largestPlacesReference, resizedReference, scatterReference } from './selection.ts'
 import { svdReference } from './svd.ts'
 import { symmetricProductReference } from './symmetric-product.ts'
 import type { RoutineName } from './table.ts'
@@ -15,10 +17,15 @@ import { solveLowerReference, solveUpperReference } from './triangular-solve.ts'
 export const references: Readonly<Record<RoutineName, RoutineReference>> = {
   cholesky: choleskyReference,
   eigen: eigenReference,
+  gather: gatherReference,
   gram: gramReference,
+  largestPlaces: largestPlacesReference,
+  orthonormalization: orthonormalizationReference,
   product: productReference,
   qr: qrReference,
-  resizing: resizingReference,
+  resized: resizedReference,
+  scatter: scatterReference,
+  reversal: reversalReference,
   solveLower: solveLowerReference,
   solveUpper: solveUpperReference,
   svd: svdReference,

@@ -9,6 +9,7 @@ import type { Routine, RoutineReference } from './routine.ts'
  */
 export const svd: Routine = {
   title: 'singular value decomposition',
+  factors: true,
   results([operand]) {
     const [batch, rows, columns] = operand!
     const rank = Math.min(rows, columns)

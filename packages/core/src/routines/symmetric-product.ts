@@ -23,8 +23,8 @@ export const symmetricProduct: Routine = {
 }
 
 /** The mean of the product and its transpose, which are the same but for rounding. */
-export const symmetricProductReference: RoutineReference = (operands) => {
-  const [product] = productReference(operands)
+export const symmetricProductReference: RoutineReference = (operands, asked) => {
+  const [product] = productReference(operands, asked)
   const [, order] = operands[0]!.dimensions
   return [
     product!.map((value, place) => {

@@ -1,10 +1,12 @@
 import { cholesky } from './cholesky.ts'
 import { eigen } from './eigen.ts'
 import { gram } from './gram.ts'
+import { orthonormalization } from './orthonormalization.ts'
 import { product } from './product.ts'
 import { qr } from './qr.ts'
-import { resizing } from './resizing.ts'
+import { reversal } from './reversal.ts'
 import type { Routine } from './routine.ts'
+import { gather, largestPlaces, resized, scatter } from './selection.ts'
 import { svd } from './svd.ts'
 import { symmetricProduct } from './symmetric-product.ts'
 import { transposition } from './transposition.ts'
@@ -14,10 +16,15 @@ import { solveLower, solveUpper } from './triangular-solve.ts'
 export const routines = {
   cholesky,
   eigen,
+  gather,
   gram,
+  largestPlaces,
+  orthonormalization,
   product,
   qr,
-  resizing,
+  resized,
+  scatter,
+  reversal,
   solveLower,
   solveUpper,
   svd,
@@ -26,3 +33,8 @@ export const routines = {
 } as const satisfies Readonly<Record<string, Routine>>
 
 export type RoutineName = keyof typeof routines
+
+/** A matrix function as what all have in common. */
+export function routineOf(name: RoutineName): Routine {
+  return routines[name]
+}

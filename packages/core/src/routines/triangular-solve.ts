@@ -5,6 +5,7 @@ import type { Routine, RoutineReference } from './routine.ts'
 function solve(triangle: 'lower' | 'upper'): Routine {
   return {
     title: `solution for the ${triangle} triangle`,
+    factors: true,
     results([matrix, right]) {
       const [batch, order] = square(`solve ${triangle}`, matrix!)
       if (right![0] !== batch || right![1] !== order) {

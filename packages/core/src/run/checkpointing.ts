@@ -177,14 +177,22 @@ export function rebase(
   memory: HostMemory,
   given: Readonly<Record<string, ArrayLike<number>>>,
 ): Rebased {
-  const { moved, kept, copies } = copiesOf(conductor, Object.keys(given))
+  const targets = new Map<number, FloatArray>()
+  for (const [name, values] of Object.entries(given)) {
+    const { tensor, offset } = conductor.partOf('rebase', name)
+    const target = targets.get(tensor) ?? memory.parameters[tensor]!.slice()
+    targets.set(tensor, target)
+    target.set(values, offset)
+  }
+  const { moved, kept, copies } = copiesOf(
+    conductor,
+    [...targets.keys()].map((tensor) => conductor.names[tensor]!),
+  )
   for (const { tensor, key } of copies) {
     const copy = memory.slotArray(tensor, key)
-    copy.set(movedAlong(copy, memory.parameters[tensor]!, given[conductor.names[tensor]!]!))
+    copy.set(movedAlong(copy, memory.parameters[tensor]!, targets.get(tensor)!))
   }
-  conductor.names.forEach((name, tensor) => {
-    if (given[name]) memory.parameters[tensor]!.set(given[name])
-  })
+  for (const [tensor, target] of targets) memory.parameters[tensor]!.set(target)
   return { moved, kept }
 }
 
@@ -225,8 +233,13 @@ export function stateOf(conductor: Conductor, tensor: Tensor, values: readonly F
 }
 
 /** What a checkpoint calls the state of a tensor; the name says how it is kept, because nobody can read it otherwise. */
-export function slotKey({ shape }: Tensor, { shared, key, storage }: SlotStorage): string {
-  return shared ? `shared/${key}` : `state/${shape.name}/${key}${storage === 'float32' ? '' : ` as ${storage}`}`
+export function slotKey({ shape }: Tensor, slot: SlotStorage): string {
+  return slot.shared ? `shared/${slot.key}` : `state/${shape.name}/${keptAs(slot, slot.key)}`
+}
+
+/** The name of a slot, with how it is kept where that is not in float32. */
+export function keptAs({ storage }: SlotStorage, name: string): string {
+  return storage === 'float32' ? name : `${name} as ${storage}`
 }
 
 function slotsOf({ traced }: Tensor): readonly SlotStorage[] {

@@ -1,11 +1,13 @@
-import { type FloatArray, type Place, viewPlace } from '../backends/backend.ts'
+import { type BackendInstance, type FloatArray, type Place, viewPlace } from '../backends/backend.ts'
 import { checkNames } from '../language/definition.ts'
+import type { RunModel } from '../program/model.ts'
 import type { Loaded, LoadOptions } from '../state/checkpoint.ts'
 import { type ArraysByName, AttachedArrays, givenArrays } from './attached-arrays.ts'
 import { checkpointPlaces, type Rebased, rebase, stateOf, statePlaces } from './checkpointing.ts'
+import type { Part } from './conductor.ts'
 import { minimize } from './minimize.ts'
 import { encodeRun } from './portable.ts'
-import { RunningOptimizer, record } from './running-optimizer.ts'
+import { RunningOptimizer, type RunSettings, within } from './running-optimizer.ts'
 import { load, save } from './saving.ts'
 import type { Evaluate, StepResult } from './step.ts'
 
@@ -16,6 +18,25 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
 > {
   /** Absent where parameters and gradients lie on a device, and before any are attached. */
   private attached: AttachedArrays | undefined
+  /** True where there is room for one gradient at a time: then only `fusedBackward` takes a step. */
+  private readonly oneGradient: boolean
+
+  /** @internal */
+  constructor(model: RunModel, instance: BackendInstance, settings: RunSettings) {
+    super(model, instance, settings)
+    this.oneGradient = settings.gradients === 'oneAtATime'
+  }
+
+  /** @internal */
+  override refuseStep(caller: string): void {
+    super.refuseStep(caller)
+    this.refuseOneGradient(caller)
+  }
+
+  /** @internal */
+  override gradientViews(settings: RunSettings): Readonly<Record<Name, FloatArray>> {
+    return settings.gradients === 'oneAtATime' ? noViews(this.names) : super.gradientViews(settings)
+  }
 
   /** @internal */
   override bringIn(): void {
@@ -44,6 +65,7 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
       this.checkLength('attach', name, array)
     }
     this.memory('attach', 'writeParameters and step({ gradients })')
+    if (Object.keys(gradients).length > 0) this.refuseOneGradient('attach')
     this.attached = new AttachedArrays(this, parameters, gradients)
     this.attached.read()
   }
@@ -112,13 +134,22 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
       const work = this.conductor.averages()
       const [values, parameters] = await Promise.all([readback.compute(work), this.readAll()])
       const computed = new Map(values.map((array, index) => [work[index]!.tensor, array]))
-      return record(this.names, (index) => computed.get(index) ?? parameters[this.names[index]!])
+      return this.eachPart(
+        (tensor) => computed.get(tensor) ?? parameters[tensor]!,
+        (array) => array.slice(),
+      )
     })
   }
 
   /** Copies of the parameters, on every backend, when all steps are settled. */
   async readParameters(): Promise<Record<Name, FloatArray>> {
-    return this.reading('readParameters', () => this.readAll())
+    return this.reading('readParameters', async () => {
+      const values = await this.readAll()
+      return this.eachPart(
+        (tensor) => values[tensor]!,
+        (array) => array.slice(),
+      )
+    })
   }
 
   /**
@@ -178,23 +209,25 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
 
   /**
    * The state of one parameter by slot name: arrays are live views, numbers are copies. Wrapped optimizers prefix names
-   * that occur twice with their path.
+   * that occur twice with their path. Parameters that the optimizer takes as one vector show what they share too.
    * @throws Error for an unknown name, and after `dispose`.
    */
   state(name: Name): Readonly<Record<string, FloatArray | number>> {
     this.refuseAfterDispose('state')
-    const tensor = this.conductor.tensors[this.conductor.indexOf('state', name)]!
     const memory = this.memory('state', 'await optimizer.readState(name)')
+    const part = this.conductor.partOf('state', name)
+    const tensor = this.conductor.tensors[part.tensor]!
     const values = statePlaces(tensor).map((place) => viewPlace(memory, place))
-    return stateOf(this.conductor, tensor, values)
+    return partOfState(stateOf(this.conductor, tensor, values), part)
   }
 
   /** Copies of the state of one parameter, on every backend, when all steps are settled. */
   async readState(name: Name): Promise<Readonly<Record<string, FloatArray | number>>> {
-    const tensor = this.conductor.tensors[this.conductor.indexOf('readState', name)]!
+    const part = this.conductor.partOf('readState', name)
+    const tensor = this.conductor.tensors[part.tensor]!
     return this.reading('readState', async () => {
       const values = await this.instance.readback.read(statePlaces(tensor))
-      return stateOf(this.conductor, tensor, values)
+      return partOfState(stateOf(this.conductor, tensor, values), part)
     })
   }
 
@@ -237,6 +270,10 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     return load(this, bytes, options)
   }
 
+  private refuseOneGradient(caller: string): void {
+    if (this.oneGradient) throw new Error(`${caller}: ${insteadOfTogether}`)
+  }
+
   /** Reads while nothing else is done, when all steps are settled. */
   private async reading<T>(caller: string, action: () => Promise<T>): Promise<T> {
     this.refuseWhileBusy(caller)
@@ -250,9 +287,32 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     }
   }
 
-  private async readAll(): Promise<Record<Name, FloatArray>> {
-    const places = this.names.map((_, tensor): Place => ({ kind: 'parameter', tensor }))
-    const values = await this.instance.readback.read(places)
-    return record(this.names, (index) => values[index]!)
+  /** The parameters of all tensors. */
+  private readAll(): Promise<readonly FloatArray[]> {
+    return this.instance.readback.read(
+      this.conductor.tensors.map(({ index: tensor }): Place => ({ kind: 'parameter', tensor })),
+    )
   }
+}
+
+const insteadOfTogether =
+  "this optimizer was compiled with gradients: 'oneAtATime'; take a step with fusedBackward(optimizer), or compile it without"
+
+/** Throws when it is asked for a gradient. */
+function noViews<Name extends string>(names: readonly Name[]): Readonly<Record<Name, FloatArray>> {
+  const result = Object.create(null)
+  const get = () => {
+    throw new Error(`gradients: ${insteadOfTogether}`)
+  }
+  for (const name of names) Object.defineProperty(result, name, { get })
+  return Object.freeze(result)
+}
+
+/** The state of one of several parameters that were joined: its own of what has an element for each, and what all of them share. */
+function partOfState(state: Readonly<Record<string, FloatArray | number>>, part: Part) {
+  const own = Object.entries(state).map(([name, value]) => [
+    name,
+    typeof value === 'number' ? value : within(value, part),
+  ])
+  return Object.fromEntries(own) as typeof state
 }

@@ -29,6 +29,17 @@ export interface Tensor {
   readonly only: Program | undefined
 }
 
+/** A parameter as users know it: a tensor, or a part of one that was joined from several. */
+export interface Part {
+  readonly shape: NamedShape
+  /** The index of the tensor. */
+  readonly tensor: number
+  /** The first of its elements there. */
+  readonly offset: number
+  /** How many elements the tensor has. */
+  readonly total: number
+}
+
 /** One tensor's part in a step: what to run, and what to note when it has run. */
 export interface Update {
   readonly tensor: Tensor
@@ -59,8 +70,10 @@ interface Opening {
  * keeps as state, and which program of each parameter runs in a step. Knows nothing of who runs it.
  */
 export class Conductor {
-  /** Parameter names in creation order. */
+  /** The names of the tensors in creation order. */
   readonly names: readonly string[]
+  /** The parameters in creation order. */
+  readonly parts: readonly Part[]
   readonly tensors: readonly Tensor[]
   /** The tensors that are not frozen. */
   readonly trained: readonly Tensor[]
@@ -69,7 +82,7 @@ export class Conductor {
   counts: Map<string, number> = new Map([['', 0]])
   /** Steps that were skipped. */
   skipped = 0
-  private readonly indices: ReadonlyMap<string, number>
+  private readonly partsByName: ReadonlyMap<string, Part>
   /** @internal state of one number for all tensors that the host keeps */
   readonly shared = new Map<string, number>()
   private readonly sharedKeys = new Set<string>()
@@ -80,7 +93,8 @@ export class Conductor {
   constructor(model: RunModel) {
     this.model = model
     this.names = model.parameters.map(({ shape }) => shape.name)
-    this.indices = new Map(this.names.map((name, index) => [name, index]))
+    this.parts = model.parameters.flatMap(({ shape }, tensor) => partsOf(shape, tensor))
+    this.partsByName = new Map(this.parts.map((part) => [part.shape.name, part]))
     const openings = new Map<string, Opening>()
     this.tensors = model.parameters.map(({ shape, traced }, index) => {
       const host = new Map<string, number>()
@@ -147,19 +161,29 @@ export class Conductor {
   }
 
   /** @throws Error for a name that is no parameter. */
-  indexOf(caller: string, name: string): number {
-    const index = this.indices.get(name)
-    if (index === undefined)
-      throw new Error(
-        `${caller}: unknown parameter '${name}'; there are ${this.names.join(', ')}${didYouMean(name, this.names)}`,
-      )
-    return index
+  partOf(caller: string, name: string): Part {
+    const part = this.partsByName.get(name)
+    if (part) return part
+    const names = [...this.partsByName.keys()]
+    throw new Error(`${caller}: unknown parameter '${name}'; there are ${names.join(', ')}${didYouMean(name, names)}`)
   }
 
-  /** The tensors that take part in a step; @throws Error for a name that is no parameter. */
+  /** The tensors that take part in a step; @throws Error for a name that is no parameter, or some of those that are joined. */
   present(without: Iterable<string>): Tensor[] {
-    const missing = new Set<number>()
-    for (const name of without) missing.add(this.indexOf('step', name))
+    const missing = new Map<number, Set<string>>()
+    for (const name of without) {
+      const { tensor } = this.partOf('step', name)
+      missing.set(tensor, (missing.get(tensor) ?? new Set()).add(name))
+    }
+    for (const [index, names] of missing) {
+      const { parts = [], name } = this.tensors[index]!.shape
+      const rest = parts.filter((part) => !names.has(part.name))
+      if (rest.length === 0 || rest.length === parts.length) continue
+      throw new Error(
+        `step: '${[...names][0]}' is a part of ${name}, which moves as a whole; give a gradient (of zeros) for it, or leave out ` +
+          `'${rest[0]!.name}' too`,
+      )
+    }
     return this.trained.filter((tensor) => !missing.has(tensor.index))
   }
 
@@ -341,6 +365,14 @@ export class Conductor {
     }
     return paths
   }
+}
+
+function partsOf(shape: NamedShape, tensor: number): Part[] {
+  let offset = 0
+  return (shape.parts ?? [shape]).map((part) => {
+    offset += part.size
+    return { shape: part, tensor, offset: offset - part.size, total: shape.size }
+  })
 }
 
 /** What a tensor's host scalars are made of in a step. */

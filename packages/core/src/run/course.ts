@@ -16,6 +16,8 @@ export interface CourseSettings {
   readonly verdicts?: Verdicts | undefined
   /** Called when the executor has changed parameters. */
   readonly changed?: () => void
+  /** The parameters of a tensor whose gradients are not finite, where a tensor may be several. */
+  readonly nonFiniteNames?: (tensor: number) => readonly string[]
 }
 
 /** Tensors that stand at a point where the model was evaluated, and how they come back from there. */
@@ -64,7 +66,7 @@ export class Course {
     const allowed = settings.nonFinite === 'allow'
     const indices = tensors.map(({ index }) => index)
     const gradients = allowed || !('findNonFinite' in executor) ? [] : executor.findNonFinite(indices)
-    const nonFinite = gradients.map((index) => conductor.names[index]!)
+    const nonFinite = gradients.flatMap((index) => settings.nonFiniteNames?.(index) ?? conductor.names[index]!)
     if (!allowed) nonFinite.push(...nonFiniteNumbers(numbers))
     if (nonFinite.length > 0) {
       if (settings.nonFinite === 'throw') {

@@ -1,11 +1,12 @@
-import type {
-  BackendInstance,
-  DeferredExecutor,
-  DeviceSupport,
-  FloatArray,
-  Place,
-  Precision,
-  Readback,
+import {
+  arrayInputs,
+  type BackendInstance,
+  type DeferredExecutor,
+  type DeviceSupport,
+  type FloatArray,
+  type Place,
+  type Precision,
+  type Readback,
 } from '../backends/backend.ts'
 import { programsOfStep } from '../program/trace.ts'
 import type { Conductor, Tensor } from './conductor.ts'
@@ -45,10 +46,9 @@ class Device implements DeviceSupport {
     this.conductor = conductor
     this.readback = readback
     this.precision = precision
-    this.inputs = conductor.tensors.map(({ shape, traced }) => {
-      const programs = traced ? programsOfStep(traced) : []
-      const names = programs.flatMap((program) => program.leaves.arrays)
-      return new Map(names.map((name) => [name, this.array(shape.size)]))
+    this.inputs = conductor.tensors.map(({ traced }) => {
+      const sizes = arrayInputs(traced ? programsOfStep(traced) : [])
+      return new Map([...sizes].map(([name, size]) => [name, this.array(size)]))
     })
     this.report = telemetry ? (tensors: readonly Tensor[]) => readTelemetry(tensors, readback) : undefined
     if (nonFinite === 'allow' && !telemetry) return

@@ -89,7 +89,9 @@ export class EvaluatingCourse {
       if (next === undefined) continue
       const { gradient, numbers, arrays } = next.leaves
       const named = numbers.filter((name) => name === 'loss' || !isLoss(name))
-      for (const name of [...(gradient ? ['gradient'] : []), ...named, ...arrays]) wants.add(name)
+      for (const name of [...(gradient ? ['gradient'] : []), ...named, ...arrays.map((array) => array.name)]) {
+        wants.add(name)
+      }
     }
     return wants
   }

@@ -1,8 +1,9 @@
 import type { FloatArray, Work } from '../backends/backend.ts'
+import { formatDimensions, sameDimensions } from '../graph/node.ts'
 import { type Input, lossInput } from '../language/inputs.ts'
 import { didYouMean } from '../language/suggest.ts'
 import type { Program } from '../program/program.ts'
-import { isLoss, lossKey, programsOfStep } from '../program/trace.ts'
+import { isLoss, lossKey, matrixDimensions, programsOfStep } from '../program/trace.ts'
 import type { Conductor } from './conductor.ts'
 import type { StepOptions } from './step.ts'
 
@@ -33,7 +34,7 @@ export class DeclaredInputs {
    * @param check called for every array.
    * @throws Error for a name that is no input, or a value that is not what the input is.
    */
-  numbers(inputs: StepOptions['inputs'], check?: (parameter: string, array: ArrayLike<number>) => void) {
+  numbers(inputs: StepOptions['inputs'], check?: (input: string, parameter: string, array: ArrayLike<number>) => void) {
     const numbers = new Map<string, number>()
     for (const [name, value] of Object.entries(inputs ?? {})) {
       if (this.named(name).kind === 'number') {
@@ -43,7 +44,7 @@ export class DeclaredInputs {
       } else {
         if (typeof value !== 'object' || value === null)
           throw new Error(`step: input '${name}' must be arrays by parameter name, not ${String(value)}`)
-        for (const [parameter, array] of Object.entries(value)) check?.(parameter, array!)
+        for (const [parameter, array] of Object.entries(value)) check?.(name, parameter, array!)
       }
     }
     return numbers
@@ -60,13 +61,16 @@ export class DeclaredInputs {
     arrays: ReadonlyMap<string, FloatArray>,
     { finite }: { readonly finite: boolean },
   ): void {
-    const { names, steps } = this.conductor
+    const { names, steps, tensors } = this.conductor
     const name = names[tensor]!
-    for (const input of program.leaves.arrays) {
+    const { shape } = tensors[tensor]!
+    for (const { name: input, dimensions } of program.leaves.arrays) {
       const array = arrays.get(input)!
       if (array.length > 0 && array.every(Number.isNaN)) {
+        const own = sameDimensions(dimensions, matrixDimensions(shape.shape))
+        const shaped = own ? '' : `, of dimensions ${formatDimensions(dimensions)}`
         throw new Error(
-          `step ${steps + 1}: ${this.titleOf(input)} needs ${this.needs[input]!.description}, for '${name}' too: pass ` +
+          `step ${steps + 1}: ${this.titleOf(input)} needs ${this.needs[input]!.description}, for '${name}' too${shaped}: pass ` +
             `step({ inputs: { ${input}: { '${name}': ... } } }), or write inputs.${input} in minimize(evaluate)`,
         )
       }

@@ -39,7 +39,7 @@ export async function minimize<Name extends string>(
 /** The course of `minimize`, during which nothing else may be done. */
 function* turnsOf(optimizer: RunningOptimizer, evaluate: Evaluate, { parameters, gradients }: Shown): Turns {
   optimizer.refuseWhileBusy('minimize')
-  optimizer.refuseAfterFinish('minimize')
+  optimizer.refuseStep('minimize')
   optimizer.bringIn()
   optimizer.busy = 'minimize is waiting for an evaluation of the model'
   const { inputs } = optimizer

@@ -1,12 +1,19 @@
-import type { BackendInstance, DeviceSupport, FloatArray, HostMemory, Precision } from '../backends/backend.ts'
+import {
+  type BackendInstance,
+  type DeviceSupport,
+  type FloatArray,
+  type HostMemory,
+  type Precision,
+  viewPlace,
+} from '../backends/backend.ts'
 import { checkNames } from '../language/definition.ts'
 import type { Input } from '../language/inputs.ts'
 import type { RunModel } from '../program/model.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
-import { Conductor, type Tensor } from './conductor.ts'
+import { Conductor, type Part, type Tensor } from './conductor.ts'
 import { Course, checkList } from './course.ts'
 import { DeclaredInputs } from './inputs.ts'
-import type { NonFinitePolicy, StepOptions, StepResult } from './step.ts'
+import type { GradientMemory, NonFinitePolicy, StepOptions, StepResult } from './step.ts'
 import { telemetryOf } from './telemetry.ts'
 
 /** @internal values by name, in an object that has nothing else */
@@ -16,6 +23,18 @@ export function record<Name extends string, T>(names: readonly Name[], value: (i
     result[name] = value(index)
   })
   return result
+}
+
+/** @internal how an optimizer runs */
+export interface RunSettings {
+  readonly nonFinite: NonFinitePolicy
+  readonly telemetry: boolean
+  readonly gradients?: GradientMemory
+}
+
+/** @internal what a parameter has of an array that has an element for each of its tensor; of another array all */
+export function within(array: FloatArray, { shape: { size }, offset, total }: Part): FloatArray {
+  return size === total || array.length !== total ? array : array.subarray(offset, offset + size)
 }
 
 /** An optimizer with its parameters, gradients, state and kernels, and what every training needs of it. */
@@ -50,11 +69,8 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
   private disposed = false
 
   /** @internal */
-  constructor(
-    model: RunModel,
-    instance: BackendInstance,
-    { nonFinite, telemetry }: { readonly nonFinite: NonFinitePolicy; readonly telemetry: boolean },
-  ) {
+  constructor(model: RunModel, instance: BackendInstance, settings: RunSettings) {
+    const { nonFinite, telemetry } = settings
     const { memory, precision } = instance
     this.instance = instance
     this.precision = precision
@@ -70,10 +86,11 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
       report: this.device?.report ?? report,
       verdicts: this.device?.verdicts,
       changed: () => this.bringOut(),
+      nonFiniteNames: (tensor) => this.nonFiniteNames(tensor),
     })
-    this.names = Object.freeze([...this.conductor.names]) as readonly Name[]
+    this.names = Object.freeze(this.conductor.parts.map(({ shape }) => shape.name)) as readonly Name[]
     this.parameters = this.views('parameters')
-    this.gradients = this.views('gradients')
+    this.gradients = this.gradientViews(settings)
     this.inputs = this.inputViews()
     this.needs = this.stepInputs.needs
     this.moves = this.course.moves
@@ -123,7 +140,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
    */
   step(options?: StepOptions<Name>): StepResult<Name> {
     this.refuseWhileBusy('step')
-    this.refuseAfterFinish('step')
+    this.refuseStep('step')
     if (this.moves) {
       throw new Error(
         `${this.stepInputs.evaluatingTitle()} evaluates the model at points of its own: use await optimizer.minimize(evaluate) instead of step`,
@@ -149,7 +166,10 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     this.bringIn()
     const work = this.conductor.averages()
     const computed = new Map(memory.compute(work).map((array, index) => [work[index]!.tensor, array]))
-    return record(this.names, (index) => computed.get(index) ?? memory.parameters[index]!.slice())
+    return this.eachPart(
+      (tensor) => computed.get(tensor) ?? memory.parameters[tensor]!,
+      (array) => array.slice(),
+    )
   }
 
   /**
@@ -168,6 +188,11 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
 
   /** @internal called when parameters have changed */
   bringOut(): void {}
+
+  /** @internal @throws Error when no step can be taken that has all gradients. */
+  refuseStep(caller: string): void {
+    this.refuseAfterFinish(caller)
+  }
 
   /** @internal */
   refuseAfterFinish(caller: string): void {
@@ -199,14 +224,23 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
 
   /** @internal */
   write(kind: 'parameter' | 'gradient' | 'input', name: string, values: ArrayLike<number>, key = ''): void {
-    const tensor = this.conductor.indexOf('step', name)
+    const part = this.conductor.partOf('step', name)
+    const { tensor } = part
     const place = kind === 'input' ? { kind, tensor, key } : { kind, tensor }
-    this.instance.readback.write(place, values)
+    const { memory, readback } = this.instance
+    if (memory) within(viewPlace(memory, place), part).set(values)
+    else readback.write(place, values)
+  }
+
+  /** @internal what is made of the arrays of all tensors, for each parameter */
+  eachPart<T>(arrayOf: (tensor: number) => FloatArray, make: (array: FloatArray) => T): Record<Name, T> {
+    const { parts } = this.conductor
+    return record(this.names, (index) => make(within(arrayOf(parts[index]!.tensor), parts[index]!)))
   }
 
   /** @internal */
   checkLength(caller: string, name: string, array: ArrayLike<number>): void {
-    const { size, shape } = this.conductor.tensors[this.conductor.indexOf(caller, name)]!.shape
+    const { size, shape } = this.conductor.partOf(caller, name).shape
     if (typeof array !== 'object')
       throw new Error(`${caller}: '${name}' must be an array of numbers, not ${String(array)}`)
     if (array.length !== size) {
@@ -214,10 +248,40 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     }
   }
 
+  private nonFiniteNames(tensor: number): string[] {
+    const parts = this.conductor.parts.filter((part) => part.tensor === tensor)
+    const found = parts.filter(
+      (part) => parts.length === 1 || !within(this.instance.memory!.gradients[tensor]!, part).every(Number.isFinite),
+    )
+    return found.map(({ shape }) => shape.name)
+  }
+
+  /** @internal */
+  gradientViews(_settings: RunSettings): Readonly<Record<Name, FloatArray>> {
+    return this.views('gradients')
+  }
+
+  /** What no step reads is ignored, of whatever length. */
+  private checkInput(name: string, parameter: string, array: ArrayLike<number>): void {
+    const { size } = this.conductor.partOf('step', parameter).shape
+    const own = this.inputs[name]?.[parameter]
+    if (!own) return
+    if (own.length === size || typeof array !== 'object') this.checkLength('step', parameter, array)
+    else if (array.length !== own.length) {
+      throw new Error(`step: the input '${name}' of '${parameter}' has ${own.length} elements, not ${array.length}`)
+    }
+  }
+
   private views(what: 'parameters' | 'gradients'): Readonly<Record<Name, FloatArray>> {
     const { memory } = this.instance
     // A replaced array would be ignored: the kernel has only its own.
-    return memory ? Object.freeze(record(this.names, (index) => memory[what][index]!)) : this.device!.views(what)
+    if (!memory) return this.device!.views(what)
+    return Object.freeze(
+      this.eachPart(
+        (tensor) => memory[what][tensor]!,
+        (view) => view,
+      ),
+    )
   }
 
   /** The tensors that have a gradient this step. */
@@ -228,7 +292,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     const missing = new Set<string>(without)
     if (gradients) {
       for (const [name, array] of Object.entries(gradients)) {
-        this.conductor.indexOf('step', name)
+        this.conductor.partOf('step', name)
         if (array) this.checkLength('step', name, array)
       }
       for (const name of this.names) if (!Object.hasOwn(gradients, name) || !gradients[name]) missing.add(name)
@@ -236,10 +300,10 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     return this.conductor.present(missing)
   }
 
-  /** Copies arrays in and returns the numbers. */
-  private takeInputs(inputs: StepOptions['inputs']): Map<string, number> {
+  /** @internal copies arrays in and returns the numbers */
+  takeInputs(inputs: StepOptions['inputs']): Map<string, number> {
     if (!inputs) return new Map()
-    const numbers = this.stepInputs.numbers(inputs, (parameter, array) => this.checkLength('step', parameter, array))
+    const numbers = this.stepInputs.numbers(inputs, (name, parameter, array) => this.checkInput(name, parameter, array))
     for (const [name, value] of Object.entries(inputs)) {
       if (typeof value === 'number') continue
       for (const [parameter, array] of Object.entries(value)) {
@@ -254,12 +318,12 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
   private inputViews(): Record<string, Record<string, FloatArray>> {
     const result: Record<string, Record<string, FloatArray>> = Object.create(null)
     const { inputs } = this.instance.memory ?? this.device!
-    inputs.forEach((own, index) => {
-      for (const [name, array] of own) {
+    for (const part of this.conductor.parts) {
+      for (const [name, array] of inputs[part.tensor]!) {
         result[name] ??= Object.create(null) as Record<string, FloatArray>
-        result[name][this.names[index]!] = array
+        result[name][part.shape.name] = within(array, part)
       }
-    })
+    }
     for (const own of Object.values(result)) Object.freeze(own)
     return Object.freeze(result)
   }

@@ -4,6 +4,9 @@ import type { TensorTelemetry } from './telemetry.ts'
 /** What `step` does when a gradient has an element that is infinite or not a number. */
 export type NonFinitePolicy = 'throw' | 'skip' | 'allow'
 
+/** Whether an optimizer has room for the gradients of all parameters, or for one at a time. */
+export type GradientMemory = 'together' | 'oneAtATime'
+
 export interface StepResult<Name extends string = string> {
   /** Steps taken so far, this one included unless it was skipped. */
   readonly step: number

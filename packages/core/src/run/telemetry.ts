@@ -12,6 +12,8 @@ export interface TensorTelemetry {
   readonly parameterNorm: number
   /** How many elements of g are infinite or not a number. */
   readonly nonFinite: number
+  /** How many refreshes of what is factored gave numbers that are not finite, so that what was there before them stays. */
+  readonly failedFactorizations: number
 }
 
 /** The telemetry of the last step by parameter name, from numbers that a backend computed. */

@@ -1,4 +1,5 @@
-import type { StagedWord } from '../backends/wasm/staged-word.ts'
+import type { MemoryLayout } from '../backends/wasm/memory.ts'
+import type { StagedMemory, StagedWord } from '../backends/wasm/staged-word.ts'
 import type { Loop, Plan } from '../plan/plan.ts'
 import type { SlotStorage } from '../program/program.ts'
 import type { Codec, multiply } from './codecs.ts'
@@ -15,20 +16,24 @@ export interface Provision {
   readonly multiply: typeof multiply
   /** What the entry of a kernel holds for a loop over arrays in other storages. */
   readonly words: (plan: Plan, loop: Loop) => readonly StagedWord[]
-  /** What kernels need: see `stagedKernels`. */
-  readonly kernels: object
+  /** @param words takes what a memory is to hold at addresses. */
+  readonly memory: (layout: MemoryLayout, words: { address: number; value: number }[]) => StagedMemory
+  /** How many rows, or batches where these are not 1, a slice must have at least so that all slices begin with a block. */
+  readonly unit: (batch: number, rows: number, columns: number) => { readonly rows: number; readonly batches: number }
+  /** What generates kernels, see `stagedKernels`: absent where they were built ahead of time. */
+  readonly kernels?: object
 }
 
 let provision: Provision | undefined
 
 /** Called by what has state kept otherwise than in float32: so that nothing else loads what reads and writes it. */
 export function provide(given: Provision): void {
-  provision = given
+  provision = { ...provision, ...given }
 }
 
 /** @throws Error when state of that kind was never asked for. */
 export function provided(): Provision {
-  if (!provision) throw new Error('state that is not in float32 needs quantized(...) to be called first')
+  if (!provision) throw new Error('state that is not in float32 needs provideStorages() to be called first')
   return provision
 }
 

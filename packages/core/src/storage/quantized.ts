@@ -1,5 +1,4 @@
 import { stagedKernels } from '../backends/wasm/staged-kernels.ts'
-import { wordsFor } from '../backends/wasm/staged-memory.ts'
 import type { Graph } from '../graph/graph.ts'
 import { type Dimensions, type Node, sameDimensions, sizeOf } from '../graph/node.ts'
 import { hashName } from '../graph/philox.ts'
@@ -13,10 +12,9 @@ import type { ParameterShape } from '../language/slots.ts'
 import type { Output, SlotStorage } from '../program/program.ts'
 import { isNamed } from '../program/resolve.ts'
 import { type Keeping, matrixDimensions, programsOfStep } from '../program/trace.ts'
-import { codecs, multiply, startBytes } from './codecs.ts'
-import { provide } from './provided.ts'
+import { provideStorages } from './provide-storages.ts'
 import { nonNegative } from './ranges.ts'
-import { type StorageName, sizeInBytes, storageOf } from './storage.ts'
+import { type StorageName, storageOf } from './storage.ts'
 
 /** How `quantized` keeps state. */
 export interface QuantizedSettings {
@@ -59,10 +57,10 @@ function keptBy(
   const [above, other] = storagesFor(options)
   if (isNamed(patternOf(options.float32 as string), shape.name)) return slots
   return slots.flatMap((slot): SlotStorage[] => {
-    const { key, space, start, exact, dimensions } = slot
+    const { key, space, start, exact, dimensions, storage: own } = slot
     const { matrix } = shape
     const whole = sameDimensions(dimensions, matrixDimensions(shape.shape))
-    const fits = space === 'array' && whole && typeof start === 'number' && !exact
+    const fits = space === 'array' && whole && typeof start === 'number' && !exact && own === 'float32'
     if (!fits || sizeOf(dimensions) < (options.minimumSize as number)) return [slot]
     const storage = never.has(key) ? above : other
     if (storage === 'unsignedLinear4' && matrix[1] > 1 && matrix[2] > 1) return shared(slot, matrix)
@@ -205,7 +203,7 @@ export function quantized<H extends string>(optimizer: Optimizer<H>, settings: Q
   if (bits !== 8 && bits !== 4) throw new Error(`Quantized state: bits must be 8 or 4, not ${String(bits)}`)
   if (bits === 4 && storage !== 'blocks')
     throw new Error(`Quantized state: bits: 4 needs storage 'blocks', not '${storage}'`)
-  provide({ bytesOf: sizeInBytes, codecs, start: startBytes, multiply, words: wordsFor, kernels: stagedKernels })
+  provideStorages(stagedKernels)
   return wrapper(optimizer, { ...settings, float32: String(float32) } as Parameters<typeof wrapper>[1])
 }
 

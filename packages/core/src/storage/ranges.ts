@@ -66,8 +66,7 @@ class Ranges {
         return node.reduction === 'maximum' ? [least, most] : [least >= 0 ? 0 : -infinity, most <= 0 ? 0 : infinity]
       }
       case 'routine':
-        if (node.routine === 'transposition') return this.of(node.inputs[0]!)
-        return node.routine === 'resizing' ? hull([0, ...this.of(node.inputs[0]!)]) : all
+        return node.routine === 'transposition' || node.routine === 'reversal' ? this.of(node.inputs[0]!) : all
       case 'parameter':
       case 'gradient':
       case 'input':

@@ -81,6 +81,15 @@ describe('Lanczos iteration', () => {
     )
   })
 
+  it('starts where it is told to, and does not see what lies beside', async () => {
+    const diagonal = (vector: Float64Array) => vector.map((value, i) => value * [7, 5, 2][i]!)
+    const found = await lanczos(diagonal, 3, { start: [0, 3, 4], tolerance: 0 })
+    expect(found.values.map((value) => value.toFixed(10))).toEqual(['2.0000000000', '5.0000000000'])
+    expect(found.weights.map((value) => value.toFixed(10))).toEqual(['0.6400000000', '0.3600000000'])
+    await expect(lanczos(diagonal, 3, { start: [0, 0, 0] })).rejects.toThrow('lanczos: start must be 3 numbers')
+    await expect(lanczos(diagonal, 3, { start: [1] })).rejects.toThrow('lanczos: start must be 3 numbers')
+  })
+
   it('names what is wrong', async () => {
     const { product } = withSpectrum([1, 2])
     await expect(lanczos(product, 0)).rejects.toThrow('lanczos: size must be a whole number from 1 up, not 0')

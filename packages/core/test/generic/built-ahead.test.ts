@@ -1,7 +1,17 @@
 import * as fallline from 'fallline'
-import { type CompiledOptimizer, compile, type Optimizer, registry, wasm } from 'fallline'
+import {
+  adamW,
+  type CompiledOptimizer,
+  compile,
+  lamb,
+  type Optimizer,
+  type QuantizedSettings,
+  quantized,
+  registry,
+  wasm,
+} from 'fallline'
 import { build } from 'fallline/build'
-import { load, type RunningOptimizer, save, start } from 'fallline/runtime'
+import { load, provideStorages, type RunningOptimizer, save, start } from 'fallline/runtime'
 import { describe, expect, it } from 'vitest'
 import { differentByte } from '../support/compare.ts'
 import { smallModel } from '../support/models.ts'
@@ -14,7 +24,7 @@ import { changesOf, make, wrappers, wrappersAround } from '../support/variants.t
 async function startBuilt(optimizer: Optimizer, telemetry: boolean): Promise<RunningOptimizer> {
   const { code } = build(optimizer, smallModel, { telemetry })
   const body = code.replaceAll(/^import .*$/gm, '').replace('export const create = ', 'return ')
-  const names = { ...fallline, start }
+  const names = { ...fallline, provideStorages, start }
   return new Function(...Object.keys(names), body)(...Object.values(names))()
 }
 
@@ -26,9 +36,12 @@ async function stepBoth(compiled: CompiledOptimizer, built: RunningOptimizer, st
     const without = step === 2 ? [compiled.names[0]!] : []
     expect(await takeStep(built, { without })).toEqual(await takeStep(compiled, { without }))
   }
-  expect(differentByte(save(built), compiled.save())).toBe(-1)
   expect(built.evaluationParameters()).toEqual(compiled.evaluationParameters())
+  if (!hasCodes(compiled)) expect(differentByte(save(built), compiled.save())).toBe(-1)
 }
+
+/** Built ahead, codes of few bits are kept in float32: other bytes, which the other does not take. */
+const hasCodes = (compiled: CompiledOptimizer) => compiled.names.some((name) => 'code' in compiled.state(name))
 
 async function expectEqual(optimizer: Optimizer, telemetry = false): Promise<void> {
   const compiled = await compile(optimizer, smallModel, { telemetry, backend: wasm({ fusedMultiplyAdd: false }) })
@@ -36,6 +49,10 @@ async function expectEqual(optimizer: Optimizer, telemetry = false): Promise<voi
   fillAll(compiled.parameters, randomNumbers(7))
   copyAll(compiled.parameters, built.parameters)
   await stepBoth(compiled, built, 4)
+  if (hasCodes(compiled)) {
+    expect(() => compiled.load(save(built))).toThrow("the checkpoint lacks 'state/weight/")
+    return
+  }
   // A checkpoint of one goes on in the other.
   const bytes = compiled.save()
   await stepBoth(compiled, built, 1)
@@ -55,4 +72,25 @@ describe.each(met.map((factory) => [factory.definition.name, factory] as const))
     for (const { settings } of changesOf(factory)) await expectEqual(make(factory, settings))
     for (const wrapper of wrappersAround(factory)) await expectEqual(wrappers[wrapper]!(factory()))
   })
+})
+
+const ways: readonly QuantizedSettings[] = [
+  { bits: 8 },
+  { bits: 4 },
+  { storage: 'bf16', seed: 3 },
+  { storage: 'bf16+byte' },
+]
+
+describe.each(ways)('%j', (settings) => {
+  it.each(['adamW', 'lamb', 'schedule-free'])(
+    'state of %s in fewer bits, built ahead: the same to the bit',
+    async (name) => {
+      const rules: Readonly<Record<string, () => Optimizer>> = {
+        adamW,
+        lamb,
+        'schedule-free': () => fallline.scheduleFree(adamW()),
+      }
+      await expectEqual(quantized(rules[name]!(), { minimumSize: 0, ...settings }))
+    },
+  )
 })

@@ -21,13 +21,17 @@ const growing = new Set([
   'madgrad',
   'mSVAG',
   'padam',
+  'psgdAffine',
+  'psgdDense',
+  'psgdXMat',
   'rAdam',
   'ranger',
+  'scaledGd',
   'shampoo',
 ])
 
 /**
- * A basis of directions passes a huge gradient on to all others, which float32 then holds with few digits. AdaHessian loses what tells a huge gradient from a huge curvature. OASIS makes its step size of how far the parameters have moved. PID and optimistic gradients take multiples, beyond 3.4e38.
+ * A basis of directions passes a huge gradient on to all others, which float32 then holds with few digits. AdaHessian loses what tells a huge gradient from a huge curvature. OASIS makes its step size of how far the parameters have moved. PID and optimistic gradients take multiples, beyond 3.4e38. The rows of sparse M-FAC that hold the same element as a huge one are nearly dependent on it.
  */
 const tolerances: Readonly<Record<string, readonly [at1e25: number, at3e38: number]>> = {
   adaHessian: [0.3, 0.3],
@@ -36,6 +40,7 @@ const tolerances: Readonly<Record<string, readonly [at1e25: number, at3e38: numb
   optimisticGradient: [1e-5, 1],
   pid: [1e-5, 1],
   soap: [0.05, 0.05],
+  sparseMFac: [1e-4, 1e-4],
   sPlus: [0.5, 0.5],
 }
 

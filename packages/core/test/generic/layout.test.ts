@@ -9,6 +9,7 @@ import {
   type Layout,
   type LayoutChoice,
   lanton,
+  mkor,
   muon,
   nero,
   type Optimizer,
@@ -26,7 +27,7 @@ import { mappings } from '../../golden/mapping.ts'
 import { gradientAt, hessianDiagonalAt, lossAt, total, writeEach, writeInitial } from '../../golden/problem.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { everything } from '../support/sample.ts'
-import { draws, takeStep } from '../support/step.ts'
+import { draws, hasOwnShape, takeStep } from '../support/step.ts'
 import { outputLast, outputLastShapes, relativeDifference, toOutputFirst, toOutputLast } from '../support/transposed.ts'
 import { make, refuses, variantsOf, wrappers } from '../support/variants.ts'
 
@@ -144,7 +145,11 @@ async function apart(optimizer: Optimizer, shapes: Shapes = model): Promise<numb
             Object.entries(arrays).map(([input, values]) => [
               input,
               Object.fromEntries(
-                Object.entries(values).map(([name, array]) => [name, toOutputLast(array, shapes[name]!)]),
+                Object.entries(values).map(([name, array]) => [
+                  name,
+                  // Statistics of a layer have no rows and columns of the parameter.
+                  hasOwnShape(input) ? Float64Array.from(array) : toOutputLast(array, shapes[name]!),
+                ]),
               ),
             ]),
           ),
@@ -199,6 +204,13 @@ describe('a model and its transposed', () => {
     },
   )
 
+  it('mkor', async () => {
+    const biased = { renewalPeriod: 1, lastIsBias: true }
+    for (const settings of [{ renewalPeriod: 1 }, biased]) {
+      expect(await apart(mkor(sgd({ learningRate: 0.1 }), settings))).toBeLessThan(1e-9)
+    }
+  })
+
   it.each(Object.entries(wrappers))('%s', async (name, wrap) => {
     expect(refuses(sgd, name)).toBe(false)
     expect(await apart(wrap(sgd({ learningRate: 0.1 })))).toBeLessThan(1e-9)
@@ -211,6 +223,7 @@ describe('kernels with outputs last', () => {
     nero: nero(),
     lanton: lanton(),
     emoFact: emoFact(),
+    mkor: mkor(sgd(), { renewalPeriod: 1 }),
     adamP: adamP(),
     ranger21: ranger21(),
     centralizeGradients: centralizeGradients(sgd()),

@@ -18,7 +18,9 @@ import {
   reference,
   type StepOptions,
   sgd,
+  shapedInput,
   stepCount,
+  switchAfter,
   wasm,
 } from 'fallline'
 import { describe, expect, it } from 'vitest'
@@ -167,6 +169,77 @@ describe.each(backends)('declared inputs on %s', (_, backend) => {
     )
     compiled.step({ gradients, inputs: { loss: 1, temperature: 2 } })
     expect([...compiled.parameters.b!]).toEqual([-6, -8, -10])
+  })
+})
+
+/** θ ← θ - η C g, C of `[columns, columns]` for matrices; vectors go to SGD. */
+const shapedBy = (name: string, dimensions: Parameters<typeof shapedInput>[1]) =>
+  defineOptimizer({
+    ...common,
+    name,
+    title: name,
+    hyper: { learningRate: nonNegative(1) },
+    state: {},
+    inputs: { C: shapedInput('a matrix for the inputs', dimensions) },
+    accepts: ({ rank }) => rank === 2,
+    needs: 'a matrix',
+    fallback: () => sgd({ learningRate: 1 }),
+    rule: ({ g, inputs }) => ({ direction: g.matmul(inputs.C) }),
+  })
+const preconditioned = shapedBy('preconditioned', ({ inputs }) => [1, inputs, inputs])
+
+describe.each(backends)('inputs of dimensions of their own on %s', (_, backend) => {
+  const start = () => compile(preconditioned(), { w: [1, 2], b: [2] }, { backend: backend() })
+  const gradients = { w: [1, 10], b: [3, 4] }
+
+  it('enter the step of the parameters that read them', async () => {
+    const compiled = await start()
+    expect(Object.keys(compiled.inputs.C!)).toEqual(['w'])
+    expect(compiled.inputs.C!.w!.length).toBe(4)
+    compiled.step({ gradients, inputs: { C: { w: [1, 2, 3, 4] } } })
+    expect([...compiled.parameters.w!, ...compiled.parameters.b!]).toEqual([-31, -42, -3, -4])
+    await compiled.minimize(({ gradients, inputs, wants }) => {
+      expect([...wants].sort()).toEqual(['C', 'gradient'])
+      gradients.w!.set([1, 0])
+      gradients.b!.fill(0)
+      inputs.C!.w!.set([5, 6, 0, 0])
+    })
+    expect([...compiled.parameters.w!]).toEqual([-36, -48])
+  })
+
+  it('that are missing or of another length are errors, and nothing is changed', async () => {
+    const compiled = await start()
+    expect(() => compiled.step({ gradients })).toThrow(
+      "step 1: preconditioned needs a matrix for the inputs, for 'w' too, of dimensions [1, 2, 2]: pass " +
+        "step({ inputs: { C: { 'w': ... } } }), or write inputs.C in minimize(evaluate)",
+    )
+    const step = (C: Record<string, number[]>) => () => compiled.step({ gradients, inputs: { C } })
+    expect(step({ w: [1, 2] })).toThrow("step: the input 'C' of 'w' has 4 elements, not 2")
+    expect(step({ w: [1, 2, 3, Number.NaN] })).toThrow("the input 'C' of 'w' is not finite")
+    expect(step({ c: [1] })).toThrow(/'c'/)
+    expect(compiled.steps).toBe(0)
+    expect([...compiled.parameters.w!, ...compiled.parameters.b!]).toEqual([0, 0, 0, 0])
+    // Nothing reads one of a vector.
+    step({ w: [0, 0, 0, 0], b: [1, 2, 3] })()
+    expect(compiled.steps).toBe(1)
+  })
+})
+
+describe('dimensions of an input', () => {
+  it('are batch, rows and columns', async () => {
+    const wrong = shapedBy('wrong', ({ inputs }) => [1, inputs / 2, 1])
+    await expect(compile(wrong(), { w: [1, 3] })).rejects.toThrow(
+      "wrong: the dimensions of the input 'C' must be batch, rows and columns, whole numbers from 0 up, not [1,1.5,1]",
+    )
+  })
+
+  it('are the same for all that read it', async () => {
+    const other = shapedBy('other', () => [1, 2, 2])
+    const both = () => switchAfter(preconditioned(), other(), { steps: 3 })
+    await compile(both(), { w: [4, 2] })
+    await expect(compile(both(), { w: [4, 3] })).rejects.toThrow(
+      "the input 'C' is an array of [1, 3, 3] for preconditioned, but an array of [1, 2, 2] for other; rename one",
+    )
   })
 })
 

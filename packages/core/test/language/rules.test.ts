@@ -59,6 +59,7 @@ describe('the shape and the place of a value', () => {
     ['that with a norm of this tensor', p.norm('all').times(p.norm()), 'tensor', [1, 1, 1]],
     ['a tensor’s number and the parameter', p.over(p.norm()), 'array', [2, 3, 4]],
     ['the transposed', p.transposed(), 'array', [2, 4, 3]],
+    ['the rows in the opposite order', p.reversedRows(), 'array', [2, 3, 4]],
     ['a product of matrices', p.matmul(p.transposed()), 'array', [2, 3, 3]],
     ['another view', p.as([1, 6, 4]), 'array', [1, 6, 4]],
     ['the view of another', p.as([1, 1, 24]).as(p.transposed()), 'array', [2, 4, 3]],
@@ -76,6 +77,7 @@ describe('the shape and the place of a value', () => {
     expect(p.plus(0).node).toBe(p.node)
     expect(p.times(1).node).toBe(p.node)
     expect(p.transposed().transposed().node).toBe(p.node)
+    expect(p.reversedRows().reversedRows().node).toBe(p.node)
     expect(p.as([1, 1, 24]).as(p).node).toBe(p.node)
     expect(p.times(0).node).not.toBe(p.times(-0).node)
   })

@@ -2,7 +2,19 @@ import { fileURLToPath } from 'node:url'
 import { createContext, Script } from 'node:vm'
 import { gzipSync } from 'node:zlib'
 import { build as bundle } from 'esbuild'
-import { adamW, compile, cosine, groups, muon, type Optimizer, relativeRate, type Shapes, warmup, wasm } from 'fallline'
+import {
+  adamW,
+  compile,
+  cosine,
+  groups,
+  muon,
+  type Optimizer,
+  quantized,
+  relativeRate,
+  type Shapes,
+  warmup,
+  wasm,
+} from 'fallline'
 import { build } from 'fallline/build'
 import { describe, expect, it } from 'vitest'
 
@@ -39,6 +51,7 @@ describe('an application with an optimizer that was built ahead', () => {
   it('holds neither planner nor generator, nor what it does not use', async () => {
     const { files } = await application(adamW(), { w: [3, 5] }, idle)
     expect(files).toContain('ahead/start.ts')
+    expect(files.filter((file) => /staged|codecs/.test(file))).toEqual([])
     for (const absent of ['plan/planner.ts', 'graph/graph.ts', 'language/value.ts', 'optimizers/adam-w.ts']) {
       expect(files).not.toContain(absent)
     }
@@ -47,15 +60,28 @@ describe('an application with an optimizer that was built ahead', () => {
     expect(files.filter((file) => file.startsWith('state/') || file === 'run/minimize.ts')).toEqual([])
   })
 
+  it('holds what reads and writes state in fewer bits, and not what generates that', async () => {
+    const { files } = await application(quantized(adamW()), { w: [64, 64] }, idle)
+    for (const present of ['storage/codecs.ts', 'backends/wasm/staged-memory.ts']) expect(files).toContain(present)
+    const generator = ['assembler', 'kernels', 'loop', 'staged', 'staged-loop', 'staged-kernels']
+    expect(files.filter((file) => generator.some((name) => file === `backends/wasm/${name}.ts`))).toEqual([])
+    expect(files).not.toContain('storage/quantized.ts')
+  })
+
   it('does not grow unnoticed', async () => {
     const sizeOf = async (own: Optimizer) =>
       gzipSync((await application(own, { w: [64, 32], b: [32] }, idle)).text).length
-    expect(await sizeOf(adamW())).toBeLessThan(19.1 * 1024)
-    expect(await sizeOf(muon())).toBeLessThan(24.5 * 1024)
+    expect(await sizeOf(adamW())).toBeLessThan(19.8 * 1024)
+    expect(await sizeOf(muon())).toBeLessThan(25.2 * 1024)
   })
 
-  it('trains where there is nothing but the language, WebAssembly and text encoding', async () => {
-    const code = `
+  it.each([
+    ['float32', (own: Optimizer) => own],
+    ['8 bits', (own: Optimizer) => quantized(own, { minimumSize: 0 })],
+  ] as const)(
+    'trains where there is nothing but the language, WebAssembly and text encoding, in %s',
+    async (_, kept) => {
+      const code = `
 import { load, save } from 'fallline/runtime'
 create().then((optimizer) => {
   const gradient = (step, name, index) => Math.fround(Math.sin(step + index + name.length))
@@ -75,38 +101,39 @@ create().then((optimizer) => {
   finish(JSON.stringify([optimizer.hyper, optimizer.hyperOf('head'), optimizer.parameters].map((all) =>
     Object.entries(all).map(([name, value]) => [name, value.length ? [...value] : value]))))
 }, fail)`
-    const { text } = await application(optimizer(), shapes, code, 'iife')
-    const found = await new Promise<string>((resolve, reject) => {
-      const context = createContext({ TextEncoder, TextDecoder, finish: resolve, fail: reject })
-      new Script('delete globalThis.SharedArrayBuffer; delete globalThis.Atomics').runInContext(context)
-      new Script(text).runInContext(context)
-    })
+      const { text } = await application(kept(optimizer()), shapes, code, 'iife')
+      const found = await new Promise<string>((resolve, reject) => {
+        const context = createContext({ TextEncoder, TextDecoder, finish: resolve, fail: reject })
+        new Script('delete globalThis.SharedArrayBuffer; delete globalThis.Atomics').runInContext(context)
+        new Script(text).runInContext(context)
+      })
 
-    const compiled = await compile(optimizer(), shapes, { backend: wasm({ fusedMultiplyAdd: false }) })
-    const train = (from: number, to: number) => {
-      for (let step = from; step <= to; step++) {
-        for (const name of compiled.names) {
-          const gradient = compiled.gradients[name]
-          gradient.forEach((_, i) => {
-            gradient[i] = Math.sin(step + i + name.length)
-          })
+      const compiled = await compile(kept(optimizer()), shapes, { backend: wasm({ fusedMultiplyAdd: false }) })
+      const train = (from: number, to: number) => {
+        for (let step = from; step <= to; step++) {
+          for (const name of compiled.names) {
+            const gradient = compiled.gradients[name]
+            gradient.forEach((_, i) => {
+              gradient[i] = Math.sin(step + i + name.length)
+            })
+          }
+          compiled.step()
         }
-        compiled.step()
       }
-    }
-    for (const name of compiled.names) compiled.parameters[name].fill(0.5)
-    train(1, 3)
-    const bytes = compiled.save()
-    compiled.set({ learningRate: 0.01 }, { group: 'head' })
-    train(4, 5)
-    compiled.load(bytes)
-    train(4, 6)
-    const all = [compiled.hyper, compiled.hyperOf('head'), compiled.parameters]
-    const listed = all.map((one: object) =>
-      Object.entries(one).map(([name, value]) => [name, value.length ? [...value] : value]),
-    )
-    expect(JSON.parse(found)).toEqual(JSON.parse(JSON.stringify(listed)))
-  })
+      for (const name of compiled.names) compiled.parameters[name].fill(0.5)
+      train(1, 3)
+      const bytes = compiled.save()
+      compiled.set({ learningRate: 0.01 }, { group: 'head' })
+      train(4, 5)
+      compiled.load(bytes)
+      train(4, 6)
+      const all = [compiled.hyper, compiled.hyperOf('head'), compiled.parameters]
+      const listed = all.map((one: object) =>
+        Object.entries(one).map(([name, value]) => [name, value.length ? [...value] : value]),
+      )
+      expect(JSON.parse(found)).toEqual(JSON.parse(JSON.stringify(listed)))
+    },
+  )
 })
 
 describe('build', () => {

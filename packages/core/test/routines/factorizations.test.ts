@@ -8,7 +8,9 @@ import { type RoutineName, routines } from '../../src/routines/table.ts'
 import { workspaces } from '../../src/routines/workspaces.ts'
 import { randomNumbers } from '../support/random.ts'
 
-const names = ['cholesky', 'eigen', 'qr', 'solveLower', 'solveUpper', 'svd'] as const
+const names = ['cholesky', 'eigen', 'orthonormalization', 'qr', 'solveLower', 'solveUpper', 'svd'] as const
+/** What only functions look at whose operands do not say the dimensions of what they give. */
+const asked = [1, 1, 1] as const
 const memory = new WebAssembly.Memory({ initial: 64 })
 const module = new WebAssembly.Module(
   assembleModule(
@@ -38,7 +40,7 @@ function rowsOf({ values, dimensions: [, rows, columns] }: Matrices, batch = 0):
 function both(name: (typeof names)[number], given: readonly Matrices[]): { kernel: Matrices[]; reference: Matrices[] } {
   const operands = given.map(({ values, dimensions }) => ({ values: values.map(Math.fround), dimensions }))
   const dimensions = operands.map((operand) => operand.dimensions)
-  const shapes = routines[name].results(dimensions)
+  const shapes = routines[name].results(dimensions, asked)
   let end = 1024
   const place = (bytes: number) => {
     const address = end
@@ -47,7 +49,7 @@ function both(name: (typeof names)[number], given: readonly Matrices[]): { kerne
   }
   const sizeOf = ([batch, rows, columns]: Dimensions) => batch * rows * columns
   const addresses = [...dimensions, ...shapes].map((shape) => place(4 * sizeOf(shape)))
-  const workspace = place(8 * workspaces[name](dimensions))
+  const workspace = place(8 * workspaces[name](dimensions, asked))
   new Float32Array(memory.buffer).fill(Number.NaN, 256)
   const floats = new Float32Array(memory.buffer)
   operands.forEach(({ values }, index) => {
@@ -64,7 +66,7 @@ function both(name: (typeof names)[number], given: readonly Matrices[]): { kerne
       const start = addresses[operands.length + index]! / 4
       return { values: Float64Array.from(floats.subarray(start, start + sizeOf(shape))), dimensions: shape }
     }),
-    reference: references[name](operands).map((values, index) => ({ values, dimensions: shapes[index]! })),
+    reference: references[name](operands, asked).map((values, index) => ({ values, dimensions: shapes[index]! })),
   }
 }
 
@@ -236,6 +238,76 @@ describe('singular value decompositions', () => {
   })
 })
 
+describe('Orthonormal columns', () => {
+  const marked = (batch: number, marks: readonly number[]) =>
+    matrices([batch, 1, marks.length], (_, __, j) => marks[j]!)
+
+  it.each(shapes.filter(([, [, rows, columns]]) => rows >= columns))(
+    'of %s, found some at a time, are those of QR factors',
+    (title, dimensions, value) => {
+      const [batch, rows, columns] = dimensions
+      const given = matrices(dimensions, value)
+      let [found, reference] = [given, given]
+      for (let from = 0; from < columns; from += 2) {
+        const marks = marked(
+          batch,
+          Array.from({ length: columns }, (_, j) => (j < from ? -1 : j < from + 2 ? 0 : 1)),
+        )
+        const untouched = rowsOf(found).map((row) => row.filter((_, j) => j < from || j >= from + 2))
+        reference = { values: references.orthonormalization([reference, marks], asked)[0]!, dimensions }
+        found = both('orthonormalization', [found, marks]).kernel[0]!
+        expect(rowsOf(found).map((row) => row.filter((_, j) => j < from || j >= from + 2))).toEqual(untouched)
+      }
+      for (let b = 0; b < batch; b++) {
+        for (const q of [rowsOf(found, b), rowsOf(reference, b)]) {
+          expect(distance(times(transposed(q), q), identity(columns))).toBeLessThan(8 * unit)
+        }
+        // Where columns depend on others, rounding decides the direction.
+        if (!/zero|rank one|equal|badly|huge|tiny/.test(title)) {
+          const whole = rowsOf(both('qr', [given]).kernel[0]!, b)
+          expect(distance(rowsOf(found, b), whole)).toBeLessThan(2e-4)
+          expect(distance(rowsOf(reference, b), whole)).toBeLessThan(2e-4)
+        }
+      }
+      expect(rows).toBeGreaterThanOrEqual(columns)
+    },
+  )
+
+  it('are found in the order of their marks', () => {
+    const given = matrices([1, 6, 4])
+    const order = [2, 0, 3, 1]
+    const inOrder = matrices([1, 6, 4], (_, i, j) => rowsOf(given)[i]![order[j]!]!)
+    const marks = marked(1, [0.25, 0.75, 0, 0.5])
+    const { kernel, reference } = both('orthonormalization', [given, marks])
+    const whole = rowsOf(both('qr', [inOrder]).reference[0]!)
+    for (const found of [kernel[0]!, reference[0]!]) {
+      expect(
+        distance(
+          rowsOf(found).map((row) => order.map((j) => row[j]!)),
+          whole,
+        ),
+      ).toBeLessThan(4 * unit)
+    }
+  })
+
+  it('takes axes where there is nothing, from the column on', () => {
+    const { kernel, reference } = both('orthonormalization', [
+      matrices([1, 5, 5], (_, i, j) => (i === 3 && j === 0 ? -1 : 0)),
+      marked(1, [-1, 1, 1, 0, 0]),
+    ])
+    for (const found of [kernel[0]!, reference[0]!]) {
+      const last = rowsOf(found).map((row) => row.slice(3))
+      expect(last).toEqual([0, 1, 2, 3, 4].map((i) => [i === 4 ? 1 : 0, i === 0 ? 1 : 0]))
+    }
+  })
+
+  it('are not numbers where the matrix is not finite', () => {
+    const broken = matrices([1, 3, 3], (_, i, j) => (i === 1 && j === 1 ? Number.NaN : i + j ** 2))
+    const { kernel, reference } = both('orthonormalization', [broken, marked(1, [0, 0, 0])])
+    for (const found of [kernel[0]!, reference[0]!]) for (const row of rowsOf(found)) expect(row[2]).toBeNaN()
+  })
+})
+
 describe('Cholesky factors', () => {
   const positive = matrices([2, 20, 20], (_, i, j) => Math.exp(-((i - j) ** 2) / 4) + (i === j ? 0.1 : 0))
 
@@ -290,16 +362,20 @@ describe('every matrix function', () => {
         'the right side must have as many rows',
       ],
     ]
-    for (const [name, operands, message] of failing) expect(() => routines[name].results(operands)).toThrow(message)
+    for (const [name, operands, message] of failing)
+      expect(() => routines[name].results(operands, asked)).toThrow(message)
   })
 
   it('costs more the larger its operands are', () => {
     for (const name of names) {
       const cost = (n: number) =>
-        routines[name].operations([
-          [1, n, n],
-          [1, n, n],
-        ])
+        routines[name].operations(
+          [
+            [1, n, n],
+            [1, n, n],
+          ],
+          asked,
+        )
       expect(cost(64)).toBeGreaterThan(6 * cost(32))
     }
   })

@@ -21,6 +21,10 @@ export function snapshot(optimizer: CompiledOptimizer): Snapshot {
  */
 const undetermined = / state (basis\d|Q[LR]|preconditioner\d)$/
 
+/** Codes of four bits, kept as sixteenths: rounding decides between two of what lies halfway, and one is as right as the other. */
+const codes = / state code$/
+const nextCode = 1 / 16
+
 export interface Tolerance {
   /** Of the element itself. */
   readonly relative: number
@@ -49,10 +53,11 @@ export function differences(actual: Snapshot, expected: Snapshot, before: Snapsh
       const [value, previous] = [values[index]!, old?.[index] ?? 0]
       scale = Math.max(scale, isParameter ? Math.abs(value - previous) : Math.max(Math.abs(value), Math.abs(previous)))
     }
+    const absolute = (tolerance.absolute ?? 0) + (codes.test(name) ? nextCode : 0)
     let worst = 1
     let where = -1
     for (let index = 0; index < values.length; index++) {
-      const limit = tolerance.relative * Math.abs(values[index]!) + tolerance.scale * scale + (tolerance.absolute ?? 0)
+      const limit = tolerance.relative * Math.abs(values[index]!) + tolerance.scale * scale + absolute
       const error = Math.abs(found[index]! - values[index]!)
       // A difference that is not a number is one, unless both are the same infinity or both not a number.
       if (Object.is(found[index], values[index]) || error <= limit * worst) continue

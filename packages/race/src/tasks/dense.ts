@@ -1,3 +1,4 @@
+import type { Statistics } from '../task.ts'
 import { fillUniform, generator, glorotLimit, heLimit, stream } from './random.ts'
 
 /**
@@ -74,13 +75,15 @@ export class DenseNetwork {
   }
 
   /**
-   * Writes the gradient of every parameter, for the rows of the latest `forward` and the slope left in `outputSlope`.
+   * Writes the gradient of every parameter, for the rows of the latest `forward` and the slope left in `outputSlope`, and
+   * the statistics of layers that are asked for by the names of kernels. The slope is that of a mean over rows.
    */
   backward(
     parameters: Record<string, Float32Array>,
     gradients: Record<string, Float32Array>,
     inputs: Float32Array,
     rows: number,
+    statistics: Statistics = {},
   ): void {
     for (let index = this.#layers.length - 1; index >= 0; index--) {
       const layer = this.#layers[index]!
@@ -90,6 +93,13 @@ export class DenseNetwork {
       const kernelGradient = gradients[`${layer.name}/kernel`]!
       multiply(kernelGradient, below, 1, layer.inputs, slope, layer.outputs, 1, layer.inputs, layer.outputs, rows)
       sumRows(gradients[`${layer.name}/bias`]!, slope, rows)
+      for (const [statistic, arrays] of Object.entries(statistics)) {
+        const array = arrays[`${layer.name}/kernel`]
+        if (!array) continue
+        // A row's own gradient is as many times that of the mean as there are rows.
+        if (statistic.startsWith('activation')) writeStatistic(statistic, array, below, layer.inputs, rows, 1)
+        else writeStatistic(statistic, array, slope, layer.outputs, rows, rows)
+      }
       if (index > 0) {
         const kernel = parameters[`${layer.name}/kernel`]!
         const slopeBelow = this.#slopes[index - 1]!
@@ -252,6 +262,27 @@ function sumRows(sums: Float32Array, values: Float32Array, rows: number): void {
     for (let row = 0; row < rows; row++) sum += values[row * columns + column]!
     sums[column] = sum
   }
+}
+
+/** The mean of a row times `scale`, of its squares (`...Squares`), or of its products with itself (`...Moment`), over the rows. */
+function writeStatistic(
+  name: string,
+  out: Float32Array,
+  values: Float32Array,
+  columns: number,
+  rows: number,
+  scale: number,
+): void {
+  if (name.endsWith('Moment')) multiply(out, values, 1, columns, values, columns, 1, columns, columns, rows)
+  else if (name.endsWith('Squares'))
+    sumRows(
+      out,
+      values.subarray(0, rows * columns).map((x) => x * x),
+      rows,
+    )
+  else sumRows(out, values, rows)
+  const factor = (name.endsWith('Mean') ? scale : scale * scale) / rows
+  for (let index = 0; index < out.length; index++) out[index]! *= factor
 }
 
 /**

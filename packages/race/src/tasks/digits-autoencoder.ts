@@ -1,3 +1,4 @@
+import { layerStatistics } from 'fallline'
 import { defineTask, type Task } from '../task.ts'
 import { DenseNetwork, squaredError } from './dense.ts'
 import { gather, loadDigits, pixels } from './digits.ts'
@@ -31,13 +32,14 @@ export function createDigitsAutoencoder(): Task {
       'An autoencoder (64-64-8-64-64, tanh, sigmoid at the end, 9,416 parameters) on 8 x 8 handwritten digits; ' +
       'loss: squared error of an image summed over its pixels, mean over batches of 64.',
     parameters: network.parameters,
+    statistics: Object.keys(layerStatistics),
     layout: 'outputLast',
     initialize: (parameters, seed) => network.initialize(parameters, seed),
-    gradient(parameters, gradients, { seed, step }) {
+    gradient(parameters, gradients, { seed, step }, statistics) {
       gather(digits.train, batches(seed, step), images)
       const outputs = network.forward(parameters, images, batchSize)
       const loss = squaredError(outputs, images, batchSize, network.outputSlope(batchSize))
-      network.backward(parameters, gradients, images, batchSize)
+      network.backward(parameters, gradients, images, batchSize, statistics)
       return loss
     },
     loss(parameters, { seed, step }) {

@@ -1,3 +1,4 @@
+import { layerStatistics } from 'fallline'
 import { defineTask, type Task } from '../task.ts'
 import { type DenseLayer, DenseNetwork, softmaxCrossEntropy } from './dense.ts'
 import { classes, gather, loadDigits, pixels } from './digits.ts'
@@ -20,13 +21,14 @@ export function createDigitsClassifier({ layers, ...rest }: DigitsClassifier): T
   return defineTask({
     ...rest,
     parameters: network.parameters,
+    statistics: Object.keys(layerStatistics),
     layout: 'outputLast',
     initialize: (parameters, seed) => network.initialize(parameters, seed),
-    gradient(parameters, gradients, { seed, step }) {
+    gradient(parameters, gradients, { seed, step }, statistics) {
       gather(digits.train, batches(seed, step), images, labels)
       const logits = network.forward(parameters, images, batchSize)
       const loss = softmaxCrossEntropy(logits, labels, batchSize, classes, network.outputSlope(batchSize))
-      network.backward(parameters, gradients, images, batchSize)
+      network.backward(parameters, gradients, images, batchSize, statistics)
       return loss
     },
     loss(parameters, { seed, step }) {

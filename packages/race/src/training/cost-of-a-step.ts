@@ -24,7 +24,8 @@ export async function gradientsPerStep(optimizer: Optimizer, task: Task): Promis
   const bowl = defineTask({
     ...task,
     initialize: () => {},
-    gradient(parameters, gradients) {
+    gradient(parameters, gradients, _, statistics = {}) {
+      for (const arrays of Object.values(statistics)) for (const array of Object.values(arrays)) array.fill(1)
       for (const [name, values] of Object.entries(parameters)) gradients[name]!.set(values)
       return height(parameters)
     },

@@ -1,6 +1,6 @@
-import type { Evaluate } from 'fallline'
+import { type Evaluate, type EvaluationRequest, layerStatistics } from 'fallline'
 import { random } from '../search/random.ts'
-import type { Task } from '../task.ts'
+import type { Statistics, Task } from '../task.ts'
 
 /** Arrays by parameter name, as tasks read and write them. */
 export type Arrays = Record<string, Float32Array>
@@ -26,8 +26,8 @@ export class MissingInputError extends Error {
 
 /**
  * What an optimizer asks of a task for one step, whatever it needs: gradient and loss, at as many points as it likes, all of
- * one batch. An estimate of the diagonal of the Hessian H is z ⊙ H z with signs z drawn for the step (Hutchinson 1989),
- * H z from the gradients a little to both sides: two more gradients, which every task can give.
+ * one batch. The product of the Hessian H with a `probe` z of signs drawn for the step is H z from the gradients a little to both sides,
+ * two more gradients, which every task can give; an estimate of the diagonal of H is z ⊙ H z (Hutchinson 1989).
  *
  * @throws MissingInputError when the optimizer declares an input that a task cannot give
  * @internal
@@ -39,29 +39,51 @@ export function evaluationOf(
 ): Evaluate {
   return async ({ parameters, gradients, inputs, wants, evaluation }) => {
     const at = parameters as Arrays
-    const lossAlone = task.loss !== undefined && !wants.has('gradient')
-    const computed = lossAlone ? task.loss!(at, batch) : task.gradient(at, gradients as Arrays, batch)
+    const told = task.statistics?.filter((name) => wants.has(name)) ?? []
+    const lossAlone = task.loss !== undefined && !wants.has('gradient') && told.length === 0
+    const computed = lossAlone
+      ? task.loss!(at, batch)
+      : task.gradient(at, gradients as Arrays, batch, statisticsOf(inputs, told))
     const loss = typeof computed === 'number' ? computed : await computed
     onCost?.(lossAlone ? lossCost : 1)
     onLoss?.(loss, evaluation)
-    for (const name of wants) {
-      if (name === 'loss' || name === 'gradient') continue
-      if (!/hessian/i.test(name) || inputs[name] === undefined) {
-        throw new MissingInputError(`tasks do not give the input '${name}'`)
-      }
-      await estimateHessian(task, batch, at, inputs[name] as Arrays)
-      onCost?.(2)
+    const others = [...wants].filter((name) => name !== 'loss' && name !== 'gradient' && !told.includes(name))
+    if (others.length === 0) return loss
+    const unknown = others.find((name) => !curvatureOf(name) || inputs[name] === undefined)
+    if (unknown !== undefined) {
+      const who = unknown in layerStatistics ? `the task '${task.name}' does` : 'tasks do'
+      throw new MissingInputError(`${who} not give the input '${unknown}'`)
     }
+    const { z, product } = await probe(task, batch, at)
+    for (const name of others) {
+      const value = curvatureOf(name)!
+      for (const [parameter, array] of Object.entries(inputs[name] as Arrays)) {
+        array.set(array.map((_, i) => value(z[parameter]![i]!, product[parameter]![i]!)))
+      }
+    }
+    onCost?.(2)
     return loss
   }
 }
 
-async function estimateHessian(
+function statisticsOf(inputs: EvaluationRequest['inputs'], names: readonly string[]): Statistics | undefined {
+  if (names.length === 0) return undefined
+  return Object.fromEntries(names.map((name) => [name, inputs[name] as Statistics[string]]))
+}
+
+/** What an input of curvature is, element by element, of a probe z and of H z; `undefined` for other inputs. */
+function curvatureOf(name: string): ((z: number, product: number) => number) | undefined {
+  if (name === 'probe') return (z) => z
+  if (name === 'hessianVectorProduct') return (_, product) => product
+  return /hessian/i.test(name) ? (z, product) => z * product : undefined
+}
+
+/** Signs drawn for the step, and the product of the Hessian with them. */
+async function probe(
   task: Task,
   batch: { readonly seed: number; readonly step: number },
   at: Arrays,
-  diagonal: Arrays,
-): Promise<void> {
+): Promise<{ z: Arrays; product: Arrays }> {
   const names = Object.keys(at)
   const signs = random(batch.seed, `signs of step ${batch.step}`)
   const z = Object.fromEntries(names.map((name) => [name, at[name]!.map(() => (signs.uniform() < 0.5 ? -1 : 1))]))
@@ -76,9 +98,8 @@ async function estimateHessian(
     return gradient
   }
   const [above, below] = [await gradientAt(1), await gradientAt(-1)]
-  for (const name of names) {
-    diagonal[name]!.forEach((_, i, array) => {
-      array[i] = (z[name]![i]! * (above[name]![i]! - below[name]![i]!)) / (2 * reach)
-    })
-  }
+  const product = Object.fromEntries(
+    names.map((name) => [name, above[name]!.map((value, i) => (value - below[name]![i]!) / (2 * reach))]),
+  )
+  return { z, product }
 }

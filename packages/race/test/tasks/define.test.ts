@@ -73,6 +73,12 @@ describe('defineTask', () => {
       "field 'loss' of task 'parabola' is 0.5; it must be a function, loss(parameters, { seed, step })",
     ],
     [
+      'statistics',
+      { statistics: ['weather'] },
+      "field 'statistics' of task 'parabola' is [\"weather\"]; it must be an array of names among activationMoment, " +
+        'activationSquares, activationMean, outputGradientMoment, outputGradientSquares, outputGradientMean, or absent',
+    ],
+    [
       'dispose',
       { dispose: true },
       "field 'dispose' of task 'parabola' is true; it must be a function without arguments, or absent",

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Statistics } from '../../src/task.ts'
 import { DenseNetwork, multiply, softmaxCrossEntropy, squaredError } from '../../src/tasks/dense.ts'
 import { fillUniform, generator } from '../../src/tasks/random.ts'
 
@@ -49,6 +50,61 @@ describe('DenseNetwork', () => {
     const parameters = { 'only/kernel': new Float32Array([1, -1]), 'only/bias': new Float32Array([0.5]) }
     const outputs = network.forward(parameters, new Float32Array([1, 1.5, 2, 0]), 2)
     expect([...outputs]).toEqual([0.5, Math.fround(1 / (1 + Math.exp(-2.5)))])
+  })
+
+  it('gives statistics of its layers: means over rows, of gradients of the loss of a row', () => {
+    const layers = [
+      { name: 'first', inputs: 5, outputs: 4, activation: 'tanh' },
+      { name: 'second', inputs: 4, outputs: 3, activation: 'linear' },
+    ] as const
+    const network = new DenseNetwork(layers, 6)
+    const parameters = Object.fromEntries(
+      Object.entries(network.parameters).map(([name, shape]) => [
+        name,
+        new Float32Array(shape.reduce((product, size) => product * size, 1)),
+      ]),
+    )
+    const gradients = Object.fromEntries(
+      Object.entries(parameters).map(([name, { length }]) => [name, new Float32Array(length)]),
+    )
+    Object.values(parameters).forEach((values, index) => void fillUniform(values, 1, generator(1, index)))
+    const inputs = new Float32Array(30)
+    const wanted = new Float32Array(18)
+    fillUniform(inputs, 1, generator(2, 0))
+    fillUniform(wanted, 1, generator(2, 1))
+    const backward = (rows: Float32Array, targets: Float32Array, count: number, statistics?: Statistics) => {
+      const outputs = network.forward(parameters, rows, count)
+      squaredError(outputs, targets, count, network.outputSlope(count))
+      network.backward(parameters, gradients, rows, count, statistics)
+    }
+    // Row by row: the bias has the gradient of the outputs, and the kernel is its product with the inputs.
+    const seen: { a: number[]; s: number[] }[] = []
+    for (let row = 0; row < 6; row++) {
+      backward(inputs.subarray(5 * row, 5 * row + 5), wanted.subarray(3 * row, 3 * row + 3), 1)
+      const s = [...gradients['second/bias']!]
+      const a = [0, 1, 2, 3].map((i) => gradients['second/kernel']![3 * i]! / s[0]!)
+      seen.push({ a, s })
+    }
+    const mean = (of: (row: (typeof seen)[number]) => number) => seen.reduce((sum, row) => sum + of(row), 0) / 6
+    const square = <T>(size: number, at: (i: number, j: number) => T) =>
+      Array.from({ length: size * size }, (_, index) => at(Math.floor(index / size), index % size))
+    const expected: Record<string, number[]> = {
+      activationMoment: square(4, (i, j) => mean(({ a }) => a[i]! * a[j]!)),
+      activationSquares: [0, 1, 2, 3].map((i) => mean(({ a }) => a[i]! ** 2)),
+      activationMean: [0, 1, 2, 3].map((i) => mean(({ a }) => a[i]!)),
+      outputGradientMoment: square(3, (i, j) => mean(({ s }) => s[i]! * s[j]!)),
+      outputGradientSquares: [0, 1, 2].map((i) => mean(({ s }) => s[i]! ** 2)),
+      outputGradientMean: [0, 1, 2].map((i) => mean(({ s }) => s[i]!)),
+    }
+    const statistics = Object.fromEntries(
+      Object.entries(expected).map(([name, { length }]) => [name, { 'second/kernel': new Float32Array(length) }]),
+    )
+    backward(inputs, wanted, 6, statistics)
+    for (const [name, values] of Object.entries(expected)) {
+      values.forEach((value, index) => {
+        expect(statistics[name]!['second/kernel']![index], `${name} ${index}`).toBeCloseTo(value, 5)
+      })
+    }
   })
 
   it('refuses more rows than it has room for', () => {

@@ -1,5 +1,12 @@
 import type { Tensor, Variable } from '@tensorflow/tfjs-core'
-import type { BackendTensor, PromptExecutor, Readback, Work } from 'fallline/internal'
+import {
+  type BackendTensor,
+  formatDimensions,
+  type PromptExecutor,
+  type Readback,
+  sizeOf,
+  type Work,
+} from 'fallline/internal'
 
 /** A variable with its gradient, if the next programs read it. */
 export interface Bound {
@@ -11,16 +18,25 @@ export interface Bound {
   readonly inputs: ReadonlyMap<string, Tensor>
 }
 
-/** @throws Error when a program of this step reads an input that was not given. */
+/** @throws Error when a program of this step reads an input that was not given, or is of another size. */
 export function checkInputs(work: readonly Work[], bound: readonly Bound[], tensors: readonly BackendTensor[]): void {
   for (const { tensor, program } of work) {
     const { arrays } = program.leaves
-    const missing = arrays.find((name) => !bound.find(({ index }) => index === tensor)?.inputs.has(name))
-    if (missing === undefined) continue
-    throw new Error(
-      `this optimizer needs the input '${missing}' of the variable '${tensors[tensor]!.name}' in this step: compute it ` +
-        `and pass { ${missing}: { [variable.name]: tensor } } as the inputs of applyGradients or minimize`,
-    )
+    const given = bound.find(({ index }) => index === tensor)?.inputs
+    const what = (name: string) => `the input '${name}' of the variable '${tensors[tensor]!.name}'`
+    for (const { name, dimensions } of arrays) {
+      const input = given?.get(name)
+      if (!input) {
+        throw new Error(
+          `this optimizer needs ${what(name)} in this step: compute it and pass { ${name}: { [variable.name]: tensor } } ` +
+            'as the inputs of applyGradients or minimize',
+        )
+      }
+      if (input.size !== sizeOf(dimensions)) {
+        const form = formatDimensions(dimensions)
+        throw new Error(`${what(name)} must have the dimensions ${form}, not the shape [${input.shape.join(', ')}]`)
+      }
+    }
   }
 }
 

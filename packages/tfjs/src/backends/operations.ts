@@ -17,8 +17,7 @@ import {
   type RoutineName,
   randomNumber,
   references,
-  routines,
-  shapesOf,
+  routineOf,
   sizeOf,
   startOf,
   type Work,
@@ -342,13 +341,13 @@ class TensorAlgebra implements Algebra<Computed> {
     return tf.reshape(arrayOf(inputs[0]!, value), [...dimensions])
   }
 
-  routine(node: NodeOf<'routine'>, value: Value): readonly tf.Tensor[] {
-    const { routine, inputs, dimensions } = node
-    const shapes = shapesOf(node)
+  routine({ routine, inputs, dimensions: asked }: NodeOf<'routine'>, value: Value): readonly tf.Tensor[] {
+    const given = inputs.map(({ dimensions }) => dimensions)
+    const shapes = routineOf(routine).results(given, asked)
     // The wasm backend has no product of nothing.
     if (shapes.every((shape) => sizeOf(shape) === 0)) return shapes.map((shape) => tf.zeros([...shape]))
     const operands = inputs.map((input) => arrayOf(input, value))
-    return (routineOf[routine] ?? onHost(routine))(operands, dimensions)
+    return (matrixFunctions[routine] ?? onHost(routine))(operands, asked)
   }
 
   reduce({ inputs, space, dimensions, reduction, axis }: NodeOf<'reduce'>, value: Value): tf.Tensor {
@@ -378,36 +377,24 @@ class TensorAlgebra implements Algebra<Computed> {
   }
 }
 
-/** The results of a matrix function, the first of the dimensions asked for. */
 type MatrixFunction = (operands: readonly tf.Tensor3D[], asked: Dimensions) => readonly tf.Tensor[]
 
 /** The matrix functions that TensorFlow.js has for every backend. */
-const routineOf: Readonly<Partial<Record<RoutineName, MatrixFunction>>> = {
+const matrixFunctions: Readonly<Partial<Record<RoutineName, MatrixFunction>>> = {
   gram: ([operand]) => [tf.matMul(operand!, operand!, false, true)],
   product: ([left, right]) => [tf.matMul(left!, right!)],
-  resizing: ([operand], asked) => [resized(operand!, asked)],
+  reversal: ([operand]) => [tf.reverse(operand!, 1)],
   symmetricProduct: ([left, right]) => [tf.matMul(left!, right!)],
   transposition: ([operand]) => [tf.transpose(operand!, [0, 2, 1])],
 }
 
-/** The first rows and columns, and zeros where there are fewer. */
-function resized(operand: tf.Tensor3D, [batch, rows, columns]: Dimensions): tf.Tensor {
-  const [, height, width] = operand.shape
-  const padded = tf.pad3d(operand, [
-    [0, 0],
-    [0, Math.max(0, rows - height)],
-    [0, Math.max(0, columns - width)],
-  ])
-  return tf.slice(padded, [0, 0, 0], [batch, rows, columns])
-}
-
-/** Factorizations are computed here, in float64; what they need is read from the backend, and waited for. */
+/** Factorizations and selections are computed here, in float64; what they need is read from the backend, and waited for. */
 const onHost =
   (routine: RoutineName): MatrixFunction =>
   (operands, asked) => {
     const dimensions = operands.map(({ shape }) => shape)
     const values = operands.map((operand) => Float64Array.from(operand.dataSync()))
-    const shapes = routines[routine].results(dimensions, asked)
+    const shapes = routineOf(routine).results(dimensions, asked)
     const results = references[routine](
       values.map((given, index) => ({ values: given, dimensions: dimensions[index]! })),
       asked,

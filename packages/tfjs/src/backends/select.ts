@@ -10,10 +10,21 @@ export function createInstance(tensors: readonly BackendTensor[], slots: SlotSto
   if (fused) {
     const kernel = createKernel(tensors)
     if (kernel) return kernel
+    checkStorages(tensors, `the ${tf.getBackend()} backend has none`)
     const fuser = tf.getBackend() === 'webgl' ? webglFuser() : undefined
     if (fuser) return new OperationInstance(tensors, slots, 'webgl', fuser)
   }
+  checkStorages(tensors, 'fused is false')
   return new OperationInstance(tensors, slots, 'operations')
+}
+
+/** @throws Error when state is not in float32, as it must be where tensors hold it. */
+function checkStorages(tensors: readonly BackendTensor[], why: string): void {
+  if (tensors.every(({ slots }) => slots.every(({ storage }) => storage === 'float32'))) return
+  throw new Error(
+    `TensorFlow.js keeps all state in float32 where no kernel of Fallline runs, and ${why}: leave out quantized(...), or use the ` +
+      'backend wasm or cpu',
+  )
 }
 
 function createKernel(tensors: readonly BackendTensor[]): KernelInstance | undefined {

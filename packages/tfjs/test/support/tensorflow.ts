@@ -5,9 +5,10 @@ import '@tensorflow/tfjs-backend-cpu'
 // Registers the gradients.
 import '@tensorflow/tfjs-layers'
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
-import { adamW, type Optimizer, registry } from 'fallline'
-import { elementsIn, inputsOf } from 'fallline/internal'
+import { adamW, type Input, layerStatistics, type Optimizer, registry } from 'fallline'
+import { elementsIn, inputsOf, parameterShape, sizeOf } from 'fallline/internal'
 import * as transforms from '../../../core/src/transforms/index.ts'
+import { hasOwnShape, statistic } from '../../../core/test/support/step.ts'
 import { type Variant, variantsOf } from '../../../core/test/support/variants.ts'
 import { movingTitle } from '../../src/evaluations.ts'
 
@@ -41,6 +42,22 @@ function named(name: string, variants: readonly Variant[], make: (settings: obje
 
 /** The arrays that an optimizer reads besides gradients. */
 export const arrayInputs = (optimizer: Optimizer) => inputNames(optimizer, 'array')
+
+/** New tensors for an array that it reads: the gradients, or statistics of the layers that have matrices of weights. */
+export function inputTensors(input: string, gradients: tf.NamedTensorMap): tf.NamedTensorMap {
+  if (!hasOwnShape(input)) {
+    return Object.fromEntries(Object.entries(gradients).map(([name, gradient]) => [name, tf.clone(gradient)]))
+  }
+  const statistics: Readonly<Record<string, Input>> = layerStatistics
+  return Object.fromEntries(
+    Object.entries(gradients).flatMap(([name, gradient]) => {
+      if (gradient.rank !== 2) return []
+      const dimensions = statistics[input]?.dimensions?.(parameterShape(name, gradient.shape, 'outputLast'), {})
+      const size = dimensions ? sizeOf(dimensions) : Math.min(...gradient.shape) ** 2
+      return [[name, tf.tensor(statistic(input, size, gradient.dataSync()[0] ?? 0))]]
+    }),
+  )
+}
 
 /** A value for every number that it reads. */
 export const numberInputs = (optimizer: Optimizer): Record<string, number> =>

@@ -5,9 +5,18 @@ import { type HostEnvironment, HostEvaluator, hostProgram } from '../../program/
 import { type Algebra, type Interpreter, interpret } from '../../program/interpret.ts'
 import { type TelemetryName, writeStart } from '../../program/program.ts'
 import { references } from '../../routines/references.ts'
+import type { GradientMemory } from '../../run/step.ts'
 import { provided } from '../../storage/provided.ts'
 import type { StagedStorage } from '../../storage/storage.ts'
-import { arrayInputs, type Backend, type BackendTensor, type HostExecutor, onHost, type Work } from '../backend.ts'
+import {
+  arrayInputs,
+  type Backend,
+  type BackendTensor,
+  type HostExecutor,
+  onHost,
+  programsOfTensor,
+  type Work,
+} from '../backend.ts'
 
 type Computed = number | Float64Array
 
@@ -18,7 +27,7 @@ type Computed = number | Float64Array
 export function reference(): Backend {
   return {
     name: 'reference',
-    create: async (tensors) => onHost(new ReferenceInstance(tensors), precision),
+    create: async (tensors, memory) => onHost(new ReferenceInstance(tensors, memory?.gradients), precision),
   }
 }
 
@@ -49,7 +58,9 @@ class ReferenceInstance implements HostExecutor {
   private readonly shared = new Map<string, number>()
   private readonly sharedKeys = new Set<string>()
 
-  constructor(tensors: readonly BackendTensor[]) {
+  constructor(tensors: readonly BackendTensor[], gradients: GradientMemory = 'together') {
+    const largest = new Float64Array(gradients === 'together' ? 0 : Math.max(0, ...tensors.map(({ size }) => size)))
+    const gradientOf = (size: number) => (gradients === 'together' ? new Float64Array(size) : largest.subarray(0, size))
     this.memory = tensors.map((tensor) => {
       const { size, slots } = tensor
       const arrays = new Map<string, Float64Array>()
@@ -73,8 +84,9 @@ class ReferenceInstance implements HostExecutor {
           this.shared.set(slot.key, slot.start as number)
         } else scalars.set(slot.key, slot.start as number)
       }
-      const memory = { parameter: new Float64Array(size), gradient: new Float64Array(size), arrays, bytes, scalars }
-      const inputs = new Map(arrayInputs(tensor).map((name) => [name, new Float64Array(size)]))
+      const memory = { parameter: new Float64Array(size), gradient: gradientOf(size), arrays, bytes, scalars }
+      const sizes = arrayInputs(programsOfTensor(tensor))
+      const inputs = new Map([...sizes].map(([name, size]) => [name, new Float64Array(size)]))
       return { ...memory, inputs, telemetry: new Map() }
     })
     this.parameters = this.memory.map((memory) => memory.parameter)
@@ -260,9 +272,9 @@ class Float64Algebra implements Algebra<Computed> {
     return node.space === 'array' ? sums : sums[0]!
   }
 
-  routine({ routine, inputs, dimensions: asked }: NodeOf<'routine'>, value: Value): readonly Float64Array[] {
+  routine({ routine, inputs, dimensions }: NodeOf<'routine'>, value: Value): readonly Float64Array[] {
     const operands = inputs.map((input) => ({ values: value(input) as Float64Array, dimensions: input.dimensions }))
-    return references[routine](operands, asked)
+    return references[routine](operands, dimensions)
   }
 
   element(node: NodeOf<ElementOperation>, value: Value): Computed {

@@ -175,6 +175,9 @@ export interface Local {
   readonly type: ValueType
 }
 
+/** What a global holds: two float64 alike, four whole numbers alike, or which thread this is. */
+type GlobalValue = number | `four ${number}` | 'thread'
+
 /** One function being written. Every method appends one instruction. */
 export class FunctionBuilder {
   readonly name: string
@@ -183,8 +186,8 @@ export class FunctionBuilder {
   readonly lines: string[] = []
   /** Where in the code the numbers of called functions belong. */
   readonly calls: { readonly position: number; readonly name: string }[] = []
-  /** Where in the code the numbers of globals belong that hold two float64 alike, or which thread this is. */
-  readonly constants: { readonly position: number; readonly value: number | 'thread' }[] = []
+  /** Where in the code the numbers of globals belong: those of two float64 alike, of four whole numbers alike, of the thread. */
+  readonly constants: { readonly position: number; readonly value: GlobalValue }[] = []
   private readonly code: number[] = []
   private readonly locals: Local[] = []
   private depth = 1
@@ -320,12 +323,17 @@ export class FunctionBuilder {
     return this.global('get', value)
   }
 
+  /** Four whole numbers alike from a constant global. */
+  fourOf(value: number): this {
+    return this.global('get', `four ${value}`)
+  }
+
   /** Reads or writes which thread this is: 0 where nobody writes it. */
   thread(access: 'get' | 'set'): this {
     return this.global(access, 'thread')
   }
 
-  private global(access: 'get' | 'set', value: number | 'thread'): this {
+  private global(access: 'get' | 'set', value: GlobalValue): this {
     this.push(`global.${access} $${value}`, access === 'get' ? 0x23 : 0x24)
     this.constants.push({ position: this.code.length, value })
     return this.leaveNumber()
@@ -343,11 +351,7 @@ export class FunctionBuilder {
   }
 
   /** Appends the encoded function to a module, with the numbers of the functions it calls and of the globals it reads. */
-  write(
-    module: number[],
-    functions: ReadonlyMap<string, number>,
-    globals: ReadonlyMap<number | 'thread', number>,
-  ): void {
+  write(module: number[], functions: ReadonlyMap<string, number>, globals: ReadonlyMap<GlobalValue, number>): void {
     for (const { position, name } of this.calls) this.fillIn(position, functions.get(name)!)
     for (const { position, value } of this.constants) this.fillIn(position, globals.get(value)!)
     const locals = unsigned(this.locals.length)
@@ -397,7 +401,11 @@ export interface ImportedFunction {
   readonly parameters: readonly ValueType[]
 }
 
-const twice = (value: number) => new Uint8Array(Float64Array.of(value, value).buffer)
+/** The bytes of a vector that a global holds. */
+function vectorBytes(value: Exclude<GlobalValue, 'thread'>): Uint8Array {
+  if (typeof value === 'number') return new Uint8Array(Float64Array.of(value, value).buffer)
+  return new Uint8Array(new Int32Array(4).fill(Number(value.slice('four '.length))).buffer)
+}
 
 /** What writes the functions that kernels may call, by name: only those that are called are written. */
 export type Helpers = Readonly<Record<string, () => FunctionBuilder>>
@@ -461,7 +469,7 @@ export function assembleModule(
   const pairs = constants.flatMap((value) =>
     value === 'thread'
       ? [typeCodes.i32, 0x01, 0x41, 0x00, plain.end]
-      : [typeCodes.v128, 0x00, 0xfd, 0x0c, ...twice(value), plain.end],
+      : [typeCodes.v128, 0x00, 0xfd, 0x0c, ...vectorBytes(value), plain.end],
   )
   const parts = [
     [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],

@@ -31,8 +31,11 @@ export function wasm(options: WasmOptions = {}): Backend {
   if (!Number.isInteger(threads) || threads < 1)
     throw new Error(`wasm: threads must be a whole number from 1 up, not ${threads}`)
   if (typeof fused !== 'boolean') throw new Error(`wasm: fusedMultiplyAdd must be true or false, not ${String(fused)}`)
-  const create = (tensors: readonly BackendTensor[]) => createInstance(tensors, threads, fused)
-  return { name: 'wasm', create: async (tensors) => onHost(await create(tensors), wasmPrecision) }
+  return {
+    name: 'wasm',
+    create: async (tensors, memory) =>
+      onHost(await createInstance(tensors, threads, fused, memory?.gradients === 'oneAtATime'), wasmPrecision),
+  }
 }
 
 /** The distinct programs of tensors, and what every program is to their kernels. */
@@ -50,16 +53,21 @@ export function formsOf(tensors: readonly BackendTensor[]) {
   return { forms, programs }
 }
 
-async function createInstance(tensors: readonly BackendTensor[], count: number, fused: boolean): Promise<HostExecutor> {
+async function createInstance(
+  tensors: readonly BackendTensor[],
+  count: number,
+  fused: boolean,
+  oneGradient: boolean,
+): Promise<HostExecutor> {
   const { forms, programs } = formsOf(tensors)
   const threads = count > 1 ? await import('./threads.ts') : undefined
   const threading = threads?.threadingOf(count)
   const kernels = await kernelsFor(programs, { shared: threading !== undefined, fused })
   try {
-    return await new InstanceBuilder({ tensors, forms, kernels, threading }).build()
+    return await new InstanceBuilder({ tensors, forms, kernels, threading, oneGradient }).build()
   } catch (error) {
     if (!threads || !(error instanceof threads.ThreadsError)) throw error
     console.warn(`wasm: one thread does the work instead of ${count}, worker threads did not start: ${error.message}`)
-    return createInstance(tensors, 1, fused)
+    return createInstance(tensors, 1, fused, oneGradient)
   }
 }

@@ -2,7 +2,7 @@ import { type Dimensions, sizeOf } from '../../graph/node.ts'
 import { dimensionsOf, elementsOf, type Loop, type Plan, type RoutineCall, type Sizes } from '../../plan/plan.ts'
 import { HostEvaluator, type HostProgram } from '../../program/host.ts'
 import { type Program, writeStart } from '../../program/program.ts'
-import type { RoutineName } from '../../routines/table.ts'
+import { type RoutineName, routineOf } from '../../routines/table.ts'
 import { workspaces } from '../../routines/workspaces.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
 import type { StorageName } from '../../storage/storage.ts'
@@ -14,7 +14,8 @@ import { control, itemBytes } from './library.ts'
 import { MemoryLayout } from './memory.ts'
 import { chunkElements, type Item, type ListRegions, type Prepared, split, type TensorMemory } from './prepared.ts'
 import { packingBytes } from './routines/tiles.ts'
-import { room, type StagedMemory, stagedKernels } from './staging.ts'
+import type { StagedMemory } from './staged-word.ts'
+import { room } from './staging.ts'
 import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
 import type { Threading, Threads } from './threads.ts'
 
@@ -34,6 +35,8 @@ export interface BuilderSettings {
   readonly layout?: MemoryLayout
   /** True when parameters and gradients lie in a memory of someone else. */
   readonly foreign?: boolean
+  /** True when the gradients of all tensors lie in one place. */
+  readonly oneGradient?: boolean
 }
 
 /**
@@ -52,18 +55,16 @@ interface RoutineOperand {
   readonly dimensions: Dimensions
 }
 
-/** Cuts a call of a matrix function into items for its kernel; `asked` are the dimensions of its first result. */
-type RoutineWork = (
-  operands: readonly RoutineOperand[],
-  results: readonly number[],
-  kernel: number,
-  asked: Dimensions,
-) => Item[]
+/** Cuts a call of a matrix function into items for its kernel. */
+type RoutineWork = (operands: readonly RoutineOperand[], results: readonly RoutineOperand[], kernel: number) => Item[]
 
 /** Lays out the memory of an instance and fills in its entries. */
 export class InstanceBuilder {
   private readonly layout: MemoryLayout
   private readonly foreign: boolean
+  private readonly oneGradient: boolean
+  /** Where the gradients of all tensors lie, if in one place. */
+  private gradient: number | undefined
   private readonly start: number
   private readonly words: { address: number; value: number }[] = []
   private readonly shared = new Map<string, number>()
@@ -79,7 +80,16 @@ export class InstanceBuilder {
   private readonly threading: Threading | undefined
   private readonly threads: number
 
-  constructor({ tensors, forms, kernels, threading, layout = new MemoryLayout(), foreign = false }: BuilderSettings) {
+  constructor({
+    tensors,
+    forms,
+    kernels,
+    threading,
+    layout = new MemoryLayout(),
+    foreign = false,
+    oneGradient = false,
+  }: BuilderSettings) {
+    this.oneGradient = oneGradient
     this.layout = layout
     this.start = layout.end
     this.foreign = foreign
@@ -175,10 +185,17 @@ export class InstanceBuilder {
     })
   }
 
+  private reserveGradient(size: number): number {
+    if (!this.oneGradient) return this.layout.reserveArray(bytesOf('float32', size))
+    const largest = Math.max(...this.tensors.map((tensor) => tensor.size))
+    this.gradient ??= this.layout.reserveArray(bytesOf('float32', largest))
+    return this.gradient
+  }
+
   private reserveTensor(tensor: BackendTensor): TensorMemory {
     const { size, slots, average } = tensor
     const parameter = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
-    const gradient = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
+    const gradient = this.foreign ? 0 : this.reserveGradient(size)
     const arrays = new Map<string, { address: number; size: number; storage: StorageName }>()
     const numbers = new Map<string, number>()
     for (const slot of slots) {
@@ -204,7 +221,10 @@ export class InstanceBuilder {
     })
     const pointers = { parameter: [settling[0]!.entry], gradient: [finiteEntry] }
     const inputs = new Map(
-      arrayInputs(tensor).map((name) => [name, this.layout.reserveArray(bytesOf('float32', size))]),
+      [...arrayInputs(programsOfTensor(tensor))].map(([name, size]) => [
+        name,
+        { address: this.layout.reserveArray(bytesOf('float32', size)), size },
+      ]),
     )
     const arraysOf = { average: averageArray, inputs, arrays, numbers }
     return { parameter, gradient, ...arraysOf, finiteEntry, flag, size, settling, pointers }
@@ -239,7 +259,7 @@ export class InstanceBuilder {
         word(offset, addresses[what.array]!)
         note(what.array, entry + offset)
       } else if (what.kind === 'staged') {
-        this.staged ??= stagedKernels().memory(this.layout, this.words)
+        this.staged ??= provided().memory(this.layout, this.words)
         this.staged.place(what, entry + offset, plan, sizes, addresses)
       }
     }
@@ -251,9 +271,11 @@ export class InstanceBuilder {
       this.loopItems(loop, loopIndex, sizes, fill, table.loops[loopIndex]!, entry),
     )
     const routineItems = plan.routines.map((call) => {
-      const items = this.routineItems(call, plan.arrays, sizes, addresses)
+      const items = this.routineItems(plan, call, sizes, addresses)
+      // A Gram matrix is the product of its operand with itself, so that its entry has it twice.
+      const operands = call.routine === 'gram' ? [...call.operands, ...call.operands] : call.operands
       for (const { entry } of items) {
-        for (const [index, { array }] of call.operands.entries()) note(array, entry + 4 * index)
+        for (const [index, { array }] of operands.entries()) note(array, entry + 4 * index)
       }
       return items
     })
@@ -309,7 +331,7 @@ export class InstanceBuilder {
     const scratch: { index: number; bytes: number; from: number; to: number }[] = []
     plan.arrays.forEach((array, index) => {
       const { extent, storage } = array
-      if (array.kind === 'input') addresses[index] = memory.inputs.get(array.key)!
+      if (array.kind === 'input') addresses[index] = memory.inputs.get(array.key)!.address
       else if (array.kind === 'slot') addresses[index] = memory.arrays.get(array.key)!.address
       else if (array.kind !== 'scratch') addresses[index] = memory[array.kind]
       else scratch.push({ ...array, index, bytes: bytesOf(storage, elementsOf(extent, sizes)) })
@@ -341,7 +363,7 @@ export class InstanceBuilder {
       const few = loop.staged ? Math.ceil(rows / stagedSlices) : Math.min(columnRows, Math.ceil(rows / columnSlices))
       const tall = byColumn ? few : 1
       // Chunks of what is kept in blocks must begin with a block.
-      const unit = loop.staged ? stagedKernels().unit(batch, rows, columns) : { rows: 1, batches: 1 }
+      const unit = loop.staged ? provided().unit(batch, rows, columns) : { rows: 1, batches: 1 }
       const most = Math.max(1, Math.floor(Math.max(fitting, tall) / unit.rows)) * unit.rows
       const perSlice = Math.max(1, Math.min(rows, most))
       // At least one slice, so that sums over nothing are written too.
@@ -375,57 +397,63 @@ export class InstanceBuilder {
     return items
   }
 
-  private routineItems(call: RoutineCall, arrays: Plan['arrays'], sizes: Sizes, addresses: readonly number[]): Item[] {
+  private routineItems(plan: Plan, call: RoutineCall, sizes: Sizes, addresses: readonly number[]): Item[] {
     const operands = call.operands.map(({ array, extent }) => ({
       address: addresses[array]!,
       dimensions: dimensionsOf(extent, sizes),
     }))
-    const results = call.results.map((array) => addresses[array]!)
-    const asked = dimensionsOf(arrays[call.results[0]!]!.extent, sizes)
+    const results = call.results.map((array) => ({
+      address: addresses[array]!,
+      dimensions: dimensionsOf(plan.arrays[array]!.extent, sizes),
+    }))
     const kernel = this.kernels.library.routines[call.routine]!
     const work = this.routineWork[call.routine]
-    return work ? work(operands, results, kernel, asked) : this.batchedItems(call.routine, operands, results, kernel)
+    return work ? work(operands, results, kernel) : this.batchedItems(call.routine, operands, results, kernel)
   }
 
   /** How the work of matrix functions is cut into items that have kernels of their own kind. */
   private readonly routineWork: Readonly<Partial<Record<RoutineName, RoutineWork>>> = {
     transposition: ([operand], [result], kernel) => {
       const [batch, columns, rows] = operand!.dimensions
-      const entry = this.entry([operand!.address, result!, rows, columns])
-      return this.rowItems(batch * rows, columns, kernel, entry)
+      return this.rowItems(operand!.address, result!.address, [batch, rows, columns], kernel)
     },
-    resizing: ([operand], [result], kernel, [batch, rows, columns]) => {
-      const [, height, width] = operand!.dimensions
-      const entry = this.entry([operand!.address, result!, rows, columns, height, width])
-      return this.rowItems(batch * rows, columns, kernel, entry)
-    },
+    reversal: ([operand], [result], kernel) =>
+      this.rowItems(operand!.address, result!.address, operand!.dimensions, kernel),
     gram: ([operand], [result], kernel) =>
-      this.productItems([operand!, operand!], result!, operand!.dimensions[1], kernel),
+      this.productItems([operand!, operand!], result!.address, operand!.dimensions[1], kernel),
     symmetricProduct: ([left, right], [result], kernel) =>
-      this.productItems([left!, right!], result!, left!.dimensions[1], kernel),
+      this.productItems([left!, right!], result!.address, left!.dimensions[1], kernel),
     product: ([left, right], [result], kernel) =>
-      this.productItems([left!, right!], result!, right!.dimensions[2], kernel),
+      this.productItems([left!, right!], result!.address, right!.dimensions[2], kernel),
+    resized: ([operand], [result], kernel) => {
+      const sizes = [sizeOf(operand!.dimensions), sizeOf(result!.dimensions)]
+      const entry = this.entry([operand!.address, result!.address, ...sizes])
+      return [{ kernel, entry, first: 0, last: 1, chunk: 0 }]
+    },
   }
 
-  /** Rows of a result, in parts where there are several threads. */
-  private rowItems(rows: number, columns: number, kernel: number, entry: number): Item[] {
-    const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : rows
-    return split(rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
+  /** Rows of the result, some to each item. */
+  private rowItems(from: number, to: number, [batch, rows, columns]: Dimensions, kernel: number): Item[] {
+    const entry = this.entry([from, to, rows, columns])
+    const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
+    return split(batch * rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
   }
 
   /** One matrix of the batch after the other, side by side where there are several threads. */
   private batchedItems(
     routine: RoutineName,
     operands: readonly RoutineOperand[],
-    results: readonly number[],
+    results: readonly RoutineOperand[],
     kernel: number,
   ): Item[] {
     const dimensions = operands.map((operand) => operand.dimensions)
     const [batch] = dimensions[0]!
-    const workspace = 8 * workspaces[routine](dimensions)
+    const asked = results[0]!.dimensions
+    const workspace = 8 * workspaces[routine](dimensions, asked)
+    const shapes = routineOf(routine).sized ? [...dimensions, asked] : dimensions
     return split(batch, this.threads > 1 ? 1 : batch).map(([first, last]) => {
-      const addresses = [...operands.map(({ address }) => address), ...results]
-      const sides = dimensions.flatMap(([, rows, columns]) => [rows, columns])
+      const addresses = [...operands, ...results].map(({ address }) => address)
+      const sides = shapes.flatMap(([, rows, columns]) => [rows, columns])
       const entry = this.entry([...addresses, 0, ...sides])
       this.reserveWorkspace(entry + 4 * addresses.length, workspace)
       return { kernel, entry, first, last, chunk: 0 }

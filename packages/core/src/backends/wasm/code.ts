@@ -137,6 +137,11 @@ export class Real {
     return new Real(apply('f64.neg', this.push))
   }
 
+  /** Without what lies behind the point. */
+  whole(): Whole {
+    return new Whole(apply('i32.trunc_sat_f64_u', this.push))
+  }
+
   equals(other: Real | number): Truth {
     return new Truth(this.both(other, 'f64.eq'))
   }
@@ -287,6 +292,14 @@ export class Code {
     this.f.i32(0)
     row.bytesOf(count).push(this.f)
     this.f.fill()
+  }
+
+  /** Copies so many numbers of a row to another one that holds as many bytes for each. */
+  copy(to: Row, from: Row, count: Whole): void {
+    to.place(0).push(this.f)
+    from.place(0).push(this.f)
+    from.bytesOf(count).push(this.f)
+    this.f.push('memory.copy', 0xfc, 0x0a, 0x00, 0x00)
   }
 
   /** The 32-bit word that lies so many words behind an address. */

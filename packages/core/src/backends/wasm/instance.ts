@@ -194,7 +194,7 @@ export class WasmInstance implements ForeignInstance {
     this.words = new Int32Array(buffer)
     this.numbers = new Float64Array(buffer)
     this.inputs = this.setup.tensors.map(
-      ({ inputs, size }) => new Map([...inputs].map(([name, address]) => [name, this.floats(address, size)])),
+      ({ inputs }) => new Map([...inputs].map(([name, { address, size }]) => [name, this.floats(address, size)])),
     )
   }
 

@@ -36,7 +36,7 @@ export interface TensorMemory {
   readonly gradient: number
   readonly average: number
   /** By name. */
-  readonly inputs: ReadonlyMap<string, number>
+  readonly inputs: ReadonlyMap<string, { readonly address: number; readonly size: number }>
   readonly arrays: ReadonlyMap<
     string,
     { readonly address: number; readonly size: number; readonly storage: StorageName }

@@ -32,9 +32,7 @@ function philox(): FunctionBuilder {
   }
   const constant = (value: number): Local => {
     const local = f.local('v128')
-    f.i32(value | 0)
-      .op('i32x4.splat')
-      .set(local)
+    f.fourOf(value | 0).set(local)
     return local
   }
   const multipliers = philoxMultipliers.map(constant)

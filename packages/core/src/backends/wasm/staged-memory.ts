@@ -3,9 +3,8 @@
 import { dimensionsOf, elementsOf, type Loop, type Plan, type Sizes } from '../../plan/plan.ts'
 import { partsOf, type StorageName } from '../../storage/storage.ts'
 import type { MemoryLayout } from './memory.ts'
-import { tableOf } from './staged.ts'
-import type { StagedWord } from './staged-word.ts'
-import type { StagedMemory } from './staging.ts'
+import { tableOf } from './staged-tables.ts'
+import type { StagedMemory, StagedWord } from './staged-word.ts'
 
 /** Elements that a flat loop decodes, computes and encodes before it goes on: few enough for the nearest cache. */
 export const segmentElements = 1024
@@ -45,7 +44,7 @@ function commonDivisor(a: number, b: number): number {
   return b === 0 ? a : commonDivisor(b, a % b)
 }
 
-/** See `StagedKernels.unit`. */
+/** See `Provision.unit`. */
 export function unitOf(batch: number, rows: number, columns: number): { rows: number; batches: number } {
   const aligned = (elements: number) => alignedElements / commonDivisor(alignedElements, elements)
   const batches = batch > 1 ? aligned(rows * columns) : 1

@@ -1,3 +1,4 @@
+import type { Plan, Sizes } from '../../plan/plan.ts'
 import type { StorageName } from '../../storage/storage.ts'
 
 /** What words of an entry hold for a loop over arrays that are not in float32. */
@@ -17,3 +18,13 @@ export type StagedWord = { readonly kind: 'staged' } & (
       readonly storage: StorageName
     }
 )
+
+/** What storages other than float32 need in a memory: their tables, and room for copies. */
+export interface StagedMemory {
+  /** Notes what a word of an entry at an address is to hold. */
+  place(word: StagedWord, address: number, plan: Plan, sizes: Sizes, addresses: readonly number[]): void
+  /** Reserves the room for copies, when all words are known. */
+  reserve(threads: number): void
+  /** Writes the tables. */
+  fill(memory: Int32Array): void
+}

@@ -3,10 +3,11 @@
  * works, and are encoded again from there, while all of it lies in the nearest cache.
  */
 
-import { codesOf, largestBfloat16, largestScale, midpoints, smallestScale } from '../../storage/codecs.ts'
+import { largestBfloat16, largestScale, midpoints, smallestScale } from '../../storage/codecs.ts'
 import { type StagedStorage, type StorageName, storageOf } from '../../storage/storage.ts'
 import { FunctionBuilder, type Local, unsigned } from './assembler.ts'
 import { wordsFunction } from './names.ts'
+import { bitsOf, type Coding, codingOf } from './staged-tables.ts'
 
 export const decodeName = (storage: StorageName): string => `decode_${storage}`
 export const encodeName = (storage: StorageName): string => `encode_${storage}`
@@ -40,6 +41,7 @@ const accesses = {
   'i32.load16_u': [0x2f],
   'v128.load8x8_s': [0xfd, 0x01],
   'v128.load16x4_u': [0xfd, 0x04],
+  'v128.load32_zero': [0xfd, 0x5c],
   'v128.load64_zero': [0xfd, 0x5d],
 } as const
 
@@ -65,100 +67,15 @@ function storeHalf(f: FunctionBuilder, offset = 0): FunctionBuilder {
 
 const extractLane = (f: FunctionBuilder, lane: number) => f.push(`i32x4.extract_lane ${lane}`, 0xfd, 0x1b, lane)
 const splat = (f: FunctionBuilder, value: number) => f.i32x4([value, value, value, value])
-const same = (f: FunctionBuilder, value: number) => f.f32(value).op('f32x4.splat')
 
-/** A vector that is made once, before the loops: engines make one that stands in a loop from parts each time. */
-function hoisted(f: FunctionBuilder, make: (f: FunctionBuilder) => void): Local {
+/** A vector that is read once, before the loops: one that code holds engines make from parts wherever it is used, also in loops. */
+function hoistedInteger(f: FunctionBuilder, value: number): Local {
   const local = f.local('v128')
-  make(f)
-  f.set(local)
+  f.fourOf(value).set(local)
   return local
 }
 
-const hoistedInteger = (f: FunctionBuilder, value: number) => hoisted(f, () => splat(f, value))
-const hoistedNumber = (f: FunctionBuilder, value: number) => hoisted(f, () => same(f, value))
-
-/**
- * What encoding looks up for codes of few bits. A number's float32 bits without sign are cut into bins, so narrow that at most one bound
- * between two codes lies in each. A bin's entry is its lower code, shifted left by the bits within the bin, and what must be added to
- * these so that they carry into the code exactly when they lie above the bound.
- */
-interface EncodeTable {
-  /** The bits that the first bin begins with; everything below belongs to it. */
-  readonly base: number
-  /** The number of bits within a bin. */
-  readonly shift: number
-  /** Entries of numbers above 0, then those of the sizes of numbers below 0, whose codes are turned around. */
-  readonly entries: Int32Array
-  readonly perSign: number
-}
-
-const float = new Float32Array(1)
-const integer = new Int32Array(float.buffer)
-
-function bitsOf(value: number): number {
-  float[0] = value
-  return integer[0]!
-}
-
-const one = bitsOf(1)
-
-/** The bits of the largest float32 that is at most this number, or below it. */
-function lastBits(value: number, below: boolean): number {
-  const bits = bitsOf(value)
-  return Math.fround(value) > value || (below && Math.fround(value) === value) ? bits - 1 : bits
-}
-
-function encodeTable(codes: Float32Array): EncodeTable {
-  const bounds = midpoints(codes)
-  const signed = codes[0]! < 0
-  // Of codes without sign only 0 itself has that of 0, which is seen to when encoding.
-  const above = bounds.filter((bound) => bound > 0).slice(!signed && codes[0] === 0 ? 1 : 0)
-  const first = codes.length - 1 - above.length
-  const upper = above.map((bound) => lastBits(bound, false))
-  const lower = bounds
-    .filter((bound) => bound < 0)
-    .map((bound) => lastBits(-bound, true))
-    .reverse()
-  const limits = signed ? [upper, lower] : [upper]
-  const least = Math.min(...limits.map((list) => list[0]!))
-  let shift = 22
-  const binOf = (bits: number) => bits >> shift
-  while (limits.some((list) => new Set(list.map(binOf)).size < list.length)) shift--
-  const base = binOf(least) << shift
-  const perSign = ((one - base) >> shift) + 1
-  const entries = limits.flatMap((list, sign) => {
-    // Turned around, the codes below 0 begin behind the last one above: so both ascend with the size.
-    const start = sign === 0 ? first : codes.length - lower.length - 1
-    return Array.from({ length: perSign }, (_, bin) => {
-      const begin = base + (bin << shift)
-      const passed = list.filter((bits) => bits < begin).length
-      const bound = list.find((bits) => bits >= begin && bits < begin + (1 << shift))
-      const carry = bound === undefined ? 0 : (1 << shift) - 1 - (bound - begin)
-      return ((start + passed) << shift) + carry
-    })
-  })
-  return { base, shift, entries: Int32Array.from(entries), perSign }
-}
-
-/** Codes, and how they are looked up. */
-interface Coding {
-  readonly codes: Float32Array
-  readonly table: EncodeTable
-  readonly signed: boolean
-  readonly zero: boolean
-}
-
-const codings = new Map<StagedStorage, Coding>()
-
-function codingOf(storage: StagedStorage): Coding {
-  const known = codings.get(storage)
-  if (known) return known
-  const codes = codesOf[storage]!()
-  const coding = { codes, table: encodeTable(codes), signed: codes[0]! < 0, zero: codes[0] === 0 }
-  codings.set(storage, coding)
-  return coding
-}
+const hoistedNumber = (f: FunctionBuilder, value: number) => hoistedInteger(f, bitsOf(value))
 
 /** The parameters of decoding and encoding, in their order. */
 interface Parameters {
@@ -305,168 +222,206 @@ function decodeCodes(storage: StagedStorage): FunctionBuilder {
   return decoder(storage, single, whole)
 }
 
-/** Leaves four numbers of the copy without what is not a number, which becomes 0. */
-function numbers(f: FunctionBuilder, { copy }: Parameters, group: number, into: Local): FunctionBuilder {
-  return f
-    .get(copy)
-    .at('v128.load', 16 * group)
-    .tee(into)
-    .get(into)
-    .get(into)
-    .op('f32x4.eq', 'v128.and')
-}
-
 /** Puts 0 behind the last element, up to a multiple of sixteen. */
 function padCopy(f: FunctionBuilder, { from, to, copy }: Parameters): void {
-  f.get(copy).get(to).get(from).op('i32.sub').i32(2).op('i32.shl', 'i32.add').i32(0)
+  const missing = f.local('i32')
   f.i32(0)
     .get(to)
     .op('i32.sub')
     .i32(sixteen - 1)
     .op('i32.and')
-    .i32(2)
-    .op('i32.shl')
-    .fill()
+    .tee(missing)
+  f.if(() => {
+    f.get(copy).get(to).get(from).op('i32.sub').i32(2).op('i32.shl', 'i32.add').i32(0)
+    f.get(missing).i32(2).op('i32.shl').fill()
+  })
 }
 
 /** Finds the largest magnitude of the block that begins with `from`, stores it as the scale, and leaves 1 over it in `inverse`. */
 function findScale(f: FunctionBuilder, p: Parameters, block: number, end: Local, inverse: Local): void {
-  const [at, last, scale] = [f.local('i32'), f.local('i32'), f.local('f32')]
+  const [at, last, bits, other] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')]
   const largest = Array.from({ length: 4 }, () => f.local('v128'))
-  for (const local of largest) f.zeroVector().set(local)
-  f.get(p.copy).tee(at).get(end).get(p.from).op('i32.sub').i32(2).op('i32.shl', 'i32.add').set(last)
-  f.loop(() => {
-    largest.forEach((local, group) => {
-      // The second where it is larger: what is not a number never is.
-      f.get(local)
-        .get(at)
-        .at('v128.load', 16 * group)
-        .op('f32x4.abs', 'f32x4.pmax')
-        .set(local)
-    })
-    f.get(at).i32(64).op('i32.add').tee(at).get(last)
-    f.op('i32.lt_u').branchIf(0)
-  })
   const [a, b, c, d] = largest as [Local, Local, Local, Local]
-  f.get(a).get(b).op('f32x4.pmax').get(c).get(d).op('f32x4.pmax', 'f32x4.pmax').set(a)
-  for (let lane = 0; lane < 4; lane++) {
-    f.get(a).extract('f32x4', lane)
-    if (lane > 0) op(f, 'f32.max')
-  }
-  f.f32(largestScale)
-  op(f, 'f32.min').set(scale)
+  const unsign = hoistedInteger(f, unsignedBits)
+  f.loop(() => {
+    for (const local of largest) f.zeroVector().set(local)
+    f.get(p.copy).tee(at).get(end).get(p.from).op('i32.sub').i32(2).op('i32.shl', 'i32.add').set(last)
+    f.loop(() => {
+      largest.forEach((local, group) => {
+        f.get(local)
+          .get(at)
+          .at('v128.load', 16 * group)
+          .get(unsign)
+          .op('v128.and', 'i32x4.max_s')
+          .set(local)
+      })
+      f.get(at).i32(64).op('i32.add').tee(at).get(last)
+      f.op('i32.lt_u').branchIf(0)
+    })
+    f.get(a).get(b).op('i32x4.max_s').get(c).get(d).op('i32x4.max_s', 'i32x4.max_s').tee(a)
+    f.get(a).get(a).upperHalf().op('i32x4.max_s').set(a)
+    extractLane(f.get(a), 0).set(bits)
+    extractLane(f.get(a), 1).set(other)
+    f.get(bits).get(other).get(bits).get(other).op('i32.gt_u', 'select').tee(bits)
+    // What is infinite or not a number has larger bits than all others: they are replaced, and the block is looked at again.
+    f.i32(bitsOf(largestScale)).op('i32.gt_u')
+    f.if(() => {
+      makeFinite(f, p.copy, last)
+      f.branch(1)
+    })
+  })
   scaleAddress(f, p, block)
-  f.get(scale).f32(0).get(scale).f32(smallestScale).op('f32.lt', 'i32.eqz', 'select').at('f32.store')
-  f.f32(1).get(scale).op('f32.div').f32(0).get(scale).f32(smallestScale).op('f32.lt', 'i32.eqz', 'select')
-  f.op('f32x4.splat').set(inverse)
+  f.get(bits).i32(0).get(bits).i32(bitsOf(smallestScale)).op('i32.ge_u', 'select').tee(bits).at('i32.store')
+  f.f32(1).get(bits)
+  op(f, 'f32.reinterpret_i32').op('f32.div').f32(0).get(bits).op('select', 'f32x4.splat').set(inverse)
 }
 
-function encodeCodes(storage: StagedStorage): FunctionBuilder {
-  const { bits, block } = storageOf(storage)
-  const { table, signed, zero, codes } = codingOf(storage)
-  const { f, parameters: p } = start(encodeName(storage), 0)
-  const [end, inverse, limit, next] = [f.local('i32'), f.local('v128'), f.local('i32'), f.local('i32')]
-  const zeros = hoistedInteger(f, 0)
-  const least = hoistedInteger(f, table.base)
-  const most = hoistedInteger(f, one)
-  const within = hoistedInteger(f, 2 ** table.shift - 1)
-  const words = hoistedInteger(f, -4)
-  const unsign = hoistedInteger(f, 0x7fffffff)
-  const turned = hoistedInteger(f, 2 ** bits - 1)
-  const below = hoistedInteger(f, 4 * table.perSign)
-  const entries = hoisted(f, () =>
-    f
-      .get(p.table)
-      .i32(4 * codes.length)
-      .op('i32.add', 'i32x4.splat'),
-  )
-  const lowBytes = hoistedInteger(f, 0x00ff00ff)
-  const few = bits === 4
+/** Puts 0 for what is not a number, and the largest number for what is infinite. */
+function makeFinite(f: FunctionBuilder, copy: Local, last: Local): void {
+  const [at, value] = [f.local('i32'), f.local('v128')]
+  f.get(copy).set(at)
+  f.loop(() => {
+    f.get(at)
+    f.get(at).at('v128.load').tee(value).get(value).get(value).op('f32x4.eq', 'v128.and')
+    f.fourOf(bitsOf(largestScale)).op('f32x4.pmin').fourOf(bitsOf(-largestScale)).op('f32x4.pmax')
+    f.at('v128.store').get(at).i32(16).op('i32.add').tee(at).get(last).op('i32.lt_u').branchIf(0)
+  })
+}
+
+/** What is left of a float32 without its sign. */
+const unsignedBits = 0x7fffffff
+
+/** Finds the codes of a group of four numbers of the copy, as four whole numbers. */
+type GroupCodes = (group: number) => Local
+
+/** Codes of equal distances are rounded to; their middles are 16 times what they are, less a half. */
+function evenCodes(f: FunctionBuilder, p: Parameters, inverse: Local): GroupCodes {
   const half = hoistedNumber(f, 0.5)
-  const oneNumber = hoistedNumber(f, 1)
-  const sixteenNumber = hoistedNumber(f, 16)
+  const least = hoistedNumber(f, 1)
+  const most = hoistedNumber(f, 16)
   // Added to a whole number from 1 to 16, this leaves one less in the lowest bits.
   const shift = hoistedNumber(f, 2 ** 23 - 1)
-  const middle = hoistedInteger(f, 7)
-  const bounds =
-    few && signed
-      ? midpoints(codes)
-          .filter((bound) => bound > 0)
-          .map((bound) => hoistedInteger(f, bitsOf(bound)))
-      : []
-  padCopy(f, p)
-  f.get(p.to).set(limit)
-  if (!block) same(f, few ? 16 : 1).set(inverse)
-  /** Codes of equal distances are rounded to; their middles are 16 times what they are, less a half. */
-  const evenCodes = (group: number): Local => {
-    const [value, result] = [f.local('v128'), f.local('v128')]
-    numbers(f, p, group, value).get(inverse).op('f32x4.mul').get(half).op('f32x4.sub')
-    op(f, 'f32x4.ceil').get(oneNumber).op('f32x4.pmax').get(sixteenNumber)
-    op(f, 'f32x4.pmin').get(shift).op('f32x4.add').get(turned).op('v128.and').set(result)
+  const lowest = hoistedInteger(f, 15)
+  return (group) => {
+    const result = f.local('v128')
+    // The second where it is larger: what is not a number never is.
+    f.get(least)
+      .get(p.copy)
+      .at('v128.load', 16 * group)
+    f.get(inverse).op('f32x4.mul').get(half).op('f32x4.sub')
+    op(f, 'f32x4.ceil').op('f32x4.pmax').get(most)
+    f.op('f32x4.pmin').get(shift).op('f32x4.add').get(lowest).op('v128.and').set(result)
     return result
   }
-  /** Few bounds are counted: those of numbers below 0 belong to the other side. */
-  const countedCodes = (group: number): Local => {
-    const [value, sign, size, result] = [f.local('v128'), f.local('v128'), f.local('v128'), f.local('v128')]
-    numbers(f, p, group, value).get(inverse).op('f32x4.mul').tee(value).i32(31)
-    op(f, 'i32x4.shr_s').set(sign)
-    f.get(value).get(unsign).op('v128.and').get(sign).op('i32x4.sub').set(size).get(zeros).set(result)
-    for (const bound of bounds) f.get(result).get(size).get(bound).op('i32x4.gt_s', 'i32x4.sub').set(result)
-    // The code of 0 and the count above it, or below.
-    f.get(result).get(sign).op('v128.xor').get(sign).op('i32x4.sub').get(middle).op('i32x4.add').set(result)
+}
+
+/** Leaves the bits of the size of four numbers, and their signs in a local, of what is on the stack times `inverse`. */
+function signAndSize(f: FunctionBuilder, inverse: Local, unsign: Local, sign: Local): FunctionBuilder {
+  const scaled = f.local('v128')
+  f.get(inverse).op('f32x4.mul').tee(scaled).get(unsign).op('v128.and').get(scaled).i32(31)
+  // Halfway, numbers below 0 belong to the other side.
+  return op(f, 'i32x4.shr_s').tee(sign).op('i32x4.sub')
+}
+
+/** Of few codes with sign the bounds below a size are counted. */
+function countedCodes(f: FunctionBuilder, p: Parameters, inverse: Local, { codes }: Coding): GroupCodes {
+  const unsign = hoistedInteger(f, unsignedBits)
+  const middle = hoistedInteger(f, codes.indexOf(0))
+  const bounds = midpoints(codes).filter((bound) => bound > 0)
+  const [first, ...more] = bounds.map((bound) => hoistedInteger(f, bitsOf(bound))) as [Local, ...Local[]]
+  return (group) => {
+    const [sign, size, result] = [f.local('v128'), f.local('v128'), f.local('v128')]
+    f.get(p.copy).at('v128.load', 16 * group)
+    signAndSize(f, inverse, unsign, sign).tee(size).get(first).op('i32x4.gt_s')
+    for (const bound of more) f.get(size).get(bound).op('i32x4.gt_s', 'i32x4.add')
+    // What is true counts as less than 0 by 1.
+    f.get(sign).op('v128.xor').get(sign).op('i32x4.sub').set(result)
+    f.get(middle).get(result).op('i32x4.sub').set(result)
     return result
   }
-  const codesOfFour = (group: number): Local => {
-    if (bits === 4) return signed ? countedCodes(group) : evenCodes(group)
-    const [value, scaled, sign, size, entry, places, result] = Array.from({ length: 7 }, () => f.local('v128')) as [
-      Local,
-      Local,
+}
+
+/** Codes that are looked up. What the copy held is lost: the places of entries go by way of it, which is faster than out of a vector. */
+function foundCodes(
+  f: FunctionBuilder,
+  p: Parameters,
+  inverse: Local,
+  { codes, table, signed, zero }: Coding,
+): GroupCodes {
+  const { base, shift } = table
+  const least = hoistedInteger(f, base)
+  const words = hoistedInteger(f, -4)
+  const unsign = hoistedInteger(f, unsignedBits)
+  const middle = hoistedInteger(f, codes.indexOf(0))
+  const zeros = f.local('v128')
+  f.zeroVector().set(zeros)
+  const entries = f.local('v128')
+  f.get(p.table)
+    .i32(4 * (codes.length - (base >> shift)))
+    .op('i32.add', 'i32x4.splat')
+    .set(entries)
+  return (group) => {
+    const [value, sign, size, entry, result] = Array.from({ length: 5 }, () => f.local('v128')) as [
       Local,
       Local,
       Local,
       Local,
       Local,
     ]
-    numbers(f, p, group, value).tee(value)
-    if (block) f.get(inverse).op('f32x4.mul')
-    f.tee(scaled)
-    if (signed) {
-      f.get(unsign).op('v128.and').get(scaled).i32(31)
-      op(f, 'i32x4.shr_s').set(sign)
-    }
-    f.get(least).op('i32x4.max_s').get(most)
-    op(f, 'i32x4.min_s').tee(size)
-    f.get(least)
-      .op('i32x4.sub')
-      .i32(table.shift - 2)
+    f.get(p.copy)
+      .at('v128.load', 16 * group)
+      .tee(value)
+    if (signed) signAndSize(f, inverse, unsign, sign)
+    else f.get(inverse).op('f32x4.mul')
+    f.get(least).op('i32x4.max_s').set(size)
+    f.get(p.copy)
+      .get(size)
+      .i32(shift - 2)
       .op('i32x4.shr_u')
-    f.get(words).op('v128.and')
-    if (signed) f.get(sign).get(below).op('v128.and', 'i32x4.add')
-    f.get(entries).op('i32x4.add').set(places)
-    f.get(zeros).set(entry)
+      .get(words)
+      .op('v128.and')
+      .get(entries)
+      .op('i32x4.add')
+      .at('v128.store', 16 * group)
     for (let lane = 0; lane < 4; lane++) {
-      f.get(places)
-      extractLane(f, lane).get(entry)
-      loadLane(f, lane).set(entry)
+      f.get(p.copy).at('i32.load', 16 * group + 4 * lane)
+      if (lane === 0) load(f, 'v128.load32_zero')
+      else loadLane(f.get(entry), lane)
+      f.set(entry)
     }
-    f.get(entry).get(size).get(within).op('v128.and', 'i32x4.add').i32(table.shift).op('i32x4.shr_u')
-    if (signed) f.get(sign).get(turned).op('v128.and', 'v128.xor')
+    f.get(entry).get(size).op('i32x4.add').i32(shift).op('i32x4.shr_u')
+    if (signed) f.get(sign).op('v128.xor').get(sign).op('i32x4.sub').get(middle).op('i32x4.add')
     // The lowest bin has the first code above 0.
     if (zero) f.get(value).get(zeros).op('f32x4.gt', 'v128.and')
     f.set(result)
     return result
   }
+}
+
+function encodeCodes(storage: StagedStorage): FunctionBuilder {
+  const { bits, block } = storageOf(storage)
+  const coding = codingOf(storage)
+  const { f, parameters: p } = start(encodeName(storage), 0)
+  const [end, inverse, limit, next] = [f.local('i32'), f.local('v128'), f.local('i32'), f.local('i32')]
+  const even = bits === 4 && !coding.signed
+  const scaling = hoistedNumber(f, even ? 16 : 1)
+  const lowBytes = hoistedInteger(f, 0x00ff00ff)
+  padCopy(f, p)
+  f.get(p.to).set(limit)
+  f.get(scaling).set(inverse)
+  const own = bits === 8 ? foundCodes : countedCodes
+  const codesOfFour = even ? evenCodes(f, p, inverse) : own(f, p, inverse, coding)
   const vectors = (last: Local) =>
     repeat(f, { ...p, to: last }, sixteen, () => {
       const [a, b, c, d] = [0, 1, 2, 3].map(codesOfFour) as [Local, Local, Local, Local]
       address(f, p, bits).get(a).get(b)
-      op(f, 'i16x8.narrow_i32x4_u').get(c).get(d)
-      op(f, 'i16x8.narrow_i32x4_u', 'i8x16.narrow_i16x8_u')
+      op(f, 'i16x8.narrow_i32x4_s').get(c).get(d)
+      op(f, 'i16x8.narrow_i32x4_s', 'i8x16.narrow_i16x8_u')
       if (bits === 8) f.at('v128.store')
       else {
         const bytes = f.local('v128')
         f.tee(bytes).get(bytes).i32(4)
-        op(f, 'i16x8.shr_u').op('v128.or').get(lowBytes).op('v128.and').get(zeros)
+        op(f, 'i16x8.shr_u').op('v128.or').get(lowBytes).op('v128.and').zeroVector()
         storeHalf(op(f, 'i8x16.narrow_i16x8_u'))
       }
     })
@@ -480,13 +435,24 @@ function encodeCodes(storage: StagedStorage): FunctionBuilder {
       f.get(p.from).i32(block).op('i32.add').tee(next).get(limit).get(next).get(limit)
       f.op('i32.lt_u', 'select').set(end)
       findScale(f, p, block, end, inverse)
-      if (few && !signed) f.get(inverse).get(sixteenNumber).op('f32x4.mul').set(inverse)
+      if (even) f.get(inverse).get(scaling).op('f32x4.mul').set(inverse)
       vectors(end)
       // The last one went up to a multiple of sixteen, and with it the loop ends.
       f.branch(0)
     })
   })
   return f
+}
+
+/** Leaves four numbers of the copy without what is not a number, which becomes 0. */
+function numbers(f: FunctionBuilder, { copy }: Parameters, group: number, into: Local): FunctionBuilder {
+  return f
+    .get(copy)
+    .at('v128.load', 16 * group)
+    .tee(into)
+    .get(into)
+    .get(into)
+    .op('f32x4.eq', 'v128.and')
 }
 
 /** Leaves the bits of four numbers within what bfloat16 holds; what is smaller than a normal number is 0. */
@@ -531,30 +497,28 @@ function decodeBfloat16(): FunctionBuilder {
   )
 }
 
-/** Thirty-two elements at a time, for which four counters have the random bits. */
+/** Thirty-two elements share four counters: the second sixteen of them have the upper halves of their words. */
 function encodeBfloat16(): FunctionBuilder {
   const { f, parameters: p, others } = start(encodeName('bfloat16'), 3)
   padCopy(f, p)
   const words = Array.from({ length: 4 }, () => f.local('v128'))
   const limits = limitsOf(f)
   const lower = hoistedInteger(f, 0xffff)
-  const lanes = hoisted(f, () => f.i32x4([0, 1, 2, 3]))
-  const zeros = hoistedInteger(f, 0)
+  const lanes = f.local('v128')
+  f.i32x4([0, 1, 2, 3]).set(lanes)
   repeat(f, p, sixteen, () => {
-    f.get(p.from).i32(5).op('i32.shr_u').i32(2).op('i32.shl', 'i32x4.splat').get(lanes).op('i32x4.add')
-    for (const other of others) f.get(other)
-    f.i32(0).callHelper(wordsFunction)
-    for (const word of [...words].reverse()) f.set(word)
-    const halves = words.map((word) => {
-      // The second sixteen of thirty-two have the upper halves.
-      const [half, upper] = [f.local('v128'), f.local('v128')]
-      f.get(word).i32(16).op('i32x4.shr_u').set(upper)
-      f.get(upper).get(word).get(lower).op('v128.and')
-      f.get(p.from).i32(sixteen).op('i32.and', 'i32x4.splat').get(zeros).op('i32x4.ne', 'v128.bitselect').set(half)
-      return half
+    f.get(p.from).i32(sixteen).op('i32.and', 'i32.eqz')
+    f.if(() => {
+      f.get(p.from).i32(5).op('i32.shr_u').i32(2).op('i32.shl', 'i32x4.splat').get(lanes).op('i32x4.add')
+      for (const other of others) f.get(other)
+      f.i32(0).callHelper(wordsFunction)
+      for (const word of [...words].reverse()) f.set(word)
+      f.op('else')
+      for (const word of words) f.get(word).i32(16).op('i32x4.shr_u').set(word)
     })
     const upper = (group: number) => {
-      limitedBits(f, p, group, limits).get(halves[group]!).op('i32x4.add').i32(16).op('i32x4.shr_u')
+      limitedBits(f, p, group, limits).get(words[group]!).get(lower)
+      f.op('v128.and', 'i32x4.add').i32(16).op('i32x4.shr_u')
     }
     for (const pair of [0, 2]) {
       address(f, p, 16)
@@ -643,16 +607,6 @@ const functions: Readonly<Record<StagedStorage, Functions>> = {
   dynamic4: coded,
   unsignedLinear4: coded,
   sixteenths: coded,
-}
-
-/** What reading and writing a storage looks up, in words. */
-export function tableOf(storage: StorageName): Int32Array {
-  if (storage === 'float32' || !codesOf[storage]) return new Int32Array(0)
-  const { codes, table } = codingOf(storage)
-  const words = new Int32Array(codes.length + table.entries.length)
-  new Float32Array(words.buffer).set(codes)
-  words.set(table.entries, codes.length)
-  return words
 }
 
 export const decodeFunction = (storage: StagedStorage): FunctionBuilder => functions[storage].decode(storage)

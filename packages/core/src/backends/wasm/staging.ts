@@ -1,22 +1,9 @@
 /** What kernels must be given for storages that they read and write by way of a float32 copy of a few elements. */
 
-import type { Plan, Sizes } from '../../plan/plan.ts'
 import { provided } from '../../storage/provided.ts'
 import type { StagedStorage } from '../../storage/storage.ts'
 import type { FunctionBuilder } from './assembler.ts'
 import type { LoopGenerator } from './loop.ts'
-import type { MemoryLayout } from './memory.ts'
-import type { StagedWord } from './staged-word.ts'
-
-/** What storages other than float32 need in a memory: their tables, and room for copies. */
-export interface StagedMemory {
-  /** Notes what a word of an entry at an address is to hold. */
-  place(word: StagedWord, address: number, plan: Plan, sizes: Sizes, addresses: readonly number[]): void
-  /** Reserves the room for copies, when all words are known. */
-  reserve(threads: number): void
-  /** Writes the tables. */
-  fill(memory: Int32Array): void
-}
 
 /** What brings in the storages other than float32: see `provided`. */
 export interface StagedKernels {
@@ -25,16 +12,14 @@ export interface StagedKernels {
   decode(storage: StagedStorage): FunctionBuilder
   /** The function that writes them, of which `from` begins a block; where rounding is random, seed, step and tensor come last. */
   encode(storage: StagedStorage): FunctionBuilder
-  /** @param words takes what a memory is to hold at addresses. */
-  memory(layout: MemoryLayout, words: { address: number; value: number }[]): StagedMemory
-  /** How many rows, or batches where these are not 1, a slice must have at least so that all slices begin with a block. */
-  unit(batch: number, rows: number, columns: number): { readonly rows: number; readonly batches: number }
 }
 
 /** Room behind arrays and copies, so that sixteen elements can be read and written where fewer are left. */
 export const room = 64
 
-/** How kernels work on storages other than float32. */
+/** @throws Error when kernels for storages other than float32 cannot be generated here. */
 export function stagedKernels(): StagedKernels {
-  return provided().kernels as StagedKernels
+  const { kernels } = provided()
+  if (!kernels) throw new Error('state that is not in float32 needs quantized(...) to be called first')
+  return kernels as StagedKernels
 }

@@ -7,7 +7,7 @@ export interface Call {
   readonly operands: readonly Rows[]
   readonly results: readonly Rows[]
   readonly workspace: Whole
-  /** Rows and columns of each operand. */
+  /** Rows and columns of each operand, and then of the result if the function is `sized`. */
   readonly rows: readonly WholeVariable[]
   readonly columns: readonly WholeVariable[]
 }
@@ -17,13 +17,14 @@ export type Extent = (call: Pick<Call, 'rows' | 'columns'>) => readonly [rows: W
 
 /**
  * The kernel of a matrix function that does one matrix of a batch after the other. Entry: operands, results, workspace, then rows and
- * columns of each operand.
+ * columns of each operand, and of the result if it is `sized`.
  */
 export function batched(
   name: string,
   operands: number,
   results: readonly Extent[],
   body: (code: Code, call: Call) => void,
+  sized = false,
 ): FunctionBuilder {
   const code = new Code(name, kernelParameters)
   const [entry, first, last] = code.wholes() as [WholeVariable, WholeVariable, WholeVariable]
@@ -34,7 +35,7 @@ export function batched(
   const workspace = word()
   const rows: WholeVariable[] = []
   const columns: WholeVariable[] = []
-  for (let operand = 0; operand < operands; operand++) {
+  for (let shape = 0; shape < operands + (sized ? 1 : 0); shape++) {
     rows.push(word())
     columns.push(word())
   }

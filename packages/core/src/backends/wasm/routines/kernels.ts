@@ -4,10 +4,12 @@ import type { RoutineName } from '../../../routines/table.ts'
 import type { FunctionBuilder, Helpers } from '../assembler.ts'
 import { cholesky, triangularSolve } from './cholesky.ts'
 import { eigen, eigenFunctions } from './eigen.ts'
+import { orthonormalization } from './orthonormalization.ts'
 import { matmul } from './product.ts'
 import { qr } from './qr.ts'
-import { resize } from './resizing.ts'
+import { reverse } from './reversal.ts'
 import { rowFunctions } from './rows.ts'
+import { gather, largestPlaces, resized, scatter } from './selection.ts'
 import { svd } from './svd.ts'
 import { transpose } from './transposition.ts'
 
@@ -15,10 +17,15 @@ import { transpose } from './transposition.ts'
 export const routineKernels = (fused: boolean): Readonly<Record<RoutineName, () => FunctionBuilder>> => ({
   cholesky,
   eigen,
+  gather,
   gram: () => matmul(true, fused),
+  largestPlaces,
+  orthonormalization,
   product: () => matmul(false, fused),
   qr,
-  resizing: resize,
+  resized,
+  scatter,
+  reversal: reverse,
   solveLower: () => triangularSolve(true),
   solveUpper: () => triangularSolve(false),
   svd,

@@ -1,6 +1,6 @@
 import { compile, reference, shaped, wasm, where } from 'fallline'
 import { describe, expect, it } from 'vitest'
-import { blocksOf, cutIntoBlocks, joinBlocks, lengthOfBlocks } from '../../src/parts/blocks.ts'
+import { cutIntoBlocks, joinBlocks, lengthOfBlocks, tensorBlocksOf } from '../../src/parts/tensor-blocks.ts'
 import { optimizerOf } from '../support/rules.ts'
 
 const sizesOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1)
@@ -45,7 +45,7 @@ describe.each([
   ['wasm', wasm],
 ] as const)('blocks on %s', (_, backend) => {
   it.each(cases)('of %j by %i are cut by their definition, and joined again', async (shape, size) => {
-    const blocks = blocksOf(shape, size)
+    const blocks = tensorBlocksOf(shape, size)
     const rows = sizesOf(blocks.sizes)
     const optimizer = optimizerOf(
       ({ g, state }) => {
@@ -83,7 +83,7 @@ describe.each([
   })
 
   it('of a tensor without elements are the tensor', async () => {
-    const blocks = blocksOf([5, 0], 2)
+    const blocks = tensorBlocksOf([5, 0], 2)
     const optimizer = optimizerOf(
       ({ g }) => ({ direction: joinBlocks(cutIntoBlocks(g, blocks), blocks, g), state: {} }),
       {},
@@ -91,37 +91,6 @@ describe.each([
     const compiled = await compile(optimizer, { w: [5, 0] }, { backend: backend() })
     compiled.step({ gradients: { w: [] } })
     expect(compiled.parameters.w).toHaveLength(0)
-  })
-})
-
-describe('values of other sizes', () => {
-  it.each([
-    [2, 2],
-    [4, 5],
-    [1, 4],
-    [3, 3],
-    [0, 2],
-    [5, 1],
-  ])('have the first rows and columns and else zeros: %i x %i', async (rows, columns) => {
-    const optimizer = optimizerOf(
-      ({ g }) => ({ direction: g.times(0), state: { found: g.as([2, 3, 4]).resized(rows, columns) } }),
-      { found: shaped(() => [2, rows, columns]) },
-    )
-    const values = Array.from({ length: 24 }, (_, i) => i + 1)
-    const expected = places([2, rows, columns]).map(([b, r, c]) => (r! < 3 && c! < 4 ? 1 + 12 * b! + 4 * r! + c! : 0))
-    for (const options of [{ backend: reference() }, { backend: wasm() }, { backend: wasm({ threads: 2 }) }]) {
-      const compiled = await compile(optimizer, { w: [6, 4] }, options)
-      compiled.step({ gradients: { w: values } })
-      expect([...(compiled.state('w').found as Float32Array)]).toEqual(expected)
-      compiled.dispose()
-    }
-  })
-
-  it('name counts that are none', async () => {
-    const optimizer = optimizerOf(({ g }) => ({ direction: g.resized(1.5, 2), state: {} }), {})
-    await expect(compile(optimizer, { w: [2, 2] })).rejects.toThrow(
-      'resized: rows and columns must be whole numbers from 0 on, not 1.5 and 2',
-    )
   })
 })
 

@@ -1,0 +1,26 @@
+import { cholesky, solveLower, solveUpper } from '../language/factorizations.ts'
+import { type Value, where } from '../language/value.ts'
+import { onDiagonal } from './diagonal.ts'
+
+/** The share of its squared norm that a gradient is damped by at least: with less, rounding to float32 may leave no positive-definite matrix. */
+const leastDamping = 2 ** -22
+
+/** Inner products of gradients with a row and a column exchanged, those of the gradient that is new. */
+export function exchanged(products: Value, ofNewest: Value, newest: Value): Value {
+  const inRow = products.rowIndex().equals(newest)
+  const inColumn = products.columnIndex().equals(newest)
+  return where(inRow, ofNewest.transposed(), where(inColumn, ofNewest, products))
+}
+
+/**
+ * How much of each of m gradients, the rows of G, there is in `(δ I + GᵀG / m)⁻¹ g` for the g in row `newest`: a column. By the
+ * identity of Woodbury `(δ I + GᵀG / m)⁻¹ Gᵀ = m Gᵀ (m δ I + G Gᵀ)⁻¹`, so that no large numbers cancel and only the inner products
+ * `G Gᵀ` are needed.
+ */
+export function inverseFisherShares(products: Value, newest: Value, damping: Value): Value {
+  const count = products.rows
+  const ridge = products.times(leastDamping).maximum(damping).times(count)
+  const factor = cholesky(products.plus(onDiagonal(products, ridge)))
+  const unit = where(products.rowIndex().equals(newest), 1, 0)
+  return solveUpper(factor.transposed(), solveLower(factor, unit)).times(count)
+}

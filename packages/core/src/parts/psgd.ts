@@ -1,0 +1,91 @@
+import { type Input, inputArray } from '../language/inputs.ts'
+import { ema, type Value, where } from '../language/value.ts'
+import { diagonalOf } from './diagonal.ts'
+import { normBound } from './norm-bound.ts'
+
+/** What rules of PSGD are given at most, so that float32 holds their squares. */
+export const largestFitted = 1e15
+
+/** What a preconditioner is fitted to curvature with. */
+export const curvatureInputs = {
+  hessianVectorProduct: inputArray('H v, the product of the Hessian and the probe'),
+  probe: inputArray('v, independent numbers of mean 0 and variance 1, the same as in hessianVectorProduct'),
+} satisfies Readonly<Record<string, Input>>
+
+/** The pair (v, h) that curvature is fitted with, within what float32 can square. */
+export function curvaturePair(inputs: Readonly<Record<keyof typeof curvatureInputs, Value>>): { v: Value; h: Value } {
+  return {
+    v: inputs.probe.limitedInSize(largestFitted),
+    h: inputs.hessianVectorProduct.limitedInSize(largestFitted),
+  }
+}
+
+/** Momentum that begins as the plain average of all gradients: its factor is (t - 1) / t, but at most `momentum`. */
+export function averagedFromStart(old: Value, g: Value, momentum: Value, t: Value): Value {
+  return ema(old, g, t.minus(1).over(t).minimum(momentum))
+}
+
+/** How smooth the criterion is, from what a step says of it: an average that never lies below the newest. */
+export function smoothed(old: Value, bound: Value, beta: Value): Value {
+  return ema(old, bound, beta).maximum(bound)
+}
+
+/**
+ * (mean(h⁴) + δ⁴)^(-1/8), with the largest mean of all tensors: the size of a Q for which QᵀQ h has elements around 1. At most 1e15, and 1 where
+ * there is nothing to go by.
+ */
+export function whiteningScale(h: Value, damping: Value): Value {
+  const largest = h.abs().largest().maximum(1e-30)
+  const size = h.over(largest).square().square().mean().sqrt().sqrt().times(largest).largest('all')
+  // Relative to the larger of the two, so that float32 holds the fourth powers.
+  const larger = size.maximum(damping)
+  const unit = larger.maximum(1e-30)
+  const sum = size.over(unit).square().square().plus(damping.over(unit).square().square())
+  return where(
+    larger.isGreaterThan(0),
+    sum
+      .maximum(1)
+      .power(-1 / 8)
+      .over(unit.sqrt()),
+    1,
+  )
+}
+
+/** The root of the root of mean(v²) over all tensors, the size of a Q for which QᵀQ h is as large as v, beside `whiteningScale` of h; 1 for no v. */
+export function probeScale(v: Value): Value {
+  const square = v.square().mean('all')
+  return where(square.isGreaterThan(0), square.sqrt().sqrt(), 1)
+}
+
+/** Scaled to a root mean square of at most `maximumAmplitude`, then every element cut at `maximumElement`. */
+export function clippedInAmplitude(u: Value, maximumAmplitude: Value, maximumElement: Value): Value {
+  const largest = u.abs().largest()
+  const amplitude = u.over(largest.maximum(1e-30)).square().mean().sqrt().times(largest)
+  const scaled = u.times(u.lifted(1).minimum(maximumAmplitude.over(amplitude.maximum(1e-30))))
+  return scaled.minimum(maximumElement).maximum(maximumElement.negated())
+}
+
+/** Scaled to a norm over all tensors of at most `maximumNorm`. */
+export function clippedInNorm(u: Value, maximumNorm: Value): Value {
+  return u.over(u.norm('all').over(maximumNorm).maximum(1))
+}
+
+/**
+ * A rotation of Q towards a symmetric matrix: exp(a R) Q to second order, with R = Qᵀ - Q of norm 1 and the best a up to 1 / 8.
+ *
+ * @param drawn normal numbers for `normBound`.
+ */
+export function towardsSymmetric(Q: Value, drawn: Value): Value {
+  const difference = Q.transposed().minus(Q)
+  const R = difference.over(normBound(difference, difference.abs().largest(), drawn).plus(2 ** -126))
+  const RQ = R.matmul(Q)
+  const RRQ = R.matmul(RQ)
+  const trace = (x: Value) => diagonalOf(x).sum()
+  const curvature = trace(RRQ)
+  const best = trace(RQ)
+    .negated()
+    .over(where(curvature.isLessThan(0), curvature, -1))
+    .minimum(1 / 8)
+  const a = where(curvature.isLessThan(0), best, 1 / 8)
+  return Q.plus(RQ.plus(RRQ.times(a.times(0.5))).times(a))
+}

@@ -1,0 +1,25 @@
+import { StagedMemoryLayout, unitOf, wordsFor } from '../backends/wasm/staged-memory.ts'
+import type { StagedKernels } from '../backends/wasm/staging.ts'
+import { codecs, multiply, startBytes } from './codecs.ts'
+import { provide } from './provided.ts'
+import { sizeInBytes } from './storage.ts'
+
+/**
+ * Brings in what state needs that is kept otherwise than in float32. `quantized` does so, and what `build` writes for such an
+ * optimizer.
+ * @param kernels what generates kernels, where that is wanted.
+ */
+export function provideStorages(kernels?: StagedKernels): void {
+  const memory = (...given: ConstructorParameters<typeof StagedMemoryLayout>) => new StagedMemoryLayout(...given)
+  const generating = kernels ? { kernels } : {}
+  provide({
+    bytesOf: sizeInBytes,
+    codecs,
+    start: startBytes,
+    multiply,
+    words: wordsFor,
+    memory,
+    unit: unitOf,
+    ...generating,
+  })
+}
