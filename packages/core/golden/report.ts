@@ -57,7 +57,7 @@ function verdict(result: RunResult): string {
   if (result.skipped !== undefined) return `skipped: ${result.skipped}`
   if (result.failure !== undefined) return `FAIL: ${result.failure}`
   const failed = Object.entries(result.outcomes).filter(([, outcome]) => outcome.failedAt !== undefined)
-  if (failed.length === 0) return 'pass'
+  if (failed.length === 0) return result.exact === undefined ? 'pass' : `pass; not in float32: ${result.exact}`
   return `FAIL: ${failed.map(([name, outcome]) => `${name} from step ${outcome.failedAt}`).join(', ')}`
 }
 

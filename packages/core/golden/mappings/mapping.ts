@@ -24,6 +24,8 @@ export interface Mapping {
   readonly prepare?: (optimizer: CompiledOptimizer) => void
   /** The last step that can be compared, of some configurations or of all, and what comes in later that is not here. */
   readonly until?: { readonly step: number; readonly reason: string; readonly config?: readonly string[] }
+  /** Why no float32 arithmetic can take a run's steps, where that is so: such runs are replayed in float64 alone. */
+  readonly float64Only?: (run: GoldenRun) => string | undefined
   /** The numbers besides parameters that checkpoints may have, by name. */
   readonly quantities?: Readonly<Record<string, (optimizer: CompiledOptimizer) => number>>
   /** Where a tolerance is looser than the rule, and why. */

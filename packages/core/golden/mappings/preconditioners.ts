@@ -81,6 +81,10 @@ export const preconditioners: Readonly<Record<string, Mapping>> = {
   },
   shampoo: {
     tolerances: { reference: 1e-5, reason: 'the official inverse roots are iterated to 1e-6' },
+    float64Only: ({ config, layout }) =>
+      config === 'exponent' || (config !== 'default' && layout === 'matrix')
+        ? 'rounding decides where the official iteration gives up on a matrix of low rank'
+        : undefined,
     optimizer: googleShampoo,
   },
   splus: {
@@ -136,11 +140,8 @@ function googleShampoo(fields: Fields, ranks: readonly number[]): Optimizer {
   const blockSize = fields.number('block_size')
   const mergesDimensions = fields.boolean('best_effort_shape_interpretation')
   const exponent = fields.number('inverse_exponent_override')
-  if (blockSize < 128) throw new Skip('large dimensions are not cut into blocks here')
-  if (exponent > 0) throw new Skip('such powers multiply rounding by a million where gradients have no rank')
-  if (!mergesDimensions && ranks.every((rank) => rank > 1)) {
-    throw new Skip('the official iteration for roots gives up on one of these matrices at once')
-  }
+  // The official iteration gives up on some matrices, which eigenvalues do not tell.
+  const iterates = exponent > 0 || ((!mergesDimensions || blockSize < 128) && ranks.every((rank) => rank > 1))
   const graft = fields.number('graft_type')
   const weightDecay = fields.number('weight_decay')
   const settings = {
@@ -154,7 +155,8 @@ function googleShampoo(fields: Fields, ranks: readonly number[]): Optimizer {
     preconditionerPeriod: fields.number('preconditioning_compute_steps'),
     statisticsPeriod: fields.number('statistics_compute_steps'),
     mergesDimensions,
-    mergedSize: blockSize,
+    blockSize,
+    ...(iterates ? ({ roots: 'coupledNewton', rootSteps: 45, largestResidual: 1e30 } as const) : {}),
     graft: graft === 2 ? 'adagrad' : 'sgd',
     nesterov: fields.boolean('nesterov'),
     weightDecay,

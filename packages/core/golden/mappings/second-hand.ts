@@ -1,4 +1,4 @@
-import { adalite, adamG, defineTransform, type FloatArray, focus, where, zeros } from 'fallline'
+import { adalite, adamG, defineTransform, type FloatArray, focus, shampoo, where, zeros } from 'fallline'
 import { betas, decayOf, type Mapping, rate, wrong } from './mapping.ts'
 
 /** Adds something to the direction of the first step, element by element. */
@@ -76,4 +76,43 @@ export const secondHand: Readonly<Record<string, Mapping>> = {
   },
   racs: wrong('the reference takes means of the squares in the place of the fixed-point iteration'),
   ranger25: wrong('the reference divides the step of a tensor by the ratios of all tensors before it too'),
+  scalableshampoo: {
+    optimizer(fields) {
+      fields.expect('moving_average_for_momentum', false, 'momentum is a sum here')
+      fields.expect('decoupled_learning_rate', true, 'the learning rate comes last here')
+      fields.expect('decoupled_weight_decay', false, 'decay is part of the momentum here')
+      fields.expect('graft_type', 1, 'the port has simpler optimizers that are not here')
+      fields.expect('pre_conditioner_type', 0, 'every dimension has a matrix here')
+      fields.expect('use_svd', false, 'roots are iterated here')
+      fields.expect('start_preconditioning_step', 25, 'counted with the period, which none of these runs reaches')
+      fields.expect('preconditioning_compute_steps', 1000, 'none of these runs reaches it')
+      // What only decides about matrices, of which none is used within a thousand steps.
+      fields.number('skip_preconditioning_rank_lt')
+      fields.number('no_preconditioning_for_layers_with_dim_gt')
+      fields.number('diagonal_eps')
+      if (fields.has('momentum')) fields.number('momentum')
+      const { beta1, beta2 } = betas(fields)
+      const weightDecay = fields.number('weight_decay')
+      return shampoo({
+        ...rate(fields),
+        momentum: beta1,
+        beta: beta2,
+        epsilon: fields.number('matrix_eps'),
+        exponent: fields.number('inverse_exponent_override'),
+        graftedSteps: 24,
+        preconditionerPeriod: 1000,
+        statisticsPeriod: fields.number('statistics_compute_steps'),
+        blockSize: fields.number('block_size'),
+        mergesDimensions: fields.boolean('shape_interpretation'),
+        roots: 'coupledNewton',
+        nesterov: fields.boolean('nesterov'),
+        weightDecay,
+        maximize: fields.boolean('maximize', false),
+      })
+    },
+  },
+  scionlight: wrong(
+    'the reference iterates in bfloat16, and gives a vector the norm 1 where the code gives it a root mean square of 1',
+  ),
+  kron: wrong('the reference draws normal numbers for its preconditioner from the generator of PyTorch'),
 }

@@ -326,6 +326,10 @@ export class Graph {
         if (is(b, 0.5) && a.space !== 'host') return this.element('squareRoot', [a])
         if (is(b, -1)) return this.element('divide', [this.constant(1), a])
         break
+      case 'and':
+        if (a.operation === 'constant') return a.value !== 0 ? b : a
+        if (b.operation === 'constant') return b.value !== 0 ? a : b
+        break
       case 'select':
         if (a.operation === 'constant') return a.value !== 0 ? b : c
         if (b === c) return b

@@ -298,12 +298,17 @@ export class Value {
     const place = this.wrap(this.graph.index([1, 1, count]))
     const from = this.wrap(this.graph.index([1, columns, 1]))
     const chosen = where(from.equals(place), 1, 0)
-    return this.matmul(batch === 1 ? chosen : chosen.plus(this.wrap(this.graph.index([batch, 1, 1])).times(0)))
+    return this.matmul(batch === 1 ? chosen : chosen.plus(this.batchIndex().times(0)))
   }
 
   /** The same numbers seen with other dimensions `[batch, rows, columns]`, or with those of another value. */
   as(dimensions: Dimensions | Value): Value {
     return this.wrap(this.graph.view(this.node, dimensions instanceof Value ? dimensions.node.dimensions : dimensions))
+  }
+
+  /** The numbers 0, 1, 2, ... of the matrices, as a value with one element per matrix. */
+  batchIndex(): Value {
+    return this.wrap(this.graph.index([this.batch, 1, 1]))
   }
 
   /** The numbers 0, 1, 2, ... of the rows, as a value with one element per row. */

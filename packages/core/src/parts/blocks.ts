@@ -31,10 +31,11 @@ export function outOfBlocks(x: Value, { count, length, last }: Blocks, like: Val
 
 /** True for the first places of each row of `x`, dimensions `[count, rows, columns]`: so many in all blocks, and so many in the last one. */
 export function firstPlaces(x: Value, { count }: Blocks, inAll: number, inLast: number): Value {
-  const block = x
-    .as([1, x.batch, x.rows * x.columns])
-    .rowIndex()
-    .as([count, 1, 1])
   const column = x.columnIndex()
-  return column.isLessThan(inLast).or(block.isLessThan(count - 1).and(column.isLessThan(inAll)))
+  return column.isLessThan(inLast).or(
+    x
+      .batchIndex()
+      .isLessThan(count - 1)
+      .and(column.isLessThan(inAll)),
+  )
 }

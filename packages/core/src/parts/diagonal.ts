@@ -2,7 +2,7 @@ import { type Value, where } from '../language/value.ts'
 
 /** The identity, of the dimensions of a square matrix. */
 export function identityLike(matrix: Value): Value {
-  return onDiagonal(matrix, 1)
+  return onDiagonal(matrix, matrix.batch === 1 ? 1 : matrix.batchIndex().times(0).plus(1))
 }
 
 /** The matrix without what lies beside its diagonal. */

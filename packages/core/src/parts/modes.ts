@@ -8,18 +8,22 @@ export type Sizes = readonly number[]
 /** State has slots for so many modes. */
 export const mostModes = 8
 
-/** A square matrix of state for each of the modes that have one, whose sizes are given; none for those from the ninth on. */
+/**
+ * A square matrix of state for each of the modes that have one, whose sizes are given; none for those from the ninth on. `countOf` tells of
+ * how many tensors of these sizes.
+ */
 export function modeMatrices<const Name extends string, Options>(
   name: Name,
   sizesOf: (shape: ParameterShape, options: Options) => Sizes,
   start: 0 | 'identity' = 0,
+  countOf: (shape: ParameterShape, options: Options) => number = () => 1,
 ): CountedSlots<Name> {
   const sizes = ({ shape, options }: Pick<SlotFacts, 'shape' | 'options'>) => sizesOf(shape, options as Options)
   const square = (index: number) =>
     shaped(
       (shape, options) => {
         const size = sizes({ shape, options })[index] ?? 1
-        return [1, size, size]
+        return [countOf(shape, options as Options), size, size]
       },
       { start },
     )
@@ -28,39 +32,51 @@ export function modeMatrices<const Name extends string, Options>(
 
 const product = (sizes: Sizes): number => sizes.reduce((result, size) => result * size, 1)
 
-/** A mode as rows: what comes before it is the batch, what comes after it are columns. */
-function along(tensor: Value, sizes: Sizes, mode: number): Value {
-  return tensor.as([product(sizes.slice(0, mode)), sizes[mode]!, product(sizes.slice(mode + 1))])
+/** How many tensors of these sizes there are. */
+function countOf({ batch, rows, columns }: Value, sizes: Sizes): number {
+  return Math.max(1, Math.round((batch * rows * columns) / Math.max(1, product(sizes))))
 }
 
-/** The Gram matrix of a tensor unfolded along a mode: its products with itself, summed over all other modes. */
+/** A mode as rows: what comes before it is the batch, of all tensors; what comes after it are columns. */
+function along(tensor: Value, sizes: Sizes, mode: number): Value {
+  const before = countOf(tensor, sizes) * product(sizes.slice(0, mode))
+  return tensor.as([before, sizes[mode]!, product(sizes.slice(mode + 1))])
+}
+
+/** The Gram matrices of tensors unfolded along a mode: their products with themselves, summed over all other modes. */
 export function modeGram(tensor: Value, sizes: Sizes, mode: number): Value {
   const rows = along(tensor, sizes, mode)
   const { batch, rows: size, columns } = rows
-  if (batch === 1) return rows.matmul(rows.transposed())
+  const count = countOf(tensor, sizes)
+  if (batch === count) return rows.matmul(rows.transposed())
   if (columns === 1) {
-    const matrix = rows.as([1, batch, size])
+    const matrix = rows.as([count, batch / count, size])
     return matrix.transposed().matmul(matrix)
   }
   const each = rows.matmul(rows.transposed())
   return each
-    .as([1, batch, size * size])
+    .as([count, batch / count, size * size])
     .sum('rows')
-    .as([1, size, size])
+    .as([count, size, size])
 }
 
 /**
- * The n-mode product with the transpose of a matrix: `Σᵢ tensor[.., i, ..] matrix[i, j]`, with the dimensions of the tensor as it was
- * given.
+ * The n-mode product with the transpose of a matrix: `Σᵢ tensor[.., i, ..] matrix[i, j]`, of each tensor with its own, with the dimensions of
+ * the tensors as they were given.
  */
 export function modeProduct(tensor: Value, sizes: Sizes, mode: number, matrix: Value): Value {
   const rows = along(tensor, sizes, mode)
   const { batch, rows: size, columns } = rows
-  if (batch === 1) return matrix.transposed().matmul(rows).as(tensor)
-  if (columns === 1) return rows.as([1, batch, size]).matmul(matrix).as(tensor)
+  const count = countOf(tensor, sizes)
+  if (batch === count) return matrix.transposed().matmul(rows).as(tensor)
+  if (columns === 1)
+    return rows
+      .as([count, batch / count, size])
+      .matmul(matrix)
+      .as(tensor)
   const last = rows
     .transposed()
-    .as([1, batch * columns, size])
+    .as([count, (batch / count) * columns, size])
     .matmul(matrix)
   return last.as([batch, columns, size]).transposed().as(tensor)
 }

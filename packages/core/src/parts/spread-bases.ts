@@ -3,6 +3,7 @@ import type { CommonContext, OptionSpecification } from '../language/definition.
 import { orthonormalize } from '../language/factorizations.ts'
 import { type ParameterShape, type Slot, type SlotFacts, scalar, shaped } from '../language/slots.ts'
 import { type Value, where } from '../language/value.ts'
+import { largestOfEach } from './inverse-root.ts'
 import { modeMatrices, mostModes, type Sizes } from './modes.ts'
 import { ranks } from './ordered.ts'
 
@@ -40,18 +41,23 @@ const negligible = 1e-6
  * and the share that is `done`. With a period of 1 all of it happens within each step.
  *
  * @param sizesOf the sizes of the modes that have a matrix; none where nothing is spread.
+ * @param countOf of how many tensors of these sizes.
  */
-export function spreadBases<Options>(sizesOf: (shape: ParameterShape, options: Options) => Sizes): SpreadBases {
-  const parts = modeMatrices('part', sizesOf)
+export function spreadBases<Options>(
+  sizesOf: (shape: ParameterShape, options: Options) => Sizes,
+  countOf: (shape: ParameterShape, options: Options) => number = () => 1,
+): SpreadBases {
+  const parts = modeMatrices('part', sizesOf, 0, countOf)
   const sizes = ({ shape, options }: Pick<SlotFacts, 'shape' | 'options'>) => sizesOf(shape, options as Options)
-  const row = (index: number) => shaped((shape, options) => [1, 1, sizes({ shape, options })[index] ?? 1])
+  const row = (index: number) =>
+    shaped((shape, options) => [countOf(shape, options as Options), 1, sizes({ shape, options })[index] ?? 1])
   const places = countedSlots('rank', mostModes, row, (facts) => sizes(facts).length)
   const begun = (matrices: readonly Value[], bases: readonly Value[], t: Value) => {
     const all = matrices.map((matrix, mode) => {
       const basis = bases[mode]!
       const power = matrix.matmul(basis)
       const values = basis.times(power).sum('rows')
-      const isNegligible = values.isAtMost(values.largest().times(negligible))
+      const isNegligible = values.isAtMost(largestOfEach(values).times(negligible))
       return { power: where(isNegligible, basis, power), order: ranks(where(isNegligible, 0, values)) }
     })
     return { powers: all.map(({ power }) => power), order: all.map(({ order }) => order), done: t.times(0) }

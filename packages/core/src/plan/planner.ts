@@ -175,6 +175,7 @@ class Planner {
   private readonly hostNodes: readonly Node[]
   private readonly scalars: PlannedScalar[] = []
   private readonly scalarPlaces = new Map<Node, number>()
+  private readsOfRoutines: ReturnType<Planner['routineReads']> | undefined
   /** Where what a loop gives to a reduction over all tensors is kept. */
   private readonly partPlaces = new Map<Node, number>()
   private lastLevel = 0
@@ -335,7 +336,9 @@ class Planner {
     let best = cheapest
     for (let pass = 0; pass < 2; pass++) {
       for (const output of this.outputs) {
-        const candidates = new Set([output.earliest, ...this.draftLoops().map((loop) => loop.level)])
+        // Beside a loop that reads nothing of what it takes, a store is as dear as on its own.
+        const beside = this.draftLoops().filter((loop) => this.shareReads(loop, output))
+        const candidates = new Set([output.earliest, ...beside.map((loop) => loop.level)])
         for (const candidate of candidates) {
           if (candidate < output.earliest || candidate === output.level) continue
           const previous = output.level
@@ -348,6 +351,18 @@ class Planner {
       }
     }
     return best
+  }
+
+  /** True when a loop reads or writes an array that it would read to store an output. */
+  private shareReads(loop: LoopDraft, output: StoredOutput): boolean {
+    const taken = new Set([output.array])
+    const store: LoopDraft = { ...loop, roots: [output] }
+    this.walk(store, (array) => taken.add(array))
+    let shares = loop.roots.some(({ array }) => array !== undefined && taken.has(array))
+    this.walk(loop, (array) => {
+      if (taken.has(array)) shares = true
+    })
+    return shares
   }
 
   /** Keeps values in scratch whose roots and quotients later loops would compute, where that is cheaper. */
@@ -400,9 +415,7 @@ class Planner {
         if (array) bytes += bytesOf(this.arrays[array]!.storage, sizeOf(draft.domain.dimensions))
       }
     }
-    for (const { level, operands } of this.routineCalls()) {
-      for (const { array } of operands) reads.push({ array, level, draft: undefined })
-    }
+    reads.push(...this.routineReads())
     this.conflicts.clear()
     for (const output of this.outputs) {
       const { array, level } = output
@@ -413,6 +426,19 @@ class Planner {
       }
     }
     return this.conflicts.size > 0 ? Number.POSITIVE_INFINITY : bytes
+  }
+
+  /** The arrays that matrix functions read, whatever the store levels. */
+  private routineReads(): readonly { array: number; level: number; draft: undefined }[] {
+    this.readsOfRoutines ??= this.nodes.flatMap((node) => {
+      if (node.operation !== 'routine') return []
+      const level = this.level(node) - 1
+      return node.inputs.map((input) => {
+        const array = this.arrayFor(strip(input), Number.POSITIVE_INFINITY)!
+        return { array, level, draft: undefined }
+      })
+    })
+    return this.readsOfRoutines
   }
 
   /** True when a loop after the store reads the array only as the new value. */
@@ -428,16 +454,17 @@ class Planner {
   }
 
   private draftLoops(): LoopDraft[] {
-    const drafts: LoopDraft[] = []
+    const drafts = new Map<number, LoopDraft[]>()
     const add = (level: number, domain: Node, view: Node | undefined, root: LoopDraft['roots'][number]) => {
       const fits = (draft: LoopDraft) =>
-        draft.level === level &&
         this.counts.fit(draft.domain.dimensions, domain.dimensions) &&
         (!view || !draft.view || sameDimensions(draft.view.dimensions, view.dimensions))
-      let draft = drafts.find(fits)
+      const sameLevel = drafts.get(level) ?? []
+      drafts.set(level, sameLevel)
+      let draft = sameLevel.find(fits)
       if (!draft) {
         draft = { level, domain, view: undefined, roots: [] }
-        drafts.push(draft)
+        sameLevel.push(draft)
       }
       draft.view ??= view
       draft.roots.push(root)
@@ -455,7 +482,7 @@ class Planner {
       const domain = node.space === 'array' ? node : this.parameterNode()
       add(level, domain, undefined, { node, array, stream })
     }
-    return drafts.sort((a, b) => a.level - b.level)
+    return [...drafts.values()].flat().sort((a, b) => a.level - b.level)
   }
 
   /** A node with the parameter's dimensions, for stores of scalars. */

@@ -84,6 +84,9 @@ const runTolerance: Tolerance = { relative: 4e-6, scale: 1e-2 }
 /** Rules whose first basis is one of many where the gradient has less than full rank, and decides the steps after. */
 const freeBasis = ['cosmos', 'soap', 'sPlus']
 
+/** True where the ranks of equal eigenvalues, which statistics have that begin as a multiple of I, are what the first step's rounding says. */
+const freeRanks = (name: string, { spreads }: Variant['settings']): boolean => name === 'shampoo' && spreads === true
+
 interface Pair {
   readonly exact: CompiledOptimizer
   readonly fast: CompiledOptimizer
@@ -170,7 +173,8 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
   it.each(changesOf(factory).map(({ title, settings }) => [title, settings] as const))(
     'does so with %s',
     async (_, settings) => {
-      expect(await run(await pair(factory, settings, smallModel), tolerance, true)).toEqual([])
+      const from = freeRanks(name, settings) ? 2 : 1
+      expect(await run(await pair(factory, settings, smallModel), tolerance, true, steps, from)).toEqual([])
     },
   )
 

@@ -70,12 +70,19 @@ export function make(factory: OptimizerFactory, settings: Readonly<Record<string
   return factory(settings as never)
 }
 
+/** What goes with an option so that it does not take long: every step of an iteration is compiled on its own. */
+const companions: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  '{roots:coupledNewton}': { rootSteps: 8 },
+}
+
 /** The defaults, and then each option, decay style and hyperparameter that is off by default changed on its own. */
 export function variantsOf(factory: OptimizerFactory): Variant[] {
   const { hyper, options = {}, choices = {} } = factory.definition
   const variants: Variant[] = [{ title: 'defaults', settings: {} }]
-  const add = (settings: Record<string, unknown>) =>
-    variants.push({ title: JSON.stringify(settings).replaceAll('"', ''), settings })
+  const add = (settings: Record<string, unknown>) => {
+    const title = JSON.stringify(settings).replaceAll('"', '')
+    variants.push({ title, settings: { ...settings, ...companions[title] } })
+  }
   for (const [name, value] of Object.entries(options)) {
     if (choices[name]) for (const choice of choices[name].filter((other) => other !== value)) add({ [name]: choice })
     else if (typeof value === 'boolean') add({ [name]: !value })
