@@ -1,1 +1,1 @@
-throw new Error("no luck")
+throw new Error('no luck')
