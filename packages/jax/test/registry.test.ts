@@ -32,6 +32,11 @@ const shapes = { matrix: [5, 7], vector: [6], number: [], cube: [2, 3, 4], kerne
 const fewShapes = { matrix: [5, 7], vector: [6] }
 const squares = { matrix: [5, 5], vector: [6] }
 
+/** jax-js keeps parameters apart, so rules that take all as one vector take only one. */
+function takenBy({ definition }: OptimizerFactory, several: Shapes): Shapes {
+  return definition.joint ? { matrix: [5, 7] } : several
+}
+
 /** Where a matrix is singular any basis is right, and jax-js has no QR factors of such. */
 const freeBasis = ['cosmos', 'soap', 'sPlus']
 
@@ -92,10 +97,10 @@ const replayed = registry.filter((factory) => !refused.includes(factory) && !dra
 describe.each(replayed.map((factory) => [factory.definition.name, factory] as const))('%s under jit', (_, factory) => {
   const ofFullRank = freeBasis.includes(factory.definition.name)
   it('agrees with the interpreter for every class of shape', () =>
-    check(make(factory), 4, ofFullRank ? squares : shapes))
+    check(make(factory), 4, takenBy(factory, ofFullRank ? squares : shapes)))
 
   it.each(variantsHere(factory))('with %s agrees with the interpreter', (_, settings) =>
-    check(make(factory, settings), 4, ofFullRank ? squares : fewShapes),
+    check(make(factory, settings), 4, takenBy(factory, ofFullRank ? squares : fewShapes)),
   )
 })
 
@@ -114,6 +119,16 @@ describe('an optimizer that needs more than gradients', () => {
       } else expect(init).toThrow(`needs ${inputs.join(' and ')}, but an update is given only gradients`)
     },
   )
+
+  it('or all parameters as one vector says so where there are several', () => {
+    const joint = replayed.filter(({ definition }) => definition.joint)
+    expect(joint).not.toEqual([])
+    for (const factory of joint) {
+      expect(() => gradientTransformation(make(factory)).init({ v: np.ones([2]), w: np.ones([3, 2]) })).toThrow(
+        `${factory.definition.title} takes all parameters as one vector, and jax-js keeps them apart: join them`,
+      )
+    }
+  })
 
   it('says so for random numbers and the loss, inside of groups too', () => {
     const noisy = defineOptimizer({
@@ -169,7 +184,7 @@ describe('wrappers under jit', () => {
     .flatMap((factory) => wrappersAround(factory).map((name) => [name, factory.definition.name, factory] as const))
 
   it.each(cases)('%s around %s agrees with the interpreter', (name, _, factory) =>
-    check(wrappers[name]!(make(factory)), 7, fewShapes),
+    check(wrappers[name]!(make(factory)), 7, takenBy(factory, fewShapes)),
   )
 
   it('groups with other hyperparameters, another optimizer and frozen parameters agree with the interpreter', async () => {

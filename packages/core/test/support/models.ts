@@ -34,3 +34,6 @@ export const everyShape: Shapes = {
 
 /** Small and of several classes, for tests that are about something else than shape. */
 export const smallModel: Shapes = { weight: [4, 7], kernel: [3, 2, 3, 3], bias: [5], scale: [] }
+
+/** For tests of every option of an optimizer and of every wrapper around it, which trace and plan each of them anew. */
+export const matrixAndVector: Shapes = { weight: [4, 7], bias: [5] }
