@@ -10,8 +10,10 @@ import {
   muon,
   type Optimizer,
   parameterAverage,
+  psgdXMat,
   reference,
   registry,
+  type Shapes,
   scheduleFreeAdamW,
   sgd,
   sharpnessAware,
@@ -59,7 +61,9 @@ describe('a backend that lets nothing be looked at', () => {
   it.each(chosen.map((factory) => [factory.definition.name, factory] as const))(
     'takes the same steps: %s',
     async (_, factory) => {
-      const { there, here } = await both(make(factory), smallModel)
+      // Of a vector that is several parameters no part can be shown.
+      const model: Shapes = factory.definition.joint ? { weight: smallModel.weight! } : smallModel
+      const { there, here } = await both(make(factory), model)
       for (let step = 1; step <= 3; step++) {
         const gradients = gradientsOf(here.names, here.parameters, step)
         const results = [await takeStep(there, { gradients }), await takeStep(here, { gradients })]
@@ -69,6 +73,12 @@ describe('a backend that lets nothing be looked at', () => {
       expect(await there.readParameters()).toEqual({ ...here.parameters })
     },
   )
+
+  it('has one parameter for rules that take all as one vector', async () => {
+    await expect(compile(psgdXMat(), smallModel, { backend: deferred() })).rejects.toThrow(
+      'compile: weight to scale are one vector to this optimizer, and this backend can show none of its parts',
+    )
+  })
 
   const learningRate = cosine({ from: 0.1, to: 0, steps: 12 })
   const wrapped: Record<string, Optimizer> = {
