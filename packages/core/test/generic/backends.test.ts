@@ -84,8 +84,11 @@ const runTolerance: Tolerance = { relative: 4e-6, scale: 1e-2 }
 /** Rules whose first basis is one of many where the gradient has less than full rank, and decides the steps after. */
 const freeBasis = ['cosmos', 'soap', 'sPlus']
 
-/** True where the ranks of equal eigenvalues, which statistics have that begin as a multiple of I, are what the first step's rounding says. */
-const freeRanks = (name: string, { spreads }: Variant['settings']): boolean => name === 'shampoo' && spreads === true
+/**
+ * True where the first step's rounding says what comes of equal eigenvalues: their ranks, of statistics that begin as a multiple of I, and
+ * the vectors of those that are 0.
+ */
+const freeRanks = ({ spreads }: Variant['settings']): boolean => spreads === true
 
 interface Pair {
   readonly exact: CompiledOptimizer
@@ -173,7 +176,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
   it.each(changesOf(factory).map(({ title, settings }) => [title, settings] as const))(
     'does so with %s',
     async (_, settings) => {
-      const from = freeRanks(name, settings) ? 2 : 1
+      const from = freeRanks(settings) ? 2 : 1
       expect(await run(await pair(factory, settings, smallModel), tolerance, true, steps, from)).toEqual([])
     },
   )
