@@ -17,7 +17,7 @@ describe('the sample', () => {
     expect(sample('adan', cases.toReversed(), (one) => one, false)).toEqual(chosenOf('adan', false).toReversed())
   })
 
-  it('is a sixteenth, rounded up, and everything where everything is asked for', () => {
+  it('is a twenty-fourth, rounded up, and everything where everything is asked for', () => {
     expect([0, 1, 4, 5, 26].map((count) => sampleSize(count, false))).toEqual([0, 1, 1, 1, 2])
     for (const count of [0, 1, 2, 9, 26]) {
       expect(sample('adan', cases.slice(0, count), (one) => one, false)).toHaveLength(sampleSize(count, false))
@@ -26,7 +26,7 @@ describe('the sample', () => {
     expect(chosenOf('adan', true)).toEqual(cases)
   })
 
-  it('takes each case for about a sixteenth of the optimizers, and another one for another case', () => {
+  it('takes each case for about a twenty-fourth of the optimizers, and another one for another case', () => {
     const chosen = registry.map(({ definition }) => new Set(chosenOf(definition.name, false)))
     for (const one of cases) {
       // Some 145 draws of 2 in 26, or all: 15 +- 3.
@@ -36,7 +36,7 @@ describe('the sample', () => {
     }
   })
 
-  it('has about a sixteenth of the optimizers meet what is around rules, other ones for another kind of test', () => {
+  it('has about a twenty-fourth of the optimizers meet what is around rules, other ones for another kind of test', () => {
     const names = registry.map(({ definition }) => definition.name)
     const [threads, memory] = ['threads', 'memory of others'].map((kind) =>
       names.filter((name) => meets(kind, name, false)),
@@ -50,13 +50,13 @@ describe('the sample', () => {
     expect(names.filter((name) => meets('threads', name, true))).toEqual(names)
   })
 
-  it('holds a quarter of the cases for one optimizer of each kind', () => {
+  it('holds a sixth of the cases for one optimizer of each kind', () => {
     expect(registry.map(({ definition }) => definition.name)).toEqual(expect.arrayContaining(metByAll))
     for (const factory of registry.filter(({ definition }) => metByAll.includes(definition.name))) {
       const all = Object.keys(wrappers).filter((name) => !refuses(factory, name))
       const met = wrappersAround(factory, false).length / all.length
-      expect(met).toBeGreaterThan(0.16)
-      expect(met).toBeLessThan(0.34)
+      expect(met).toBeGreaterThan(0.08)
+      expect(met).toBeLessThan(0.26)
     }
   })
 
@@ -68,7 +68,7 @@ describe('the sample', () => {
     expect(registry.filter((factory) => changesOf(factory).length === 0)).toEqual([])
     for (const name of Object.keys(wrappers)) {
       expect(around.filter((names) => names.includes(name)).length, name).toBeGreaterThan(
-        name.startsWith('projectOntoSimplex') ? 2 : 5,
+        name.startsWith('projectOntoSimplex') ? 0 : 2,
       )
     }
   })

@@ -2,24 +2,24 @@
  * The large tables of tests (optimizers times wrappers, options, courses of gradients, runs of a law) are too long for every
  * day. `npm test` takes a fixed sample of them and `npm run test:all` everything. Tests that stand alone are always all run.
  *
- * - Every optimizer meets every kind of test of its rule, with a sixteenth of the cases, rounded up: those whose names, beside its own,
+ * - Every optimizer meets every kind of test of its rule, with a twenty-fourth of the cases, rounded up: those whose names, beside its own,
  *   have the smallest hashes. So the sample is the same everywhere, and a new case moves few of the others.
  * - What looks at the machinery around rules (threads, memory of others, attached arrays, builds, sizes beyond a chunk) is met by a
- *   sixteenth of the optimizers, another one for each kind of test.
- * - The optimizers of `metByAll` meet a quarter of the cases, and everything that is around rules.
+ *   twenty-fourth of the optimizers, another one for each kind of test.
+ * - The optimizers of `metByAll` meet a sixth of the cases, and everything that is around rules.
  */
 
 /** True where everything is asked for. */
 export const everything = process.env.FALLLINE_TEST_ALL === '1'
 
 /** The share of the cases that the sample takes. */
-const share = 1 / 16
+const share = 1 / 24
 
 /** One optimizer of each kind: by element, by matrix, by sums over all tensors, and with several sequences. */
 export const metByAll = ['adamW', 'muon', 'prodigy', 'scheduleFreeAdamW']
 
 /** Of the cases of the optimizers of `metByAll`. */
-const largerShare = 1 / 4
+const largerShare = 1 / 6
 
 /** How many of so many the sample takes: at least one, where there are any. */
 export function sampleSize(count: number, all = everything, part = share): number {
@@ -43,7 +43,7 @@ export function sample<Case>(
 }
 
 /**
- * Whether an optimizer meets a kind of test that looks at what is around rules, such as threads: a sixteenth of the optimizers do,
+ * Whether an optimizer meets a kind of test that looks at what is around rules, such as threads: a twenty-fourth of the optimizers do,
  * another one for each kind, and those of `metByAll`.
  */
 export function meets(kind: string, optimizer: string, all = everything): boolean {

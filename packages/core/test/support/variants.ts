@@ -199,7 +199,7 @@ export function wrappersAround(factory: OptimizerFactory, all = everything): str
   const fitting = (names: readonly string[]) => names.filter((name) => !refuses(factory, name))
   const chosen = fitting(sampleOf(Object.keys(wrappers)))
   // Gradient-free methods refuse most of them. All are tried only then: each is traced for that.
-  return chosen.length > 0 ? chosen : sampleOf(fitting(Object.keys(wrappers)))
+  return chosen.length > 0 ? chosen : sampleOf(fitting(Object.keys(wrappers).filter(met)))
 }
 
 /** What to change from the defaults of an optimizer, one thing at a time. */
