@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { registry } from 'fallline'
 import { describe, expect, it } from 'vitest'
+import { missingInputs } from '../documentation/inputs.ts'
 import { directory, pages } from '../documentation/pages.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
@@ -22,5 +23,14 @@ describe('what `npm run docs` writes is up to date', () => {
         .sort()
     expect(listed('', '.md')).toEqual([...names, 'README'].sort())
     expect(listed('/pictures', '.svg')).toEqual([...names].sort())
+  })
+
+  it('leaves out of pictures only what cannot be run there', () => {
+    for (const { definition } of registry) {
+      const { surface, task } = missingInputs(definition)
+      const picture = read(`${directory}/pictures/${definition.name}.svg`)
+      const reasons = [...picture.matchAll(/not run: there is no (\w+) here/g)].map(([, name]) => name)
+      expect([definition.name, ...reasons]).toEqual([definition.name, surface, surface, task].filter(Boolean))
+    }
   })
 })

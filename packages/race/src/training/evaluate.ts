@@ -71,8 +71,11 @@ function statisticsOf(inputs: EvaluationRequest['inputs'], names: readonly strin
   return Object.fromEntries(names.map((name) => [name, inputs[name] as Statistics[string]]))
 }
 
-/** What an input of curvature is, element by element, of a probe z and of H z; `undefined` for other inputs. */
-function curvatureOf(name: string): ((z: number, product: number) => number) | undefined {
+/**
+ * What an input of curvature is, element by element, of a probe z and of H z; `undefined` for other inputs.
+ * @internal
+ */
+export function curvatureOf(name: string): ((z: number, product: number) => number) | undefined {
   if (name === 'probe') return (z) => z
   if (name === 'hessianVectorProduct') return (_, product) => product
   return /hessian/i.test(name) ? (z, product) => z * product : undefined
