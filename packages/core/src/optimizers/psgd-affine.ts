@@ -1,6 +1,5 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive, seed, stepCount } from '../language/hyperparameters.ts'
-import type { Input } from '../language/inputs.ts'
+import { decayRate, logUniform, nonNegative, positive, seed, stepCount } from '../language/hyperparameters.ts'
 import { type ParameterShape, zeros } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
 import {
@@ -16,7 +15,15 @@ import {
 } from '../parts/kronecker.ts'
 import { inverseOrder, permuted } from '../parts/modes.ts'
 import { boundByLongest } from '../parts/norm-bound.ts'
-import { clippedInNorm, curvatureInputs, curvaturePair, largestFitted } from '../parts/psgd.ts'
+import {
+  clippedInNorm,
+  inputsToFit,
+  largestFitted,
+  pairToFit,
+  psgdPaper,
+  psgdSearch,
+  renewalsOf,
+} from '../parts/psgd.ts'
 
 type Options = { maximumSize: number; maximumPercent: number }
 
@@ -105,12 +112,7 @@ export const psgdAffine = defineOptimizer({
   name: 'psgdAffine',
   title: 'PSGD Affine',
   family: 'matrix',
-  paper: {
-    title: 'Curvature-Informed SGD via General Purpose Lie-Group Preconditioners',
-    authors: 'Pooladzandi, Li',
-    year: 2024,
-    arxiv: '2402.11858',
-  },
+  paper: psgdPaper,
   hyper: {
     learningRate: nonNegative(1e-2),
     momentum: decayRate(0),
@@ -131,16 +133,16 @@ export const psgdAffine = defineOptimizer({
   },
   choices: { fits: ['gradient', 'curvature'], normalizer: ['sum', 'difference'] },
   limits: { maximumSize: [0], maximumPercent: [0] },
-  inputs: ({ fits }): Readonly<Record<string, Input>> => (fits === 'curvature' ? curvatureInputs : {}),
+  inputs: inputsToFit,
   state: { m: zeros({ when: ({ disabled }) => !disabled('momentum') }), ...factors.slots },
   decay: 'decoupled',
   search: {
     learningRate: logUniform(1e-4, 1e-1),
-    momentum: oneOf(0, 0.9, 0.95),
-    preconditionerRate: oneOf(0.1, 0.3, 0.5),
+    ...psgdSearch,
   },
   largestGradient: largestFitted,
-  rule({ g, inputs, state, hyper, options, shape, disabled, every, firstSteps, random }) {
+  rule(context) {
+    const { g, inputs, state, hyper, options, shape, disabled, every, random } = context
     // What has no elements has nothing to whiten.
     if (shape.size === 0) return { direction: g, state: {} }
     const sides = sidesOf(shape, options)
@@ -151,14 +153,12 @@ export const psgdAffine = defineOptimizer({
     const restore = (x: Value) => permuted(x, back, order).as(g)
 
     const m = disabled('momentum') ? g : ema(state.m!, g, hyper.momentum)
-    const pair =
-      options.fits === 'curvature' ? curvaturePair(inputs as Record<keyof typeof curvatureInputs, Value>) : undefined
+    const pair = pairToFit(options.fits, inputs)
     const h = pair ? pair.h : g
 
     const scale = () => (options.scalesByGradient ? normScale(h, pair?.v) : hyper.initialScale)
     const old = factors.read(state, sides)
-    const first = firstSteps(1, () => true, false)
-    const renews = first || every(hyper.preconditionerPeriod, () => true, false, 'first')
+    const { first, renews } = renewalsOf(context, hyper.preconditionerPeriod)
     const started = () => {
       const size = scale().sqrt()
       return old.map((Q) => Q.times(size))

@@ -1,15 +1,6 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { solveLower } from '../language/factorizations.ts'
-import {
-  decayRate,
-  fraction,
-  logUniform,
-  nonNegative,
-  oneOf,
-  positive,
-  seed,
-  stepCount,
-} from '../language/hyperparameters.ts'
+import { decayRate, fraction, logUniform, nonNegative, positive, seed, stepCount } from '../language/hyperparameters.ts'
 import { type SlotFacts, scalar, shaped, zeros } from '../language/slots.ts'
 import type { Value } from '../language/value.ts'
 import { upperTriangle } from '../parts/kronecker.ts'
@@ -19,11 +10,13 @@ import {
   clippedInNorm,
   curvatureInputs,
   curvaturePair,
+  fittedScale,
   largestFitted,
-  probeScale,
+  psgdPaper,
+  psgdSearch,
+  renewalsOf,
   smoothed,
   towardsSymmetric,
-  whiteningScale,
 } from '../parts/psgd.ts'
 
 const isDense = ({ shape: { size }, options }: SlotFacts) => size > 1 && size <= Number(options.maximumSize)
@@ -61,12 +54,7 @@ export const psgdDense = defineOptimizer({
   name: 'psgdDense',
   title: 'PSGD Dense',
   family: 'curvature',
-  paper: {
-    title: 'Curvature-Informed SGD via General Purpose Lie-Group Preconditioners',
-    authors: 'Pooladzandi, Li',
-    year: 2024,
-    arxiv: '2402.11858',
-  },
+  paper: psgdPaper,
   hyper: {
     learningRate: nonNegative(1e-2),
     momentum: decayRate(0),
@@ -96,12 +84,12 @@ export const psgdDense = defineOptimizer({
   decay: 'decoupled',
   search: {
     learningRate: logUniform(1e-3, 1),
-    momentum: oneOf(0, 0.9, 0.95),
-    preconditionerRate: oneOf(0.1, 0.3, 0.5),
+    ...psgdSearch,
   },
   largestGradient: largestFitted,
   joint: true,
-  rule({ g, t, inputs, state, hyper, options, shape, disabled, every, firstSteps, random }) {
+  rule(context) {
+    const { g, t, inputs, state, hyper, options, shape, disabled, random } = context
     // What has no elements has nothing to fit.
     if (shape.size === 0) return { direction: g, state: {} }
     const { dQ } = options
@@ -118,12 +106,10 @@ export const psgdDense = defineOptimizer({
     const m = disabled('momentum') ? g : averagedFromStart(state.m, g, hyper.momentum, t)
     const pair = curvaturePair(inputs)
     const scale = () => {
-      const fitted = () => whiteningScale(pair.h, hyper.damping).times(probeScale(pair.v))
-      const chosen = options.scalesByGradient ? fitted() : hyper.initialScale
+      const chosen = options.scalesByGradient ? fittedScale(pair.h, hyper.damping, pair.v) : hyper.initialScale
       return fitsP ? chosen.square() : chosen
     }
-    const first = firstSteps(1, () => true, false)
-    const renews = first || every(hyper.preconditionerPeriod, () => true, false, 'first')
+    const { first, renews } = renewalsOf(context, hyper.preconditionerPeriod)
     const old = dense ? state.factor : column(state.diagonal)
     const Q = first ? old.times(scale()) : old
 

@@ -1,16 +1,6 @@
 import { countedSlots } from '../language/counted-slots.ts'
 import { defineOptimizer } from '../language/definition.ts'
-import {
-  decayRate,
-  fraction,
-  logUniform,
-  nonNegative,
-  oneOf,
-  positive,
-  seed,
-  stepCount,
-} from '../language/hyperparameters.ts'
-import type { Input } from '../language/inputs.ts'
+import { decayRate, fraction, logUniform, nonNegative, positive, seed, stepCount } from '../language/hyperparameters.ts'
 import { type ParameterShape, scalar, zeros } from '../language/slots.ts'
 import type { Value } from '../language/value.ts'
 import { diagonalOf, identityLike } from '../parts/diagonal.ts'
@@ -32,13 +22,15 @@ import {
   averagedFromStart,
   clippedInAmplitude,
   clippedInNorm,
-  curvatureInputs,
-  curvaturePair,
+  fittedScale,
+  inputsToFit,
   largestFitted,
-  probeScale,
+  pairToFit,
+  psgdPaper,
+  psgdSearch,
+  renewalsOf,
   smoothed,
   towardsSymmetric,
-  whiteningScale,
 } from '../parts/psgd.ts'
 
 type Options = { maximumSize: number; maximumPercent: number }
@@ -100,12 +92,7 @@ export const psgdKron = defineOptimizer({
   name: 'psgdKron',
   title: 'PSGD Kron',
   family: 'matrix',
-  paper: {
-    title: 'Curvature-Informed SGD via General Purpose Lie-Group Preconditioners',
-    authors: 'Pooladzandi, Li',
-    year: 2024,
-    arxiv: '2402.11858',
-  },
+  paper: psgdPaper,
   hyper: {
     learningRate: nonNegative(1e-3),
     momentum: decayRate(0),
@@ -131,7 +118,7 @@ export const psgdKron = defineOptimizer({
   },
   choices: { dQ: ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P'], fits: ['gradient', 'momentum', 'curvature'] },
   limits: { maximumSize: [0], maximumPercent: [0] },
-  inputs: ({ fits }): Readonly<Record<string, Input>> => (fits === 'curvature' ? curvatureInputs : {}),
+  inputs: inputsToFit,
   state: {
     m: zeros({ when: ({ disabled }) => !disabled('momentum') }),
     ...smoothness.slots,
@@ -140,11 +127,11 @@ export const psgdKron = defineOptimizer({
   decay: 'decoupled',
   search: {
     learningRate: logUniform(1e-4, 1e-1),
-    momentum: oneOf(0, 0.9, 0.95),
-    preconditionerRate: oneOf(0.1, 0.3, 0.5),
+    ...psgdSearch,
   },
   largestGradient: largestFitted,
-  rule({ g, t, inputs, state, hyper, options, shape, disabled, every, firstSteps, random }) {
+  rule(context) {
+    const { g, t, inputs, state, hyper, options, shape, disabled, every, random } = context
     // What has no elements has nothing to whiten.
     if (shape.size === 0) return { direction: g, state: {} }
     const { dQ } = options
@@ -160,21 +147,15 @@ export const psgdKron = defineOptimizer({
 
     const momentum = () => averagedFromStart(state.m, g, hyper.momentum, t)
     const m = disabled('momentum') ? g : momentum()
-    const pair =
-      options.fits === 'curvature' ? curvaturePair(inputs as Record<keyof typeof curvatureInputs, Value>) : undefined
+    const pair = pairToFit(options.fits, inputs)
     const given = pair ? pair.h : options.fits === 'momentum' ? m : g
 
     const scale = () => {
-      const whitening = () => {
-        const chosen = whiteningScale(given, hyper.damping)
-        return pair ? chosen.times(probeScale(pair.v)) : chosen
-      }
-      const chosen = options.scalesByGradient ? whitening() : hyper.initialScale
+      const chosen = options.scalesByGradient ? fittedScale(given, hyper.damping, pair?.v) : hyper.initialScale
       return chosen.power((fitsP ? 2 : 1) / sizes.length)
     }
     const old = factors.read(state, sides)
-    const first = firstSteps(1, () => true, false)
-    const renews = first || every(hyper.preconditionerPeriod, () => true, false, 'first')
+    const { first, renews } = renewalsOf(context, hyper.preconditionerPeriod)
     const started = () => {
       const size = scale()
       return old.map((Q) => Q.times(size))

@@ -1,16 +1,6 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { qr, solveLower, solveUpper } from '../language/factorizations.ts'
-import {
-  decayRate,
-  fraction,
-  logUniform,
-  nonNegative,
-  oneOf,
-  positive,
-  seed,
-  stepCount,
-} from '../language/hyperparameters.ts'
-import type { Input } from '../language/inputs.ts'
+import { decayRate, fraction, logUniform, nonNegative, positive, seed, stepCount } from '../language/hyperparameters.ts'
 import { type ParameterShape, type SlotFacts, scalar, shaped, zeros } from '../language/slots.ts'
 import { type Value, where } from '../language/value.ts'
 import { diagonalOf, identityLike } from '../parts/diagonal.ts'
@@ -18,12 +8,14 @@ import {
   averagedFromStart,
   clippedInAmplitude,
   clippedInNorm,
-  curvatureInputs,
-  curvaturePair,
+  fittedScale,
+  inputsToFit,
   largestFitted,
-  probeScale,
+  pairToFit,
+  psgdPaper,
+  psgdSearch,
+  renewalsOf,
   smoothed,
-  whiteningScale,
 } from '../parts/psgd.ts'
 
 type Options = { rank: number }
@@ -70,12 +62,7 @@ export const psgdLowRank = defineOptimizer({
   name: 'psgdLowRank',
   title: 'PSGD LRA',
   family: 'matrix',
-  paper: {
-    title: 'Curvature-Informed SGD via General Purpose Lie-Group Preconditioners',
-    authors: 'Pooladzandi, Li',
-    year: 2024,
-    arxiv: '2402.11858',
-  },
+  paper: psgdPaper,
   hyper: {
     learningRate: nonNegative(1e-3),
     momentum: decayRate(0),
@@ -98,7 +85,7 @@ export const psgdLowRank = defineOptimizer({
   },
   choices: { fits: ['gradient', 'momentum', 'curvature'] },
   limits: { rank: [0] },
-  inputs: ({ fits }): Readonly<Record<string, Input>> => (fits === 'curvature' ? curvatureInputs : {}),
+  inputs: inputsToFit,
   state: {
     m: zeros({ when: ({ disabled }) => !disabled('momentum') }),
     d: zeros({ start: 1 }),
@@ -111,33 +98,27 @@ export const psgdLowRank = defineOptimizer({
   decay: 'decoupled',
   search: {
     learningRate: logUniform(1e-4, 1e-1),
-    momentum: oneOf(0, 0.9, 0.95),
-    preconditionerRate: oneOf(0.1, 0.3, 0.5),
+    ...psgdSearch,
   },
   largestGradient: largestFitted,
   joint: true,
-  rule({ g, t, inputs, state, hyper, options, shape, disabled, every, firstSteps, random }) {
+  rule(context) {
+    const { g, t, inputs, state, hyper, options, shape, disabled, random } = context
     // What has no elements has nothing to whiten.
     if (shape.size === 0) return { direction: g, state: {} }
     const rank = columnsOf(shape, options)
     const column = (x: Value) => x.as([1, shape.size, 1])
 
     const m = disabled('momentum') ? g : averagedFromStart(state.m, g, hyper.momentum, t)
-    const pair =
-      options.fits === 'curvature' ? curvaturePair(inputs as Record<keyof typeof curvatureInputs, Value>) : undefined
+    const pair = pairToFit(options.fits, inputs)
     const given = pair ? pair.h : options.fits === 'momentum' ? m : g
 
-    const scale = () => {
-      if (!options.scalesByGradient) return hyper.initialScale
-      const whitening = whiteningScale(given, hyper.damping)
-      return pair ? whitening.times(probeScale(pair.v)) : whitening
-    }
+    const scale = () => (options.scalesByGradient ? fittedScale(given, hyper.damping, pair?.v) : hyper.initialScale)
     const begin = (draw: number) => {
       const drawn = random.normal({ seed: hyper.seed, draw, dimensions: [1, shape.size, rank] })
       return drawn.times(drawn.norm().lifted(Math.sqrt(0.1)).over(drawn.norm()))
     }
-    const first = firstSteps(1, () => true, false)
-    const renews = first || every(hyper.preconditionerPeriod, () => true, false, 'first')
+    const { first, renews } = renewalsOf(context, hyper.preconditionerPeriod)
     const started = (): Preconditioner => ({
       d: column(state.d).times(scale()),
       ...(rank > 0 ? { low: { U: begin(1), V: begin(2) } } : {}),

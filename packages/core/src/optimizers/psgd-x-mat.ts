@@ -1,15 +1,16 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { decayRate, logUniform, nonNegative, oneOf, positive, seed, stepCount } from '../language/hyperparameters.ts'
-import type { Input } from '../language/inputs.ts'
+import { decayRate, logUniform, nonNegative, positive, seed, stepCount } from '../language/hyperparameters.ts'
 import { zeros } from '../language/slots.ts'
 import { ema, type Value, where } from '../language/value.ts'
 import {
   clippedInNorm,
-  curvatureInputs,
-  curvaturePair,
+  fittedScale,
+  inputsToFit,
   largestFitted,
-  probeScale,
-  whiteningScale,
+  pairToFit,
+  psgdPaper,
+  psgdSearch,
+  renewalsOf,
 } from '../parts/psgd.ts'
 
 /**
@@ -45,12 +46,7 @@ export const psgdXMat = defineOptimizer({
   name: 'psgdXMat',
   title: 'PSGD XMat',
   family: 'matrix',
-  paper: {
-    title: 'Curvature-Informed SGD via General Purpose Lie-Group Preconditioners',
-    authors: 'Pooladzandi, Li',
-    year: 2024,
-    arxiv: '2402.11858',
-  },
+  paper: psgdPaper,
   hyper: {
     learningRate: nonNegative(1e-2),
     momentum: decayRate(0),
@@ -68,33 +64,28 @@ export const psgdXMat = defineOptimizer({
     scalesByGradient: true,
   },
   choices: { fits: ['gradient', 'curvature'], normalizer: ['sum', 'difference'] },
-  inputs: ({ fits }): Readonly<Record<string, Input>> => (fits === 'curvature' ? curvatureInputs : {}),
+  inputs: inputsToFit,
   state: { m: zeros({ when: ({ disabled }) => !disabled('momentum') }), a: zeros({ start: 1 }), b: zeros() },
   decay: 'decoupled',
   search: {
     learningRate: logUniform(1e-4, 1e-1),
-    momentum: oneOf(0, 0.9, 0.95),
-    preconditionerRate: oneOf(0.1, 0.3, 0.5),
+    ...psgdSearch,
   },
   largestGradient: largestFitted,
   joint: true,
-  rule({ g, t, inputs, state, hyper, options, shape, disabled, every, firstSteps, random }) {
+  rule(context) {
+    const { g, t, inputs, state, hyper, options, shape, disabled, random } = context
     // What has no elements has nothing to whiten.
     if (shape.size === 0) return { direction: g, state: {} }
     const column = (x: Value) => x.as([1, shape.size, 1])
     const both = (x: Value): Both => ({ x, back: x.reversedRows() })
 
     const m = disabled('momentum') ? g : ema(state.m, g, hyper.momentum)
-    const pair =
-      options.fits === 'curvature' ? curvaturePair(inputs as Record<keyof typeof curvatureInputs, Value>) : undefined
+    const pair = pairToFit(options.fits, inputs)
 
-    const first = firstSteps(1, () => true, false)
-    const renews = first || every(hyper.preconditionerPeriod, () => true, false, 'first')
-    const started = () => {
-      if (!options.scalesByGradient) return hyper.initialScale
-      const whitening = whiteningScale(pair ? pair.h : g, t.lifted(0))
-      return pair ? whitening.times(probeScale(pair.v)) : whitening
-    }
+    const { first, renews } = renewalsOf(context, hyper.preconditionerPeriod)
+    const started = () =>
+      options.scalesByGradient ? fittedScale(pair ? pair.h : g, t.lifted(0), pair?.v) : hyper.initialScale
     const a = both(column(first ? state.a.times(started()) : state.a))
     const b = both(column(state.b))
 

@@ -1,7 +1,23 @@
+import type { CommonContext, OptionSpecification, Paper } from '../language/definition.ts'
+import { oneOf } from '../language/hyperparameters.ts'
 import { type Input, inputArray } from '../language/inputs.ts'
 import { ema, type Value, where } from '../language/value.ts'
 import { diagonalOf } from './diagonal.ts'
 import { normBound } from './norm-bound.ts'
+
+/** Where all preconditioners of PSGD come from. */
+export const psgdPaper: Paper = {
+  title: 'Curvature-Informed SGD via General Purpose Lie-Group Preconditioners',
+  authors: 'Pooladzandi, Li',
+  year: 2024,
+  arxiv: '2402.11858',
+}
+
+/** Where a tuner looks for what all of them have, besides the learning rate. */
+export const psgdSearch = {
+  momentum: oneOf(0, 0.9, 0.95),
+  preconditionerRate: oneOf(0.1, 0.3, 0.5),
+}
 
 /** What rules of PSGD are given at most, so that float32 holds their squares. */
 export const largestFitted = 1e15
@@ -12,12 +28,37 @@ export const curvatureInputs = {
   probe: inputArray('v, independent numbers of mean 0 and variance 1, the same as in hessianVectorProduct'),
 } satisfies Readonly<Record<string, Input>>
 
-/** The pair (v, h) that curvature is fitted with, within what float32 can square. */
-export function curvaturePair(inputs: Readonly<Record<keyof typeof curvatureInputs, Value>>): { v: Value; h: Value } {
+/** The inputs of a rule that fits to curvature only where it is told to. */
+export function inputsToFit({ fits }: { readonly fits: string }): Readonly<Record<string, Input>> {
+  return fits === 'curvature' ? curvatureInputs : {}
+}
+
+/** What curvature is fitted with: a probe v, and h, the product of the Hessian with it. */
+export interface CurvaturePair {
+  readonly v: Value
+  readonly h: Value
+}
+
+/** The pair among the inputs, within what float32 can square. */
+export function curvaturePair(inputs: Readonly<Record<string, Value>>): CurvaturePair {
   return {
-    v: inputs.probe.limitedInSize(largestFitted),
-    h: inputs.hessianVectorProduct.limitedInSize(largestFitted),
+    v: inputs.probe!.limitedInSize(largestFitted),
+    h: inputs.hessianVectorProduct!.limitedInSize(largestFitted),
   }
+}
+
+/** The pair, where a rule is told to fit to it. */
+export function pairToFit(fits: string, inputs: Readonly<Record<string, Value>>): CurvaturePair | undefined {
+  return fits === 'curvature' ? curvaturePair(inputs) : undefined
+}
+
+/** Whether this is the first step, and whether P moves in it: in the first, and from there on at every `period`-th. */
+export function renewalsOf(
+  { every, firstSteps }: Pick<CommonContext<string, OptionSpecification, string, string>, 'every' | 'firstSteps'>,
+  period: Value,
+): { readonly first: boolean; readonly renews: boolean } {
+  const first = firstSteps(1, () => true, false)
+  return { first, renews: first || every(period, () => true, false, 'first') }
 }
 
 /** Momentum that begins as the plain average of all gradients: its factor is (t - 1) / t, but at most `momentum`. */
@@ -34,7 +75,7 @@ export function smoothed(old: Value, bound: Value, beta: Value): Value {
  * (mean(h⁴) + δ⁴)^(-1/8), with the largest mean of all tensors: the size of a Q for which QᵀQ h has elements around 1. At most 1e15, and 1 where
  * there is nothing to go by.
  */
-export function whiteningScale(h: Value, damping: Value): Value {
+function whiteningScale(h: Value, damping: Value): Value {
   const largest = h.abs().largest().maximum(1e-30)
   const size = h.over(largest).square().square().mean().sqrt().sqrt().times(largest).largest('all')
   // Relative to the larger of the two, so that float32 holds the fourth powers.
@@ -51,8 +92,14 @@ export function whiteningScale(h: Value, damping: Value): Value {
   )
 }
 
-/** The root of the root of mean(v²) over all tensors, the size of a Q for which QᵀQ h is as large as v, beside `whiteningScale` of h; 1 for no v. */
-export function probeScale(v: Value): Value {
+/** The size of a Q for which QᵀQ h has elements around 1, or as large as those of a probe v. */
+export function fittedScale(h: Value, damping: Value, v?: Value): Value {
+  const whitening = whiteningScale(h, damping)
+  return v ? whitening.times(probeScale(v)) : whitening
+}
+
+/** The root of the root of mean(v²) over all tensors; 1 for no v. */
+function probeScale(v: Value): Value {
   const square = v.square().mean('all')
   return where(square.isGreaterThan(0), square.sqrt().sqrt(), 1)
 }
