@@ -1,3 +1,4 @@
+import { checkCounts } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import type { GradientStatistics } from './statistics.ts'
 
@@ -118,11 +119,7 @@ export class BatchSizeGrowth {
   constructor(options: BatchSizeGrowthOptions) {
     checkNames('BatchSizeGrowth', options, ['initial', 'maximum', 'test', 'multipleOf'])
     const { initial, maximum, test, multipleOf = 1 } = options
-    for (const [name, value] of Object.entries({ initial, maximum, multipleOf })) {
-      if (!(Number.isInteger(value) && value >= 1)) {
-        throw new Error(`BatchSizeGrowth: ${name} must be a whole number from 1 up, not ${String(value)}`)
-      }
-    }
+    checkCounts('BatchSizeGrowth', { initial, maximum, multipleOf })
     if (maximum < initial) {
       throw new Error(`BatchSizeGrowth: maximum must be at least initial, ${initial}, not ${maximum}`)
     }

@@ -1,3 +1,5 @@
+import { checkCounts } from '../language/check-options.ts'
+
 /** What one batch says about the noise of its gradient: all that the tests of batch sizes need. */
 export interface GradientStatistics {
   /** How many examples the batch has. */
@@ -34,11 +36,7 @@ export function gradientStatistics(
 ): GradientStatistics {
   const count = gradients.length
   if (count < 2) throw new Error(`gradientStatistics: a variance needs at least 2 gradients, not ${count}`)
-  if (!(Number.isInteger(examplesPerGradient) && examplesPerGradient >= 1)) {
-    throw new Error(
-      `gradientStatistics: examplesPerGradient must be a whole number from 1 up, not ${String(examplesPerGradient)}`,
-    )
-  }
+  checkCounts('gradientStatistics', { examplesPerGradient })
   const { length } = gradients[0]!
   const wrong = gradients.findIndex((gradient) => gradient.length !== length)
   if (wrong > 0) {

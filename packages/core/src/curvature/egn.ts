@@ -1,6 +1,7 @@
+import { checkOption } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import type { Evaluate } from '../run/step.ts'
-import { JoinedParameters, type ParameterArrays, type Probe, require } from './joined-parameters.ts'
+import { JoinedParameters, type ParameterArrays, type Probe } from './joined-parameters.ts'
 import { dot, eliminate, moved, norm, scaled, subtract } from './linear-algebra.ts'
 
 export interface EgnOptions {
@@ -119,11 +120,11 @@ export class Egn<Name extends string = string> {
     const { largestNorm = Number.POSITIVE_INFINITY, lineSearch = false, adaptiveDamping = false } = options
     for (const [name, value] of Object.entries({ learningRate, damping, largestNorm })) {
       const finite = name === 'largestNorm' || Number.isFinite(value)
-      require('egn', name, value, value > 0 && finite, 'a number above 0')
+      checkOption('egn', name, value, value > 0 && finite, 'a number above 0')
     }
-    require('egn', 'momentum', momentum, momentum >= 0 && momentum < 1, 'a number from 0 to below 1')
-    require('egn', 'weightDecay', weightDecay, weightDecay >= 0, 'a number from 0 up')
-    require('egn', 'momentumForm', momentumForm, ['sum', 'average'].includes(momentumForm), 'one of sum, average')
+    checkOption('egn', 'momentum', momentum, momentum >= 0 && momentum < 1, 'a number from 0 to below 1')
+    checkOption('egn', 'weightDecay', weightDecay, weightDecay >= 0, 'a number from 0 up')
+    checkOption('egn', 'momentumForm', momentumForm, ['sum', 'average'].includes(momentumForm), 'one of sum, average')
     this.joined = new JoinedParameters('egn', parameters)
     this.options = {
       learningRate,
@@ -179,11 +180,12 @@ export class Egn<Name extends string = string> {
     const slope = -dot(found.gradient, update)
     const before = lineSearch || adaptiveDamping ? await model.lossAt(start) : 0
     const learningRate = lineSearch ? await this.search(start, update, slope, before, model) : this.options.learningRate
-    this.joined.write(moved(start, -learningRate, update))
+    const point = moved(start, -learningRate, update)
+    this.joined.write(point)
     let gain: number | undefined
     let next = damping
     if (adaptiveDamping) {
-      const after = await model.lossAt(moved(start, -learningRate, update))
+      const after = await model.lossAt(point)
       const image = found.rows.map((row) => -learningRate * dot(row, update))
       const curved = dot(image, times(found, image)) / found.examples
       gain = (after - before) / (learningRate * slope + curved / 2)

@@ -1,8 +1,8 @@
 import type { FloatArray } from '../backends/backend.ts'
+import { checkCounts, checkOption } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import type { CompiledOptimizer } from '../run/compiled-optimizer.ts'
 import type { Evaluate, StepResult } from '../run/step.ts'
-import { require, requireCounts } from './joined-parameters.ts'
 import { krylov, ritzVector, type SymmetricProduct, startVector } from './lanczos.ts'
 import { dot, moved, scaled, subtract } from './linear-algebra.ts'
 
@@ -110,13 +110,13 @@ export class Fosi<Name extends string = string> {
     const { largest = 5, smallest = 0, period = 100, warmUp = period, newtonRate = 0.1 } = options
     const { largestScale = 1, velocity = 'average', decay = 0.9, seed = 0 } = options
     const { products = Math.max(4 * (largest + smallest), Math.ceil(2 * Math.log(size))) } = options
-    requireCounts('fosi', { largest, period, warmUp, products })
-    require('fosi', 'smallest', smallest, Number.isInteger(smallest) && smallest >= 0, 'a whole number from 0 up')
-    require('fosi', 'newtonRate', newtonRate, newtonRate >= 0, 'a number from 0 up')
-    require('fosi', 'largestScale', largestScale, largestScale >= 1, 'a number from 1 up')
-    require('fosi', 'decay', decay, decay >= 0 && decay < 1, 'a number from 0 to below 1')
+    checkCounts('fosi', { largest, period, warmUp, products })
+    checkOption('fosi', 'smallest', smallest, Number.isInteger(smallest) && smallest >= 0, 'a whole number from 0 up')
+    checkOption('fosi', 'newtonRate', newtonRate, newtonRate >= 0, 'a number from 0 up')
+    checkOption('fosi', 'largestScale', largestScale, largestScale >= 1, 'a number from 1 up')
+    checkOption('fosi', 'decay', decay, decay >= 0 && decay < 1, 'a number from 0 to below 1')
     const known = ['average', 'heavyBall', 'nesterov', 'none']
-    require('fosi', 'velocity', velocity, known.includes(velocity), `one of ${known.join(', ')}`)
+    checkOption('fosi', 'velocity', velocity, known.includes(velocity), `one of ${known.join(', ')}`)
     if (base.moves) throw new Error('fosi: the base optimizer evaluates the model at points of its own; take another')
     this.base = base
     this.size = size

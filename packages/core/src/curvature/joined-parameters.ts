@@ -139,15 +139,3 @@ export class JoinedParameters<Name extends string = string> {
     }
   }
 }
-
-/** @internal @throws Error that says what a setting must be. */
-export function require(caller: string, name: string, value: unknown, holds: boolean, what: string): void {
-  if (!holds) throw new Error(`${caller}: ${name} must be ${what}, not ${String(value)}`)
-}
-
-/** @internal @throws Error for a setting that is not a whole number from 1 up. */
-export function requireCounts(caller: string, counts: Readonly<Record<string, unknown>>): void {
-  for (const [name, value] of Object.entries(counts)) {
-    require(caller, name, value, Number.isInteger(value) && (value as number) >= 1, 'a whole number from 1 up')
-  }
-}

@@ -1,6 +1,7 @@
+import { checkCounts, checkOption } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import type { Evaluate } from '../run/step.ts'
-import { JoinedParameters, type ParameterArrays, type Probe, require, requireCounts } from './joined-parameters.ts'
+import { JoinedParameters, type ParameterArrays, type Probe } from './joined-parameters.ts'
 import { backtracking, Line, strongWolfe } from './line-search.ts'
 import { dot, largest, moved, scaled, subtract } from './linear-algebra.ts'
 
@@ -103,14 +104,19 @@ export class LBfgs<Name extends string = string> {
     const { learningRate = 1, lineSearch = 'strongWolfe', history = 100, maximumIterations = 20 } = options
     const { maximumEvaluations = Math.max(1, Math.floor((maximumIterations * 5) / 4)) } = options
     const { toleranceGradient = 1e-7, toleranceChange = 1e-9 } = options
-    requireCounts('lBfgs', { history, maximumIterations, maximumEvaluations })
-    require('lBfgs', 'learningRate', learningRate, learningRate > 0 &&
-      Number.isFinite(learningRate), 'a number above 0')
+    checkCounts('lBfgs', { history, maximumIterations, maximumEvaluations })
+    checkOption(
+      'lBfgs',
+      'learningRate',
+      learningRate,
+      learningRate > 0 && Number.isFinite(learningRate),
+      'a number above 0',
+    )
     for (const [name, value] of Object.entries({ toleranceGradient, toleranceChange })) {
-      require('lBfgs', name, value, value >= 0, 'a number from 0 up')
+      checkOption('lBfgs', name, value, value >= 0, 'a number from 0 up')
     }
     const known = ['strongWolfe', 'backtracking', 'none']
-    require('lBfgs', 'lineSearch', lineSearch, known.includes(lineSearch), `one of ${known.join(', ')}`)
+    checkOption('lBfgs', 'lineSearch', lineSearch, known.includes(lineSearch), `one of ${known.join(', ')}`)
     this.joined = new JoinedParameters('lBfgs', parameters)
     this.options = {
       learningRate,

@@ -1,3 +1,4 @@
+import { checkCounts } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import type { CompiledOptimizer } from '../run/compiled-optimizer.ts'
 import { lanczos, type Spectrum, type SymmetricProduct } from './lanczos.ts'
@@ -137,11 +138,7 @@ export class LanczosLearner {
   constructor(optimizer: CompiledOptimizer, options: LanczosLearnerOptions = {}) {
     checkNames('LanczosLearner', options, ['period', 'products', 'share', 'largestMomentum', 'seed'])
     const { period = 100, products = 20, share = 1, largestMomentum = 0.95, seed = 0 } = options
-    for (const [name, value] of Object.entries({ period, products })) {
-      if (!(Number.isInteger(value) && value >= 1)) {
-        throw new Error(`LanczosLearner: ${name} must be a whole number from 1 up, not ${String(value)}`)
-      }
-    }
+    checkCounts('LanczosLearner', { period, products })
     if (!(share > 0 && share <= 1)) {
       throw new Error(`LanczosLearner: share must be a number above 0 and at most 1, not ${String(share)}`)
     }

@@ -1,4 +1,5 @@
 import { randomNumber } from '../graph/philox.ts'
+import { checkCounts } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import { dot, norm, scaled, subtract, symmetricEigen } from './linear-algebra.ts'
 
@@ -61,11 +62,7 @@ export async function lanczos(
 ): Promise<Spectrum> {
   checkNames('lanczos', options, ['products', 'tolerance', 'seed', 'start'])
   const { products = 20, tolerance = 1e-3, seed = 0 } = options
-  for (const [name, value] of Object.entries({ size, products })) {
-    if (!(Number.isInteger(value) && value >= 1)) {
-      throw new Error(`lanczos: ${name} must be a whole number from 1 up, not ${String(value)}`)
-    }
-  }
+  checkCounts('lanczos', { size, products })
   if (!(tolerance >= 0)) throw new Error(`lanczos: tolerance must be a number from 0 up, not ${String(tolerance)}`)
   const begin = startVector('lanczos', size, options.start, seed)
   const found = await krylov('lanczos', product, begin, products, ({ values, vectors, remainder }) => {

@@ -1,6 +1,7 @@
+import { checkCounts, checkOption } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import type { Evaluate } from '../run/step.ts'
-import { JoinedParameters, type ParameterArrays, require, requireCounts } from './joined-parameters.ts'
+import { JoinedParameters, type ParameterArrays } from './joined-parameters.ts'
 import type { SymmetricProduct } from './lanczos.ts'
 import { dot, moved, norm, symmetricEigen } from './linear-algebra.ts'
 
@@ -84,11 +85,15 @@ export class LazyNewton<Name extends string = string> {
     this.joined = new JoinedParameters('lazyNewton', parameters)
     const { regularization = 'cubic', strength = 1, period = Math.max(1, this.joined.size) } = options
     const known = ['cubic', 'quadratic']
-    require('lazyNewton', 'regularization', regularization, known.includes(
+    checkOption(
+      'lazyNewton',
+      'regularization',
       regularization,
-    ), `one of ${known.join(', ')}`)
-    require('lazyNewton', 'strength', strength, strength > 0 && Number.isFinite(strength), 'a number above 0')
-    requireCounts('lazyNewton', { period })
+      known.includes(regularization),
+      `one of ${known.join(', ')}`,
+    )
+    checkOption('lazyNewton', 'strength', strength, strength > 0 && Number.isFinite(strength), 'a number above 0')
+    checkCounts('lazyNewton', { period })
     this.options = { regularization, strength, period }
   }
 

@@ -1,9 +1,9 @@
 import type { FloatArray } from '../backends/backend.ts'
 import { randomNumber } from '../graph/philox.ts'
+import { checkCounts, checkOption } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import type { CompiledOptimizer } from '../run/compiled-optimizer.ts'
 import type { Evaluate, StepResult } from '../run/step.ts'
-import { require, requireCounts } from './joined-parameters.ts'
 import { krylov, type SymmetricProduct } from './lanczos.ts'
 import { dot, moved, norm, scaled, subtract } from './linear-algebra.ts'
 
@@ -81,17 +81,23 @@ export class PolynomialPreconditioner<Name extends string = string> {
     const caller = 'polynomialPreconditioner'
     checkNames(caller, options, ['degree', 'polynomial', 'traces', 'probes', 'seed'])
     const { degree = 1, polynomial = 'symmetric', traces, probes = 0, seed = 0 } = options
-    requireCounts(caller, { degree })
-    require(caller, 'probes', probes, Number.isInteger(probes) && probes >= 0, 'a whole number from 0 up')
+    checkCounts(caller, { degree })
+    checkOption(caller, 'probes', probes, Number.isInteger(probes) && probes >= 0, 'a whole number from 0 up')
     const known = ['symmetric', 'krylov']
-    require(caller, 'polynomial', polynomial, known.includes(polynomial), `one of ${known.join(', ')}`)
+    checkOption(caller, 'polynomial', polynomial, known.includes(polynomial), `one of ${known.join(', ')}`)
     if (base.moves) throw new Error(`${caller}: the optimizer evaluates the model at points of its own; take another`)
     this.base = base
     this.size = base.names.reduce((sum, name) => sum + base.parameters[name].length, 0)
-    require(caller, 'degree', degree, degree < Math.max(2, this.size), `below the number of parameters, ${this.size}`)
+    checkOption(
+      caller,
+      'degree',
+      degree,
+      degree < Math.max(2, this.size),
+      `below the number of parameters, ${this.size}`,
+    )
     this.options = { degree, polynomial, probes, seed }
     if (traces) {
-      require(caller, 'traces', traces, traces.length === degree, `${degree} numbers`)
+      checkOption(caller, 'traces', traces, traces.length === degree, `${degree} numbers`)
       this.ratios = ratiosOf(traces)
     }
   }

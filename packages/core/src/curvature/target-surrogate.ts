@@ -1,8 +1,8 @@
 import type { FloatArray } from '../backends/backend.ts'
+import { checkCounts } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import type { CompiledOptimizer } from '../run/compiled-optimizer.ts'
 import { evaluateSchedule, type HyperValue } from '../schedules/schedule.ts'
-import { requireCounts } from './joined-parameters.ts'
 
 export interface TargetSurrogateOptions {
   /** Steps of the optimizer for each gradient of the loss, m; default 10. */
@@ -96,7 +96,7 @@ export class TargetSurrogate<Name extends string = string> {
   constructor(optimizer: CompiledOptimizer<Name>, options: TargetSurrogateOptions) {
     checkNames('targetSurrogate', options, ['innerSteps', 'outputRate'])
     const { innerSteps = 10, outputRate = 1 } = options
-    requireCounts('targetSurrogate', { innerSteps })
+    checkCounts('targetSurrogate', { innerSteps })
     this.optimizer = optimizer
     this.options = { innerSteps, outputRate }
     this.outputRate(1)

@@ -1,5 +1,6 @@
 import type { FloatArray } from '../backends/backend.ts'
 import { solve } from '../curvature/linear-algebra.ts'
+import { checkCounts } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import type { CompiledOptimizer } from '../run/compiled-optimizer.ts'
 
@@ -88,11 +89,7 @@ export class OptEx {
   constructor(optimizer: CompiledOptimizer, options: OptExOptions) {
     checkNames('optEx', options, ['parallel', 'history', 'lengthScale', 'noise', 'choose'])
     const { parallel = 4, history = 20, lengthScale, noise = 1e-6, choose = 'last' } = options
-    for (const [name, value] of Object.entries({ parallel, history })) {
-      if (!(Number.isInteger(value) && value >= 1)) {
-        throw new Error(`optEx: ${name} must be a whole number from 1 up, not ${String(value)}`)
-      }
-    }
+    checkCounts('optEx', { parallel, history })
     if (lengthScale !== undefined && !(lengthScale > 0)) {
       throw new Error(`optEx: lengthScale must be a number above 0, not ${String(lengthScale)}`)
     }
