@@ -235,21 +235,24 @@ it('has the task write the statistics of layers that it knows, and says which it
   ])
 })
 
+/** What `tilted` has everywhere. */
+const hessian = [
+  [2, 1],
+  [1, 3],
+]
+
+const tilted = defineTask({
+  ...bowl,
+  name: 'tilted',
+  parameters: { x: [2] },
+  initialize: () => undefined,
+  gradient(parameters, gradients) {
+    gradients.x!.set(hessian.map((row) => row[0]! * parameters.x![0]! + row[1]! * parameters.x![1]!))
+    return 0
+  },
+})
+
 it('estimates the diagonal with signs of both kinds, not with -1 alone as pytorch_optimizer draws them', async () => {
-  const hessian = [
-    [2, 1],
-    [1, 3],
-  ]
-  const tilted = defineTask({
-    ...bowl,
-    name: 'tilted',
-    parameters: { x: [2] },
-    initialize: () => undefined,
-    gradient(parameters, gradients) {
-      gradients.x!.set(hessian.map((row) => row[0]! * parameters.x![0]! + row[1]! * parameters.x![1]!))
-      return 0
-    },
-  })
   const parameters = { x: Float32Array.of(1, -1) }
   const estimates: number[][] = []
   for (let step = 1; step <= 400; step++) {
@@ -269,20 +272,6 @@ it('estimates the diagonal with signs of both kinds, not with -1 alone as pytorc
 })
 
 it('gives the product of the Hessian with the probe that it gives', async () => {
-  const hessian = [
-    [2, 1],
-    [1, 3],
-  ]
-  const tilted = defineTask({
-    ...bowl,
-    name: 'tilted',
-    parameters: { x: [2] },
-    initialize: () => undefined,
-    gradient(parameters, gradients) {
-      gradients.x!.set(hessian.map((row) => row[0]! * parameters.x![0]! + row[1]! * parameters.x![1]!))
-      return 0
-    },
-  })
   const inputs = { probe: { x: new Float32Array(2) }, hessianVectorProduct: { x: new Float32Array(2) } }
   const costs: number[] = []
   const evaluate = evaluationOf(tilted, { seed: 1, step: 1 }, { onCost: (gradients) => costs.push(gradients) })
