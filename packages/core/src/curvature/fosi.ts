@@ -1,8 +1,8 @@
-import type { FloatArray } from '../backends/backend.ts'
 import { checkCounts, checkOption } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import type { CompiledOptimizer } from '../run/compiled-optimizer.ts'
 import type { Evaluate, StepResult } from '../run/step.ts'
+import { changingGradients, joined, joinedSize, spread } from './joined-parameters.ts'
 import { krylov, ritzVector, type SymmetricProduct, startVector } from './lanczos.ts'
 import { dot, moved, scaled, subtract } from './linear-algebra.ts'
 
@@ -106,7 +106,7 @@ export class Fosi<Name extends string = string> {
       'seed',
       'start',
     ])
-    const size = base.names.reduce((sum, name) => sum + base.parameters[name].length, 0)
+    const size = joinedSize(base.parameters)
     const { largest = 5, smallest = 0, period = 100, warmUp = period, newtonRate = 0.1 } = options
     const { largestScale = 1, velocity = 'average', decay = 0.9, seed = 0 } = options
     const { products = Math.max(4 * (largest + smallest), Math.ceil(2 * Math.log(size))) } = options
@@ -146,30 +146,27 @@ export class Fosi<Name extends string = string> {
   async minimize(evaluate: Evaluate<Name>, product: SymmetricProduct): Promise<StepResult<Name>> {
     const { base, options } = this
     const extremes = this.due ? await this.measure(product) : this.extremes
-    const before = this.gather(base.parameters)
+    const before = joined(base.names, base.parameters)
     let inside: Float64Array = new Float64Array(this.size)
-    let absent = new Set<string>()
-    const result = await base.minimize(async (request) => {
-      const answer = await evaluate(request)
-      absent = new Set(typeof answer === 'object' ? answer.without : [])
-      for (const name of absent) request.gradients[name as Name]?.fill(0)
-      const gradient = this.gather(request.gradients)
+    let absent: ReadonlySet<string> = new Set()
+    const outside = changingGradients(base.names, evaluate, (gradient, without) => {
+      absent = without
       inside = projected(extremes, gradient)
-      this.scatter(moved(gradient, -1, inside), (name, values) => request.gradients[name].set(values))
-      return answer
+      return moved(gradient, -1, inside)
     })
+    const result = await base.minimize(outside)
     this.extremes = extremes
     if (result.skipped) return result
     const newton = this.newtonStep(extremes, inside)
     if (extremes.vectors.length === 0) return result
-    const delta = moved(this.gather(base.parameters), -1, before)
+    const delta = moved(joined(base.names, base.parameters), -1, before)
     subtract(delta, 1, projected(extremes, delta))
     const next = moved(before, extremes.scale, delta)
     subtract(next, options.newtonRate, newton)
-    const values: { [name in Name]?: Float64Array } = {}
-    this.scatter(next, (name, part) => {
-      if (!absent.has(name)) values[name] = part
-    })
+    const values: Record<string, Float64Array> = {}
+    for (const name of base.names) values[name] = new Float64Array(base.parameters[name].length)
+    spread(base.names, next, values as Record<Name, Float64Array>)
+    for (const name of absent) delete values[name]
     base.rebase(values as Record<Name, Float64Array>)
     return result
   }
@@ -215,21 +212,6 @@ export class Fosi<Name extends string = string> {
       subtract(step, -rates[i]! * dot(vector, this.velocity), vector)
     })
     return step
-  }
-
-  private gather(arrays: Readonly<Record<Name, FloatArray>>): Float64Array {
-    const vector = new Float64Array(this.size)
-    this.scatter(vector, (name, part) => part.set(arrays[name]))
-    return vector
-  }
-
-  private scatter(vector: Float64Array, give: (name: Name, part: Float64Array) => void): void {
-    let offset = 0
-    for (const name of this.base.names) {
-      const { length } = this.base.parameters[name]
-      give(name, vector.subarray(offset, offset + length))
-      offset += length
-    }
   }
 }
 

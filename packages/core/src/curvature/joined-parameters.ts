@@ -14,6 +14,54 @@ export interface Evaluated {
 const everything: ReadonlySet<string> = new Set(['gradient', 'loss'])
 const lossOnly: ReadonlySet<string> = new Set(['loss'])
 
+/** @internal how many numbers all parameters have together */
+export function joinedSize(parameters: ParameterArrays): number {
+  return Object.values(parameters).reduce((sum, { length }) => sum + length, 0)
+}
+
+/** @internal arrays behind one another, in the order of their names */
+export function joined<Name extends string>(
+  names: readonly Name[],
+  arrays: Readonly<Record<Name, ArrayLike<number>>>,
+): Float64Array {
+  const vector = new Float64Array(names.reduce((sum, name) => sum + arrays[name].length, 0))
+  let offset = 0
+  for (const name of names) {
+    vector.set(arrays[name], offset)
+    offset += arrays[name].length
+  }
+  return vector
+}
+
+/** @internal the parts of a vector into the arrays that it was joined from */
+export function spread<Name extends string>(
+  names: readonly Name[],
+  vector: Float64Array,
+  arrays: ParameterArrays<Name>,
+): void {
+  let offset = 0
+  for (const name of names) {
+    const { length } = arrays[name]
+    arrays[name].set(vector.subarray(offset, offset + length))
+    offset += length
+  }
+}
+
+/** @internal `evaluate`, with its gradients changed as one vector before the optimizer reads them; absent ones count as 0 */
+export function changingGradients<Name extends string>(
+  names: readonly Name[],
+  evaluate: Evaluate<Name>,
+  change: (gradient: Float64Array, without: ReadonlySet<string>) => Float64Array | Promise<Float64Array>,
+): Evaluate<Name> {
+  return async (request) => {
+    const answer = await evaluate(request)
+    const without = new Set(typeof answer === 'object' ? answer.without : [])
+    for (const name of without) request.gradients[name as Name]?.fill(0)
+    spread(names, await change(joined(names, request.gradients), without), request.gradients)
+    return answer
+  }
+}
+
 /** @internal evaluates a model at points of one step */
 export class Probe {
   /** How many evaluations there have been. */
@@ -98,26 +146,15 @@ export class JoinedParameters<Name extends string = string> {
         }),
       ),
     ) as ParameterArrays<Name>
-    this.size = names.reduce((sum, name) => sum + parameters[name].length, 0)
+    this.size = joinedSize(parameters)
   }
 
   gather(arrays: Readonly<Record<Name, ArrayLike<number>>>): Float64Array {
-    const vector = new Float64Array(this.size)
-    let offset = 0
-    for (const name of this.names) {
-      vector.set(arrays[name], offset)
-      offset += arrays[name].length
-    }
-    return vector
+    return joined(this.names, arrays)
   }
 
   write(vector: Float64Array): void {
-    let offset = 0
-    for (const name of this.names) {
-      const array = this.parameters[name]
-      array.set(vector.subarray(offset, offset + array.length))
-      offset += array.length
-    }
+    spread(this.names, vector, this.parameters)
   }
 
   /** One step, while which there can be no other; a step that throws leaves the parameters where they were. */

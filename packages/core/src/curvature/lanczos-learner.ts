@@ -1,6 +1,7 @@
 import { checkCounts } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import type { CompiledOptimizer } from '../run/compiled-optimizer.ts'
+import { joinedSize } from './joined-parameters.ts'
 import { lanczos, type Spectrum, type SymmetricProduct } from './lanczos.ts'
 
 /** What the ends of the spectrum say that gradient descent with momentum should do. */
@@ -158,7 +159,7 @@ export class LanczosLearner {
   async observe(product: SymmetricProduct): Promise<SpectralRates | undefined> {
     const { optimizer, options } = this
     if (optimizer.steps < this.due) return undefined
-    const size = optimizer.names.reduce((sum, name) => sum + optimizer.parameters[name]!.length, 0)
+    const size = joinedSize(optimizer.parameters)
     // The smallest curvature is known last, so all products are taken.
     const spectrum = await lanczos(product, size, {
       products: options.products,

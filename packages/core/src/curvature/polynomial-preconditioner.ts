@@ -1,9 +1,9 @@
-import type { FloatArray } from '../backends/backend.ts'
 import { randomNumber } from '../graph/philox.ts'
 import { checkCounts, checkOption } from '../language/check-options.ts'
 import { checkNames } from '../language/definition.ts'
 import type { CompiledOptimizer } from '../run/compiled-optimizer.ts'
 import type { Evaluate, StepResult } from '../run/step.ts'
+import { changingGradients, joinedSize } from './joined-parameters.ts'
 import { krylov, type SymmetricProduct } from './lanczos.ts'
 import { dot, moved, norm, scaled, subtract } from './linear-algebra.ts'
 
@@ -87,7 +87,7 @@ export class PolynomialPreconditioner<Name extends string = string> {
     checkOption(caller, 'polynomial', polynomial, known.includes(polynomial), `one of ${known.join(', ')}`)
     if (base.moves) throw new Error(`${caller}: the optimizer evaluates the model at points of its own; take another`)
     this.base = base
-    this.size = base.names.reduce((sum, name) => sum + base.parameters[name].length, 0)
+    this.size = joinedSize(base.parameters)
     checkOption(
       caller,
       'degree',
@@ -113,23 +113,12 @@ export class PolynomialPreconditioner<Name extends string = string> {
     if (options.polynomial === 'symmetric' && !this.ratios) {
       this.ratios = ratiosOf(await base.exclusively('polynomialPreconditioner', () => this.measure(product)))
     }
-    return base.minimize(async (request) => {
-      const answer = await evaluate(request)
-      const absent = new Set(typeof answer === 'object' ? answer.without : [])
-      for (const name of absent) request.gradients[name as Name]?.fill(0)
-      const gradient = this.gather(request.gradients)
+    const preconditioned = changingGradients(base.names, evaluate, (gradient) => {
       // What is not finite is the optimizer's to judge.
-      if (!gradient.every(Number.isFinite)) return answer
-      const direction =
-        options.polynomial === 'krylov' ? await this.best(gradient, product) : await this.multiplied(gradient, product)
-      let offset = 0
-      for (const name of base.names) {
-        const array = request.gradients[name]
-        array.set(direction.subarray(offset, offset + array.length))
-        offset += array.length
-      }
-      return answer
+      if (!gradient.every(Number.isFinite)) return gradient
+      return options.polynomial === 'krylov' ? this.best(gradient, product) : this.multiplied(gradient, product)
     })
+    return base.minimize(preconditioned)
   }
 
   /** Pτ g / στ: P̄ᵢ = I - (σᵢ₋₁ / σᵢ) B P̄ᵢ₋₁. */
@@ -187,10 +176,6 @@ export class PolynomialPreconditioner<Name extends string = string> {
     throw new Error(
       `polynomialPreconditioner: a product must be ${this.size} finite numbers, not ${image.length} like ${image[0]}`,
     )
-  }
-
-  private gather(arrays: Readonly<Record<Name, FloatArray>>): Float64Array {
-    return Float64Array.from(this.base.names.flatMap((name) => Array.from(arrays[name])))
   }
 }
 
