@@ -1,5 +1,4 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { matrixPower } from '../language/factorizations.ts'
 import {
   decayRate,
   fraction,
@@ -12,8 +11,9 @@ import {
 import { layerStatistics } from '../language/layer-statistics.ts'
 import { relativeRate } from '../language/relative-rate.ts'
 import { shaped, zeros } from '../language/slots.ts'
-import { type Value, where } from '../language/value.ts'
-import { diagonalOf } from '../parts/diagonal.ts'
+import { ema, where } from '../language/value.ts'
+import { dampedInverse } from '../parts/damped-inverse.ts'
+import { meanTrace } from '../parts/diagonal.ts'
 import { outputsAsRows } from '../parts/oriented.ts'
 import { adamW } from './adam-w.ts'
 
@@ -96,18 +96,17 @@ export const kfac = defineOptimizer({
     const { learningRate, statisticsDecay, damping } = hyper
     const times = t.minus(1).over(hyper.statisticsPeriod).floor().plus(1)
     const epsilon = times.minus(1).over(times).minimum(statisticsDecay)
-    const averaged = (old: Value, moment: Value) => old.times(epsilon).plus(moment.times(epsilon.negated().plus(1)))
     const { A, S } = every(
       hyper.statisticsPeriod,
       () => ({
-        A: averaged(state.A, inputs.activationMoment),
-        S: averaged(state.S, inputs.outputGradientMoment),
+        A: ema(state.A, inputs.activationMoment, epsilon),
+        S: ema(state.S, inputs.outputGradientMoment, epsilon),
       }),
       { A: state.A, S: state.S },
       'first',
     )
     const inverses = () => {
-      const [a, s] = [meanEigenvalue(A), meanEigenvalue(S)]
+      const [a, s] = [meanTrace(A), meanTrace(S)]
       const pi = where(a.isGreaterThan(0).and(s.isGreaterThan(0)), a.over(s).sqrt(), 1)
       const root = damping.sqrt()
       return { inverseA: dampedInverse(A, pi.times(root)), inverseS: dampedInverse(S, root.over(pi)) }
@@ -128,12 +127,3 @@ export const kfac = defineOptimizer({
     return { direction: b, state: { b, A, S, inverseA, inverseS } }
   },
 })
-
-function meanEigenvalue(matrix: Value): Value {
-  return diagonalOf(matrix).sum().over(Math.max(matrix.rows, 1))
-}
-
-/** The inverse of a matrix without negative eigenvalues, save for rounding, and a multiple of the identity. */
-function dampedInverse(matrix: Value, damping: Value): Value {
-  return matrixPower(matrix, -1, (values) => values.maximum(0).plus(damping))
-}

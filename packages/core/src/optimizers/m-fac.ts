@@ -52,8 +52,8 @@ export const mFac = defineOptimizer({
   search: { learningRate: logUniform(1e-5, 1e-2), damping: logUniform(1e-6, 1e-2) },
   // Inner products of such gradients stay in the range of float32.
   largestGradient: 2 ** 50,
-  rule({ g, t, state, hyper, options, disabled }) {
-    const row = g.as([1, 1, g.batch * g.rows * g.columns])
+  rule({ g, t, state, hyper, options, shape, disabled }) {
+    const row = g.as([1, 1, shape.size])
     const newest = ageOf(t, options.window).minus(1)
     const gradients = where(state.gradients.rowIndex().equals(newest), row, state.gradients)
     const products = exchanged(state.products, gradients.matmul(row.transposed()), newest)

@@ -3,7 +3,7 @@ import { qr, solveLower, solveUpper } from '../language/factorizations.ts'
 import { decayRate, fraction, logUniform, nonNegative, positive, seed, stepCount } from '../language/hyperparameters.ts'
 import { type ParameterShape, type SlotFacts, scalar, shaped, zeros } from '../language/slots.ts'
 import { type Value, where } from '../language/value.ts'
-import { diagonalOf, identityLike } from '../parts/diagonal.ts'
+import { identityLike, traceOf } from '../parts/diagonal.ts'
 import {
   averagedFromStart,
   clippedInAmplitude,
@@ -237,7 +237,7 @@ function inverse(low: LowRank): { plain(x: Value): Value; transposed(x: Value): 
 /** The same product U Vᵀ, about, from factors of one norm and closer to UᵀU = VᵀV. */
 function alike({ U, V }: LowRank): LowRank {
   const [UU, VV] = [U, V].map((X) => X.transposed().matmul(X)) as [Value, Value]
-  const [traceU, traceV] = [UU, VV].map((XX) => diagonalOf(XX).sum().maximum(1e-30)) as [Value, Value]
+  const [traceU, traceV] = [UU, VV].map((XX) => traceOf(XX).maximum(1e-30)) as [Value, Value]
   const square = traceU.over(traceV).sqrt()
   const rho = square.sqrt()
   const apart = UU.over(square).minus(VV.times(square))

@@ -1,10 +1,10 @@
 import { defineOptimizer } from '../language/definition.ts'
-import { matrixPower, svd } from '../language/factorizations.ts'
+import { svd } from '../language/factorizations.ts'
 import { logUniform, nonNegative, oneOf, smallDivisor } from '../language/hyperparameters.ts'
 import { type Input, shapedInput } from '../language/inputs.ts'
 import { relativeRate } from '../language/relative-rate.ts'
 import type { ParameterShape } from '../language/slots.ts'
-import type { Value } from '../language/value.ts'
+import { dampedInverse } from '../parts/damped-inverse.ts'
 import { sgd } from './sgd.ts'
 
 /** How many columns a factor has, or rows where it lies transposed: its shorter side. */
@@ -65,8 +65,7 @@ export const scaledGd = defineOptimizer({
       const { values, right } = svd(X)
       return right.transposed().over(values.square().plus(hyper.damping)).matmul(right)
     }
-    const ofPartner = (gram: Value) => matrixPower(gram, -1, (values) => values.maximum(0).plus(hyper.damping))
-    const inverse = options.gram === 'own' ? ofOwn() : ofPartner(inputs.partnerGram!)
+    const inverse = options.gram === 'own' ? ofOwn() : dampedInverse(inputs.partnerGram!, hyper.damping)
     return { direction: wide ? inverse.matmul(g) : g.matmul(inverse) }
   },
 })

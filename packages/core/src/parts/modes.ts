@@ -30,17 +30,18 @@ export function modeMatrices<const Name extends string, Options>(
   return countedSlots(name, mostModes, square, (facts) => sizes(facts).length)
 }
 
-const product = (sizes: Sizes): number => sizes.reduce((result, size) => result * size, 1)
+/** How many elements a tensor of these sizes has. */
+export const elementsOf = (sizes: Sizes): number => sizes.reduce((result, size) => result * size, 1)
 
 /** How many tensors of these sizes there are. */
 function countOf({ batch, rows, columns }: Value, sizes: Sizes): number {
-  return Math.max(1, Math.round((batch * rows * columns) / Math.max(1, product(sizes))))
+  return Math.max(1, Math.round((batch * rows * columns) / Math.max(1, elementsOf(sizes))))
 }
 
 /** A mode as rows: what comes before it is the batch, of all tensors; what comes after it are columns. */
 function along(tensor: Value, sizes: Sizes, mode: number): Value {
-  const before = countOf(tensor, sizes) * product(sizes.slice(0, mode))
-  return tensor.as([before, sizes[mode]!, product(sizes.slice(mode + 1))])
+  const before = countOf(tensor, sizes) * elementsOf(sizes.slice(0, mode))
+  return tensor.as([before, sizes[mode]!, elementsOf(sizes.slice(mode + 1))])
 }
 
 /** The Gram matrices of tensors unfolded along a mode: their products with themselves, summed over all other modes. */
@@ -120,7 +121,7 @@ export function permuted(tensor: Value, sizes: Sizes, order: readonly number[]):
     const at = places.indexOf(place)
     if (at === index) return
     const parts = [places.slice(0, index), places.slice(index, at), places.slice(at)] as const
-    const [before, passed, rest] = parts.map((part) => product(part.map((one) => sizes[one]!))) as [
+    const [before, passed, rest] = parts.map((part) => elementsOf(part.map((one) => sizes[one]!))) as [
       number,
       number,
       number,

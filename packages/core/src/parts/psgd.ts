@@ -2,7 +2,7 @@ import type { CommonContext, OptionSpecification, Paper } from '../language/defi
 import { oneOf } from '../language/hyperparameters.ts'
 import { type Input, inputArray } from '../language/inputs.ts'
 import { ema, type Value, where } from '../language/value.ts'
-import { diagonalOf } from './diagonal.ts'
+import { traceOf } from './diagonal.ts'
 import { normBound } from './norm-bound.ts'
 
 /** Where all preconditioners of PSGD come from. */
@@ -127,9 +127,8 @@ export function towardsSymmetric(Q: Value, drawn: Value): Value {
   const R = difference.over(normBound(difference, difference.abs().largest(), drawn).plus(2 ** -126))
   const RQ = R.matmul(Q)
   const RRQ = R.matmul(RQ)
-  const trace = (x: Value) => diagonalOf(x).sum()
-  const curvature = trace(RRQ)
-  const best = trace(RQ)
+  const curvature = traceOf(RRQ)
+  const best = traceOf(RQ)
     .negated()
     .over(where(curvature.isLessThan(0), curvature, -1))
     .minimum(1 / 8)

@@ -1,6 +1,6 @@
 import type { Dimensions } from '../graph/node.ts'
 import { type Value, where } from '../language/value.ts'
-import { diagonalOf, identityLike } from './diagonal.ts'
+import { identityLike, meanTrace } from './diagonal.ts'
 
 /** Which square matrices a factor is one of; each is closed under products. */
 export type Structure = 'dense' | 'diagonal' | 'lowerToeplitz' | 'upperToeplitz'
@@ -30,7 +30,7 @@ export function coefficientsOf(structure: Structure, size: number): Dimensions {
 const dense: StructuredFactors = {
   identity: identityLike,
   projected: (F, M) => F.transposed().matmul(M ? M.matmul(F) : F),
-  meanTrace: (F) => diagonalOf(F).sum().over(Math.max(F.rows, 1)),
+  meanTrace,
   product: (F, G) => F.matmul(G),
   outer: (F, X) => F.matmul(F.transposed().matmul(X)),
 }

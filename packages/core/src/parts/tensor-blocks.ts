@@ -1,6 +1,6 @@
 import { resized } from '../language/selection.ts'
 import { type Operand, type Value, where } from '../language/value.ts'
-import { inverseOrder, permuted, type Sizes } from './modes.ts'
+import { elementsOf, inverseOrder, permuted, type Sizes } from './modes.ts'
 
 /** How a tensor is cut into blocks of the same sizes. */
 export interface TensorBlocks {
@@ -14,8 +14,6 @@ export interface TensorBlocks {
   readonly count: number
 }
 
-const product = (sizes: Sizes): number => sizes.reduce((result, size) => result * size, 1)
-
 /**
  * Every dimension of more than `blockSize` elements cut into blocks of as many, the last of which lacks some where they do not divide it:
  * there blocks are filled with zeros, so that all of them are one batch. What has no elements is one block.
@@ -24,7 +22,7 @@ export function tensorBlocksOf(whole: Sizes, blockSize: number): TensorBlocks {
   const isEmpty = whole.includes(0)
   const sizes = whole.map((size) => (isEmpty ? size : Math.min(size, blockSize)))
   const along = whole.map((size) => (isEmpty ? 1 : Math.ceil(size / blockSize)))
-  return { whole, sizes, along, count: product(along) }
+  return { whole, sizes, along, count: elementsOf(along) }
 }
 
 /** The sizes of the tensor once its dimensions are filled up to whole blocks. */
@@ -35,7 +33,7 @@ function withSizes(tensor: Value, from: Sizes, to: Sizes): Value {
   const current = [...from]
   return to.reduce((x, size, mode) => {
     if (size === current[mode]) return x
-    const [before, behind] = [product(current.slice(0, mode)), product(current.slice(mode + 1))]
+    const [before, behind] = [elementsOf(current.slice(0, mode)), elementsOf(current.slice(mode + 1))]
     const [given, wanted] = [current[mode]! * behind, size * behind]
     current[mode] = size
     if (before === 1) return resized(x, [1, size, behind])
@@ -80,6 +78,6 @@ export function lengthOfBlocks({ whole, sizes, along }: TensorBlocks, mode: numb
   const last = whole[mode]! - length * (count - 1)
   if (last === length) return length
   const wholes = (x: Value, divisor: number) => x.plus(0.5).over(divisor).floor()
-  const place = wholes(like.batchIndex(), product(along.slice(mode + 1)))
+  const place = wholes(like.batchIndex(), elementsOf(along.slice(mode + 1)))
   return where(place.minus(wholes(place, count).times(count)).equals(count - 1), last, length)
 }
