@@ -6,7 +6,7 @@
 import type { GoldenRun } from './files.ts'
 import type { Numbers } from './problem.ts'
 
-const examples = 6
+export const examples = 6
 
 /** What a layer saw of every example: its inputs, with the 1 of a bias, and the gradients of the example's own loss in its outputs. */
 interface Seen {
@@ -21,16 +21,20 @@ export interface Recording {
 }
 
 const indices = (count: number) => Array.from({ length: count }, (_, index) => index)
-const exampleAt = (t: number, b: number, salt: number) =>
+/** The inputs of an example at a step. */
+export const exampleAt = (t: number, b: number, salt: number) =>
   indices(4).map((i) => Math.sin(0.7 * i + 1.1 * b + 0.3 * t + 0.2 + salt))
-const wantedAt = (t: number, b: number, salt: number) =>
+/** What the network should say to it. */
+export const wantedAt = (t: number, b: number, salt: number) =>
   indices(3).map((o) => Math.cos(0.9 * o + 0.6 * b + salt) + 0.2 * Math.sin(0.37 * t + o + 2 * b))
 
-const weights = [
+/** The initial weights of the two layers. */
+export const weights = [
   (o: number, i: number, salt: number) => 0.6 * Math.sin(1.3 * o + 0.7 * i + 0.4 + salt),
   (o: number, i: number, salt: number) => 0.6 * Math.cos(0.9 * o - 0.5 * i + 0.1 + salt),
 ] as const
-const biases = [
+/** Their initial biases. */
+export const biases = [
   (o: number, salt: number) => 0.3 * Math.cos(0.8 * o + salt),
   (o: number, salt: number) => 0.2 * Math.sin(1.9 * o + 0.5 + salt),
 ] as const

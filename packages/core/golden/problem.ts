@@ -65,3 +65,10 @@ export function total(at: (place: Place) => number, parameters: readonly Numbers
   })
   return sum
 }
+
+/** The numbers that trajectories with random draws have in the place of normal ones: element `i` of draw `d` in a step. */
+export function normal(step: number, d: number, i: number): number {
+  const n = 1000 * step + d + 1
+  const h = (31 * i ** 2 + 17 * i + 57 * n + 13 * i * n + 5) % 101
+  return (2 * h - 99.5) / 58
+}

@@ -12,7 +12,8 @@ import {
   wasm,
 } from 'fallline'
 import type { Fields } from '../fields.ts'
-import { gradientAt, hessianDiagonalAt, lossAt, total, writeEach, writeInitial } from '../problem.ts'
+import { biases, exampleAt, examples, wantedAt, weights } from '../network.ts'
+import { gradientAt, hessianDiagonalAt, lossAt, normal, total, writeEach, writeInitial } from '../problem.ts'
 import type { DriverMapping, DriverSettings } from '../replay-driver.ts'
 
 /** Arrays by name, in the order of the trajectory. */
@@ -77,7 +78,6 @@ export const drivers: Readonly<Record<string, DriverMapping>> = {
         writeInitial(array, k, salt)
       })
       const size = arrays.reduce((sum, { length }) => sum + length, 0)
-      const hash = (i: number) => (31 * i ** 2 + 17 * i + 57 + 13 * i + 5) % 101
       const warmUp = fields.optional('warmup_w')
       const driver = fosi(optimizer, {
         largest: fields.number('approx_k'),
@@ -89,7 +89,7 @@ export const drivers: Readonly<Record<string, DriverMapping>> = {
         largestScale: base === 'adam' ? 1 : fields.number('learning_rate_clip'),
         velocity: ({ adam: 'average', heavy_ball: 'heavyBall', nesterov: 'nesterov', sgd: 'none' } as const)[base],
         ...(base === 'sgd' ? {} : { decay: fields.number('decay') }),
-        start: Array.from({ length: size }, (_, i) => (2 * hash(i) - 99.5) / 58),
+        start: Array.from({ length: size }, (_, i) => normal(0, 0, i)),
       })
       const curvatures = () =>
         arrays.flatMap((array, k) => Array.from(array, (p, i) => hessianDiagonalAt({ p, i, k, t: 0, salt })))
@@ -110,14 +110,11 @@ export const drivers: Readonly<Record<string, DriverMapping>> = {
       fields.expect('method', 'egn_mse', 'the network has squared errors')
       fields.expect('lam_policy', 'const', 'another rule for the damping')
       const [w1, b1, w2, b2] = zeros as [FloatArray, FloatArray, FloatArray, FloatArray]
-      const [inputs, hidden, batch] = [4, 5, 6]
-      const each = (array: FloatArray, at: (o: number, i: number) => number, columns: number) => {
-        for (let k = 0; k < array.length; k++) array[k] = at(Math.floor(k / columns), k % columns)
+      for (const [layer, [w, b]] of [[w1, b1] as const, [w2, b2] as const].entries()) {
+        const columns = w.length / b.length
+        for (let k = 0; k < w.length; k++) w[k] = weights[layer]!(Math.floor(k / columns), k % columns, salt)
+        for (let o = 0; o < b.length; o++) b[o] = biases[layer]!(o, salt)
       }
-      each(w1, (o, i) => 0.6 * Math.sin(1.3 * o + 0.7 * i + 0.4 + salt), inputs)
-      each(b1, (o) => 0.3 * Math.cos(0.8 * o + salt), 1)
-      each(w2, (o, i) => 0.6 * Math.cos(0.9 * o - 0.5 * i + 0.1 + salt), hidden)
-      each(b2, (o) => 0.2 * Math.sin(1.9 * o + 0.5 + salt), 1)
       const largestNorm = fields.has('clip_norm') ? fields.number('clip_norm') : Number.POSITIVE_INFINITY
       const optimizer = egn(named(zeros), {
         learningRate: fields.number('learning_rate'),
@@ -129,11 +126,11 @@ export const drivers: Readonly<Record<string, DriverMapping>> = {
       /** The first output of the network, z = w2 tanh(W1 x + b1) + b2, and its derivatives. */
       const linearize = (t: number) => () => {
         const [residuals, jacobian]: [number[], number[]] = [[], []]
-        for (let b = 0; b < batch; b++) {
-          const x = Array.from({ length: inputs }, (_, i) => Math.sin(0.7 * i + 1.1 * b + 0.3 * t + 0.2 + salt))
-          const y = Math.cos(0.6 * b + salt) + 0.2 * Math.sin(0.37 * t + 2 * b)
+        for (let b = 0; b < examples; b++) {
+          const x = exampleAt(t, b, salt)
+          const y = wantedAt(t, b, salt)[0]!
           const h = Array.from(b1, (bias, o) =>
-            Math.tanh(x.reduce((sum, value, i) => sum + w1[o * inputs + i]! * value, bias)),
+            Math.tanh(x.reduce((sum, value, i) => sum + w1[o * x.length + i]! * value, bias)),
           )
           const back = h.map((value, o) => w2[o]! * (1 - value ** 2))
           residuals.push(h.reduce((sum, value, o) => sum + w2[o]! * value, b2[0]!) - y)

@@ -12,7 +12,7 @@ import {
 } from 'fallline'
 import { type Fields, Skip } from '../fields.ts'
 import type { GoldenRun } from '../files.ts'
-import { hessianDiagonalAt } from '../problem.ts'
+import { hessianDiagonalAt, normal } from '../problem.ts'
 import type { Mapping, Source } from './mapping.ts'
 
 /** What all of them have. */
@@ -89,13 +89,6 @@ function periodOf(fields: Fields): HyperValue {
 
 /** The c-th uniform number of a step, in these trajectories. */
 const uniform = (step: number, c: number) => (((3 * step + 5 * c) % 7) + 0.5) / 7
-
-/** The numbers that these trajectories have in the place of normal ones: element `i` of draw `d` in a step. */
-function normal(step: number, d: number, i: number): number {
-  const n = 1000 * step + d + 1
-  const h = (31 * i ** 2 + 17 * i + 57 * n + 13 * i * n + 5) % 101
-  return (2 * h - 99.5) / 58
-}
 
 const remainder = (x: Value, divisor: number): Value => x.minus(x.over(divisor).floor().times(divisor))
 
