@@ -1,5 +1,5 @@
 import type { DeferredExecutor, Executor, FloatArray, Work } from '../backends/backend.ts'
-import type { Conductor, Moment, Tensor } from './conductor.ts'
+import type { Conductor, Moment, Tensor, Update } from './conductor.ts'
 import { type DeclaredInputs, nonFiniteNumbers } from './inputs.ts'
 import { type NonFinitePolicy, nonFiniteError, type StepResult } from './step.ts'
 import type { Verdicts } from './verdicts.ts'
@@ -62,7 +62,7 @@ export class Course {
    * @returns with `verdicts`, what the step is if it turns out to be taken.
    */
   update(tensors: readonly Tensor[], numbers: ReadonlyMap<string, number>, moved?: Moved): StepResult {
-    const { conductor, executor, inputs, settings } = this
+    const { conductor, executor, settings } = this
     const allowed = settings.nonFinite === 'allow'
     const indices = tensors.map(({ index }) => index)
     const gradients = allowed || !('findNonFinite' in executor) ? [] : executor.findNonFinite(indices)
@@ -81,12 +81,10 @@ export class Course {
       return result
     }
     const moment = conductor.next(numbers)
-    const updates = conductor.plan(tensors, moment)
+    const updates = this.planned(tensors, moment)
     const work = updates.map((update) => update.work)
-    inputs.checkNumbers(work, numbers)
-    this.checkArrays(work)
-    const result = { step: conductor.steps + 1, skipped: false, nonFinite }
     if (this.verdicts) {
+      const result = { step: conductor.steps + 1, skipped: false, nonFinite }
       const copies = updates.flatMap(({ tensor, counts }) =>
         moved ? [] : conductor.copies(tensor, counts).map((key) => ({ tensor: tensor.index, key })),
       )
@@ -100,10 +98,25 @@ export class Course {
     if (moved) moved.back(moment, except(moved.tensors, tensors))
     else for (const { tensor, counts } of updates) this.startCopies(tensor, counts)
     executor.run(work)
+    return this.taken(updates, moment, nonFinite)
+  }
+
+  /** The next updates of tensors. @throws Error when a number or an array that they read was not given, or is not finite. */
+  planned(tensors: readonly Tensor[], moment: Moment): Update[] {
+    const updates = this.conductor.plan(tensors, moment)
+    const work = updates.map((update) => update.work)
+    this.inputs.checkNumbers(work, moment.numbers)
+    this.checkArrays(work)
+    return updates
+  }
+
+  /** Notes a step whose updates have run. */
+  taken(updates: readonly Update[], moment: Moment, nonFinite: readonly string[]): StepResult {
+    const { conductor, settings } = this
     conductor.commit(updates, moment)
     settings.changed?.()
-    const telemetry = settings.report?.(tensors) as StepResult['telemetry']
-    this.last = telemetry ? { ...result, telemetry } : result
+    const telemetry = settings.report?.(updates.map(({ tensor }) => tensor)) as StepResult['telemetry']
+    this.last = { step: conductor.steps, skipped: false, nonFinite, ...(telemetry ? { telemetry } : {}) }
     return this.last
   }
 

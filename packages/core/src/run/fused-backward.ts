@@ -73,7 +73,7 @@ export function fusedBackward<Name extends string>(
     },
     end() {
       if (ended) throw new Error(`end: ${done}`)
-      ended = noted(course, updates, moment, nonFinite) as StepResult<Name>
+      ended = course.taken(updates, moment, nonFinite) as StepResult<Name>
       optimizer.busy = undefined
       return ended
     },
@@ -82,25 +82,13 @@ export function fusedBackward<Name extends string>(
 
 /** Updates one tensor from the gradient in place, unless that is not finite; it is noted when all have been. */
 function updated(course: Course, tensor: Tensor, moment: Moment): Update | undefined {
-  const { conductor, executor, inputs, settings } = course
+  const { executor, settings } = course
   const looks = settings.nonFinite !== 'allow' && 'findNonFinite' in executor
   if (looks && executor.findNonFinite([tensor.index]).length > 0) return undefined
-  const [update] = conductor.plan([tensor], moment) as [Update]
-  inputs.checkNumbers([update.work], moment.numbers)
-  course.checkArrays([update.work])
+  const [update] = course.planned([tensor], moment) as [Update]
   course.startCopies(tensor, update.counts)
   executor.run([update.work])
   return update
-}
-
-/** Notes a step whose tensors were updated one after the other. */
-function noted(course: Course, updates: readonly Update[], moment: Moment, nonFinite: readonly string[]): StepResult {
-  const { conductor, settings } = course
-  conductor.commit(updates, moment)
-  settings.changed?.()
-  const telemetry = settings.report?.(updates.map(({ tensor }) => tensor)) as StepResult['telemetry']
-  course.last = { step: conductor.steps, skipped: false, nonFinite, ...(telemetry ? { telemetry } : {}) }
-  return course.last
 }
 
 /** @throws Error when gradients are needed together. */
