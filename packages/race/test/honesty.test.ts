@@ -19,7 +19,7 @@ import {
 } from './support/simulated-race.ts'
 
 /** Races per cell: the frequencies of the acceptance in `npm run test:all`, a short form otherwise. */
-const races = everything ? 200 : 16
+const races = everything ? 200 : 12
 
 /** The large fields take minutes. */
 const timeout = 900_000
@@ -69,7 +69,7 @@ describe.each([quadratic, logistic, ring])('claims about optimizers on the $name
   it.each([3, 8, 25])(
     'are false in at most one of twenty races of equals, each tuned by itself with 8 trials, %i studies',
     (studies) => {
-      const count = everything || studies < 25 ? races : 10
+      const count = everything || studies < 25 ? races : 6
       const { any } = frequencies(problem, twins, optimizers(studies, 8), count)
       say(`${problem.name}, equals, ${studies} studies of 8 trials`, any, count)
       expect(any / count).toBeLessThanOrEqual(count < 40 ? 0.1 : 0.05)
@@ -79,7 +79,7 @@ describe.each([quadratic, logistic, ring])('claims about optimizers on the $name
   it.each([3, 8, 25])(
     'are made in at most one of ten races where one range lies 1.7 times higher, %i studies',
     (studies) => {
-      const count = everything || studies < 25 ? races : 10
+      const count = everything || studies < 25 ? races : 6
       const { any } = frequencies(
         problem,
         [{ name: 'one' }, { name: 'two', shift: 1.7 }],
@@ -96,7 +96,7 @@ describe.each([quadratic, logistic])('a field of equals on the $name', (problem)
   it.each([10, 40])(
     'of %i has somebody called ahead in at most one of twenty races',
     (size) => {
-      const count = everything ? races : size === 10 ? 20 : 4
+      const count = everything ? races : size === 10 ? 10 : 3
       const field = Array.from({ length: size }, (_, index) => ({ name: `contender ${index}` }))
       const { any } = frequencies(problem, field, optimizers(8, 4), count)
       say(`${problem.name}, ${size} equals`, any, count)

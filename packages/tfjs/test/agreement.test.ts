@@ -12,7 +12,7 @@ import {
   sgdSaI,
 } from 'fallline'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { everything, metByAll, sample } from '../../core/test/support/sample.ts'
+import { everything, meets, metByAll, sample } from '../../core/test/support/sample.ts'
 import { lossOf } from '../../core/test/support/step.ts'
 import { make, sensitive, variantsOf, wrappers, wrappersAround } from '../../core/test/support/variants.ts'
 import { toTensorFlow } from '../src/index.ts'
@@ -247,7 +247,9 @@ describe.each(backends)('on the backend %s the fused kernel and operations agree
 
   const every = backend === 'wasm' ? usable : usable.slice(0, 3)
   it.each(every.map((factory) => [factory.definition.name, factory] as const))('%s', async (_, factory) => {
-    await check(make(factory), backend)
+    // The kernel is the core's: where its arrays lie does not depend on the rule.
+    if (meets('memory of TensorFlow.js', factory.definition.name)) await check(make(factory), backend)
+    else await checkOperations(make(factory))
   })
 
   it('with groups and schedules', async () => {

@@ -93,6 +93,7 @@ export function traceModel(
     telemetry,
     deviceSlots: new Set(),
     gradientReaders: new Map(),
+    totals: new Map(),
     streams,
     float32: settings.float32 !== undefined || settings.plainSlots === true,
   }

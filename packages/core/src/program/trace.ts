@@ -68,6 +68,8 @@ export interface TraceSettings {
   readonly streams: ReadonlyMap<string, string>
   /** True where the backend keeps all state in float32, also what could be kept exactly in less. */
   readonly float32: boolean
+  /** How many sums and maxima over all tensors each element takes, and for which parameter that was seen first. */
+  readonly totals: Map<string, { readonly parameter: string; readonly count: number }>
 }
 
 /** An evaluation of the model within a step: how to get to its point, and what is wanted there. */
@@ -180,9 +182,11 @@ function traceWith(
   const evaluating = evaluatingElement(chain)
   let clock = ''
   const trace = (decisions: readonly boolean[] = []) => new Trace(chain, shape, settings, slots, decisions, clock)
+  const totals = new Map<string, number>()
   const explore = (decisions: readonly boolean[]): VariantTree => {
     const own = trace(decisions)
     const program = own.update()
+    for (const [path, count] of own.totals) totals.set(path, Math.max(count, totals.get(path) ?? 0))
     const open = own.cadences[decisions.length]
     if (!open) return { program }
     return { ...open, held: explore([...decisions, false]), fired: explore([...decisions, true]) }
@@ -191,6 +195,7 @@ function traceWith(
   // The way to the points and back goes by the count of wrappers that skip steps, which the first exploration shows.
   if (evaluating) clock = clockAround(evaluating.path, variants)
   if (clock !== '') variants = explore([])
+  checkTotals(totals, shape, settings)
   const points = evaluating ? evaluationsOf(evaluating) : []
   const evaluations = points.map(({ wants }, index) => ({ wants, point: trace().point(evaluating!, points, index) }))
   const returns = evaluating?.optimizer.definition.origin || unprojectedOf(evaluating, slots)
@@ -202,6 +207,24 @@ function traceWith(
     average: trace().average(),
     evaluations: evaluations.length > 0 ? evaluations : single,
     origin,
+  }
+}
+
+/**
+ * What is taken over all tensors meets by its place among what its rule takes.
+ * @throws Error when that is another number for this tensor than for those before, unless it is none.
+ */
+function checkTotals(totals: ReadonlyMap<string, number>, { name }: ParameterShape, settings: TraceSettings): void {
+  for (const [path, count] of totals) {
+    if (count === 0) continue
+    const known = settings.totals.get(path)
+    settings.totals.set(path, known ?? { parameter: name, count })
+    if (known && known.count !== count) {
+      throw new Error(
+        `${count} sums and maxima over all tensors here but ${known.count} for '${known.parameter}', so that different ones ` +
+          'would be added up; take the same for every tensor, or none',
+      )
+    }
   }
 }
 
@@ -969,17 +992,18 @@ class Trace {
   private within<T>(element: ChainElement, action: () => T): T {
     const [path, reductions] = [this.path, this.reductions]
     this.path = element.path
-    this.reductions = this.counts.get(element.path) ?? 0
+    this.reductions = this.totals.get(element.path) ?? 0
     try {
       return action()
     } finally {
-      this.counts.set(element.path, this.reductions)
+      this.totals.set(element.path, this.reductions)
       this.path = path
       this.reductions = reductions
     }
   }
 
-  private readonly counts = new Map<string, number>()
+  /** How many sums and maxima over all tensors were taken, by element. */
+  readonly totals = new Map<string, number>()
 
   private readonly nameReduction = (): string => `${this.path}#${this.reductions++}`
 

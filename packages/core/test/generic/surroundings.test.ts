@@ -60,7 +60,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     expect(found).toEqual(expected)
   })
 
-  const reporting = backends.filter(([title]) => title === 'wasm' || meets('norms on the reference', name))
+  const reporting = backends.filter(([title]) => meets(`norms on ${title}`, name))
   it.each(reporting)('reports norms as computed by hand on %s', async (_, backend) => {
     // What takes all parameters as one vector reports of the vector.
     const shapes: Shapes = factory.definition.joint ? { wide: everyShape.wide! } : everyShape

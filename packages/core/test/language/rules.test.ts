@@ -314,6 +314,19 @@ describe('state', () => {
 })
 
 describe('errors of rules', () => {
+  it('name the tensors for which a rule takes other sums over all tensors, which would be added up as one', async () => {
+    const matrices = optimizerOf(({ g, shape }) => {
+      const ofMatrices = shape.rank === 2 ? g.square().sum('all') : 0
+      return { direction: g.times(g.sum('all').plus(ofMatrices)) }
+    })
+    await expect(compile(matrices, { weight: [2, 2], bias: [2] })).rejects.toThrow(
+      "1 sums and maxima over all tensors here but 2 for 'weight', so that different ones would be added up; take the same " +
+        "for every tensor, or none (parameter 'bias', shape [2])",
+    )
+    const some = optimizerOf(({ g, shape }) => ({ direction: shape.rank === 2 ? g.times(g.sum('all')) : g }))
+    await expect(compile(some, { weight: [2, 2], bias: [2] })).resolves.toBeDefined()
+  })
+
   it('name the state that is not declared, and what is', async () => {
     await expectError(
       ({ g }) => ({ direction: g, state: { momentum: g } }),
