@@ -76,7 +76,7 @@ export class StagedLoopGenerator extends LoopGenerator {
       const copy = this.copies.get(array)
       if (!copy) continue
       f.get(copy).get(copy).get(to).get(this.window).op('i32.sub').i32(4).op('i32.mul', 'i32.add').get(left)
-      f.push('memory.copy', 0xfc, 0x0a, 0x00, 0x00)
+      f.push(0xfc, 0x0a, 0x00, 0x00)
     }
   }
 
