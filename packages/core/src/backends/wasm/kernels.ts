@@ -109,7 +109,15 @@ export interface Generated {
 /** All kernels of plans but those of matrix functions. */
 function generateLoops(plans: readonly Plan[]): Generated {
   const functions: FunctionBuilder[] = []
-  const add = (kernel: FunctionBuilder) => functions.push(kernel) - 1
+  // Plans that differ in how they are extended only, as those of matrices and of biases, have kernels alike.
+  const places = new Map<string, number>()
+  const add = (kernel: FunctionBuilder) => {
+    const { locals, code, calls, constants } = kernel
+    const text = JSON.stringify([locals, code, calls, constants])
+    const place = places.get(text) ?? functions.push(kernel) - 1
+    places.set(text, place)
+    return place
+  }
   const finite = add(checkFinite())
   const settling = add(settle())
   const totals: Partial<Record<ReductionKind, number>> = {}
