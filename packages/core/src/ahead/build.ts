@@ -4,15 +4,26 @@ import { InstanceBuilder } from '../backends/wasm/builder.ts'
 import { everything } from '../backends/wasm/everything.ts'
 import { generateModule } from '../backends/wasm/kernels.ts'
 import { checkNames, checkOptimizer, type Optimizer } from '../language/definition.ts'
+import type { Hyperparameter } from '../language/hyperparameters.ts'
 import { checkLayout, type LayoutChoice } from '../language/layout.ts'
 import { relativeRate } from '../language/relative-rate.ts'
+import type { HyperOwner } from '../program/hyper-store.ts'
 import { checkShapes, type Shapes, traceModel } from '../program/model.ts'
 import type { Program, VariantTree } from '../program/program.ts'
 import { Conductor } from '../run/conductor.ts'
 import { PortableNames } from '../run/portable.ts'
 import * as schedules from '../schedules/index.ts'
 import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
-import { type BuiltOptimizer, type BuiltTree, type BuiltValue, builtVersion, textOfBytes } from './built.ts'
+import {
+  type BuiltOptimizer,
+  type BuiltOwner,
+  type BuiltTree,
+  type BuiltValue,
+  builtVersion,
+  textOfBytes,
+  usualOwner,
+  usualRange,
+} from './built.ts'
 
 export interface BuildOptions {
   /** Which dimensions of a parameter are its outputs; see `compile`. Default `outputFirst`. */
@@ -143,7 +154,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
     totals: Object.fromEntries(laidOut.totals),
     parameters,
     programs,
-    owners,
+    owners: owners.map(unusual),
     hyper,
     groups: Object.fromEntries(model.hyper.groups),
     facts: Object.fromEntries(model.facts.facts),
@@ -208,4 +219,24 @@ function codeOf(what: string, value: unknown, factories: Set<string>): string {
 /** Without `opens` where it is undefined, which JSON does not know. */
 function defined({ opens, ...tree }: Exclude<VariantTree, { program: Program }>) {
   return opens === undefined ? tree : { ...tree, opens }
+}
+
+/** The owner of hyperparameters without what is as usual. */
+function unusual({ hyper, inputs: all, ...own }: HyperOwner): BuiltOwner {
+  // Which dimensions an array has is known by now.
+  const inputs = Object.entries(all).map(([name, { kind, description }]) => [name, { kind, description }] as const)
+  const owner = { ...own, inputs: Object.fromEntries(inputs) }
+  const ranges = Object.entries(hyper).map(([name, range]) => {
+    const { default: _, ...limits } = range as Hyperparameter
+    return [name, different(limits, usualRange)] as const
+  })
+  return { ...different(owner, usualOwner), title: owner.title, hyper: Object.fromEntries(ranges) }
+}
+
+/** What something does not share with what is usual. */
+function different<T extends object>(own: T, usual: object): Partial<T> {
+  const entries = Object.entries(own).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify((usual as Record<string, unknown>)[name]),
+  )
+  return Object.fromEntries(entries) as Partial<T>
 }

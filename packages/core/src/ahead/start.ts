@@ -4,13 +4,13 @@ import { createMemory } from '../backends/wasm/memory.ts'
 import { wasmPrecision } from '../backends/wasm/precision.ts'
 import type { LaidOut, SlotMemory, TensorMemory } from '../backends/wasm/prepared.ts'
 import { HostEvaluator } from '../program/host.ts'
-import { HyperFacts, HyperStore } from '../program/hyper-store.ts'
+import { HyperFacts, type HyperOwner, HyperStore } from '../program/hyper-store.ts'
 import type { RunModel } from '../program/model.ts'
 import type { Program, VariantTree } from '../program/program.ts'
 import { RunningOptimizer } from '../run/running-optimizer.ts'
 import type { NonFinitePolicy } from '../run/step.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
-import { type BuiltOptimizer, type BuiltTree, builtVersion, bytesOfText } from './built.ts'
+import { type BuiltOptimizer, type BuiltTree, builtVersion, bytesOfText, usualOwner, usualRange } from './built.ts'
 
 export interface StartOptions {
   /** What a step does when a gradient is not finite; see `compile`. Default `throw`. */
@@ -129,12 +129,16 @@ function modelOf(built: BuiltOptimizer, programs: readonly Program[], schedules:
       ? { program: programs[tree]! }
       : { ...tree, opens: tree.opens, held: treeOf(tree.held), fired: treeOf(tree.fired) }
   const program = (place: number | undefined) => (place === undefined ? undefined : programs[place])
+  const owners = built.owners.map((owner): HyperOwner => {
+    const ranges = Object.entries(owner.hyper).map(([name, range]) => [name, { ...usualRange, ...range }] as const)
+    return { ...usualOwner, ...owner, hyper: Object.fromEntries(ranges) }
+  })
   const hyper = new HyperStore()
   for (const { path, owner, values, parent, main } of built.hyper) {
     const given = Object.entries(values).map(
       ([name, value]) => [name, typeof value === 'number' ? value : schedules[value.schedule]!] as const,
     )
-    hyper.entries.set(path, { owner: built.owners[owner]!, values: new Map(given), parent, main })
+    hyper.entries.set(path, { owner: owners[owner]!, values: new Map(given), parent, main })
   }
   for (const [group, paths] of Object.entries(built.groups)) hyper.groups.set(group, [...paths])
   return {
