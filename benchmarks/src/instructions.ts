@@ -5,6 +5,7 @@ import {
   generateFunctions,
   planTogether,
   programsOfStep,
+  textOf,
   traceModel,
 } from 'fallline/internal'
 
@@ -44,7 +45,7 @@ export function instructionsOf(optimizer: Optimizer, shape: readonly number[], t
     const { functions, tables } = generateFunctions([plan])
     const passes = plan.loops.map(({ extent }, loop) => ({
       share: elementsOf(extent, programs[index]!.sizes) / size,
-      mix: mainLoop(functions[tables[0]!.loops[loop]!]!.text()),
+      mix: mainLoop(textOf(functions[tables[0]!.loops[loop]!]!)),
     }))
     return mixOf((name) => passes.reduce((sum, { share, mix }) => sum + share * mix[name], 0))
   })

@@ -1,17 +1,29 @@
 import { backendTensors } from '../backends/backend.ts'
 import { formsOf } from '../backends/wasm/backend.ts'
+import { InstanceBuilder } from '../backends/wasm/builder.ts'
 import { everything } from '../backends/wasm/everything.ts'
 import { generateModule } from '../backends/wasm/kernels.ts'
 import { checkNames, checkOptimizer, type Optimizer } from '../language/definition.ts'
+import type { Hyperparameter } from '../language/hyperparameters.ts'
 import { checkLayout, type LayoutChoice } from '../language/layout.ts'
 import { relativeRate } from '../language/relative-rate.ts'
+import type { HyperOwner } from '../program/hyper-store.ts'
 import { checkShapes, type Shapes, traceModel } from '../program/model.ts'
 import type { Program, VariantTree } from '../program/program.ts'
 import { Conductor } from '../run/conductor.ts'
 import { PortableNames } from '../run/portable.ts'
 import * as schedules from '../schedules/index.ts'
 import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
-import { type BuiltOptimizer, type BuiltTree, type BuiltValue, builtVersion, encodeBuilt } from './built.ts'
+import {
+  type BuiltOptimizer,
+  type BuiltOwner,
+  type BuiltTree,
+  type BuiltValue,
+  builtVersion,
+  textOfBytes,
+  usualOwner,
+  usualRange,
+} from './built.ts'
 
 export interface BuildOptions {
   /** Which dimensions of a parameter are its outputs; see `compile`. Default `outputFirst`. */
@@ -55,26 +67,54 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const model = traceModel(optimizer, shapes, telemetry, { layout })
   const tensors = backendTensors(model)
   const { forms, programs: distinct } = formsOf(tensors)
-  const { plans, tables, library, bytes } = generateModule(distinct, everything(false))
+  const { bytes, ...kernels } = generateModule(distinct, everything(false))
+  const { laidOut, prepared } = new InstanceBuilder({ tensors, forms, kernels }).layOut()
 
   const programs: BuiltOptimizer['programs'][number][] = []
-  const known = new Map<string, number>()
-  const placeOf = (program: Program): number => {
-    const { host, leaves } = program
-    const own = { ...forms.get(program)!, host, leaves }
-    const text = JSON.stringify(own)
-    const place = known.get(text) ?? programs.push(own) - 1
-    known.set(text, place)
-    return place
+  const texts: string[] = []
+  const places = new Map<Program, number>()
+  const placeOf = (program: Program): number => places.get(program)!
+  for (const own of prepared) {
+    // Programs of one tensor that the host cannot tell apart have kernels of their own, or arrays.
+    const taken = new Set<number>()
+    for (const program of own.keys()) {
+      const { host, leaves } = program
+      const built = { computation: forms.get(program)!.computation, host, leaves }
+      const text = codeOf('a program', built, new Set())
+      const known = texts.findIndex((other, place) => other === text && !taken.has(place))
+      const place = known < 0 ? programs.push(built) - 1 : known
+      texts[place] = text
+      taken.add(place)
+      places.set(program, place)
+    }
   }
   const treeOf = (tree: VariantTree): BuiltTree =>
     'program' in tree ? placeOf(tree.program) : { ...defined(tree), held: treeOf(tree.held), fired: treeOf(tree.fired) }
-  const parameters = model.parameters.map(({ shape: { name, shape, parts }, traced }) => {
-    if (!traced) return { name, shape }
-    const { slots, evaluations, origin, variants, average } = traced
-    return {
+  const parameters = model.parameters.map(({ shape: { name, shape, parts }, traced }, index) => {
+    const memory = laidOut.tensors[index]!
+    const { parameter, gradient, average: evaluated, finiteEntry, arrays, numbers } = memory
+    const lies = {
       name,
       shape,
+      addresses: [parameter, gradient, evaluated, finiteEntry] as const,
+      slots: (traced?.slots ?? []).map(
+        ({ key }) => arrays.get(key)?.address ?? numbers.get(key) ?? laidOut.shared.get(key) ?? 0,
+      ),
+      settling: memory.settling.map(({ entry }) => entry),
+      inputs: Object.fromEntries(
+        [...memory.inputs].map(([input, { address, size }]) => [input, [address, size] as const]),
+      ),
+      runs: Object.fromEntries(
+        [...prepared[index]!].map(([program, { entry, stages, hostArguments, telemetry }]) => [
+          placeOf(program),
+          { entry, stages, hostArguments, telemetry },
+        ]),
+      ),
+    }
+    if (!traced) return lies
+    const { slots, evaluations, origin, variants, average } = traced
+    return {
+      ...lies,
       ...(parts ? { parts: parts.map((part) => ({ name: part.name, shape: part.shape })) } : {}),
       traced: {
         slots,
@@ -105,13 +145,16 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   }))
   const built: BuiltOptimizer = {
     version: builtVersion,
+    kernels: textOfBytes(bytes),
+    library: laidOut.library,
+    bytes: laidOut.end,
+    words: laidOut.words.map(({ address, values }) => [address, ...values]),
+    tables: [...laidOut.tables],
+    regions: laidOut.regions,
+    totals: Object.fromEntries(laidOut.totals),
     parameters,
     programs,
-    plans,
-    kernels: Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''),
-    tables: tables.map(({ loops, stages }) => ({ loops, stages: [...stages] })),
-    library,
-    owners,
+    owners: owners.map(unusual),
     hyper,
     groups: Object.fromEntries(model.hyper.groups),
     facts: Object.fromEntries(model.facts.facts),
@@ -121,13 +164,13 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
     telemetry,
   }
   const settings = model.hyper.groups.get('')!.flatMap((path) => Object.keys(model.hyper.owner(path).hyper))
-  const imports = factories.size > 0 ? `import { ${[...factories].sort().join(', ')} } from 'fallline'\n` : ''
   const slots = model.parameters.flatMap(({ traced }) => traced?.slots ?? [])
   const staged = slots.some(({ storage }) => storage !== 'float32')
+  const imports = [...factories, ...(staged ? ['provideStorages'] : []), 'start'].sort()
   const code = `// Made by build: do not edit, build again.
-${imports}import { ${staged ? 'provideStorages, ' : ''}start } from 'fallline/runtime'
+import { ${imports.join(', ')} } from 'fallline/runtime'
 
-${staged ? 'provideStorages()\n' : ''}const built = ${JSON.stringify(encodeBuilt(built))}
+${staged ? 'provideStorages()\n' : ''}const built = ${codeOf('the optimizer', built, factories)}
 
 export const create = (options) => start(built, [${[...schedulesInCode.values()].join(', ')}], options)
 `
@@ -162,9 +205,10 @@ function codeOf(what: string, value: unknown, factories: Set<string>): string {
       return `${value.kind}(${value.arguments.map(code).join(', ')})`
     }
   } else if (typeof value === 'object' && value !== null) {
-    return `{ ${Object.entries(value)
-      .map(([key, item]) => `${JSON.stringify(key)}: ${code(item)}`)
-      .join(', ')} }`
+    // Written otherwise, this key would set the prototype.
+    const keyOf = (key: string) => (key === '__proto__' ? '["__proto__"]' : JSON.stringify(key))
+    const items = Object.entries(value).filter(([, item]) => item !== undefined)
+    return `{ ${items.map(([key, item]) => `${keyOf(key)}: ${code(item)}`).join(', ')} }`
   }
   throw new Error(
     `build: ${what} is a schedule of your own, which cannot be written down; build with a number and set the schedule when it ` +
@@ -175,4 +219,24 @@ function codeOf(what: string, value: unknown, factories: Set<string>): string {
 /** Without `opens` where it is undefined, which JSON does not know. */
 function defined({ opens, ...tree }: Exclude<VariantTree, { program: Program }>) {
   return opens === undefined ? tree : { ...tree, opens }
+}
+
+/** The owner of hyperparameters without what is as usual. */
+function unusual({ hyper, inputs: all, ...own }: HyperOwner): BuiltOwner {
+  // Which dimensions an array has is known by now.
+  const inputs = Object.entries(all).map(([name, { kind, description }]) => [name, { kind, description }] as const)
+  const owner = { ...own, inputs: Object.fromEntries(inputs) }
+  const ranges = Object.entries(hyper).map(([name, range]) => {
+    const { default: _, ...limits } = range as Hyperparameter
+    return [name, different(limits, usualRange)] as const
+  })
+  return { ...different(owner, usualOwner), title: owner.title, hyper: Object.fromEntries(ranges) }
+}
+
+/** What something does not share with what is usual. */
+function different<T extends object>(own: T, usual: object): Partial<T> {
+  const entries = Object.entries(own).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify((usual as Record<string, unknown>)[name]),
+  )
+  return Object.fromEntries(entries) as Partial<T>
 }

@@ -1,12 +1,13 @@
-import type { KernelSet } from '../backends/wasm/kernels.ts'
-import type { Plan, Sizes } from '../plan/plan.ts'
+import type { LibraryIndices } from '../backends/wasm/kernels.ts'
+import type { LaidOut, PreparedProgram } from '../backends/wasm/prepared.ts'
+import type { HyperRange } from '../language/hyperparameters.ts'
 import type { HostProgram } from '../program/host.ts'
 import type { HyperOwner } from '../program/hyper-store.ts'
 import type { RunModel } from '../program/model.ts'
 import type { Firing, HostUpdate, Leaves, SlotStorage } from '../program/program.ts'
 
 /** @internal what `start` must be given; another number is another form */
-export const builtVersion = 2
+export const builtVersion = 3
 
 /** Which program runs, by its place in `BuiltOptimizer.programs`. */
 export type BuiltTree =
@@ -20,13 +21,9 @@ export type BuiltTree =
       readonly fired: BuiltTree
     }
 
-/** A program without its graph. */
+/** A program without its graph, its plan and its sizes: the kernels stand for them. */
 export interface BuiltProgram {
-  /** The place of its plan. */
-  readonly plan: number
-  /** What the sizes of the plan stand for. */
-  readonly sizes: Sizes
-  /** The numbers that the plan takes. */
+  /** The numbers that its kernels take. */
   readonly computation: HostProgram
   readonly host: HostUpdate
   readonly leaves: Leaves
@@ -46,29 +43,55 @@ export interface BuiltParameter {
     readonly variants: BuiltTree
     readonly average?: number
   }
+  /** The addresses of the parameter, of its gradient, of what to evaluate with, and of the entry of the check for finite numbers. */
+  readonly addresses: readonly [parameter: number, gradient: number, average: number, finiteEntry: number]
+  /** The addresses of its slots in their order, 0 for what the host keeps. */
+  readonly slots: readonly number[]
+  /** The entries of the kernel that settles the parameter and its slots that are in float32. */
+  readonly settling: readonly number[]
+  /** The addresses and sizes of arrays that the user supplies, by name. */
+  readonly inputs: Readonly<Record<string, readonly [address: number, size: number]>>
+  /** What is run for each of its programs, by their places. */
+  readonly runs: Readonly<Record<number, PreparedProgram>>
 }
 
 /** A schedule by its place in the list of those that `start` is given, or a number. */
 export type BuiltValue = number | { readonly schedule: number }
 
+/** What the owner of hyperparameters is where nothing else is said. */
+export const usualOwner: Omit<HyperOwner, 'title' | 'hyper'> = { ordered: [], inputs: {}, evaluates: false }
+export const usualRange: HyperRange = {
+  minimum: 0,
+  maximum: Number.POSITIVE_INFINITY,
+  aboveMinimum: false,
+  belowMaximum: false,
+}
+
+/** An optimizer or wrapper that hyperparameters belong to, without what is as usual. */
+export type BuiltOwner = Partial<Omit<HyperOwner, 'hyper'>> & {
+  readonly title: string
+  readonly hyper: Readonly<Record<string, Partial<HyperRange>>>
+}
+
 /**
- * An optimizer for the parameters of one model, made ready ahead of time: kernels, plans and what the host computes, as plain
- * data that JSON can hold.
+ * An optimizer for the parameters of one model, made ready ahead of time: kernels, where everything lies in memory, what is run, and
+ * what the host computes, as plain data.
  */
 export interface BuiltOptimizer {
   readonly version: typeof builtVersion
+  /** The bytes of the WebAssembly module: see `textOfBytes`. */
+  readonly kernels: string
+  readonly library: LibraryIndices
+  /** Bytes of memory. */
+  readonly bytes: number
+  /** What memory holds at first: an address, and the words from there on. */
+  readonly words: readonly (readonly number[])[]
+  readonly tables: readonly (readonly [storage: SlotStorage['storage'], address: number])[]
+  readonly regions: LaidOut['regions']
+  readonly totals: Readonly<Record<string, number>>
   readonly parameters: readonly BuiltParameter[]
   readonly programs: readonly BuiltProgram[]
-  readonly plans: readonly Plan[]
-  /** The bytes of the WebAssembly module, each a character: this compresses better than base64 and is read faster. */
-  readonly kernels: string
-  /** Where the module has the kernels of every plan: of its loops, and of its stages by their places. */
-  readonly tables: readonly {
-    readonly loops: readonly number[]
-    readonly stages: readonly (readonly [stage: number, kernel: number])[]
-  }[]
-  readonly library: KernelSet['library']
-  readonly owners: readonly HyperOwner[]
+  readonly owners: readonly BuiltOwner[]
   /** The hyperparameters of every group, by path. */
   readonly hyper: readonly {
     readonly path: string
@@ -87,20 +110,30 @@ export interface BuiltOptimizer {
   readonly telemetry: boolean
 }
 
-/** As JSON, which knows no infinities and no minus zero. */
-export function encodeBuilt(optimizer: BuiltOptimizer): string {
-  const plain = (_: string, value: unknown) =>
-    typeof value !== 'number' || (Number.isFinite(value) && !Object.is(value, -0))
-      ? value
-      : { number: Object.is(value, -0) ? '-0' : String(value) }
-  return JSON.stringify(optimizer, plain)
+/** What bytes are moved by so that the most frequent ones are characters of their own. */
+const moved = 48
+
+/**
+ * Bytes as text that compresses as well as they do: most are one character, the others `~` and two digits. Base64 would hide
+ * what repeats.
+ */
+export function textOfBytes(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => {
+    const character = String.fromCharCode((byte + moved) % 256)
+    return /[ !#-[\]-}]/.test(character) ? character : `~${byte.toString(16).padStart(2, '0')}`
+  }).join('')
 }
 
-/** What `encodeBuilt` made. */
-export function decodeBuilt(text: string): BuiltOptimizer {
-  const special = (_: string, value: unknown) => {
-    const number = (value as { number?: unknown } | null)?.number
-    return typeof number === 'string' ? Number(number) : value
+/** What `textOfBytes` made text of. Engines that see it for the first time run this loop faster than a pattern with a callback. */
+export function bytesOfText(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(text.length)
+  let count = 0
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (code === 126) {
+      bytes[count++] = Number.parseInt(text.slice(index + 1, index + 3), 16)
+      index += 2
+    } else bytes[count++] = code - moved
   }
-  return JSON.parse(text, special)
+  return bytes.subarray(0, count)
 }

@@ -1,14 +1,16 @@
-import { backendTensors, onHost } from '../backends/backend.ts'
-import { InstanceBuilder, type ProgramForm } from '../backends/wasm/builder.ts'
-import type { KernelSet } from '../backends/wasm/kernels.ts'
+import { onHost } from '../backends/backend.ts'
+import { fill, finish } from '../backends/wasm/instantiate.ts'
+import { createMemory } from '../backends/wasm/memory.ts'
 import { wasmPrecision } from '../backends/wasm/precision.ts'
-import { HyperFacts, HyperStore } from '../program/hyper-store.ts'
+import type { LaidOut, SlotMemory, TensorMemory } from '../backends/wasm/prepared.ts'
+import { HostEvaluator } from '../program/host.ts'
+import { HyperFacts, type HyperOwner, HyperStore } from '../program/hyper-store.ts'
 import type { RunModel } from '../program/model.ts'
 import type { Program, VariantTree } from '../program/program.ts'
 import { RunningOptimizer } from '../run/running-optimizer.ts'
 import type { NonFinitePolicy } from '../run/step.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
-import { type BuiltOptimizer, type BuiltTree, builtVersion, decodeBuilt } from './built.ts'
+import { type BuiltOptimizer, type BuiltTree, builtVersion, bytesOfText, usualOwner, usualRange } from './built.ts'
 
 export interface StartOptions {
   /** What a step does when a gradient is not finite; see `compile`. Default `throw`. */
@@ -16,36 +18,46 @@ export interface StartOptions {
 }
 
 /**
- * Starts an optimizer that `build` made ready: it instantiates the kernels and lays out the memory; nothing is traced, planned or
- * generated. What `build` writes calls it. One thread runs the kernels.
+ * Starts an optimizer that `build` made ready: it instantiates the kernels and fills their memory; nothing is traced, planned,
+ * generated or laid out. What `build` writes calls it. One thread runs the kernels.
  *
- * @param text what `build` wrote.
+ * @param built what `build` wrote.
  * @param schedules the schedules that it refers to, in order.
  * @throws Error when another version of Fallline has written it.
  */
 export async function start<Name extends string = string, H extends string = string>(
-  text: string,
+  built: BuiltOptimizer,
   schedules: readonly HyperValue[] = [],
   { nonFinite = 'throw' }: StartOptions = {},
 ): Promise<RunningOptimizer<Name, H>> {
-  const built = decodeBuilt(text)
-  if (built.version !== builtVersion) {
+  const { version, kernels, telemetry } = built
+  if (version !== builtVersion) {
     throw new Error(
-      `start: this optimizer was built in form ${built.version}, and this release runs form ${builtVersion}; build it again`,
+      `start: this optimizer was built in form ${version}, and this release runs form ${builtVersion}; build it again`,
     )
   }
   const programs = built.programs.map(programOf)
   const model = modelOf(built, programs, schedules)
-  const forms = new Map<Program, ProgramForm>(programs.map((program, place) => [program, built.programs[place]!]))
-  const instance = await new InstanceBuilder({
-    tensors: backendTensors(model),
-    forms,
-    kernels: await kernelsOf(built),
-  }).build()
-  return new RunningOptimizer<Name, H>(model, onHost(instance, wasmPrecision), {
-    nonFinite,
-    telemetry: built.telemetry,
-  })
+  const laidOut = laidOutOf(built)
+  const memory = createMemory(laidOut.end, false)
+  fill(
+    memory,
+    laidOut,
+    model.parameters.map(({ traced }) => ({ slots: traced?.slots ?? [] })),
+  )
+  const { exports } = await WebAssembly.instantiate(await moduleOf(bytesOfText(kernels)), { env: { memory } })
+  const evaluators = built.programs.map(({ computation }) => new HostEvaluator(computation))
+  const prepared = built.parameters.map(
+    ({ runs }) =>
+      new Map(
+        Object.entries(runs).map(([place, run]) => {
+          const group = Number(place)
+          return [programs[group]!, { ...run, evaluator: evaluators[group]!, group }]
+        }),
+      ),
+  )
+  const instance = finish({ memory, exports, workers: undefined, threads: 1, laidOut, prepared, release: () => {} })
+  return new RunningOptimizer<Name, H>(model, onHost(instance, wasmPrecision), { nonFinite, telemetry })
 }
 
 /** A program whose graph stayed where it was built: the kernels stand for its outputs. */
@@ -53,13 +65,42 @@ function programOf({ host, leaves }: BuiltOptimizer['programs'][number]): Progra
   return { dimensions: [1, 1, 1], outputs: [], arraySlots: new Set(), host, leaves }
 }
 
-async function kernelsOf({ kernels, plans, tables, library }: BuiltOptimizer): Promise<KernelSet> {
-  const bytes = new Uint8Array(kernels.length)
-  for (let index = 0; index < bytes.length; index++) bytes[index] = kernels.charCodeAt(index)
+function laidOutOf({ bytes, words, tables, regions, totals, library, parameters }: BuiltOptimizer): LaidOut {
+  const shared = new Map<string, number>()
+  const tensors = parameters.map(({ shape, traced, addresses, slots, settling, inputs }): TensorMemory => {
+    const [parameter, gradient, average, finiteEntry] = addresses
+    const size = elementsOf(shape)
+    const arrays = new Map<string, SlotMemory>()
+    const numbers = new Map<string, number>()
+    traced?.slots.forEach(({ key, space, shared: ofAll, dimensions, storage }, index) => {
+      const address = slots[index]!
+      if (space === 'array') arrays.set(key, { address, size: elementsOf(dimensions), storage })
+      else if (address > 0) (ofAll ? shared : numbers).set(key, address)
+    })
+    const floats = [...arrays.values()].filter(({ storage }) => storage === 'float32')
+    return {
+      parameter,
+      gradient,
+      average,
+      finiteEntry,
+      flag: finiteEntry + 8,
+      size,
+      arrays,
+      numbers,
+      inputs: new Map(Object.entries(inputs).map(([name, [address, length]]) => [name, { address, size: length }])),
+      settling: settling.map((entry, index) => ({ entry, size: index === 0 ? size : floats[index - 1]!.size })),
+      pointers: { parameter: [], gradient: [] },
+    }
+  })
   return {
-    plans,
-    module: await moduleOf(bytes),
-    tables: tables.map(({ loops, stages }) => ({ loops, stages: new Map(stages) })),
+    end: bytes,
+    words: words.map(([address, ...values]) => ({ address: address!, values })),
+    tables: new Map(tables),
+    tensors,
+    regions,
+    shared,
+    totals: new Map(Object.entries(totals)),
+    block: 0,
     library,
   }
 }
@@ -74,10 +115,12 @@ async function moduleOf(bytes: BufferSource): Promise<WebAssembly.Module> {
   }
 }
 
+const elementsOf = (sizes: readonly number[]) => sizes.reduce((product, size) => product * size, 1)
+
 const namedShape = ({ name, shape }: Pick<BuiltOptimizer['parameters'][number], 'name' | 'shape'>) => ({
   name,
   shape,
-  size: shape.reduce((product, size) => product * size, 1),
+  size: elementsOf(shape),
 })
 
 function modelOf(built: BuiltOptimizer, programs: readonly Program[], schedules: readonly HyperValue[]): RunModel {
@@ -86,12 +129,16 @@ function modelOf(built: BuiltOptimizer, programs: readonly Program[], schedules:
       ? { program: programs[tree]! }
       : { ...tree, opens: tree.opens, held: treeOf(tree.held), fired: treeOf(tree.fired) }
   const program = (place: number | undefined) => (place === undefined ? undefined : programs[place])
+  const owners = built.owners.map((owner): HyperOwner => {
+    const ranges = Object.entries(owner.hyper).map(([name, range]) => [name, { ...usualRange, ...range }] as const)
+    return { ...usualOwner, ...owner, hyper: Object.fromEntries(ranges) }
+  })
   const hyper = new HyperStore()
   for (const { path, owner, values, parent, main } of built.hyper) {
     const given = Object.entries(values).map(
       ([name, value]) => [name, typeof value === 'number' ? value : schedules[value.schedule]!] as const,
     )
-    hyper.entries.set(path, { owner: built.owners[owner]!, values: new Map(given), parent, main })
+    hyper.entries.set(path, { owner: owners[owner]!, values: new Map(given), parent, main })
   }
   for (const [group, paths] of Object.entries(built.groups)) hyper.groups.set(group, [...paths])
   return {

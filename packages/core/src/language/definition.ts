@@ -3,6 +3,7 @@ import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
 import {
   checkOrder,
   type Hyperparameter,
+  type HyperRange,
   type Ordered,
   type SearchRange,
   validateHyperparameter,
@@ -322,7 +323,8 @@ function suggest(name: string, known: readonly string[]): string {
   return known.length > 0 ? `valid names are ${known.join(', ')}${didYouMean(name, known)}` : 'it takes none'
 }
 
-function checkHyper(owner: string, name: string, value: unknown, specification: Hyperparameter): void {
+/** @internal checks one value, which may be a schedule */
+export function checkHyper(owner: string, name: string, value: unknown, specification: HyperRange): void {
   if (typeof value === 'number') validateHyperparameter(owner, name, value, specification)
   else if (typeof value !== 'function' && !isSchedule(value)) {
     throw new Error(`${owner}: ${name} must be a number, a schedule or a function of the step, not ${String(value)}`)
@@ -711,14 +713,23 @@ export function checkOptimizer(what: string, value: unknown): asserts value is O
 
 /** @internal @throws Error when an argument object has a name that is not among the known ones */
 export function checkNames(caller: string, given: object, known: readonly string[]): void {
+  checkKnown(caller, given, known, didYouMean)
+}
+
+/** @internal the same, with what the message is to add to the valid names */
+export function checkKnown(
+  caller: string,
+  given: object,
+  known: readonly string[],
+  suggestion: typeof didYouMean,
+): void {
   if (typeof given !== 'object' || given === null)
     throw new Error(`${caller}: the options must be an object, not ${String(given)}`)
   const unknown = Object.keys(given).find((name) => !known.includes(name))
-  if (unknown !== undefined) {
-    throw new Error(
-      `${caller}: unknown option '${unknown}'; valid names are ${known.join(', ')}${didYouMean(unknown, known)}`,
-    )
-  }
+  if (unknown === undefined) return
+  throw new Error(
+    `${caller}: unknown option '${unknown}'; valid names are ${known.join(', ')}${suggestion(unknown, known)}`,
+  )
 }
 
 /** @internal a slot exists unless its `when` says no */

@@ -1,8 +1,7 @@
 import type { HyperValue } from '../schedules/schedule.ts'
 
-/** A number that an optimizer can be set to, with its default and the values that make sense. */
-export interface Hyperparameter {
-  readonly default: number
+/** The values of a hyperparameter that make sense. */
+export interface HyperRange {
   /** The smallest valid value. */
   readonly minimum: number
   /** The largest valid value. */
@@ -15,6 +14,11 @@ export interface Hyperparameter {
   readonly whole?: boolean
   /** Rules are given at least this, whatever was set: what keeps a divisor from being 0. */
   readonly floor?: number
+}
+
+/** A number that an optimizer can be set to, with its default and the values that make sense. */
+export interface Hyperparameter extends HyperRange {
+  readonly default: number
 }
 
 /** Pairs of hyperparameters of which the first must not be above the second. */
@@ -94,7 +98,7 @@ export function oneOf(...values: readonly number[]): SearchRange {
 }
 
 /** What is valid, in words: `a number from 0 to below 1`. */
-export function describeRange(range: Hyperparameter): string {
+export function describeRange(range: HyperRange): string {
   const { minimum, maximum, aboveMinimum, belowMaximum, whole = false } = range
   const low = minimum === Number.NEGATIVE_INFINITY ? '' : aboveMinimum ? ` above ${minimum}` : ` from ${minimum}`
   const high = maximum === Number.POSITIVE_INFINITY ? '' : belowMaximum ? ` to below ${maximum}` : ` to ${maximum}`
@@ -106,7 +110,7 @@ export function describeRange(range: Hyperparameter): string {
  * Checks one value.
  * @throws Error that names the optimizer, the hyperparameter, the value and what would be valid.
  */
-export function validateHyperparameter(owner: string, name: string, value: number, range: Hyperparameter): void {
+export function validateHyperparameter(owner: string, name: string, value: number, range: HyperRange): void {
   const { minimum, maximum, aboveMinimum, belowMaximum, whole = false } = range
   const fits =
     (whole ? Number.isSafeInteger(value) : Number.isFinite(value)) &&

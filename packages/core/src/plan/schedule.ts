@@ -1,8 +1,15 @@
-import type { Plan, Stage } from './plan.ts'
+/** What of a stage says when its turn is; a `Stage` of a plan, or what a backend made of one. */
+export interface StageOrder {
+  readonly kind: 'scalars' | 'totals' | 'loops' | 'routines' | 'commit'
+  /** Absent for a commit. */
+  readonly level?: number
+  readonly beforeTotals?: boolean
+  readonly shared?: boolean
+}
 
 /** Stages of several tensors that may run side by side. */
-export interface Round {
-  readonly kind: Stage['kind']
+export interface Round<Stage extends StageOrder> {
+  readonly kind: StageOrder['kind']
   /** True when it waits for all tensors, and all wait for it; otherwise each tensor's stages keep only their own order. */
   readonly together: boolean
   /** Which of the plans does what. */
@@ -12,24 +19,26 @@ export interface Round {
 /** The order of the stages of a level. */
 const kinds = ['beforeTotals', 'totals', 'scalars', 'loops', 'routines'] as const
 
-function kindOf(stage: Stage): (typeof kinds)[number] | 'commit' {
+function kindOf(stage: StageOrder): (typeof kinds)[number] | 'commit' {
   return stage.kind === 'scalars' && stage.beforeTotals ? 'beforeTotals' : stage.kind
 }
 
 /** The order of work of plans that run in the same step, one for each tensor. Every backend walks it. */
-export function schedule(plans: readonly Plan[]): Round[] {
-  const rounds: Round[] = []
+export function schedule<Stage extends StageOrder>(
+  plans: readonly { readonly stages: readonly Stage[] }[],
+): Round<Stage>[] {
+  const rounds: Round<Stage>[] = []
   const add = (together: boolean, takes: (stage: Stage) => boolean) => {
     const work = plans.flatMap(({ stages }, member) => stages.filter(takes).map((stage) => ({ member, stage })))
     if (work.length > 0) rounds.push({ kind: work[0]!.stage.kind, together, work })
   }
-  const levels = plans.reduce((most, plan) => Math.max(most, plan.levels), 0)
-  for (let level = 0; level < levels; level++) {
+  const last = Math.max(...plans.flatMap(({ stages }) => stages.map(({ level = 0 }) => level)))
+  for (let level = 0; level <= last; level++) {
     for (const kind of kinds) {
-      add(kind === 'totals', (stage) => stage.kind !== 'commit' && stage.level === level && kindOf(stage) === kind)
+      add(kind === 'totals', (stage) => stage.level === level && kindOf(stage) === kind)
     }
   }
   add(false, (stage) => stage.kind === 'commit' && !stage.shared)
-  add(true, (stage) => stage.kind === 'commit' && stage.shared)
+  add(true, (stage) => stage.kind === 'commit' && stage.shared === true)
   return rounds
 }

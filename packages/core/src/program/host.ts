@@ -89,6 +89,11 @@ export class HostEvaluator {
     })
   }
 
+  /** How many results there are. */
+  get count(): number {
+    return this.results.length
+  }
+
   /** Writes the results, in their order, to `target` from `offset` on. */
   evaluate(environment: HostEnvironment, target: Float64Array | number[], offset = 0): void {
     const { leaves, calculations, values, results } = this

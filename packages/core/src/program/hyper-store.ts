@@ -1,4 +1,4 @@
-import { checkOrder, type Hyperparameter, type Ordered } from '../language/hyperparameters.ts'
+import { checkOrder, type HyperRange, type Ordered } from '../language/hyperparameters.ts'
 import type { Input } from '../language/inputs.ts'
 import { isRelativeRate, relativeTo } from '../language/relative-rate.ts'
 import { type HyperValue, isZero } from '../schedules/schedule.ts'
@@ -6,7 +6,7 @@ import { type HyperValue, isZero } from '../schedules/schedule.ts'
 /** What a step knows of the optimizer or wrapper that hyperparameters belong to. */
 export interface HyperOwner {
   readonly title: string
-  readonly hyper: Readonly<Record<string, Hyperparameter>>
+  readonly hyper: Readonly<Record<string, HyperRange>>
   /** Pairs of hyperparameters of which the first must not be above the second. */
   readonly ordered: Ordered
   /** What it takes besides gradients. */
@@ -31,29 +31,6 @@ export class HyperStore {
   private readonly places = new Map<string, readonly [path: string, name: string]>()
   /** The hyperparameter paths of each group, outermost first; `''` is the default group. */
   readonly groups = new Map<string, string[]>([['', []]])
-
-  /** Adds hyperparameters, unless they are known; @throws Error when they are known as those of something else. */
-  declare(path: string, entry: HyperEntry, group: string): void {
-    const members = this.groups.get(group) ?? []
-    this.groups.set(group, members)
-    if (!members.includes(path)) members.push(path)
-    const known = this.entries.get(path)
-    if (!known) this.entries.set(path, entry)
-    else if (known.owner !== entry.owner) {
-      throw new Error(
-        `groups: two optimizers (${known.owner.title} and ${entry.owner.title}) would both be named '${path}'; give the ` +
-          'group another name',
-      )
-    }
-  }
-
-  /** The path of the optimizer that a fallback stands in for, when its learning rate follows that one's. */
-  followedBy(path: string): string | undefined {
-    const { main, parent, values } = this.entries.get(path)!
-    const rate = values.get('learningRate')
-    if (rate !== undefined) return isRelativeRate(rate) ? main : undefined
-    return parent === undefined || this.followedBy(parent) === undefined ? undefined : main
-  }
 
   owner(path: string): HyperOwner {
     return this.entries.get(path)!.owner
@@ -118,12 +95,6 @@ export class HyperFacts {
 
   constructor(facts = new Map<string, boolean>()) {
     this.facts = facts
-  }
-
-  record(store: HyperStore, path: string, name: string): boolean {
-    const zero = isZero(store.get(path, name))
-    this.facts.set(`${path}.${name}`, zero)
-    return zero
   }
 
   /** @throws Error when the new value contradicts what the program was built on. */

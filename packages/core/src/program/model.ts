@@ -2,6 +2,7 @@ import type { Optimizer } from '../language/definition.ts'
 import { type LayoutChoice, parameterShape } from '../language/layout.ts'
 import { signatureOf } from '../language/signature.ts'
 import type { ParameterShape } from '../language/slots.ts'
+import { didYouMean } from '../language/suggest.ts'
 import { elementsIn } from '../language/walk.ts'
 import { HyperFacts, type HyperStore } from './hyper-store.ts'
 import { type ChainElement, elementsOf, Resolver } from './resolve.ts'
@@ -32,6 +33,8 @@ export interface RunModel {
   readonly hyper: HyperStore
   readonly facts: HyperFacts
   readonly parameters: readonly { readonly shape: NamedShape; readonly traced: TracedParameter | undefined }[]
+  /** What an error message adds to a list of valid names: what was probably meant. Absent where it is content with the list. */
+  readonly suggestion?: typeof didYouMean
 }
 
 /** A model's parameters with their programs, traced from the rules of an optimizer. */
@@ -108,7 +111,9 @@ export function traceModel(
     checkStateNames(traced)
     if (settings.float32 !== undefined) checkStorages(traced, settings.float32)
     const signature = (without?: ReadonlySet<string>) => signatureOf(optimizer, without)
-    return { optimizer, signature, wrappers: wrappersIn(optimizer), hyper: resolver.hyper, facts, parameters: traced }
+    const suggestion = didYouMean
+    const { hyper } = resolver
+    return { optimizer, signature, wrappers: wrappersIn(optimizer), hyper, facts, parameters: traced, suggestion }
   }
 }
 

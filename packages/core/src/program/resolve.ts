@@ -11,6 +11,7 @@ import {
 import type { ParameterShape } from '../language/slots.ts'
 import { didYouMean } from '../language/suggest.ts'
 import { earlierGroup, fallbackGroup, fallbackOf, groupWithin, visit } from '../language/walk.ts'
+import { declareHyper, followedBy } from './declare-hyper.ts'
 import { type HyperOwner, HyperStore } from './hyper-store.ts'
 
 /** One optimizer or wrapper as it applies to one parameter. */
@@ -154,7 +155,8 @@ export class Resolver {
   private declare(path: string, optimizer: BaseOptimizer | WrappedOptimizer, group: string, main?: string): void {
     const owner = this.owners.get(optimizer) ?? ownerOf(optimizer)
     this.owners.set(optimizer, owner)
-    this.hyper.declare(
+    declareHyper(
+      this.hyper,
       path,
       { owner, values: new Map(Object.entries(optimizer.hyper)), parent: undefined, main },
       group,
@@ -163,7 +165,7 @@ export class Resolver {
 
   /** What a group sets for itself; the rest is as at `parent`. */
   private declareOverlay(path: string, parent: string, group: string, main?: string): void {
-    this.hyper.declare(path, { owner: this.hyper.owner(parent), values: new Map(), parent, main }, group)
+    declareHyper(this.hyper, path, { owner: this.hyper.owner(parent), values: new Map(), parent, main }, group)
   }
 
   private fallbackOf(optimizer: BaseOptimizer): Optimizer | undefined {
@@ -201,7 +203,7 @@ export class Resolver {
     const result = chain.map((element) => {
       const hyperPath = `${element.hyperPath}@${name}`
       const own = [...remaining.keys()].filter((key) => Object.hasOwn(element.optimizer.definition.hyper, key))
-      const followed = this.hyper.followedBy(element.hyperPath)
+      const followed = followedBy(this.hyper, element.hyperPath)
       const main = followed === undefined ? undefined : `${followed}@${name}`
       if (main !== undefined) this.declareOverlay(main, followed!, name)
       this.declareOverlay(hyperPath, element.hyperPath, name, main)

@@ -21,6 +21,7 @@ import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, type Slot, type SlotFacts, scalar, zeros } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
 import { routines } from '../routines/table.ts'
+import { recordFact } from './declare-hyper.ts'
 import type { HyperFacts, HyperStore } from './hyper-store.ts'
 import {
   type Firing,
@@ -326,7 +327,7 @@ function factsOf(element: ChainElement, shape: ParameterShape, settings: TraceSe
   return {
     shape,
     options: element.optimizer.options,
-    disabled: (name: string) => settings.facts.record(settings.hyper, element.hyperPath, name),
+    disabled: (name: string) => recordFact(settings.facts, settings.hyper, element.hyperPath, name),
   }
 }
 
@@ -786,7 +787,7 @@ class Trace {
       losses,
       random: this.randomOf(element),
       shape: this.shape,
-      disabled: (name) => this.settings.facts.record(this.settings.hyper, element.hyperPath, name),
+      disabled: (name) => recordFact(this.settings.facts, this.settings.hyper, element.hyperPath, name),
       every: <T, U>(period: Value | number, refreshed: () => T, held: U, beginning?: 'first'): T | U =>
         this.branch(
           element,

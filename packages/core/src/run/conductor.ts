@@ -1,7 +1,6 @@
 import type { Work } from '../backends/backend.ts'
-import { checkHyperValues } from '../language/definition.ts'
+import { checkHyper } from '../language/definition.ts'
 import { validateHyperparameter } from '../language/hyperparameters.ts'
-import { didYouMean } from '../language/suggest.ts'
 import { type HostEnvironment, HostEvaluator } from '../program/host.ts'
 import type { NamedShape, RunModel } from '../program/model.ts'
 import {
@@ -149,10 +148,11 @@ export class Conductor {
         const known = paths.flatMap((candidate) => Object.keys(hyper.owner(candidate).hyper))
         const names = [...new Set(known)]
         throw new Error(
-          `set: unknown hyperparameter '${name}'; valid names are ${names.join(', ')}${didYouMean(name, names)}`,
+          `set: unknown hyperparameter '${name}'; valid names are ${names.join(', ')}${this.suggestion(name, names)}`,
         )
       }
-      checkHyperValues(hyper.owner(path), { [name]: value })
+      const owner = hyper.owner(path)
+      checkHyper(owner.title, name, value, owner.hyper[name]!)
       facts.check(hyper, path, name, value)
       return { path, name, value }
     })
@@ -160,12 +160,19 @@ export class Conductor {
     this.fixed.clear()
   }
 
+  /** The end of an error message about an unknown name. */
+  suggestion(name: string, known: readonly string[]): string {
+    return this.model.suggestion?.(name, known) ?? ''
+  }
+
   /** @throws Error for a name that is no parameter. */
   partOf(caller: string, name: string): Part {
     const part = this.partsByName.get(name)
     if (part) return part
     const names = [...this.partsByName.keys()]
-    throw new Error(`${caller}: unknown parameter '${name}'; there are ${names.join(', ')}${didYouMean(name, names)}`)
+    throw new Error(
+      `${caller}: unknown parameter '${name}'; there are ${names.join(', ')}${this.suggestion(name, names)}`,
+    )
   }
 
   /** The tensors that take part in a step; @throws Error for a name that is no parameter, or some of those that are joined. */
@@ -248,21 +255,6 @@ export class Conductor {
       tensor.counts = own
     }
     this.counts = counts
-  }
-
-  /** Remembers counts and numbers; the result brings them back. */
-  remember(): () => void {
-    const { counts } = this
-    const shared = new Map(this.shared)
-    const own = this.tensors.map((tensor) => ({ counts: new Map(tensor.counts), host: new Map(tensor.host) }))
-    return () => {
-      this.counts = counts
-      for (const [key, value] of shared) this.shared.set(key, value)
-      this.tensors.forEach((tensor, index) => {
-        tensor.counts = own[index]!.counts
-        for (const [key, value] of own[index]!.host) tensor.host.set(key, value)
-      })
-    }
   }
 
   /** What to compute for the parameters where the average to evaluate with differs from them. */

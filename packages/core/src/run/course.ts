@@ -1,4 +1,4 @@
-import type { DeferredExecutor, Executor, FloatArray, Work } from '../backends/backend.ts'
+import type { Executor, FloatArray, Work } from '../backends/backend.ts'
 import type { Conductor, Moment, Tensor, Update } from './conductor.ts'
 import { type DeclaredInputs, nonFiniteNumbers } from './inputs.ts'
 import { type NonFinitePolicy, nonFiniteError, type StepResult } from './step.ts'
@@ -84,16 +84,9 @@ export class Course {
     const updates = this.planned(tensors, moment)
     const work = updates.map((update) => update.work)
     if (this.verdicts) {
-      const result = { step: conductor.steps + 1, skipped: false, nonFinite }
-      const copies = updates.flatMap(({ tensor, counts }) =>
-        moved ? [] : conductor.copies(tensor, counts).map((key) => ({ tensor: tensor.index, key })),
-      )
-      const undo = conductor.remember()
-      const verdict = (executor as DeferredExecutor).attempt(work, allowed ? [] : indices, copies)
-      const report = settings.report?.(tensors)
-      this.verdicts.add({ result, verdict, telemetry: report && Promise.resolve(report), undo })
-      conductor.commit(updates, moment)
-      return result
+      const checked = allowed ? [] : indices
+      const report = () => settings.report?.(tensors)
+      return this.verdicts.attempt(conductor, updates, moment, { checked, moved: moved !== undefined, report })
     }
     if (moved) moved.back(moment, except(moved.tensors, tensors))
     else for (const { tensor, counts } of updates) this.startCopies(tensor, counts)

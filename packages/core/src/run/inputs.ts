@@ -1,7 +1,6 @@
 import type { FloatArray, Work } from '../backends/backend.ts'
 import { formatDimensions, sameDimensions } from '../graph/node.ts'
 import { type Input, lossInput } from '../language/inputs.ts'
-import { didYouMean } from '../language/suggest.ts'
 import type { Program } from '../program/program.ts'
 import { isLoss, lossKey, matrixDimensions, programsOfStep } from '../program/trace.ts'
 import type { Conductor } from './conductor.ts'
@@ -26,7 +25,9 @@ export class DeclaredInputs {
     if (Object.hasOwn(this.needs, name)) return this.needs[name]!
     const declared = Object.keys(this.needs)
     const known = declared.length > 0 ? `it takes ${declared.join(', ')}` : 'it takes none'
-    throw new Error(`step: unknown input '${name}' of this optimizer; ${known}${didYouMean(name, declared)}`)
+    throw new Error(
+      `step: unknown input '${name}' of this optimizer; ${known}${this.conductor.suggestion(name, declared)}`,
+    )
   }
 
   /**

@@ -6,7 +6,7 @@ import {
   type Precision,
   viewPlace,
 } from '../backends/backend.ts'
-import { checkNames } from '../language/definition.ts'
+import { checkKnown } from '../language/definition.ts'
 import type { Input } from '../language/inputs.ts'
 import type { RunModel } from '../program/model.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
@@ -286,7 +286,8 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
 
   /** The tensors that have a gradient this step. */
   private present(options: StepOptions): Tensor[] {
-    checkNames('step', options, ['gradients', 'without', 'inputs'])
+    const { conductor } = this
+    checkKnown('step', options, ['gradients', 'without', 'inputs'], (name, known) => conductor.suggestion(name, known))
     const { gradients, without } = options
     checkList('step', without)
     const missing = new Set<string>(without)

@@ -1,8 +1,9 @@
 import type { DeferredExecutor } from '../backends/backend.ts'
+import type { Conductor, Moment, Update } from './conductor.ts'
 import { type NonFinitePolicy, nonFiniteError, type StepResult } from './step.ts'
 
 /** A step that a deferred executor was told to take. */
-export interface AttemptedStep {
+interface AttemptedStep {
   /** What it is if it was taken. */
   readonly result: StepResult
   /** The tensors whose gradient was not finite. */
@@ -48,7 +49,40 @@ export class Verdicts {
     )
   }
 
-  add(step: AttemptedStep): void {
+  /**
+   * Has the executor attempt the next updates, and notes them as if they had been taken.
+   * @param settings.checked the tensors whose gradients must be finite.
+   * @param settings.moved true when the tensors stand elsewhere than before the step.
+   * @returns what the step is if it turns out to be taken.
+   */
+  attempt(
+    conductor: Conductor,
+    updates: readonly Update[],
+    moment: Moment,
+    {
+      checked,
+      moved,
+      report,
+    }: {
+      readonly checked: readonly number[]
+      readonly moved: boolean
+      readonly report: () => StepResult['telemetry'] | Promise<StepResult['telemetry']>
+    },
+  ): StepResult {
+    const result = { step: conductor.steps + 1, skipped: false, nonFinite: [] }
+    const copies = updates.flatMap(({ tensor, counts }) =>
+      moved ? [] : conductor.copies(tensor, counts).map((key) => ({ tensor: tensor.index, key })),
+    )
+    const undo = remember(conductor)
+    const work = updates.map((update) => update.work)
+    const verdict = this.executor.attempt(work, checked, copies)
+    const telemetry = report()
+    this.add({ result, verdict, telemetry: telemetry && Promise.resolve(telemetry), undo })
+    conductor.commit(updates, moment)
+    return result
+  }
+
+  private add(step: AttemptedStep): void {
     this.open.push(step)
     // Whoever waits for the tail is told.
     step.telemetry?.catch(() => {})
@@ -99,5 +133,20 @@ export class Verdicts {
     this.open = []
     step.undo()
     this.executor.resume()
+  }
+}
+
+/** Remembers counts and numbers; the result brings them back. */
+function remember(conductor: Conductor): () => void {
+  const { counts } = conductor
+  const shared = new Map(conductor.shared)
+  const own = conductor.tensors.map((tensor) => ({ counts: new Map(tensor.counts), host: new Map(tensor.host) }))
+  return () => {
+    conductor.counts = counts
+    for (const [key, value] of shared) conductor.shared.set(key, value)
+    conductor.tensors.forEach((tensor, index) => {
+      tensor.counts = own[index]!.counts
+      for (const [key, value] of own[index]!.host) tensor.host.set(key, value)
+    })
   }
 }

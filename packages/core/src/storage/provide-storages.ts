@@ -1,4 +1,5 @@
 import { StagedMemoryLayout, unitOf, wordsFor } from '../backends/wasm/staged-memory.ts'
+import { tableOf } from '../backends/wasm/staged-tables.ts'
 import type { StagedKernels } from '../backends/wasm/staging.ts'
 import { codecs, multiply, startBytes } from './codecs.ts'
 import { provide } from './provided.ts'
@@ -19,6 +20,7 @@ export function provideStorages(kernels?: StagedKernels): void {
     multiply,
     words: wordsFor,
     memory,
+    table: tableOf,
     unit: unitOf,
     ...generating,
   })

@@ -18,6 +18,8 @@ export interface Provision {
   readonly words: (plan: Plan, loop: Loop) => readonly StagedWord[]
   /** @param words takes what a memory is to hold at addresses. */
   readonly memory: (layout: MemoryLayout, words: { address: number; value: number }[]) => StagedMemory
+  /** What kernels look up when they read and write a storage, in words. */
+  readonly table: (storage: StorageName) => Int32Array
   /** How many rows, or batches where these are not 1, a slice must have at least so that all slices begin with a block. */
   readonly unit: (batch: number, rows: number, columns: number) => { readonly rows: number; readonly batches: number }
   /** What generates kernels, see `stagedKernels`: absent where they were built ahead of time. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { assembleModule } from '../../src/backends/wasm/assembler.ts'
 import { generateFunctions } from '../../src/backends/wasm/everything.ts'
 import { driver } from '../../src/backends/wasm/library.ts'
+import { textOf } from '../../src/backends/wasm/listing.ts'
 import { listing, loopBody } from '../support/listing.ts'
 import { plansOf } from '../support/plans.ts'
 
@@ -14,7 +15,7 @@ function functionsOf(optimizer: Optimizer) {
 function pass(optimizer: Optimizer): string[] {
   const found = functionsOf(optimizer).filter(({ name }) => name.includes('loop'))
   expect(found.length).toBe(1)
-  return listing(found[0]!.text())
+  return listing(textOf(found[0]!))
 }
 
 /** Everything but the rule, whose text depends on what compiled the source. */
@@ -158,7 +159,7 @@ describe('the generated code, for whoever changes it to see the change', () => {
 
   it('ends every block that it begins', () => {
     for (const each of functionsOf(muon())) {
-      const words = each.text().split(/\s+/)
+      const words = textOf(each).split(/\s+/)
       const count = (word: string) => words.filter((other) => other.replace(/\)+$/, '') === word).length
       expect(count('end')).toBe(count('if') + count('loop') + count('block'))
     }

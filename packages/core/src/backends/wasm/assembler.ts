@@ -1,4 +1,4 @@
-/** A small WebAssembly assembler: instructions by name in, bytes and readable text out. */
+/** A small WebAssembly assembler: instructions by name in, bytes out. */
 
 export type ValueType = 'i32' | 'f32' | 'f64' | 'v128'
 
@@ -6,7 +6,7 @@ const typeCodes: Record<ValueType, number> = { i32: 0x7f, f32: 0x7d, f64: 0x7c, 
 const emptyBlock = 0x40
 
 /** Instructions without immediates. A code above 0xff has a prefix byte, then the rest, of one or two bytes, as LEB128. */
-const plain = {
+export const plain = {
   else: 0x05,
   end: 0x0b,
   return: 0x0f,
@@ -117,7 +117,7 @@ const plain = {
 } as const
 
 /** Loads and stores: code and natural alignment exponent. Arrays may be unaligned, so SIMD promises 4 bytes only. */
-const memory = {
+export const memory = {
   'i32.load': [0x28, 2],
   'f32.load': [0x2a, 2],
   'f64.load': [0x2b, 3],
@@ -183,14 +183,12 @@ export class FunctionBuilder {
   readonly name: string
   readonly parameters: readonly Local[]
   readonly results: readonly ValueType[]
-  readonly lines: string[] = []
+  readonly code: number[] = []
   /** Where in the code the numbers of called functions belong. */
   readonly calls: { readonly position: number; readonly name: string }[] = []
   /** Where in the code the numbers of globals belong: those of two float64 alike, of four whole numbers alike, of the thread. */
   readonly constants: { readonly position: number; readonly value: GlobalValue }[] = []
-  private readonly code: number[] = []
-  private readonly locals: Local[] = []
-  private depth = 1
+  readonly locals: Local[] = []
 
   constructor(name: string, parameters: readonly ValueType[], results: readonly ValueType[] = []) {
     this.name = name
@@ -205,45 +203,41 @@ export class FunctionBuilder {
   }
 
   get(local: Local): this {
-    return this.push(`local.get ${local.index}`, 0x20, ...unsigned(local.index))
+    return this.push(0x20, ...unsigned(local.index))
   }
 
   set(local: Local): this {
-    return this.push(`local.set ${local.index}`, 0x21, ...unsigned(local.index))
+    return this.push(0x21, ...unsigned(local.index))
   }
 
   tee(local: Local): this {
-    return this.push(`local.tee ${local.index}`, 0x22, ...unsigned(local.index))
+    return this.push(0x22, ...unsigned(local.index))
   }
 
   i32(value: number): this {
-    return this.push(`i32.const ${value}`, 0x41, ...signed(value))
+    return this.push(0x41, ...signed(value))
   }
 
   f32(value: number): this {
-    return this.push(`f32.const ${value}`, 0x43, ...new Uint8Array(Float32Array.of(value).buffer))
+    return this.push(0x43, ...new Uint8Array(Float32Array.of(value).buffer))
   }
 
   f64(value: number): this {
-    return this.push(`f64.const ${value}`, 0x44, ...new Uint8Array(Float64Array.of(value).buffer))
+    return this.push(0x44, ...new Uint8Array(Float64Array.of(value).buffer))
   }
 
   zeroVector(): this {
-    return this.push('v128.const i32x4 0 0 0 0', 0xfd, 0x0c, ...new Array<number>(16).fill(0))
+    return this.push(0xfd, 0x0c, ...new Array<number>(16).fill(0))
   }
 
   op(...names: PlainInstruction[]): this {
-    for (const name of names) {
-      if (name === 'end' || name === 'else') this.depth--
-      this.push(name, ...opcode(plain[name]))
-      if (name === 'else') this.depth++
-    }
+    for (const name of names) this.push(...opcode(plain[name]))
     return this
   }
 
   at(name: MemoryInstruction, offset = 0): this {
     const [code, align] = memory[name]
-    return this.push(offset === 0 ? name : `${name} offset=${offset}`, ...opcode(code), align, ...unsigned(offset))
+    return this.push(...opcode(code), align, ...unsigned(offset))
   }
 
   /** Discards the value on the stack. */
@@ -254,66 +248,70 @@ export class FunctionBuilder {
   /** The upper two floats moved to the lower half; takes the vector twice. */
   upperHalf(): this {
     const lanes = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15]
-    return this.push(`i8x16.shuffle ${lanes.join(' ')}`, 0xfd, 0x0d, ...lanes)
+    return this.shuffle(lanes)
   }
 
   /** The lower two floats of each of two vectors. */
   lowerHalves(): this {
     const lanes = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23]
-    return this.push(`i8x16.shuffle ${lanes.join(' ')}`, 0xfd, 0x0d, ...lanes)
+    return this.shuffle(lanes)
   }
 
   /** The lower (`first` 0) or upper (`first` 1) words of the four 64-bit numbers of two vectors. */
   words(first: 0 | 1): this {
     const lanes = [0, 8, 16, 24].flatMap((start) => [0, 1, 2, 3].map((byte) => start + 4 * first + byte))
-    return this.push(`i8x16.shuffle ${lanes.join(' ')}`, 0xfd, 0x0d, ...lanes)
+    return this.shuffle(lanes)
+  }
+
+  private shuffle(lanes: readonly number[]): this {
+    return this.push(0xfd, 0x0d, ...lanes)
   }
 
   /** Four whole numbers. */
   i32x4(values: readonly [number, number, number, number]): this {
     const bytes = new Uint8Array(Int32Array.from(values).buffer)
-    return this.push(`v128.const i32x4 ${values.join(' ')}`, 0xfd, 0x0c, ...bytes)
+    return this.push(0xfd, 0x0c, ...bytes)
   }
 
   extract(type: 'f32x4' | 'f64x2', lane: number): this {
-    return this.push(`${type}.extract_lane ${lane}`, 0xfd, type === 'f32x4' ? 0x1f : 0x21, lane)
+    return this.push(0xfd, type === 'f32x4' ? 0x1f : 0x21, lane)
   }
 
   /** Sets `[address, address + length)` to a byte; takes address, byte and length from the stack. */
   fill(): this {
-    return this.push('memory.fill', 0xfc, 0x0b, 0x00)
+    return this.push(0xfc, 0x0b, 0x00)
   }
 
   if(body: () => void): this {
-    return this.structure('if', 0x04, body)
+    return this.structure(0x04, body)
   }
 
   /** Repeats the body as long as it ends with `continueIf`. */
   loop(body: () => void): this {
-    return this.structure('loop', 0x03, body)
+    return this.structure(0x03, body)
   }
 
   block(body: () => void): this {
-    return this.structure('block', 0x02, body)
+    return this.structure(0x02, body)
   }
 
   /** Branches to the `depth`-th enclosing structure if the value on the stack is not zero. */
   branchIf(depth: number): this {
-    return this.push(`br_if ${depth}`, 0x0d, ...unsigned(depth))
+    return this.push(0x0d, ...unsigned(depth))
   }
 
   branch(depth: number): this {
-    return this.push(`br ${depth}`, 0x0c, ...unsigned(depth))
+    return this.push(0x0c, ...unsigned(depth))
   }
 
   /** Calls an imported function. */
   call(index: number): this {
-    return this.push(`call ${index}`, 0x10, ...unsigned(index))
+    return this.push(0x10, ...unsigned(index))
   }
 
   /** Calls a function of the same module by its name. */
   callHelper(name: string): this {
-    this.push(`call $${name}`, 0x10)
+    this.push(0x10)
     this.calls.push({ position: this.code.length, name })
     return this.leaveNumber()
   }
@@ -334,7 +332,7 @@ export class FunctionBuilder {
   }
 
   private global(access: 'get' | 'set', value: GlobalValue): this {
-    this.push(`global.${access} $${value}`, access === 'get' ? 0x23 : 0x24)
+    this.push(access === 'get' ? 0x23 : 0x24)
     this.constants.push({ position: this.code.length, value })
     return this.leaveNumber()
   }
@@ -347,7 +345,7 @@ export class FunctionBuilder {
 
   /** Calls through the table; takes the arguments, then the index, from the stack. */
   callIndirect(type: number): this {
-    return this.push(`call_indirect (type ${type})`, 0x11, ...unsigned(type), 0x00)
+    return this.push(0x11, ...unsigned(type), 0x00)
   }
 
   /** Appends the encoded function to a module, with the numbers of the functions it calls and of the globals it reads. */
@@ -368,26 +366,15 @@ export class FunctionBuilder {
     }
   }
 
-  text(): string {
-    const parameters = this.parameters.map(({ type }) => type).join(' ')
-    const locals = this.locals.map(({ type }) => type).join(' ')
-    const results = this.results.length > 0 ? ` (result ${this.results.join(' ')})` : ''
-    const head = `(func $${this.name} (param ${parameters})${results}${locals ? ` (local ${locals})` : ''}`
-    return `${[head, ...this.lines].join('\n')})`
-  }
-
-  private structure(name: string, code: number, body: () => void): this {
-    this.push(name, code, emptyBlock)
-    this.depth++
+  private structure(code: number, body: () => void): this {
+    this.push(code, emptyBlock)
     body()
-    this.depth--
-    return this.push('end', plain.end)
+    return this.push(plain.end)
   }
 
   /** Appends an instruction by its bytes. */
-  push(text: string, ...bytes: number[]): this {
+  push(...bytes: number[]): this {
     for (const byte of bytes) this.code.push(byte)
-    this.lines.push('  '.repeat(this.depth) + text)
     return this
   }
 }

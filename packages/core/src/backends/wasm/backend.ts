@@ -64,7 +64,7 @@ async function createInstance(
   const threading = threads?.threadingOf(count)
   const kernels = await kernelsFor(programs, { shared: threading !== undefined, fused })
   try {
-    return await new InstanceBuilder({ tensors, forms, kernels, threading, oneGradient }).build()
+    return await new InstanceBuilder({ tensors, forms, kernels, threading, oneGradient }).build(kernels.module)
   } catch (error) {
     if (!threads || !(error instanceof threads.ThreadsError)) throw error
     console.warn(`wasm: one thread does the work instead of ${count}, worker threads did not start: ${error.message}`)

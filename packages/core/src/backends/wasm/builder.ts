@@ -1,23 +1,42 @@
 import { type Dimensions, sizeOf } from '../../graph/node.ts'
-import { dimensionsOf, elementsOf, type Loop, type Plan, type RoutineCall, type Sizes } from '../../plan/plan.ts'
+import {
+  dimensionsOf,
+  elementsOf,
+  type Loop,
+  type Plan,
+  type RoutineCall,
+  type Sizes,
+  type Stage,
+} from '../../plan/plan.ts'
 import { HostEvaluator, type HostProgram } from '../../program/host.ts'
-import { type Program, writeStart } from '../../program/program.ts'
+import type { Program } from '../../program/program.ts'
 import type { RoutineName } from '../../routines/table.ts'
 import { workspaces } from '../../routines/workspaces.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
 import type { StorageName } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
 import { EntryLayout, type EntryWord } from './entry.ts'
-import { type InstanceSetup, WasmInstance } from './instance.ts'
+import type { WasmInstance } from './instance.ts'
+import { fill, finish } from './instantiate.ts'
 import type { KernelSet } from './kernels.ts'
 import { control, itemBytes } from './library.ts'
 import { MemoryLayout } from './memory.ts'
-import { chunkElements, type Item, type ListRegions, type Prepared, split, type TensorMemory } from './prepared.ts'
+import {
+  chunkElements,
+  type Items,
+  itemCount,
+  type LaidOut,
+  type ListRegions,
+  oneItem,
+  type Prepared,
+  type PreparedStage,
+  type TensorMemory,
+} from './prepared.ts'
 import { packingBytes } from './routines/tiles.ts'
 import type { StagedMemory } from './staged-word.ts'
 import { room } from './staging.ts'
 import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
-import type { Threading, Threads } from './threads.ts'
+import type { Threading } from './threads.ts'
 
 /** What a program is to the kernels: the place of its plan, what the plan's sizes stand for, and the numbers it takes. */
 export interface ProgramForm {
@@ -29,7 +48,7 @@ export interface ProgramForm {
 export interface BuilderSettings {
   readonly tensors: readonly BackendTensor[]
   readonly forms: ReadonlyMap<Program, ProgramForm>
-  readonly kernels: KernelSet
+  readonly kernels: Omit<KernelSet, 'module'>
   /** Absent for one thread. */
   readonly threading?: Threading | undefined
   readonly layout?: MemoryLayout
@@ -56,7 +75,7 @@ interface RoutineOperand {
 }
 
 /** Cuts a call of a matrix function into items for its kernel. */
-type RoutineWork = (operands: readonly RoutineOperand[], results: readonly RoutineOperand[], kernel: number) => Item[]
+type RoutineWork = (operands: readonly RoutineOperand[], results: readonly RoutineOperand[], kernel: number) => Items
 
 /** Lays out the memory of an instance and fills in its entries. */
 export class InstanceBuilder {
@@ -76,7 +95,7 @@ export class InstanceBuilder {
   private workspaceBytes = 0
   private readonly tensors: readonly BackendTensor[]
   private readonly forms: ReadonlyMap<Program, ProgramForm>
-  private readonly kernels: KernelSet
+  private readonly kernels: Omit<KernelSet, 'module'>
   private readonly threading: Threading | undefined
   private readonly threads: number
 
@@ -100,86 +119,55 @@ export class InstanceBuilder {
     this.threads = threading?.count ?? 1
   }
 
-  async build(): Promise<WasmInstance> {
-    const parts = this.reserve()
-    const { threading } = this
+  async build(module: WebAssembly.Module): Promise<WasmInstance> {
+    const { laidOut, prepared } = this.layOut()
+    const { threading, tensors } = this
     const memory = this.layout.create(threading !== undefined)
-    this.fill(memory, parts)
-    const { module } = this.kernels
-    const functions = threading?.functions(memory, parts.block)
-    const instance = await WebAssembly.instantiate(module, { env: { memory, ...functions } })
-    const workers = await threading?.start(threading.count - 1, module, memory, parts.block)
-    return this.finish(memory, instance, parts, workers, () => workers?.terminate())
+    fill(memory, laidOut, tensors)
+    const functions = threading?.functions(memory, laidOut.block)
+    const { exports } = await WebAssembly.instantiate(module, { env: { memory, ...functions } })
+    const workers = await threading?.start(threading.count - 1, module, memory, laidOut.block)
+    const release = () => workers?.terminate()
+    return finish({ memory, exports, workers, threads: this.threads, laidOut, prepared, release })
   }
 
   /** How many bytes the instance needs. */
   measure(): number {
-    this.reserve()
-    return this.layout.end
+    return this.layOut().laidOut.end
   }
 
-  buildWithin(memory: WebAssembly.Memory, free: () => void): WasmInstance {
-    const parts = this.reserve()
-    this.fill(memory, parts)
-    const instance = new WebAssembly.Instance(this.kernels.module, { env: { memory } })
-    return this.finish(memory, instance, parts, undefined, free)
+  buildWithin(module: WebAssembly.Module, memory: WebAssembly.Memory, release: () => void): WasmInstance {
+    const { laidOut, prepared } = this.layOut()
+    // A memory of someone else may hold anything.
+    new Uint8Array(memory.buffer).fill(0, this.start, laidOut.end)
+    fill(memory, laidOut, this.tensors)
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } })
+    return finish({ memory, exports, workers: undefined, threads: 1, laidOut, prepared, release })
   }
 
-  private reserve(): Parts {
-    const memories = this.tensors.map((tensor) => this.reserveTensor(tensor))
+  /** Gives everything its place. */
+  layOut(): { readonly laidOut: LaidOut; readonly prepared: readonly ReadonlyMap<Program, Prepared>[] } {
+    const tensors = this.tensors.map((tensor) => this.reserveTensor(tensor))
     // Before the work is cut into items, of which an absurd size would have too many to list.
     this.layout.checkSize()
-    const prepared = this.tensors.map((tensor, index) => this.prepareTensor(tensor, memories[index]!))
+    const prepared = this.tensors.map((tensor, index) => this.prepareTensor(tensor, tensors[index]!))
     this.reserveWorkspaces()
     this.staged?.reserve(this.threads)
-    const lists = this.reserveLists(prepared, memories)
-    return { memories, prepared, lists, block: this.layout.reserve(control.bytes, 64) }
-  }
-
-  /** Writes the words and the first values of state to memory. */
-  private fill(memory: WebAssembly.Memory, { memories }: Parts): void {
-    // A memory of someone else may hold anything.
-    if (this.foreign) new Uint8Array(memory.buffer).fill(0, this.start, this.layout.end)
-    const view = new Int32Array(memory.buffer)
-    for (const { address, value } of this.words) view[address / 4] = value
-    this.staged?.fill(view)
-    const numbers = new Float64Array(memory.buffer)
-    for (const [index, { slots }] of this.tensors.entries()) {
-      for (const slot of slots) {
-        if (slot.space === 'array') {
-          const { address, size, storage } = memories[index]!.arrays.get(slot.key)!
-          if (storage !== 'float32') {
-            new Uint8Array(memory.buffer).set(provided().start(slot), address)
-          } else if (slot.start !== 0) writeStart(slot, new Float32Array(memory.buffer, address, size))
-        }
-        if (slot.space !== 'tensor' && slot.space !== 'global') continue
-        const address = (slot.shared ? this.shared : memories[index]!.numbers).get(slot.key)!
-        numbers[address / 8] = slot.start as number
-      }
-    }
-  }
-
-  private finish(
-    memory: WebAssembly.Memory,
-    instance: WebAssembly.Instance,
-    { memories, prepared, lists, block }: Parts,
-    workers: Threads | undefined,
-    release: () => void,
-  ): WasmInstance {
-    return new WasmInstance({
-      memory,
-      run: instance.exports.run as InstanceSetup['run'],
-      workers,
-      threads: this.threads,
+    const regions = this.reserveLists(prepared, tensors)
+    const block = this.layout.reserve(control.bytes, 64)
+    const { shared, totals, kernels } = this
+    const laidOut: LaidOut = {
+      end: this.layout.end,
+      words: runsOf(this.words),
+      tables: this.staged?.tables ?? new Map(),
+      tensors,
+      regions,
+      shared,
+      totals,
       block,
-      tensors: memories,
-      prepared,
-      regions: lists,
-      shared: this.shared,
-      totals: this.totals,
-      library: this.kernels.library,
-      release,
-    })
+      library: kernels.library,
+    }
+    return { laidOut, prepared }
   }
 
   private reserveGradient(size: number): number {
@@ -271,26 +259,26 @@ export class InstanceBuilder {
       const items = this.routineItems(plan, call, sizes, addresses)
       // A Gram matrix is the product of its operand with itself, so that its entry has it twice.
       const operands = call.routine === 'gram' ? [...call.operands, ...call.operands] : call.operands
-      for (const entry of new Set(items.map((item) => item.entry))) {
-        for (const [index, { array }] of operands.entries()) note(array, entry + 4 * index)
-      }
+      for (const [index, { array }] of operands.entries()) note(array, items.entry + 4 * index)
       return items
     })
-    const telemetry = new Map(
-      plan.scalarOutputs.flatMap(({ target, value }) =>
-        target.kind === 'telemetry' ? [[target.name as string, scalars + 8 * value.index] as const] : [],
-      ),
+    const stages = plan.stages.map((stage, index) => {
+      const kernel = table.stages.get(index)
+      if (kernel !== undefined) return { ...orderOf(stage, plan), items: [oneItem(kernel, entry)] }
+      if (stage.kind === 'loops') return { ...orderOf(stage, plan), items: stage.loops.map((loop) => loopItems[loop]!) }
+      if (stage.kind === 'routines')
+        return { ...orderOf(stage, plan), items: stage.routines.map((call) => routineItems[call]!) }
+      return { ...orderOf(stage, plan), items: [], totals: totalsOf(stage, plan, hostArguments, scalars) }
+    })
+    const telemetry = plan.scalarOutputs.flatMap(({ target, value }) =>
+      target.kind === 'telemetry' ? [[target.name, scalars + 8 * value.index] as const] : [],
     )
     return {
-      plan,
-      kernels: table,
       entry,
+      stages,
       hostArguments,
-      scalars,
+      telemetry: Object.fromEntries(telemetry),
       evaluator: new HostEvaluator(computation),
-      loopItems,
-      routineItems,
-      scalarOf: (name) => telemetry.get(name),
       group: this.groupOf(JSON.stringify(computation)),
     }
   }
@@ -346,11 +334,10 @@ export class InstanceBuilder {
     fill: (word: EntryWord, ...values: number[]) => void,
     kernel: number,
     entry: number,
-  ): Item[] {
-    const items: Item[] = []
+  ): Items {
+    let items: Items
     let slices = 0
     let columns = 0
-    const add = (first: number, last: number) => items.push({ kernel, entry, first, last, chunk: items.length })
     if (loop.view) {
       const [batch, rows, own] = dimensionsOf(loop.view, sizes)
       columns = own
@@ -368,7 +355,7 @@ export class InstanceBuilder {
       slices = batch * slicesPerBatch
       const batches = Math.floor(chunkElements / Math.max(1, perSlice * columns) / unit.batches)
       const together = Math.max(1, batches) * unit.batches
-      for (let first = 0; first < slices; first += together) add(first, Math.min(first + together, slices))
+      items = { kernel, entry, count: slices, perItem: together }
       fill({ kind: 'geometry', loop: index }, rows, columns, perSlice, slicesPerBatch)
       loop.body.forEach((instruction, position) => {
         if (instruction.operation !== 'broadcast' || !instruction.apart) return
@@ -376,25 +363,25 @@ export class InstanceBuilder {
         fill({ kind: 'apart', loop: index, position }, sizes[apart.rows]!, sizes[apart.columns]!)
       })
     } else {
-      const size = elementsOf(loop.extent, sizes)
-      for (let first = 0; first < size; first += chunkElements) add(first, Math.min(first + chunkElements, size))
+      items = { kernel, entry, count: elementsOf(loop.extent, sizes), perItem: chunkElements }
     }
+    const parts = itemCount(items)
     loop.reductions.forEach((reduction, position) => {
       const column = reduction.over === 'column'
-      const count = column ? slices : items.length
+      const count = column ? slices : parts
       const numbers = column ? slices * columns : count
       fill({ kind: 'partial', loop: index, reduction: position }, this.layout.reserve(8 * numbers), count)
       if (!hasNarrowColumns(loop, reduction)) return
       const padded = 4 * Math.ceil(columns / 4)
-      fill({ kind: 'narrow', loop: index, reduction: position }, this.layout.reserve(4 * items.length * padded))
+      fill({ kind: 'narrow', loop: index, reduction: position }, this.layout.reserve(4 * parts * padded))
     })
     for (const register of putAside(loop)) {
-      fill({ kind: 'aside', loop: index, register }, this.layout.reserve(4 * items.length * blockElements))
+      fill({ kind: 'aside', loop: index, register }, this.layout.reserve(4 * parts * blockElements))
     }
     return items
   }
 
-  private routineItems(plan: Plan, call: RoutineCall, sizes: Sizes, addresses: readonly number[]): Item[] {
+  private routineItems(plan: Plan, call: RoutineCall, sizes: Sizes, addresses: readonly number[]): Items {
     const operands = call.operands.map(({ array, extent }) => ({
       address: addresses[array]!,
       dimensions: dimensionsOf(extent, sizes),
@@ -425,15 +412,15 @@ export class InstanceBuilder {
     resized: ([operand], [result], kernel) => {
       const sizes = [sizeOf(operand!.dimensions), sizeOf(result!.dimensions)]
       const entry = this.entry([operand!.address, result!.address, ...sizes])
-      return [{ kernel, entry, first: 0, last: 1, chunk: 0 }]
+      return oneItem(kernel, entry)
     },
   }
 
   /** Rows of the result, some to each item. */
-  private rowItems(from: number, to: number, [batch, rows, columns]: Dimensions, kernel: number): Item[] {
+  private rowItems(from: number, to: number, [batch, rows, columns]: Dimensions, kernel: number): Items {
     const entry = this.entry([from, to, rows, columns])
     const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
-    return split(batch * rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
+    return { kernel, entry, count: batch * rows, perItem }
   }
 
   /** One matrix of the batch after the other, side by side where there are several threads. */
@@ -442,7 +429,7 @@ export class InstanceBuilder {
     operands: readonly RoutineOperand[],
     results: readonly RoutineOperand[],
     kernel: number,
-  ): Item[] {
+  ): Items {
     const dimensions = operands.map((operand) => operand.dimensions)
     const [batch] = dimensions[0]!
     const asked = results[0]!.dimensions
@@ -452,7 +439,7 @@ export class InstanceBuilder {
     const sides = shapes.flatMap(([, rows, columns]) => [rows, columns])
     const entry = this.entry([...addresses, 0, 0, ...sides])
     this.noteWorkspace(entry + 4 * addresses.length, 8 * workspaces[routine](dimensions, asked))
-    return split(batch, this.threads > 1 ? 1 : batch).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
+    return { kernel, entry, count: batch, perItem: this.threads > 1 ? 1 : batch }
   }
 
   /** Two words of an entry are to say where the first thread has so many bytes to work with, and how far behind the next has its own. */
@@ -476,12 +463,12 @@ export class InstanceBuilder {
     result: number,
     columns: number,
     kernel: number,
-  ): Item[] {
+  ): Items {
     const [batch, rows, inner] = left.dimensions
     const entry = this.entry([left.address, right.address, result, rows, inner, columns, 0, 0])
     this.noteWorkspace(entry + 24, packingBytes)
     const perItem = this.threads > 1 ? productRows : batch * rows
-    return split(batch * rows, perItem).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
+    return { kernel, entry, count: batch * rows, perItem }
   }
 
   private entry(values: readonly number[]): number {
@@ -507,9 +494,11 @@ export class InstanceBuilder {
     let rounds = 4
     for (const programs of prepared) {
       let most = 0
-      for (const { plan, loopItems, routineItems } of programs.values()) {
-        most = Math.max(most, loopItems.flat().length + routineItems.flat().length + plan.stages.length)
-        rounds = Math.max(rounds, 6 * plan.levels + 4)
+      for (const { stages } of programs.values()) {
+        const calls = stages.flatMap((stage) => stage.items).reduce((sum, each) => sum + itemCount(each), 0)
+        most = Math.max(most, calls)
+        const levels = 1 + Math.max(...stages.map(({ level = 0 }) => level))
+        rounds = Math.max(rounds, 6 * levels + 4)
       }
       items += most
     }
@@ -527,11 +516,36 @@ export class InstanceBuilder {
   }
 }
 
-/** What is laid out before there is memory. */
-interface Parts {
-  readonly memories: readonly TensorMemory[]
-  readonly prepared: readonly ReadonlyMap<Program, Prepared>[]
-  readonly lists: ListRegions
-  /** The control block of threads. */
-  readonly block: number
+/** When a stage's turn is, and what it shares with those of other tensors. */
+function orderOf(stage: Stage, { scalarOutputs }: Plan): Omit<PreparedStage, 'items'> {
+  if (stage.kind === 'scalars') return { kind: stage.kind, level: stage.level, beforeTotals: stage.beforeTotals }
+  if (stage.kind !== 'commit') return { kind: stage.kind, level: stage.level }
+  const keys = stage.outputs.map((output) => (scalarOutputs[output]!.target as { key: string }).key)
+  return { kind: stage.kind, shared: stage.shared, ...(stage.shared ? { keys } : {}) }
+}
+
+/** A tensor's parts of the totals that a stage adds up. */
+function totalsOf(
+  stage: Stage,
+  plan: Plan,
+  hostArguments: number,
+  scalars: number,
+): NonNullable<PreparedStage['totals']> {
+  const known = stage.kind === 'totals' ? stage.scalars.map((index) => plan.scalars[index]!) : []
+  return known.flatMap((scalar) => {
+    if (scalar.kind !== 'total') return []
+    const { key, reduction, part } = scalar
+    return [{ key, reduction, address: (part.kind === 'argument' ? hostArguments : scalars) + 8 * part.index }]
+  })
+}
+
+/** Words by runs that follow each other in memory. */
+function runsOf(words: readonly { readonly address: number; readonly value: number }[]): LaidOut['words'] {
+  const runs: { readonly address: number; readonly values: number[] }[] = []
+  for (const { address, value } of words) {
+    const run = runs.at(-1)
+    if (run && run.address + 4 * run.values.length === address) run.values.push(value)
+    else runs.push({ address, values: [value] })
+  }
+  return runs
 }

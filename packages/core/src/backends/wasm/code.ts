@@ -299,7 +299,7 @@ export class Code {
     to.place(0).push(this.f)
     from.place(0).push(this.f)
     from.bytesOf(count).push(this.f)
-    this.f.push('memory.copy', 0xfc, 0x0a, 0x00, 0x00)
+    this.f.push(0xfc, 0x0a, 0x00, 0x00)
   }
 
   /** The 32-bit word that lies so many words behind an address. */

@@ -1,4 +1,5 @@
 import type { Plan } from '../../plan/plan.ts'
+import * as gathering from './gathering.ts'
 import { functionsOf, type Generated, type Parts } from './kernels.ts'
 import { mathematicalFunctions } from './mathematics.ts'
 import { randomFunctions } from './random.ts'
@@ -6,6 +7,7 @@ import { routineFunctions, routineKernels } from './routines/kernels.ts'
 
 /** All parts, for who cannot wait until those that are needed have been loaded. */
 export const everything = (fused: boolean): Parts => ({
+  gathering,
   routines: routineKernels(fused),
   helpers: { ...routineFunctions, ...mathematicalFunctions, ...randomFunctions },
 })

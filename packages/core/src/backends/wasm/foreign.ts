@@ -27,7 +27,7 @@ export function createForeignInstance(tensors: readonly BackendTensor[], foreign
     new InstanceBuilder({ tensors, forms, kernels, layout: new MemoryLayout(start), foreign: true })
   const bytes = build(0).measure() + foreignAlignment
   const block = foreign.allocate(bytes)
-  return build(Math.ceil(block / foreignAlignment) * foreignAlignment).buildWithin(foreign.memory, () =>
+  return build(Math.ceil(block / foreignAlignment) * foreignAlignment).buildWithin(kernels.module, foreign.memory, () =>
     foreign.free(block),
   )
 }

@@ -1,16 +1,8 @@
 import type { Program, TelemetryName } from '../../program/program.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
 import type { HostExecutor, Work } from '../backend.ts'
-import type { LibraryIndices } from './kernels.ts'
 import { control } from './library.ts'
-import {
-  chunkElements,
-  type ForeignArray,
-  type ListRegions,
-  type Prepared,
-  split,
-  type TensorMemory,
-} from './prepared.ts'
+import { chunkElements, type ForeignArray, type Items, itemCount, type LaidOut, type Prepared } from './prepared.ts'
 import type { Threads } from './threads.ts'
 import { encodeItems, type WorkList, workList } from './work-list.ts'
 
@@ -28,15 +20,8 @@ export interface InstanceSetup {
   readonly workers: Threads | undefined
   /** How many threads there are, the calling one included. */
   readonly threads: number
-  /** The address of the control block. */
-  readonly block: number
-  readonly tensors: readonly TensorMemory[]
+  readonly laidOut: LaidOut
   readonly prepared: readonly ReadonlyMap<Program, Prepared>[]
-  readonly regions: ListRegions
-  /** The addresses of the numbers that all tensors share, and of totals over them. */
-  readonly shared: ReadonlyMap<string, number>
-  readonly totals: ReadonlyMap<string, number>
-  readonly library: LibraryIndices
   readonly release: () => void
 }
 
@@ -62,14 +47,16 @@ export class WasmInstance implements ForeignInstance {
   private currentOf: readonly Prepared[] = []
   private finiteOf: readonly number[] = []
   private finiteItems = -1
+  private readonly laidOut: LaidOut
   private readonly last: (Prepared | undefined)[] = []
   private readonly setup: InstanceSetup
 
   constructor(setup: InstanceSetup) {
     this.setup = setup
+    this.laidOut = setup.laidOut
     this.look()
-    this.parameters = setup.tensors.map(({ parameter, size }) => this.floats(parameter, size))
-    this.gradients = setup.tensors.map(({ gradient, size }) => this.floats(gradient, size))
+    this.parameters = this.laidOut.tensors.map(({ parameter, size }) => this.floats(parameter, size))
+    this.gradients = this.laidOut.tensors.map(({ gradient, size }) => this.floats(gradient, size))
   }
 
   place(tensor: number, array: ForeignArray, address: number): void {
@@ -77,19 +64,19 @@ export class WasmInstance implements ForeignInstance {
     const { buffer, byteOffset } = views[tensor]!
     if (byteOffset === address && buffer === this.setup.memory.buffer) return
     this.look()
-    const { pointers, size } = this.setup.tensors[tensor]!
+    const { pointers, size } = this.laidOut.tensors[tensor]!
     for (const word of pointers[array]) this.words[word / 4] = address
     views[tensor] = this.floats(address, size)
   }
 
   slotArray(tensor: number, key: string): Float32Array {
-    const { address, size, storage } = this.setup.tensors[tensor]!.arrays.get(key)!
+    const { address, size, storage } = this.laidOut.tensors[tensor]!.arrays.get(key)!
     if (storage === 'float32') return this.floats(address, size)
     return Float32Array.from(provided().codecs[storage].decode(this.slotBytes(tensor, key), size))
   }
 
   slotBytes(tensor: number, key: string): Uint8Array {
-    const { address, size, storage } = this.setup.tensors[tensor]!.arrays.get(key)!
+    const { address, size, storage } = this.laidOut.tensors[tensor]!.arrays.get(key)!
     return new Uint8Array(this.setup.memory.buffer, address, bytesOf(storage, size))
   }
 
@@ -110,18 +97,19 @@ export class WasmInstance implements ForeignInstance {
   findNonFinite(tensors: readonly number[]): number[] {
     this.look()
     if (this.finiteItems < 0 || !sameElements(tensors, this.finiteOf)) {
-      const kernel = this.setup.library.checkFinite
-      const items = tensors.flatMap((index) => {
-        const { finiteEntry: entry, size } = this.setup.tensors[index]!
-        return split(size, chunkElements).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 }))
-      })
-      this.words.set(encodeItems(items), this.setup.regions.finite / 4)
+      const kernel = this.laidOut.library.checkFinite
+      this.finiteItems = this.writeItems(
+        this.laidOut.regions.finite,
+        tensors.map((index) => {
+          const { finiteEntry: entry, size } = this.laidOut.tensors[index]!
+          return { kernel, entry, count: size, perItem: chunkElements }
+        }),
+      )
       this.finiteOf = [...tensors]
-      this.finiteItems = items.length
     }
-    for (const index of tensors) this.words[this.setup.tensors[index]!.flag / 4] = 0
-    this.execute(this.setup.regions.finite, this.finiteItems, [[0, this.finiteItems]])
-    return tensors.filter((index) => this.words[this.setup.tensors[index]!.flag / 4] !== 0)
+    for (const index of tensors) this.words[this.laidOut.tensors[index]!.flag / 4] = 0
+    this.execute(this.laidOut.regions.finite, this.finiteItems, [[0, this.finiteItems]])
+    return tensors.filter((index) => this.words[this.laidOut.tensors[index]!.flag / 4] !== 0)
   }
 
   run(work: readonly Work[]): void {
@@ -135,11 +123,11 @@ export class WasmInstance implements ForeignInstance {
     const evaluated: { environment: Work['environment']; address: number }[] = []
     for (let index = 0; index < work.length; index++) {
       const { tensor, environment } = work[index]!
-      const { evaluator, hostArguments, group, plan } = ready[index]!
+      const { evaluator, hostArguments, group } = ready[index]!
       const known = evaluated[group]
       if (known?.environment === environment) {
         const from = known.address / 8
-        this.numbers.copyWithin(hostArguments / 8, from, from + plan.arguments.length)
+        this.numbers.copyWithin(hostArguments / 8, from, from + evaluator.count)
       } else {
         evaluator.evaluate(environment, this.numbers, hostArguments / 8)
         evaluated[group] = { environment, address: hostArguments }
@@ -151,7 +139,7 @@ export class WasmInstance implements ForeignInstance {
       this.currentOf = ready
     }
     const { items, rounds } = this.current!
-    this.execute(this.setup.regions.items, items.length / 5, rounds)
+    this.execute(this.laidOut.regions.items, items.length / 5, rounds)
   }
 
   /**
@@ -159,18 +147,30 @@ export class WasmInstance implements ForeignInstance {
    * compute with many times as slowly. WebAssembly cannot tell them to leave those out, so they are put to 0 now and then.
    */
   private settle(work: readonly Work[]): void {
-    const kernel = this.setup.library.settle
-    const items = work.flatMap(({ tensor }) =>
-      this.setup.tensors[tensor]!.settling.flatMap(({ entry, size }) =>
-        split(size, chunkElements).map(([first, last]) => ({ kernel, entry, first, last, chunk: 0 })),
+    const kernel = this.laidOut.library.settle
+    const { settling: region } = this.laidOut.regions
+    const count = this.writeItems(
+      region,
+      work.flatMap(({ tensor }) =>
+        this.laidOut.tensors[tensor]!.settling.map(({ entry, size }) => ({
+          kernel,
+          entry,
+          count: size,
+          perItem: chunkElements,
+        })),
       ),
     )
-    this.words.set(encodeItems(items), this.setup.regions.settling / 4)
-    this.execute(this.setup.regions.settling, items.length, [[0, items.length]])
+    this.execute(region, count, [[0, count]])
+  }
+
+  /** Writes calls of kernels to memory and says how many there are. */
+  private writeItems(region: number, items: readonly Items[]): number {
+    this.words.set(encodeItems(items), region / 4)
+    return items.reduce((sum, each) => sum + itemCount(each), 0)
   }
 
   telemetry(tensor: number, name: TelemetryName): number | undefined {
-    const address = this.last[tensor]?.scalarOf(name)
+    const address = this.last[tensor]?.telemetry[name]
     this.look()
     return address === undefined ? undefined : this.numbers[address / 8]!
   }
@@ -178,7 +178,7 @@ export class WasmInstance implements ForeignInstance {
   compute(work: readonly Work[]): Float32Array[] {
     if (work.length > 0) this.perform(work)
     return work.map(({ tensor }) => {
-      const { average, size } = this.setup.tensors[tensor]!
+      const { average, size } = this.laidOut.tensors[tensor]!
       return this.floats(average, size).slice()
     })
   }
@@ -193,7 +193,7 @@ export class WasmInstance implements ForeignInstance {
     if (this.words?.buffer === buffer) return
     this.words = new Int32Array(buffer)
     this.numbers = new Float64Array(buffer)
-    this.inputs = this.setup.tensors.map(
+    this.inputs = this.laidOut.tensors.map(
       ({ inputs }) => new Map([...inputs].map(([name, { address, size }]) => [name, this.floats(address, size)])),
     )
   }
@@ -203,7 +203,7 @@ export class WasmInstance implements ForeignInstance {
   }
 
   private scalarAddress(tensor: number, key: string): number {
-    return this.setup.tensors[tensor]!.numbers.get(key) ?? this.setup.shared.get(key)!
+    return this.laidOut.tensors[tensor]!.numbers.get(key) ?? this.laidOut.shared.get(key)!
   }
 
   private execute(items: number, count: number, rounds: WorkList['rounds']): void {
@@ -212,7 +212,7 @@ export class WasmInstance implements ForeignInstance {
       return
     }
     const { words } = this
-    const { block, regions } = this.setup
+    const { block, regions } = this.laidOut
     rounds.forEach(([first, length], index) => {
       words[regions.rounds / 4 + 2 * index] = first
       words[regions.rounds / 4 + 2 * index + 1] = length
@@ -236,12 +236,12 @@ export class WasmInstance implements ForeignInstance {
     const key = ready.map(({ entry }) => entry).join()
     const known = this.lists.get(key)
     if (known) return known
-    const { regions, totals, library, workers } = this.setup
+    const { regions, totals, library } = this.laidOut
     const list = workList(
       work.map(({ tensor }) => tensor),
       ready,
       { region: regions.totals, addresses: totals, kernels: library.totals },
-      workers !== undefined,
+      this.setup.workers !== undefined,
     )
     if (this.lists.size >= keptLists) this.lists.delete(this.lists.keys().next().value!)
     this.lists.set(key, list)
@@ -249,8 +249,8 @@ export class WasmInstance implements ForeignInstance {
   }
 
   private loadList(list: WorkList): void {
-    this.words.set(list.items, this.setup.regions.items / 4)
-    this.words.set(list.totals, this.setup.regions.totals / 4)
+    this.words.set(list.items, this.laidOut.regions.items / 4)
+    this.words.set(list.totals, this.laidOut.regions.totals / 4)
     this.current = list
   }
 }

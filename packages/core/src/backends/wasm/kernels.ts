@@ -6,8 +6,8 @@ import type { Plan } from '../../plan/plan.ts'
 import { planTogether } from '../../plan/planner.ts'
 import type { RoutineName } from '../../routines/table.ts'
 import { assembleModule, type FunctionBuilder, type Helpers } from './assembler.ts'
-import { generateKernels, type KernelTable } from './generate.ts'
-import { checkFinite, combineTotals, driver, settle, sharedDriver, sharedImports } from './library.ts'
+import { type Gathering, gathers, generateKernels, type KernelTable } from './generate.ts'
+import { checkFinite, driver, settle, sharedDriver, sharedImports } from './library.ts'
 import { isRandomFunction } from './names.ts'
 
 /** A compiled module with the plans it was generated from. */
@@ -29,6 +29,7 @@ export interface LibraryIndices {
 
 /** What only some plans need: the kernels of matrix functions, and functions that kernels call. */
 export interface Parts {
+  readonly gathering?: Gathering | undefined
   readonly routines: Readonly<Partial<Record<RoutineName, () => FunctionBuilder>>>
   readonly helpers: Helpers
 }
@@ -95,7 +96,7 @@ export function generateModule(
 
 /** Generates the functions of a set of plans, without compiling them. */
 export function functionsOf(plans: readonly Plan[], parts: Parts): Generated {
-  return withRoutines(generateLoops(plans), plans, parts)
+  return withRoutines(generateLoops(plans, parts.gathering), plans, parts)
 }
 
 /** Functions of kernels, not yet a module. */
@@ -107,21 +108,29 @@ export interface Generated {
 }
 
 /** All kernels of plans but those of matrix functions. */
-function generateLoops(plans: readonly Plan[]): Generated {
+function generateLoops(plans: readonly Plan[], gathering: Gathering | undefined): Generated {
   const functions: FunctionBuilder[] = []
-  const add = (kernel: FunctionBuilder) => functions.push(kernel) - 1
+  // Plans that differ in how they are extended only, as those of matrices and of biases, have kernels alike.
+  const places = new Map<string, number>()
+  const add = (kernel: FunctionBuilder) => {
+    const { locals, code, calls, constants } = kernel
+    const text = JSON.stringify([locals, code, calls, constants])
+    const place = places.get(text) ?? functions.push(kernel) - 1
+    places.set(text, place)
+    return place
+  }
   const finite = add(checkFinite())
   const settling = add(settle())
   const totals: Partial<Record<ReductionKind, number>> = {}
   for (const kind of ['sum', 'maximum'] as const) {
     const used = plans.some(({ scalars }) => scalars.some((s) => s.kind === 'total' && s.reduction === kind))
-    if (used) totals[kind] = add(combineTotals(kind))
+    if (used) totals[kind] = add(gathering!.combineTotals(kind))
   }
   const helpers: Record<string, () => FunctionBuilder> = {}
   const help = (helper: FunctionBuilder) => {
     helpers[helper.name] = () => helper
   }
-  const tables = plans.map((plan, index) => generateKernels(plan, `program_${index}`, add, help))
+  const tables = plans.map((plan, index) => generateKernels(plan, `program_${index}`, add, help, gathering))
   return { functions, tables, library: { checkFinite: finite, settle: settling, totals, routines: {} }, helpers }
 }
 
@@ -163,7 +172,8 @@ async function compileKernels(
   { shared, fused }: KernelOptions,
 ): Promise<KernelSet> {
   const plans = planTogether(programs)
-  const loops = generateLoops(plans)
+  const gathering = plans.some(gathers) ? await import('./gathering.ts') : undefined
+  const loops = generateLoops(plans, gathering)
   const parts = await partsFor(loops, plans, fused)
   const { functions, helpers, ...rest } = withRoutines(loops, plans, parts)
   const run = shared ? sharedDriver() : driver()

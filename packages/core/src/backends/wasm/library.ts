@@ -1,4 +1,4 @@
-/** Kernels that do not depend on a plan: sums over tensors, the check for finiteness, what runs a list of work. */
+/** Kernels that do not depend on a plan: the check for finiteness, what runs a list of work. */
 
 import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
 
@@ -24,28 +24,6 @@ export function countUp(f: FunctionBuilder, counter: Local, step: number | Local
         f.op('i32.add').tee(counter).get(end).op('i32.lt_u').branchIf(0)
       })
     })
-}
-
-/**
- * The sum or the maximum over tensors of a global reduction, in the order of the tensors. Entry: result pointer, count, pointers.
- */
-export function combineTotals(kind: 'sum' | 'maximum'): FunctionBuilder {
-  const f = new FunctionBuilder(`${kind}_totals`, kernelParameters)
-  const entry = f.parameters[0]!
-  const { pointer, end } = locals(f, ['pointer', 'end'])
-  const sum = f.local('f64')
-  f.f64(kind === 'sum' ? 0 : Number.NEGATIVE_INFINITY).set(sum)
-  f.get(entry).i32(8).op('i32.add').tee(pointer).get(entry).at('i32.load', 4).i32(4).op('i32.mul', 'i32.add').set(end)
-  countUp(f, pointer, 4, end, () => {
-    f.get(sum)
-      .get(pointer)
-      .at('i32.load')
-      .at('f64.load')
-      .op(kind === 'sum' ? 'f64.add' : 'f64.max')
-      .set(sum)
-  })
-  f.get(entry).at('i32.load').get(sum).at('f64.store')
-  return f
 }
 
 /** Raises a flag when an element in `[first, last)` is infinite or not a number. Entry: array, flag. */

@@ -44,16 +44,22 @@ export class MemoryLayout {
   }
 
   /**
+   * Makes a memory for what is reserved.
    * @param shared for threads.
    * @throws Error when so much memory is not to be had.
    */
   create(shared: boolean): WebAssembly.Memory {
     this.checkSize()
-    const pages = Math.ceil(this.size / 65536)
-    try {
-      return new WebAssembly.Memory(shared ? { initial: pages, maximum: pages, shared } : { initial: pages })
-    } catch (cause) {
-      throw new Error(`could not allocate ${(this.size / 2 ** 20).toFixed(0)} MiB of WebAssembly memory`, { cause })
-    }
+    return createMemory(this.size, shared)
+  }
+}
+
+/** @throws Error when so much memory is not to be had. */
+export function createMemory(bytes: number, shared: boolean): WebAssembly.Memory {
+  const pages = Math.ceil(bytes / 65536)
+  try {
+    return new WebAssembly.Memory(shared ? { initial: pages, maximum: pages, shared } : { initial: pages })
+  } catch (cause) {
+    throw new Error(`could not allocate ${(bytes / 2 ** 20).toFixed(0)} MiB of WebAssembly memory`, { cause })
   }
 }

@@ -1,34 +1,57 @@
-import type { Plan } from '../../plan/plan.ts'
+import type { ReductionKind } from '../../graph/node.ts'
+import type { StageOrder } from '../../plan/schedule.ts'
 import type { HostEvaluator } from '../../program/host.ts'
 import type { StorageName } from '../../storage/storage.ts'
-import type { KernelTable } from './generate.ts'
+import type { LibraryIndices } from './kernels.ts'
 
 /** Elements per item of work. Fixed, because partial sums of reductions belong to items: so threads do not change results. */
 export const chunkElements = 65536
 
-/** One call of a kernel. */
-export interface Item {
+/** Calls of a kernel for parts of `count` elements, rows or matrices, `perItem` in each. */
+export interface Items {
   readonly kernel: number
   readonly entry: number
-  readonly first: number
-  readonly last: number
-  readonly chunk: number
+  readonly count: number
+  readonly perItem: number
+}
+
+/** One call of a kernel, of which it does not know what is not in its entry. */
+export const oneItem = (kernel: number, entry: number): Items => ({ kernel, entry, count: 1, perItem: 1 })
+
+/** How many calls of a kernel there are. */
+export const itemCount = ({ count, perItem }: Items): number => (count > 0 ? Math.ceil(count / perItem) : 0)
+
+/** A stage of a plan for one tensor. */
+export interface PreparedStage extends StageOrder {
+  readonly items: readonly Items[]
+  /** Of totals over tensors: what is added up, and the address of this tensor's part. */
+  readonly totals?: readonly { readonly key: string; readonly reduction: ReductionKind; readonly address: number }[]
+  /** Of a shared commit: the numbers that it stores. */
+  readonly keys?: readonly string[]
+}
+
+/** What a program made ready to run on one tensor is as plain data. */
+export interface PreparedProgram {
+  readonly entry: number
+  readonly stages: readonly PreparedStage[]
+  /** The address of the host arguments. */
+  readonly hostArguments: number
+  /** The addresses of what is computed for reporting. */
+  readonly telemetry: Readonly<Record<string, number>>
 }
 
 /** A program made ready to run on one tensor. */
-export interface Prepared {
-  readonly plan: Plan
-  readonly kernels: KernelTable
-  readonly entry: number
-  /** Addresses of host arguments and of scalars. */
-  readonly hostArguments: number
-  readonly scalars: number
+export interface Prepared extends PreparedProgram {
   readonly evaluator: HostEvaluator
-  readonly loopItems: readonly (readonly Item[])[]
-  readonly routineItems: readonly (readonly Item[])[]
-  readonly scalarOf: (target: string) => number | undefined
   /** Programs of one group have equal host arguments in equal environments. */
   readonly group: number
+}
+
+/** Where an array of state lies. */
+export interface SlotMemory {
+  readonly address: number
+  readonly size: number
+  readonly storage: StorageName
 }
 
 export interface TensorMemory {
@@ -37,10 +60,7 @@ export interface TensorMemory {
   readonly average: number
   /** By name. */
   readonly inputs: ReadonlyMap<string, { readonly address: number; readonly size: number }>
-  readonly arrays: ReadonlyMap<
-    string,
-    { readonly address: number; readonly size: number; readonly storage: StorageName }
-  >
+  readonly arrays: ReadonlyMap<string, SlotMemory>
   readonly numbers: ReadonlyMap<string, number>
   readonly finiteEntry: number
   readonly flag: number
@@ -64,9 +84,23 @@ export interface ListRegions {
   readonly settling: number
 }
 
-/** Cuts so many elements or rows into parts. */
-export function split(count: number, perPart: number): [number, number][] {
-  const parts: [number, number][] = []
-  for (let first = 0; first < count; first += perPart) parts.push([first, Math.min(first + perPart, count)])
-  return parts
+/**
+ * Where everything of an instance lies, and what its kernels are called with, before there is memory. Plain data but for its
+ * maps.
+ */
+export interface LaidOut {
+  /** The first address behind everything. */
+  readonly end: number
+  /** What memory holds at first, by runs of words that follow each other. */
+  readonly words: readonly { readonly address: number; readonly values: readonly number[] }[]
+  /** The addresses of the tables of storages other than float32. */
+  readonly tables: ReadonlyMap<StorageName, number>
+  readonly tensors: readonly TensorMemory[]
+  readonly regions: ListRegions
+  /** The addresses of the numbers that all tensors share, and of totals over them. */
+  readonly shared: ReadonlyMap<string, number>
+  readonly totals: ReadonlyMap<string, number>
+  /** The address of the control block of threads. */
+  readonly block: number
+  readonly library: LibraryIndices
 }

@@ -5,47 +5,13 @@ import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
 import { emitScalar } from './elements.ts'
 import type { EntryLayout } from './entry.ts'
 import { countUp, locals } from './library.ts'
+import { emitNumber, isMask } from './numbers.ts'
 
 type ScalarStage = Extract<Plan['stages'][number], { readonly kind: 'scalars' }>
 
 interface Combination {
   readonly loop: number
   readonly reduction: number
-}
-
-export function isMask(plan: Plan, { kind, index }: NumberReference): boolean {
-  return (kind === 'argument' ? plan.arguments : plan.scalars)[index]!.mask
-}
-
-/** Emits the float64 value of a host argument, or of a scalar; that of a truth value of the device as an i32. */
-export function emitNumber(
-  f: FunctionBuilder,
-  plan: Plan,
-  layout: EntryLayout,
-  { kind, index }: NumberReference,
-): void {
-  const entry = f.parameters[0]!
-  if (kind === 'argument') {
-    f.get(entry)
-      .at('i32.load', layout.hostArguments)
-      .at('f64.load', 8 * index)
-    return
-  }
-  const scalar = plan.scalars[index]!
-  if (scalar.kind === 'slot') {
-    f.get(entry)
-      .at('i32.load', layout.offset({ kind: 'number', key: scalar.key }))
-      .at('f64.load')
-  } else if (scalar.kind === 'total') {
-    f.get(entry)
-      .at('i32.load', layout.offset({ kind: 'total', key: scalar.key }))
-      .at('f64.load')
-  } else {
-    f.get(entry)
-      .at('i32.load', layout.scalars)
-      .at('f64.load', 8 * index)
-    if (scalar.mask) f.f64(0).op('f64.ne')
-  }
 }
 
 export function scalarFunction(

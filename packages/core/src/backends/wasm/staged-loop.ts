@@ -3,13 +3,13 @@
 import type { Loop, Plan } from '../../plan/plan.ts'
 import type { FunctionBuilder, Local } from './assembler.ts'
 import type { EntryLayout } from './entry.ts'
+import { GatheringLoopGenerator, type RowPlace } from './gathering-loop.ts'
 import { countUp } from './library.ts'
-import { LoopGenerator, type RowPlace } from './loop.ts'
 import { decodeName, encodeName } from './staged.ts'
 import { alignedElements, segmentElements, stagedArrays } from './staged-memory.ts'
 
 /** Writes the function of a loop that decodes, computes and encodes a segment or a row after the other. */
-export class StagedLoopGenerator extends LoopGenerator {
+export class StagedLoopGenerator extends GatheringLoopGenerator {
   /** Where the copies begin that this thread has, and the element that they begin with. */
   private readonly copies: ReadonlyMap<number, Local>
   private readonly window: Local
@@ -76,7 +76,7 @@ export class StagedLoopGenerator extends LoopGenerator {
       const copy = this.copies.get(array)
       if (!copy) continue
       f.get(copy).get(copy).get(to).get(this.window).op('i32.sub').i32(4).op('i32.mul', 'i32.add').get(left)
-      f.push('memory.copy', 0xfc, 0x0a, 0x00, 0x00)
+      f.push(0xfc, 0x0a, 0x00, 0x00)
     }
   }
 

@@ -57,7 +57,7 @@ export class StagedMemoryLayout implements StagedMemory {
   private readonly words: { address: number; value: number }[]
   private readonly users: number[] = []
   private copyBytes = 0
-  private readonly tables = new Map<StorageName, { readonly address: number; readonly words: Int32Array }>()
+  readonly tables = new Map<StorageName, number>()
 
   constructor(layout: MemoryLayout, words: { address: number; value: number }[]) {
     this.layout = layout
@@ -82,10 +82,6 @@ export class StagedMemoryLayout implements StagedMemory {
     }
   }
 
-  fill(memory: Int32Array): void {
-    for (const { address, words } of this.tables.values()) memory.set(words, address / 4)
-  }
-
   private valueOf(
     word: Exclude<StagedWord, { readonly what: 'copies' }>,
     plan: Plan,
@@ -99,10 +95,9 @@ export class StagedMemoryLayout implements StagedMemory {
 
   private table(storage: StorageName): number {
     const known = this.tables.get(storage)
-    if (known) return known.address
-    const words = tableOf(storage)
-    const address = this.layout.reserve(4 * words.length)
-    this.tables.set(storage, { address, words })
+    if (known !== undefined) return known
+    const address = this.layout.reserve(4 * tableOf(storage).length)
+    this.tables.set(storage, address)
     return address
   }
 }

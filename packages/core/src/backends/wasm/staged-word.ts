@@ -25,6 +25,6 @@ export interface StagedMemory {
   place(word: StagedWord, address: number, plan: Plan, sizes: Sizes, addresses: readonly number[]): void
   /** Reserves the room for copies, when all words are known. */
   reserve(threads: number): void
-  /** Writes the tables. */
-  fill(memory: Int32Array): void
+  /** Where the tables belong. */
+  readonly tables: ReadonlyMap<StorageName, number>
 }

@@ -47,25 +47,25 @@ const accesses = {
 
 /** Appends instructions that only these functions have. */
 function op(f: FunctionBuilder, ...names: (keyof typeof instructions)[]): FunctionBuilder {
-  for (const name of names) f.push(name, ...instructions[name])
+  for (const name of names) f.push(...instructions[name])
   return f
 }
 
 function load(f: FunctionBuilder, name: keyof typeof accesses, offset = 0): FunctionBuilder {
-  return f.push(`${name} offset=${offset}`, ...accesses[name], 0, ...unsigned(offset))
+  return f.push(...accesses[name], 0, ...unsigned(offset))
 }
 
 /** Puts the float32 at the address on the stack into a lane of the vector under it. */
 function loadLane(f: FunctionBuilder, lane: number, offset = 0): FunctionBuilder {
-  return f.push(`v128.load32_lane offset=${offset} ${lane}`, 0xfd, 0x56, 0, ...unsigned(offset), lane)
+  return f.push(0xfd, 0x56, 0, ...unsigned(offset), lane)
 }
 
 /** Stores the lower half of the vector on the stack at the address under it. */
 function storeHalf(f: FunctionBuilder, offset = 0): FunctionBuilder {
-  return f.push(`v128.store64_lane offset=${offset} 0`, 0xfd, 0x5b, 0, ...unsigned(offset), 0)
+  return f.push(0xfd, 0x5b, 0, ...unsigned(offset), 0)
 }
 
-const extractLane = (f: FunctionBuilder, lane: number) => f.push(`i32x4.extract_lane ${lane}`, 0xfd, 0x1b, lane)
+const extractLane = (f: FunctionBuilder, lane: number) => f.push(0xfd, 0x1b, lane)
 const splat = (f: FunctionBuilder, value: number) => f.i32x4([value, value, value, value])
 
 /** A vector that is read once, before the loops: one that code holds engines make from parts wherever it is used, also in loops. */
@@ -152,7 +152,7 @@ function interleave(f: FunctionBuilder, width: 1 | 2, upper: boolean): FunctionB
     const first = width * place + (upper ? 8 : 0)
     return [0, 16].flatMap((from) => Array.from({ length: width }, (_, byte) => from + first + byte))
   }).flat()
-  return f.push(`i8x16.shuffle ${lanes.join(' ')}`, 0xfd, 0x0d, ...lanes)
+  return f.push(0xfd, 0x0d, ...lanes)
 }
 
 /** Of codes of four bits the numbers fit into vectors: each byte of them is looked up for sixteen at once. */

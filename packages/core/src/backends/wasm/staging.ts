@@ -3,11 +3,11 @@
 import { provided } from '../../storage/provided.ts'
 import type { StagedStorage } from '../../storage/storage.ts'
 import type { FunctionBuilder } from './assembler.ts'
-import type { LoopGenerator } from './loop.ts'
+import type { GatheringLoopGenerator } from './gathering-loop.ts'
 
 /** What brings in the storages other than float32: see `provided`. */
 export interface StagedKernels {
-  readonly LoopGenerator: typeof LoopGenerator
+  readonly LoopGenerator: typeof GatheringLoopGenerator
   /** The function `(others, elements, from, to, copy, table)` that reads the elements `[from, to)` into a copy. */
   decode(storage: StagedStorage): FunctionBuilder
   /** The function that writes them, of which `from` begins a block; where rounding is random, seed, step and tensor come last. */

@@ -1,10 +1,9 @@
 /** What a step runs, as items of work in the order in which one or several threads take them. */
 
 import type { ReductionKind } from '../../graph/node.ts'
-import type { Stage } from '../../plan/plan.ts'
 import { type Round, schedule } from '../../plan/schedule.ts'
 import type { LibraryIndices } from './kernels.ts'
-import type { Item, Prepared } from './prepared.ts'
+import { type Items, oneItem, type PreparedProgram, type PreparedStage } from './prepared.ts'
 
 /** A work list as words, ready to be copied into the memory. */
 export interface WorkList {
@@ -30,23 +29,20 @@ export interface TotalsPlace {
  */
 export function workList(
   members: readonly number[],
-  ready: readonly Prepared[],
+  ready: readonly Pick<PreparedProgram, 'stages'>[],
   totals: TotalsPlace,
   sideBySide: boolean,
 ): WorkList {
   const words: number[] = []
   const committed = new Set<string>()
-  const rounds = schedule(ready.map(({ plan }) => plan)).map(({ kind, together, work }) => ({
+  const rounds = schedule(ready).map(({ kind, together, work }) => ({
     kind,
     together,
     items:
       kind === 'totals'
-        ? totalItems(work, ready, totals, words).map((item) => ({ tensor: -1, item }))
+        ? cut(-1, totalItems(work, totals, words))
         : work.flatMap(({ member, stage }) =>
-            stageItems(ready[member]!, stage, committed).map((item) => ({
-              tensor: together ? -1 : members[member]!,
-              item,
-            })),
+            commits(stage, committed) ? cut(together ? -1 : members[member]!, stage.items) : [],
           ),
   }))
   // A pass over the arrays begins where the one before it ended: that much is still in the caches.
@@ -61,71 +57,57 @@ export function workList(
 
 /** One item for every total over tensors that becomes known in a round. */
 function totalItems(
-  work: Round['work'],
-  ready: readonly Prepared[],
+  work: Round<PreparedStage>['work'],
   { region, addresses, kernels }: TotalsPlace,
   words: number[],
-): Item[] {
+): Items[] {
   const parts = new Map<string, { kind: ReductionKind; addresses: number[] }>()
-  for (const { member, stage } of work) {
-    if (stage.kind !== 'totals') continue
-    const { plan, scalars, hostArguments } = ready[member]!
-    for (const index of stage.scalars) {
-      const scalar = plan.scalars[index]!
-      if (scalar.kind !== 'total') continue
-      const { key, reduction, part } = scalar
-      const known = parts.get(key) ?? { kind: reduction, addresses: [] }
-      known.addresses.push((part.kind === 'argument' ? hostArguments : scalars) + 8 * part.index)
-      parts.set(key, known)
-    }
+  for (const { key, reduction, address } of work.flatMap(({ stage }) => stage.totals ?? [])) {
+    const known = parts.get(key) ?? { kind: reduction, addresses: [] }
+    known.addresses.push(address)
+    parts.set(key, known)
   }
   return [...parts].map(([key, part]) => {
     const entry = region + 4 * words.length
     words.push(addresses.get(key)!, part.addresses.length, ...part.addresses)
-    return { kernel: kernels[part.kind]!, entry, first: 0, last: 0, chunk: 0 }
+    return oneItem(kernels[part.kind]!, entry)
   })
 }
 
-/** The items of one stage of one tensor. */
-function stageItems(prepared: Prepared, stage: Stage, committed: Set<string>): readonly Item[] {
-  const { plan, kernels, entry, loopItems, routineItems } = prepared
-  const kernel = () => {
-    const index = kernels.stages.get(plan.stages.indexOf(stage))!
-    return [{ kernel: index, entry, first: 0, last: 0, chunk: 0 }]
-  }
-  switch (stage.kind) {
-    case 'scalars':
-      return kernel()
-    case 'loops':
-      return stage.loops.flatMap((loop) => loopItems[loop]!)
-    case 'routines':
-      return stage.routines.flatMap((routine) => routineItems[routine]!)
-    case 'commit': {
-      if (!stage.shared) return kernel()
-      // Every tensor computes the same shared state; the first one stores it.
-      const keys = stage.outputs.map((output) => (plan.scalarOutputs[output]!.target as { key: string }).key)
-      const fresh = keys.some((key) => !committed.has(key))
-      for (const key of keys) committed.add(key)
-      return fresh ? kernel() : []
-    }
-    case 'totals':
-      return []
-  }
+/** Every tensor computes the same shared state; the first one stores it. */
+function commits({ keys }: PreparedStage, committed: Set<string>): boolean {
+  const fresh = !keys || keys.some((key) => !committed.has(key))
+  for (const key of keys ?? []) committed.add(key)
+  return fresh
 }
 
-/** Items as words. */
-export function encodeItems(items: readonly Item[]): Int32Array {
-  const words = new Int32Array(5 * items.length)
-  items.forEach(({ kernel, entry, first, last, chunk }, index) => {
-    words.set([kernel, entry, first, last, chunk], 5 * index)
-  })
-  return words
+/** One call of a kernel. */
+interface Item {
+  readonly tensor: number
+  /** Kernel, entry, first and last element or row, and chunk. */
+  readonly words: readonly number[]
 }
 
-type Rounds = readonly {
-  readonly items: readonly { readonly tensor: number; readonly item: Item }[]
-  readonly together: boolean
-}[]
+function cut(tensor: number, items: readonly Items[]): Item[] {
+  return items.flatMap((each) => callsOf(each).map((words) => ({ tensor, words })))
+}
+
+function callsOf({ kernel, entry, count, perItem }: Items): number[][] {
+  const calls: number[][] = []
+  for (let first = 0; first < count; first += perItem) {
+    calls.push([kernel, entry, first, Math.min(first + perItem, count), calls.length])
+  }
+  return calls
+}
+
+/** Calls of kernels as words. */
+export function encodeItems(items: readonly Items[]): Int32Array {
+  return Int32Array.from(items.flatMap(callsOf).flat())
+}
+
+const wordsOf = (items: readonly Item[]): Int32Array => Int32Array.from(items.flatMap(({ words }) => words))
+
+type Rounds = readonly { readonly items: readonly Item[]; readonly together: boolean }[]
 
 /** For several threads: round by round, all tensors side by side. */
 function inRounds(rounds: Rounds, totals: readonly number[]): WorkList {
@@ -133,9 +115,9 @@ function inRounds(rounds: Rounds, totals: readonly number[]): WorkList {
   const items: Item[] = []
   for (const round of rounds) {
     bounds.push([items.length, round.items.length])
-    items.push(...round.items.map(({ item }) => item))
+    items.push(...round.items)
   }
-  return { items: encodeItems(items), rounds: bounds, totals: Int32Array.from(totals) }
+  return { items: wordsOf(items), rounds: bounds, totals: Int32Array.from(totals) }
 }
 
 /** For one thread: tensor by tensor between sums over all tensors, so that a tensor's later passes find it in the cache. */
@@ -148,13 +130,13 @@ function byTensor(rounds: Rounds, totals: readonly number[]): WorkList {
   }
   for (const round of rounds) {
     if (round.together) flush()
-    for (const { tensor, item } of round.items) {
-      const list = waiting.get(tensor) ?? []
-      waiting.set(tensor, list)
+    for (const item of round.items) {
+      const list = waiting.get(item.tensor) ?? []
+      waiting.set(item.tensor, list)
       list.push(item)
     }
     if (round.together) flush()
   }
   flush()
-  return { items: encodeItems(items), rounds: [[0, items.length]], totals: Int32Array.from(totals) }
+  return { items: wordsOf(items), rounds: [[0, items.length]], totals: Int32Array.from(totals) }
 }
