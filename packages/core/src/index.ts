@@ -108,6 +108,13 @@ export { type LayerwiseDecayArguments, layerwiseDecay } from './language/layerwi
 export type { Layout, LayoutChoice } from './language/layout.ts'
 export { type RandomizedSvdArguments, randomizedSvd } from './language/randomized-svd.ts'
 export { type RelativeRate, relativeRate } from './language/relative-rate.ts'
+export {
+  type LayerPlace,
+  scaleByWidth,
+  type WidthFactors,
+  type WidthScalingArguments,
+  widthFactors,
+} from './language/scale-by-width.ts'
 export { gather, largestPlaces, resized, scatter } from './language/selection.ts'
 export {
   columns,
