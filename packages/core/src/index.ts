@@ -106,7 +106,15 @@ export { type Input, inputArray, inputNumber, lossInput, shapedInput } from './l
 export { layerStatistics } from './language/layer-statistics.ts'
 export { type LayerwiseDecayArguments, layerwiseDecay } from './language/layerwise-decay.ts'
 export type { Layout, LayoutChoice } from './language/layout.ts'
+export { type RandomizedSvdArguments, randomizedSvd } from './language/randomized-svd.ts'
 export { type RelativeRate, relativeRate } from './language/relative-rate.ts'
+export {
+  type LayerPlace,
+  scaleByWidth,
+  type WidthFactors,
+  type WidthScalingArguments,
+  widthFactors,
+} from './language/scale-by-width.ts'
 export { gather, largestPlaces, resized, scatter } from './language/selection.ts'
 export {
   columns,

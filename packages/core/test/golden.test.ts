@@ -58,8 +58,6 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
   galore: ['proj_full'],
   lomo: ['clip_norm', 'clip_both'],
   microadam: ['alpha_minus2'],
-  psgd_dense_newton: ['PRO4P'],
-  psgd_kron_newton: ['PRO4P'],
   psgd_lra_newton: ['finite_difference'],
   scion: ['rownorm_transpose'],
 }

@@ -10,7 +10,7 @@ import {
   psgdXMat,
   type Value,
 } from 'fallline'
-import { type Fields, Skip } from '../fields.ts'
+import type { Fields } from '../fields.ts'
 import type { GoldenRun } from '../files.ts'
 import { hessianDiagonalAt, normal } from '../problem.ts'
 import type { Mapping, Source } from './mapping.ts'
@@ -64,8 +64,7 @@ function oldClass(fields: Fields) {
 }
 
 function coordinates(fields: Fields) {
-  if (fields.value('dQ') === 'PRO4P') throw new Skip('dQ PRO4P: a P that is only about symmetric is not fitted here')
-  return { dQ: fields.string('dQ', ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P']) }
+  return { dQ: fields.string('dQ', ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P', 'PRO4P']) }
 }
 
 function kronecker(fields: Fields) {

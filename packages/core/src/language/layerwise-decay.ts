@@ -1,4 +1,4 @@
-import { evaluateSchedule, type HyperValue, startOf } from '../schedules/schedule.ts'
+import { scaledValue } from '../schedules/schedule.ts'
 import { type BaseOptimizer, checkNames, checkOptimizer, groups, type Optimizer } from './definition.ts'
 import { visit } from './walk.ts'
 
@@ -88,7 +88,7 @@ export function layerwiseDecay<H extends string>(
     depths.map((depth) => ({
       name: depth === 0 ? 'first' : `layer ${depth - 1}`,
       match: ({ name }) => depthOf(name) === depth,
-      hyper: { learningRate: scaled(learningRate, decay ** (layers + 1 - depth)) },
+      hyper: { learningRate: scaledValue(learningRate, decay ** (layers + 1 - depth), 'layerwiseDecay') },
     })),
   )
 }
@@ -112,13 +112,4 @@ function baseOf(optimizer: Optimizer): BaseOptimizer {
       throw new Error(`layerwiseDecay: group '${other.name}' has a learning rate of its own; scale it there`)
     },
   })
-}
-
-function scaled(value: HyperValue, factor: number): HyperValue {
-  if (typeof value === 'number') return value * factor
-  return {
-    kind: 'layerwiseDecay',
-    start: startOf(value) * factor,
-    at: (step) => evaluateSchedule(value, step) * factor,
-  }
 }

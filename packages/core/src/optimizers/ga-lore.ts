@@ -1,6 +1,15 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { svd } from '../language/factorizations.ts'
-import { decayRate, logUniform, nonNegative, oneOf, smallDivisor, stepCount } from '../language/hyperparameters.ts'
+import {
+  decayRate,
+  logUniform,
+  nonNegative,
+  oneOf,
+  seed,
+  smallDivisor,
+  stepCount,
+} from '../language/hyperparameters.ts'
+import { randomizedSvd } from '../language/randomized-svd.ts'
 import { decayedAfter } from '../parts/decayed-after.ts'
 import { largestSquared } from '../parts/ema-of-square.ts'
 import { plainAdam, projectedAdam } from '../parts/projected-adam.ts'
@@ -25,6 +34,10 @@ import { basisSlot, projectedSlot, sides, subspaceOf } from '../parts/subspace.t
  * (P), `m` and `v`, which have r numbers for each of the side that is not projected. A change of the subspace costs a singular value
  * decomposition. Leave embeddings and the last layer to another optimizer by `groups`.
  *
+ * `decomposition: 'randomized'` finds the r columns from a random sketch of r + 10 of them, as GaLore 2 (Su, Gu, Xu, Tian, Zhao 2025,
+ * arXiv 2504.20437) does to save most of that cost; how wide its sketch is and how often it is iterated is ours, that of
+ * `randomizedSvd`.
+ *
  * As in the official code the averages are not turned when the subspace changes. Its projection of both sides is not here: it
  * makes the first gradient diagonal, and steps of the rounding beside.
  *
@@ -48,10 +61,16 @@ export const gaLore = defineOptimizer({
     epsilon: smallDivisor(1e-6),
     scale: nonNegative(0.25),
     period: stepCount(200),
+    seed: seed(),
     weightDecay: nonNegative(0),
   },
-  options: { rank: 128, side: 'shorter' as (typeof sides)[number], biasCorrection: true },
-  choices: { side: sides },
+  options: {
+    rank: 128,
+    side: 'shorter' as (typeof sides)[number],
+    decomposition: 'exact' as 'exact' | 'randomized',
+    biasCorrection: true,
+  },
+  choices: { side: sides, decomposition: ['exact', 'randomized'] },
   state: {
     basis: basisSlot,
     m: projectedSlot,
@@ -61,11 +80,15 @@ export const gaLore = defineOptimizer({
   search: { learningRate: logUniform(1e-4, 1e-1), scale: oneOf(0.25, 1), weightDecay: oneOf(0, 0.01, 0.1) },
   largestGradient: largestSquared,
   rule(context) {
-    const { g, state, hyper, options, shape, every } = context
+    const { g, state, hyper, options, shape, every, random } = context
     const { isMatrix, rank, lay, restore } = subspaceOf(shape, options)
     if (!isMatrix) return plainAdam(context)
     const x = lay(g)
-    const basis = every(hyper.period, () => svd(x).left.firstColumns(rank), state.basis, 'first')
+    const found = () =>
+      options.decomposition === 'exact'
+        ? svd(x).left.firstColumns(rank)
+        : randomizedSvd(x, { rank, random, seed: hyper.seed }).left
+    const basis = every(hyper.period, found, state.basis, 'first')
     const { u, correction, moments } = projectedAdam(basis.transposed().matmul(x), context)
     const back = restore(basis.matmul(u)).times(hyper.scale)
     return { direction: decayedAfter(back.times(correction), context), state: { basis, ...moments } }

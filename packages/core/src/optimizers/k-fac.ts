@@ -23,7 +23,7 @@ import { adamW } from './adam-w.ts'
  * ```text
  * A ← ε A + (1 - ε) mean a aᵀ              every k₁-th step; ε = min(1 - 1/n, β) at the n-th time
  * S ← ε S + (1 - ε) mean s sᵀ
- * π = √((tr A / i) / (tr S / o))           i inputs, o outputs
+ * π = √((tr A / i) / (tr S / o))           i inputs, o outputs; or π = `dampingRatio`, where that is not 0
  * A⁻ = (A + π √γ I)⁻¹, S⁻ = (S + √γ / π I)⁻¹     every k₂-th step
  * u = S⁻ g A⁻
  * ν = min(1, √(κ / (η² |Σ u g|)))          the sum over all parameters that K-FAC moves
@@ -36,14 +36,14 @@ import { adamW } from './adam-w.ts'
  * the labels for s are drawn from the predictions of the model; with those of the data it is the empirical one.
  *
  * Averages, π and factored damping are those of the paper (sections 5 and 6.3); KL clipping, momentum and the cadences those of the implementations
- * in use, whose defaults are taken: η 1e-3, μ 0.9, β (`statisticsDecay`) 0.95, γ (`damping`) 1e-3, κ (`klClip`, 0 for none) 1e-3, λ 0,
+ * in use, whose defaults are taken: η 1e-3, μ 0.9, β (`statisticsDecay`) 0.95, γ (`damping`) 1e-3, κ (`klClip`, 0 for none) 1e-3, λ 0, no `dampingRatio`,
  * k₁ (`statisticsPeriod`) 10, k₂ (`inversePeriod`) 100. State: `b`, shaped like the parameter, `A` and `inverseA`, inputs² numbers each,
  * `S` and `inverseS`, outputs² each. A bias takes part as the last weight of each output, `[out, in + 1]`. Everything that is no
  * matrix goes to AdamW, or to `fallback`.
  *
  * The paper's quadratic model, which sets η, μ and γ from products with the exact Fisher information, is not here, nor its block-tridiagonal
- * form. Where all a or all s are 0, π is 1. In the scalings by width of Ishikawa and Karakida (arXiv 2312.12226) the learning rate of K-FAC depends on no width;
- * those of its damping are not here.
+ * form. Where all a or all s are 0, π is 1. `scaleByWidth` scales γ and π by the width of a layer, as Ishikawa and Karakida do (arXiv
+ * 2312.12226).
  *
  * Martens, Grosse 2015, Optimizing Neural Networks with Kronecker-factored Approximate Curvature, arXiv 1503.05671; KL clipping: Ba,
  * Grosse, Martens 2017, Distributed Second-Order Optimization using Kronecker-Factored Approximations, section 5.
@@ -63,6 +63,7 @@ export const kfac = defineOptimizer({
     momentum: fraction(0.9),
     statisticsDecay: decayRate(0.95),
     damping: smallDivisor(1e-3),
+    dampingRatio: nonNegative(0),
     klClip: nonNegative(1e-3),
     weightDecay: nonNegative(0),
     statisticsPeriod: stepCount(10),
@@ -106,8 +107,11 @@ export const kfac = defineOptimizer({
       'first',
     )
     const inverses = () => {
-      const [a, s] = [meanTrace(A), meanTrace(S)]
-      const pi = where(a.isGreaterThan(0).and(s.isGreaterThan(0)), a.over(s).sqrt(), 1)
+      const fromTraces = () => {
+        const [a, s] = [meanTrace(A), meanTrace(S)]
+        return where(a.isGreaterThan(0).and(s.isGreaterThan(0)), a.over(s).sqrt(), 1)
+      }
+      const pi = disabled('dampingRatio') ? fromTraces() : hyper.dampingRatio
       const root = damping.sqrt()
       return { inverseA: dampedInverse(A, pi.times(root)), inverseS: dampedInverse(S, root.over(pi)) }
     }

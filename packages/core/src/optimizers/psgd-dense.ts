@@ -41,12 +41,12 @@ const isDense = ({ shape: { size }, options }: SlotFacts) => size > 1 && size <=
  * identity, mean(v²)^(1/4) (mean((H v)⁴) + δ⁴)^(-1/8) at the first step, or with `scalesByGradient: false` at `initialScale`.
  *
  * `dQ` says how Q moves, with E for μ / L (a aᵀ - b bᵀ): `'Q0.5EQ1.5'` as above; `'QEQ'` by Q E; `'QUAD'` to (I - E / 2) Q (I - E / 2), symmetric;
- * `'QUAD4P'` the same of P itself, with E in the place of E / 2; `'QEP'` with Q P H v for a and Q v for b; `'EQ'` with Q H v for a and Q⁻ᵀv for
+ * `'QUAD4P'` the same of P itself, with E in the place of E / 2; `'PRO4P'` P itself as Q above, turned to third order; `'QEP'` with Q P H v for a and Q v for b; `'EQ'` with Q H v for a and Q⁻ᵀv for
  * b, the upper triangle of E, which takes a triangular solve.
  *
  * Deviations: P moves at every `preconditionerPeriod`-th step, where the official code draws whether to. It adds the precision of a number times
  * |H v| to δ, and knows no limit of size: here more than `maximumSize` (512) parameters have the diagonal of Q alone, as a factor of PSGD Kron
- * that has no matrix, with max(a² + b²) for ℓ.
+ * that has no matrix, with max(a² + b²) for ℓ. With `'PRO4P'` it repeats the turn, see `psgdKron`.
  *
  * Pooladzandi, Li 2024, Curvature-Informed SGD via General Purpose Lie-Group Preconditioners, arXiv 2402.11858.
  */
@@ -68,11 +68,11 @@ export const psgdDense = defineOptimizer({
     seed: seed(),
   },
   options: {
-    dQ: 'Q0.5EQ1.5' as 'Q0.5EQ1.5' | 'QEQ' | 'QEP' | 'QUAD' | 'EQ' | 'QUAD4P',
+    dQ: 'Q0.5EQ1.5' as 'Q0.5EQ1.5' | 'QEQ' | 'QEP' | 'QUAD' | 'EQ' | 'QUAD4P' | 'PRO4P',
     scalesByGradient: true,
     maximumSize: 512,
   },
-  choices: { dQ: ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P'] },
+  choices: { dQ: ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P', 'PRO4P'] },
   limits: { maximumSize: [0] },
   inputs: curvatureInputs,
   state: {
@@ -94,7 +94,7 @@ export const psgdDense = defineOptimizer({
     if (shape.size === 0) return { direction: g, state: {} }
     const { dQ } = options
     const dense = isDense({ shape, options, disabled: (name) => disabled(name as 'damping') })
-    const fitsP = dQ === 'QUAD4P'
+    const fitsP = dQ === 'QUAD4P' || dQ === 'PRO4P'
     const column = (x: Value) => x.as([1, shape.size, 1])
     const times = (Q: Value, x: Value) => (dense ? Q.matmul(x) : Q.times(x))
     const timesTransposed = (Q: Value, x: Value) => (dense ? Q.transposed().matmul(x) : Q.times(x))
@@ -130,7 +130,7 @@ export const psgdDense = defineOptimizer({
       const moved = (step: Value) => Q.minus(before(Q, x).minus(before(Q, y)).times(step))
       const movedAfter = (from: Value, step: Value) => from.minus(after(from, x).minus(after(from, y)).times(step))
       const factor = () => {
-        if (dQ === 'QUAD' || fitsP) {
+        if (dQ === 'QUAD' || dQ === 'QUAD4P') {
           const step = fitsP ? rate : rate.times(0.5)
           const both = movedAfter(moved(step), step)
           return dense ? both.plus(both.transposed()).times(0.5) : both
@@ -140,9 +140,10 @@ export const psgdDense = defineOptimizer({
           const E = x.matmul(x.transposed()).minus(y.matmul(y.transposed()))
           return Q.minus(upperTriangle(E).matmul(Q).times(rate))
         }
-        if (dQ !== 'Q0.5EQ1.5' || !dense) return moved(rate)
+        const turns = dQ === 'Q0.5EQ1.5' || dQ === 'PRO4P'
+        if (!turns || !dense) return moved(rate)
         const drawn = random.normal({ seed: hyper.seed, draw: 1, dimensions: [1, boundVectors, shape.size] })
-        return towardsSymmetric(moved(rate), drawn)
+        return towardsSymmetric(moved(rate), drawn, fitsP ? 3 : 2)
       }
       return { factor: factor(), smoothness }
     }

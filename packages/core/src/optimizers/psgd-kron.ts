@@ -79,12 +79,14 @@ const smoothness = countedSlots(
  * to m, for which a learning rate smaller by √((1 - b) / (1 + b)) is advised; `updatesFirst: false` takes P from before the step.
  *
  * `dQ` says how Q moves, E in the units of L: `'Q0.5EQ1.5'` as above; `'QEQ'` by Q E; `'QUAD'` to (I - E / 2) Q (I - E / 2), symmetric;
- * `'QUAD4P'` the same of P itself, with E in the place of E / 2; `'QEP'` with E from Q a and QQᵀ (of curvature Q a and Q v), factors balanced
+ * `'QUAD4P'` the same of P itself, with E in the place of E / 2; `'PRO4P'` P itself as Q above, turned to third order; `'QEP'` with E from Q a and QQᵀ (of curvature Q a and Q v), factors balanced
  * before; `'EQ'` with E from Q g and Q⁻ᵀz (of curvature Q H v and Q⁻ᵀv), the upper triangle of it, which takes triangular solves.
  *
  * Deviations: P moves at every `preconditionerPeriod`-th step, and factors are given the same largest element every
  * `balancePeriod` steps, where the official code draws whether to, the latter with a probability of 0.01. There sizes are not limited, and newer
- * versions add the precision of a number times |g| to δ.
+ * versions add the precision of a number times |g| to δ, and for `'PRO4P'` repeat the turn, up to ten times, while P is asymmetric by more than
+ * 0.001 of its largest number: here it is done once, which is what they come to in the trajectories, and goes on at the next step. How far a turn to
+ * third order may go is ours, half of where it stops being a rotation; that of the official code could not be read.
  *
  * Pooladzandi, Li 2024, Curvature-Informed SGD via General Purpose Lie-Group Preconditioners, arXiv 2402.11858.
  */
@@ -109,14 +111,17 @@ export const psgdKron = defineOptimizer({
     seed: seed(),
   },
   options: {
-    dQ: 'Q0.5EQ1.5' as 'Q0.5EQ1.5' | 'QEQ' | 'QEP' | 'QUAD' | 'EQ' | 'QUAD4P',
+    dQ: 'Q0.5EQ1.5' as 'Q0.5EQ1.5' | 'QEQ' | 'QEP' | 'QUAD' | 'EQ' | 'QUAD4P' | 'PRO4P',
     fits: 'gradient' as 'gradient' | 'momentum' | 'curvature',
     scalesByGradient: true,
     updatesFirst: true,
     maximumSize: 10_000,
     maximumPercent: 100,
   },
-  choices: { dQ: ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P'], fits: ['gradient', 'momentum', 'curvature'] },
+  choices: {
+    dQ: ['Q0.5EQ1.5', 'QEQ', 'QEP', 'QUAD', 'EQ', 'QUAD4P', 'PRO4P'],
+    fits: ['gradient', 'momentum', 'curvature'],
+  },
   limits: { maximumSize: [0], maximumPercent: [0] },
   inputs: inputsToFit,
   state: {
@@ -137,7 +142,7 @@ export const psgdKron = defineOptimizer({
     const { dQ } = options
     const sides = sidesOf(shape, options)
     const { sizes } = sides
-    const fitsP = dQ === 'QUAD4P'
+    const fitsP = dQ === 'QUAD4P' || dQ === 'PRO4P'
     const one = hyper.learningRate.lifted(1)
 
     const preconditioned = (x: Value, Q: Factors) => {
@@ -221,7 +226,7 @@ export const psgdKron = defineOptimizer({
       if (dQ === 'QEP') return q.minus(E.matmul(q))
       if (dQ === 'EQ') return q.minus(upperTriangle(E).matmul(q))
       const drawn = random.normal({ seed: hyper.seed, draw: 2 + 2 * mode, dimensions: [1, boundVectors, q.rows] })
-      return towardsSymmetric(q.minus(E.matmul(q)), drawn)
+      return towardsSymmetric(q.minus(E.matmul(q)), drawn, fitsP ? 3 : 2)
     }
     const next = renews ? renewed() : { factors: Q, L: smoothness.read(state) }
     const u = preconditioned(m, options.updatesFirst ? next.factors : Q)

@@ -51,7 +51,7 @@ const nextBases = spreadBases(sizesInParts, countOf)
  * (`'adagrad'` with δ 1e-6), statistics and preconditioners anew at every step (`statisticsPeriod`, `preconditionerPeriod`). State: `M`,
  * shaped like the parameter, `statistic` and `preconditioner` of every dimension, its size squared each, and with `graft: 'adagrad'` one
  * more `s`. `exponent` p above 0 makes the power -1 / p. Vectors have no preconditioner, and a side of one element has the factor 1.
- * In the first `graftedSteps` the simpler optimizer acts alone, with a momentum `b` of its own.
+ * `graft: 'none'` leaves u as long as it is, as in the paper. In the first `graftedSteps` the simpler optimizer acts alone, with a momentum `b` of its own.
  *
  * A dimension of more than `blockSize` (1024) elements is cut into blocks of as many, and each block has matrices of its own; the last
  * block is kept as large as the others. `mergesDimensions` takes neighbouring dimensions together as long as their product is at most
@@ -97,7 +97,7 @@ export const shampoo = defineOptimizer({
     largestResidual: positive(0.1),
   },
   options: {
-    graft: 'sgd' as 'sgd' | 'adagrad',
+    graft: 'sgd' as 'sgd' | 'adagrad' | 'none',
     nesterov: true,
     exponent: 0,
     blockSize: 1024,
@@ -107,7 +107,7 @@ export const shampoo = defineOptimizer({
     graftedSteps: 0,
     spreads: false,
   },
-  choices: { graft: ['sgd', 'adagrad'], roots: ['eigen', 'coupledNewton'] },
+  choices: { graft: ['sgd', 'adagrad', 'none'], roots: ['eigen', 'coupledNewton'] },
   limits: { exponent: [0], graftedSteps: [0] },
   state: {
     M: zeros(),
@@ -200,7 +200,8 @@ export const shampoo = defineOptimizer({
     const own = { ...(s ? { s } : {}), ...statistics.write(S), ...preconditioners.write(P), ...found }
     const turned = P.reduce((x, matrix, mode) => modeProduct(x, sizes, mode, matrix), G)
     const preconditioned = joinBlocks(turned, blocks, g)
-    const u = decayed(preconditioned.times(simple.norm().over(preconditioned.norm().plus(1e-16))))
+    const length = () => simple.norm().over(preconditioned.norm().plus(1e-16))
+    const u = decayed(options.graft === 'none' ? preconditioned : preconditioned.times(length()))
     const M = moved(state.M, u)
     const later = { direction: M, state: { ...own, M } }
     if (options.graftedSteps === 0) return later

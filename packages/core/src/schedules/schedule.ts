@@ -80,3 +80,9 @@ function nameOf(value: HyperValue): string {
   if (typeof value === 'function') return `Schedule function ${value.name ? `"${value.name}"` : 'without a name'}`
   return `Schedule "${value.kind}"`
 }
+
+/** A hyperparameter's value times a factor, at every step; `kind` says what scaled it. */
+export function scaledValue(value: HyperValue, factor: number, kind: string): HyperValue {
+  if (typeof value === 'number') return value * factor
+  return { kind, start: startOf(value) * factor, at: (step) => evaluateSchedule(value, step) * factor }
+}

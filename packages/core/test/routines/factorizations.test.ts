@@ -6,6 +6,7 @@ import type { Dimensions } from '../../src/graph/dimensions.ts'
 import { references } from '../../src/routines/references.ts'
 import { type RoutineName, routines } from '../../src/routines/table.ts'
 import { workspaces } from '../../src/routines/workspaces.ts'
+import { diagonal, distance, identity, largest, type Matrix, matrixOf, times, transposed } from '../support/matrices.ts'
 import { randomNumbers } from '../support/random.ts'
 
 const names = ['cholesky', 'eigen', 'orthonormalization', 'qr', 'solveLower', 'solveUpper', 'svd'] as const
@@ -27,13 +28,9 @@ interface Matrices {
   readonly dimensions: Dimensions
 }
 
-/** A matrix of a batch as an array of rows. */
-type Matrix = number[][]
-
+/** A matrix of a batch. */
 function rowsOf({ values, dimensions: [, rows, columns] }: Matrices, batch = 0): Matrix {
-  return Array.from({ length: rows }, (_, i) =>
-    Array.from({ length: columns }, (_, j) => values[(batch * rows + i) * columns + j]!),
-  )
+  return matrixOf(values.subarray(batch * rows * columns), rows, columns)
 }
 
 /** What the kernel makes of operands that are rounded to float32, and what the float64 reference makes of the same. */
@@ -79,22 +76,6 @@ const matrices = (dimensions: Dimensions, value: (b: number, i: number, j: numbe
       for (let j = 0; j < columns; j++) values[(b * rows + i) * columns + j] = Math.fround(value(b, i, j))
   return { values, dimensions }
 }
-const transposed = (a: Matrix): Matrix => (a[0] ?? []).map((_, j) => a.map((row) => row[j]!))
-const times = (a: Matrix, b: Matrix): Matrix => {
-  const columns = transposed(b)
-  return a.map((row) => columns.map((column) => row.reduce((sum, value, k) => sum + value * column[k]!, 0)))
-}
-const distance = (a: Matrix, b: Matrix): number =>
-  Math.max(0, ...a.flatMap((row, i) => row.map((value, j) => Math.abs(value - b[i]![j]!))))
-const largest = (a: Matrix): number =>
-  distance(
-    a,
-    a.map((row) => row.map(() => 0)),
-  )
-const identity = (order: number): Matrix =>
-  Array.from({ length: order }, (_, i) => Array.from({ length: order }, (_, j) => (i === j ? 1 : 0)))
-const diagonal = (values: readonly number[]): Matrix =>
-  identity(values.length).map((row, i) => row.map((x) => x * values[i]!))
 
 /** Float32 rounds what is stored; nothing else may be lost. */
 const unit = 2 ** -23

@@ -1,31 +1,9 @@
 import { type Backend, compile, reference, shaped, wasm, where } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { inverseRoot, isFiniteMatrix, largestEigenvalue } from '../../src/parts/inverse-root.ts'
+import { type Matrix, matrixOf, rotation, times, transposed } from '../support/matrices.ts'
 import { randomNumbers } from '../support/random.ts'
 import { optimizerOf } from '../support/rules.ts'
-
-type Matrix = number[][]
-
-const times = (a: Matrix, b: Matrix): Matrix =>
-  a.map((row) => b[0]!.map((_, j) => row.reduce((sum, value, k) => sum + value * b[k]![j]!, 0)))
-const transposed = (a: Matrix): Matrix => a[0]!.map((_, j) => a.map((row) => row[j]!))
-
-/** A rotation, from a random matrix by Gram and Schmidt. */
-function rotation(size: number, random: () => number): Matrix {
-  const rows: Matrix = []
-  while (rows.length < size) {
-    let row = Array.from({ length: size }, random)
-    for (let again = 0; again < 2; again++) {
-      for (const other of rows) {
-        const share = row.reduce((sum, value, i) => sum + value * other[i]!, 0)
-        row = row.map((value, i) => value - share * other[i]!)
-      }
-    }
-    const norm = Math.hypot(...row)
-    if (norm > 1e-3) rows.push(row.map((value) => value / norm))
-  }
-  return rows
-}
 
 /** A matrix of given eigenvectors (rows) and eigenvalues. */
 const made = (vectors: Matrix, values: readonly number[]): Matrix =>
@@ -52,11 +30,8 @@ async function found(backend: Backend, matrices: readonly Matrix[], p: number, s
   const compiled = await compile(optimizer, { w: [count * size, size] }, { backend })
   compiled.step({ gradients: { w: matrices.flat(2) } })
   const state = compiled.state('w') as Record<string, ArrayLike<number>>
-  const roots = matrices.map((_, b) =>
-    Array.from({ length: size }, (_, i) =>
-      Array.from({ length: size }, (_, j) => state.root![(b * size + i) * size + j]!),
-    ),
-  )
+  const all = matrixOf(state.root!, count * size, size)
+  const roots = matrices.map((_, b) => all.slice(b * size, (b + 1) * size))
   return { roots, residuals: Array.from(state.residual!), largest: Array.from(state.largest!) }
 }
 
