@@ -27,8 +27,9 @@ export type { ForeignInstance } from './backends/wasm/instance.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export { wasmPrecision } from './backends/wasm/precision.ts'
 export * from './graph/node.ts'
-export { type RandomStream, randomNumber } from './graph/philox.ts'
+export { hashName, philox, type RandomStream, randomNumber } from './graph/philox.ts'
 export { applyScalar } from './graph/scalar.ts'
+export { type CurvatureInput, curvatureInput } from './language/curvature-input.ts'
 export {
   type BaseOptimizer,
   checkHyperValues,

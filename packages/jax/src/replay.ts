@@ -14,6 +14,7 @@ import {
   type VariantTree,
 } from 'fallline/internal'
 import type { Host, ModelParameter } from './host.ts'
+import { checkSize, type Inputs } from './model.ts'
 
 /** The state of an optimizer as jax-js arrays: what `init` gives and `update` takes. */
 export type State = {
@@ -54,6 +55,7 @@ export class StepReplay {
   private readonly parameters: readonly np.Array[]
   private readonly state: State
   private readonly values: np.Array
+  private readonly inputs: Inputs
   private readonly interpreters = new Map<Program, Interpreter<Operand>>()
   /** Every array made on the way, released at the end. */
   private readonly owned: np.Array[] = []
@@ -73,12 +75,14 @@ export class StepReplay {
     parameters: readonly np.Array[],
     state: State,
     values: np.Array,
+    inputs: Inputs = {},
   ) {
     this.host = host
     this.gradients = gradients
     this.parameters = parameters
     this.state = state
     this.values = values
+    this.inputs = inputs
   }
 
   /** The parameters and the slots after the step. */
@@ -147,6 +151,14 @@ export class StepReplay {
 
   parameter(tensor: number): np.Array {
     return this.parameters[tensor]!
+  }
+
+  /** An input of this step; 0 where it is not asked for, so that nothing of it is selected. */
+  input(tensor: number, name: string, dimensions: Dimensions): Operand {
+    const parameter = this.host.parameters[tensor]!.name
+    const array = this.inputs[name]?.[parameter]
+    if (array) checkSize(name, parameter, array.size, sizeOf(dimensions))
+    return array?.ref ?? 0
   }
 
   shape(tensor: number): readonly number[] {
@@ -233,8 +245,8 @@ class JaxAlgebra implements Algebra<Operand> {
     return this.step.own(this.step.slot(this.tensor, key).ref)
   }
 
-  input(): never {
-    throw new Error('an update of jax-js has no inputs')
+  input({ key, dimensions }: NodeOf<'input'>): Operand {
+    return this.step.own(shaped(this.step.input(this.tensor, key, dimensions), this.shapeOf(dimensions)))
   }
 
   random(): never {

@@ -3,6 +3,7 @@ import type { HyperValue, LayoutChoice, Optimizer } from 'fallline'
 import { checkLayout, checkNames, startOf } from 'fallline/internal'
 import { type GradientTransformation, readCount } from './gradient-transformation.ts'
 import { Host } from './host.ts'
+import type { Inputs } from './model.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
 import { type Scalars, type State, StepReplay, slotShape } from './replay.ts'
 
@@ -167,7 +168,14 @@ export function initialState(host: Host, parameters: readonly np.Array[]): State
 }
 
 /** The new parameters and state; consumes everything. */
-export function step(host: Host, gradients: Tree, params: Tree, state: State, given: Scalars): [Tree, State] {
+export function step(
+  host: Host,
+  gradients: Tree,
+  params: Tree,
+  state: State,
+  given: Scalars,
+  inputs: Inputs = {},
+): [Tree, State] {
   const own = nameArrays('update', params)
   const other = nameArrays('update', gradients)
   if (own.names.join() !== other.names.join()) {
@@ -175,12 +183,13 @@ export function step(host: Host, gradients: Tree, params: Tree, state: State, gi
       `update: the gradients are of ${other.names.join(', ')}, the parameters are ${own.names.join(', ')}`,
     )
   }
-  const replay = new StepReplay(host, other.arrays, own.arrays, state, given.values)
+  const replay = new StepReplay(host, other.arrays, own.arrays, state, given.values, inputs)
   const { parameters, slots, shared } = replay.run()
   given.values.dispose()
   tree.dispose(gradients)
   tree.dispose(params)
   tree.dispose(state)
+  tree.dispose(inputs as Tree)
   return [tree.unflatten(own.structure, parameters), { count: given.step, slots, shared }]
 }
 
