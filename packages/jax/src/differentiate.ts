@@ -12,7 +12,7 @@ import type {
 import { checkLayout, checkNames } from 'fallline/internal'
 import { Evaluator, read, release } from './evaluator.ts'
 import { type LinearizedBatch, linearizationOf } from './linearization.ts'
-import { joinedLoss, type Longer, type Loss, type LossInParts, Model, type ModelOptions, refs } from './model.ts'
+import { type Longer, type Loss, type LossInParts, Model, type ModelOptions, refs } from './model.ts'
 import { nameArrays, shapesOf, type Tree } from './parameters.ts'
 import type { TransformationOptions } from './transformation.ts'
 
@@ -73,7 +73,7 @@ export async function differentiate<Params extends Tree, Batch extends Tree[], O
   const { layout = 'outputLast' } = options
   checkLayout('differentiate', layout)
   const named = nameArrays('differentiate', parameters)
-  const model = new Model(joinedLoss(loss as never), named, layout, options as ModelOptions)
+  const model = new Model('differentiate', loss as never, named, layout, options as ModelOptions)
   const values: Record<string, Float32Array> = {}
   for (const [index, name] of named.names.entries()) values[name] = Float32Array.from(await read(named.arrays[index]!))
   const parts = typeof loss === 'function' ? undefined : (loss as unknown as LossInParts)

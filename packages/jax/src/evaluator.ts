@@ -41,19 +41,22 @@ export class Evaluator {
     const traced = (at: Tree, probe: Tree, ...rest: Tree[]) => this.model.evaluate(asked, at, probe, rest)
     const given = [params, this.model.probe(asked, step), ...refs(batch)]
     const found = this.call(JSON.stringify(asked), () => traced as never, given) as Evaluated
-    if (wants.has('gradient')) await this.write(found.gradients, request.gradients)
-    else release([found.gradients])
-    const numbers: Record<string, number> = {}
-    for (const [name, arrays] of Object.entries(found.inputs)) {
-      for (const [parameter, array] of Object.entries(arrays)) {
-        const target = inputs[name]?.[parameter]
-        if (target) checkSize(name, parameter, array.size, target.length)
-        const values = await read(array)
-        if (target) target.set(values)
-        else numbers[name] = values[0]!
+    try {
+      if (wants.has('gradient')) await this.write(found.gradients, request.gradients)
+      const numbers: Record<string, number> = {}
+      for (const [name, arrays] of Object.entries(found.inputs)) {
+        for (const [parameter, array] of Object.entries(arrays)) {
+          const target = inputs[name]?.[parameter]
+          if (target) checkSize(name, parameter, array.size, target.length)
+          const values = await read(array)
+          if (target) target.set(values)
+          else numbers[name] = values[0]!
+        }
       }
+      return { loss: found.loss.ref, numbers }
+    } finally {
+      release([found])
     }
-    return { loss: found.loss, numbers }
   }
 
   /** Calls a function of the model, which consumes what it is given; what the key says is compiled once. */

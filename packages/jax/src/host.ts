@@ -15,6 +15,7 @@ import {
   pointsOf,
   programsOf,
   type Readback,
+  type SlotStorage,
   type TracedModel,
   takeRun,
   traceModel,
@@ -73,7 +74,7 @@ export class Host {
    * @throws Error when an update needs what only the host can give; it says what and why.
    */
   constructor(optimizer: Optimizer, shapes: Shapes, layout: LayoutChoice, supplied = false) {
-    this.model = traceModel(optimizer, shapes, false, { layout, float32: 'the graph of jax-js', separate: 'jax-js' })
+    this.model = traceModel(optimizer, shapes, false, { layout, separate: 'jax-js' })
     const obstacle = findObstacle(this.model, supplied)
     if (obstacle !== undefined) throw new Error(obstacle)
     this.parameters = this.model.parameters.map(({ shape, traced }) => ({
@@ -156,6 +157,11 @@ export class Host {
   /** The steps that the values are at. */
   get steps(): number {
     return this.conductor.steps
+  }
+
+  /** The slot that lies at a place. */
+  slotAt({ tensor, key }: { readonly tensor: number; readonly key: string }): SlotStorage {
+    return this.parameters[tensor]!.traced!.slots.find((slot) => slot.key === key)!
   }
 
   /** Where a host value lies in the vector. */
@@ -332,7 +338,7 @@ function hostNodes(program: Program): Node[] {
     if (node.space !== 'host') node.inputs.forEach(visit)
     else if (node.operation !== 'constant') found.add(node)
   }
-  for (const { node } of program.outputs) visit(node)
+  for (const { node, stream = [] } of program.outputs) for (const each of [node, ...stream]) visit(each)
   return [...found]
 }
 

@@ -64,8 +64,23 @@ export class Model {
   readonly weights: readonly Weights[]
   private readonly options: ModelOptions
 
-  constructor(loss: Loss, named: NamedArrays, layout: LayoutChoice, options: ModelOptions) {
-    this.loss = loss
+  /** @throws Error for a loss, a seed or inputs that are none. */
+  constructor(
+    caller: string,
+    loss: Loss | LossInParts,
+    named: NamedArrays,
+    layout: LayoutChoice,
+    options: ModelOptions,
+  ) {
+    const { seed = 0, inputs = {} } = options
+    if (!(Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)) {
+      throw new Error(`${caller}: seed must be a whole number from 0 to below 2 ** 32, not ${String(seed)}`)
+    }
+    for (const [name, give] of Object.entries(inputs)) {
+      if (typeof give === 'function') continue
+      throw new Error(`${caller}: inputs.${name} must be a function of parameters and batch, not ${String(give)}`)
+    }
+    this.loss = joinedLoss(caller, loss)
     this.names = named.names
     this.structure = named.structure
     this.options = options
@@ -209,10 +224,15 @@ function statistic(name: string, { inputs, slopes }: DenseLayer): np.Array {
   return np.mean(name.endsWith('Squares') ? np.square(values) : values, 0)
 }
 
-/** The loss as one function. */
-export function joinedLoss(loss: Loss | LossInParts): Loss {
+/** The loss as one function. @throws Error for what is no loss. */
+function joinedLoss(caller: string, loss: Loss | LossInParts): Loss {
   if (typeof loss === 'function') return loss
-  const { outputs, lossOfOutputs } = loss
+  const { outputs, lossOfOutputs } = (loss ?? {}) as Partial<LossInParts>
+  if (typeof outputs !== 'function' || typeof lossOfOutputs !== 'function') {
+    throw new Error(
+      `${caller}: the loss must be a function of parameters and batch, or two functions { outputs, lossOfOutputs }`,
+    )
+  }
   return (params, ...batch) => lossOfOutputs(outputs(params, ...refs(batch)), ...batch)
 }
 

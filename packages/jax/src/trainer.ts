@@ -11,10 +11,11 @@ import {
   type Optimizer,
   type Rebased,
 } from 'fallline'
-import { checkLayout, movedAlong, type Place } from 'fallline/internal'
+import { checkLayout, type FloatArray, movedAlong, type Place, type StagedStorage, sizeOf } from 'fallline/internal'
 import { Evaluator, read, release } from './evaluator.ts'
 import { Host } from './host.ts'
-import { type Asked, joinedLoss, type Longer, type Loss, type LossInParts, Model, type ModelOptions } from './model.ts'
+import { type Asked, type Longer, type Loss, type LossInParts, Model, type ModelOptions } from './model.ts'
+import { packBytes, unpackBytes } from './packed-state.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
 import { type Scalars, type State, StepReplay } from './replay.ts'
 import { initialState, step, type TransformationOptions } from './transformation.ts'
@@ -113,12 +114,17 @@ export async function createTrainer<
   const named = nameArrays('createTrainer', parameters)
   const layout = options.layout ?? 'outputLast'
   checkLayout('createTrainer', layout)
-  const model = new Model(joinedLoss(loss as never), named, layout, options as ModelOptions)
-  const engine =
-    path === 'fused'
-      ? await FusedEngine.create(model, optimizer, named, { ...options, layout })
-      : new GraphEngine(model, optimizer, named, layout)
-  return new Trainer(engine, named.structure)
+  const model = new Model('createTrainer', loss as never, named, layout, options as ModelOptions)
+  try {
+    const engine =
+      path === 'fused'
+        ? await FusedEngine.create(model, optimizer, named, { ...options, layout })
+        : new GraphEngine(model, optimizer, named, layout)
+    return new Trainer(engine, named.structure)
+  } catch (error) {
+    release([...named.arrays])
+    throw error
+  }
 }
 
 function choosePath(options: object): TrainerPath {
@@ -410,6 +416,9 @@ class FusedEngine implements Engine {
   }
 }
 
+/** Where state lies. */
+type StatePlace = Extract<Place, { readonly key: string }>
+
 /** A jitted step, and how to free it. */
 type TrainStep = ((params: Tree, state: State, scalars: Scalars, ...rest: Tree[]) => Tree[]) & { dispose(): void }
 
@@ -480,7 +489,7 @@ class GraphEngine implements Engine {
   }
 
   async save(): Promise<Uint8Array> {
-    return this.host.save((places) => Promise.all(places.map((place) => read(this.at(place).ref))))
+    return this.host.save((places) => Promise.all(places.map((place) => this.read(place))))
   }
 
   load(bytes: Uint8Array, options: LoadOptions): Loaded {
@@ -541,10 +550,19 @@ class GraphEngine implements Engine {
     this.params = tree.unflatten(this.structure, arrays)
   }
 
-  private writeState(place: { readonly tensor: number; readonly key: string }, values: ArrayLike<number>): void {
-    const before = this.at(place as Place)
-    this.table(place)[place.key] = np.array(Float32Array.from(values), { shape: [...before.shape] })
+  private writeState(place: StatePlace, values: ArrayLike<number>): void {
+    const before = this.at(place)
+    const next = place.kind === 'bytes' ? packBytes(Uint8Array.from(values)) : Float32Array.from(values)
+    this.table(place)[place.key] = np.array(next, { shape: [...before.shape] })
     before.dispose()
+  }
+
+  /** The numbers that lie there, or the bytes. */
+  private async read(place: Place): Promise<FloatArray> {
+    const numbers = await read(this.at(place).ref)
+    if (place.kind !== 'bytes') return numbers
+    const { storage, dimensions } = this.host.slotAt(place)
+    return unpackBytes(numbers, storage as StagedStorage, sizeOf(dimensions)) as ArrayLike<number> as FloatArray
   }
 
   /** The parameter or state that lies there. */
@@ -552,7 +570,7 @@ class GraphEngine implements Engine {
     return 'key' in place ? this.table(place)[place.key]! : (tree.leaves(this.params)[place.tensor] as np.Array)
   }
 
-  private table({ tensor, key }: { readonly tensor: number; readonly key: string }): Record<string, np.Array> {
+  private table({ tensor, key }: Pick<StatePlace, 'tensor' | 'key'>): Record<string, np.Array> {
     const own = this.state.slots[this.host.parameters[tensor]!.name]
     return own && key in own ? own : this.state.shared
   }

@@ -1,9 +1,10 @@
 import { jit, numpy as np, tree } from '@jax-js/jax'
 import type { HyperValue, LayoutChoice, Optimizer } from 'fallline'
-import { checkLayout, checkNames, startOf } from 'fallline/internal'
+import { checkLayout, checkNames, startBytes, startOf } from 'fallline/internal'
 import { type GradientTransformation, readCount } from './gradient-transformation.ts'
 import { Host } from './host.ts'
 import type { Inputs } from './model.ts'
+import { packBytes } from './packed-state.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
 import { type Scalars, type State, StepReplay, slotShape } from './replay.ts'
 
@@ -157,7 +158,8 @@ export function initialState(host: Host, parameters: readonly np.Array[]): State
     for (const slot of traced?.slots ?? []) {
       if (slot.space === 'host' || (slot.shared && slot.key in shared)) continue
       const target = slot.shared ? shared : own
-      if (slot.start === 'parameter') target[slot.key] = parameters[index]!.ref
+      if (slot.space === 'array' && slot.storage !== 'float32') target[slot.key] = np.array(packBytes(startBytes(slot)))
+      else if (slot.start === 'parameter') target[slot.key] = parameters[index]!.ref
       else if (slot.start === 'identity') {
         target[slot.key] = np.array(startOf(slot)).reshape(slotShape(slot, shape))
       } else target[slot.key] = np.full(slotShape(slot, shape), slot.start, { dtype: np.float32 })

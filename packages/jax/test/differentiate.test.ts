@@ -282,6 +282,16 @@ describe('what is missing', () => {
     await expect(differentiate(() => np.array(0), { w: np.ones([2]) }, { inputz: {} } as never)).rejects.toThrow(
       /inputz/,
     )
+    const given = () => ({ w: np.ones([2]) })
+    await expect(differentiate({ outputs: () => np.array(0) } as never, given())).rejects.toThrow(
+      'differentiate: the loss must be a function of parameters and batch, or two functions { outputs, lossOfOutputs }',
+    )
+    await expect(differentiate(() => np.array(0), given(), { seed: -1 })).rejects.toThrow(
+      'differentiate: seed must be a whole number from 0 to below 2 ** 32, not -1',
+    )
+    await expect(differentiate(() => np.array(0), given(), { inputs: { fisher: 1 } } as never)).rejects.toThrow(
+      'differentiate: inputs.fisher must be a function of parameters and batch, not 1',
+    )
     await expect(differentiate(() => np.array(0), { w: np.ones([2], { dtype: np.int32 }) })).rejects.toThrow(
       "differentiate: 'w' must be a jax-js array of float32",
     )

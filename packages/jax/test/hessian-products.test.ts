@@ -126,6 +126,24 @@ describe.each(paths)('on the %s path', (path) => {
     rest.dispose()
   })
 
+  it('is computed in the steps that want it, by functions that are traced once', async () => {
+    let traced = 0
+    const counted = (params: Params, x: np.Array, y: np.Array) => {
+      traced++
+      return logistic(params, x, y)
+    }
+    const rule = sophiaH({ hessianPeriod: 3 })
+    const trainer = await createTrainer(counted, rule, { w: np.zeros([size]) }, { path })
+    const counts: number[] = []
+    for (let step = 0; step < 9; step++) {
+      ;(await trainer.step(...batch(step))).dispose()
+      counts.push(traced)
+    }
+    // The third step is the first to want it.
+    expect(counts).toEqual([1, 1, 2, 2, 2, 2, 2, 2, 2])
+    trainer.dispose()
+  })
+
   it('it has 0 for parameters that do not take it, so that the product is with the Hessian of the others', async () => {
     // ½ ‖a + b‖²: with a probe on both the product would be 2 z or 0.
     const loss = ({ a, b }: { a: np.Array; b: np.Array }) => np.sum(np.square(a.add(b))).mul(0.5)

@@ -66,8 +66,8 @@ export interface TraceSettings {
   readonly gradientReaders: Map<WrappedOptimizer, { reader: BaseOptimizer | WrappedOptimizer; reads: boolean }>
   /** The names that random numbers follow, of parameters where it is not their own. */
   readonly streams: ReadonlyMap<string, string>
-  /** True where the backend keeps all state in float32, also what could be kept exactly in less. */
-  readonly float32: boolean
+  /** True where the backend keeps in float32 what could be kept exactly in less. */
+  readonly plainSlots: boolean
 }
 
 /** An evaluation of the model within a step: how to get to its point, and what is wanted there. */
@@ -335,7 +335,7 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
         dimensions,
         space: !number ? 'array' : !settings.deviceSlots.has(key) ? 'host' : shared ? 'global' : 'tensor',
         start,
-        storage: settings.float32 ? 'float32' : storage,
+        storage: settings.plainSlots ? 'float32' : storage,
         ...(exact ? { exact } : {}),
         ...(nonNegative ? { nonNegative } : {}),
       })
