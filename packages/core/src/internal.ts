@@ -28,8 +28,17 @@ export { textOf } from './backends/wasm/listing.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export { wasmPrecision } from './backends/wasm/precision.ts'
 export * from './graph/node.ts'
-export { type RandomStream, randomNumber } from './graph/philox.ts'
+export {
+  hashName,
+  philox,
+  philoxIncrements,
+  philoxMultipliers,
+  philoxRounds,
+  type RandomStream,
+  randomNumber,
+} from './graph/philox.ts'
 export { applyScalar } from './graph/scalar.ts'
+export { type CurvatureInput, curvatureInput } from './language/curvature-input.ts'
 export {
   type BaseOptimizer,
   checkHyperValues,
@@ -88,4 +97,6 @@ export { encodeRun, PortableNames, takeRun } from './run/portable.ts'
 export { readTelemetry } from './run/telemetry.ts'
 export { evaluateSchedule, type HyperValue, isSchedule } from './schedules/schedule.ts'
 export type { Checkpoint } from './state/checkpoint.ts'
+export { codesOf, largestBfloat16, largestScale, midpoints, smallestScale, startBytes } from './storage/codecs.ts'
 export { bytesOf } from './storage/provided.ts'
+export { partsOf, type StagedStorage, sizeInBytes, storageOf } from './storage/storage.ts'

@@ -1,13 +1,13 @@
-import type { HyperValue, LayoutChoice, Loaded, LoadOptions, Optimizer, Shapes } from 'fallline'
+import type { HyperValue, Input, LayoutChoice, Loaded, LoadOptions, Optimizer, Shapes } from 'fallline'
 import {
   Conductor,
   checkpointPlaces,
   copiesOf,
+  DeclaredInputs,
   encodeRun,
   type FloatArray,
   HostEvaluator,
   hostProgram,
-  isLoss,
   type Node,
   nodesOf,
   type Place,
@@ -15,6 +15,7 @@ import {
   pointsOf,
   programsOf,
   type Readback,
+  type SlotStorage,
   type TracedModel,
   takeRun,
   traceModel,
@@ -22,6 +23,7 @@ import {
   visit,
   type Work,
 } from 'fallline/internal'
+import type { Asked } from './model.ts'
 
 type Traced = NonNullable<TracedModel['parameters'][number]['traced']>
 
@@ -63,12 +65,17 @@ export class Host {
   private readonly averages: Entry[] = []
   private readonly choices: Choice[] = []
   private current: Float64Array
+  /** The inputs that the step of the values reads, with the parameters that read them. */
+  private wanted: Record<string, string[]> = {}
   private conditions: () => void = () => {}
 
-  /** @throws Error when an update needs what only the host can give; it says what and why. */
-  constructor(optimizer: Optimizer, shapes: Shapes, layout: LayoutChoice) {
-    this.model = traceModel(optimizer, shapes, false, { layout, float32: 'the graph of jax-js', separate: 'jax-js' })
-    const obstacle = findObstacle(this.model)
+  /**
+   * @param supplied whether a step is given the inputs that the optimizer declares.
+   * @throws Error when an update needs what only the host can give; it says what and why.
+   */
+  constructor(optimizer: Optimizer, shapes: Shapes, layout: LayoutChoice, supplied = false) {
+    this.model = traceModel(optimizer, shapes, false, { layout, separate: 'jax-js' })
+    const obstacle = findObstacle(this.model, supplied)
     if (obstacle !== undefined) throw new Error(obstacle)
     this.parameters = this.model.parameters.map(({ shape, traced }) => ({
       name: shape.name,
@@ -137,9 +144,24 @@ export class Host {
     this.conditions = check
   }
 
+  /** What the optimizer declares as inputs. */
+  get needs(): Readonly<Record<string, Input>> {
+    return new DeclaredInputs(this.conductor).needs
+  }
+
+  /** What the step of the values asks for besides gradients. */
+  get asked(): Asked {
+    return this.wanted
+  }
+
   /** The steps that the values are at. */
   get steps(): number {
     return this.conductor.steps
+  }
+
+  /** The slot that lies at a place. */
+  slotAt({ tensor, key }: { readonly tensor: number; readonly key: string }): SlotStorage {
+    return this.parameters[tensor]!.traced!.slots.find((slot) => slot.key === key)!
   }
 
   /** Where a host value lies in the vector. */
@@ -203,6 +225,12 @@ export class Host {
     // While the numbers of the host are still those before the step.
     this.fill(work, this.entries)
     const programs = new Map(work.map(({ tensor, program }) => [tensor, program]))
+    this.wanted = {}
+    for (const [tensor, { leaves }] of programs) {
+      for (const { name } of leaves.arrays) {
+        this.wanted[name] = [...(this.wanted[name] ?? []), this.parameters[tensor]!.name]
+      }
+    }
     for (const { tensor, place, fired } of this.choices) this.current[place] = fired.has(programs.get(tensor)!) ? 1 : 0
     conductor.commit(updates, moment)
     this.fill(conductor.averages(), this.averages)
@@ -219,7 +247,7 @@ export class Host {
 }
 
 /** Why a model's update cannot be a pure function of gradients, state and numbers known before the step. */
-function findObstacle({ optimizer, parameters }: TracedModel): string | undefined {
+function findObstacle({ optimizer, parameters }: TracedModel, supplied: boolean): string | undefined {
   const trainer = "createTrainer takes such steps on the path 'fused'"
   for (const { shape, traced } of parameters) {
     if (!traced) continue
@@ -229,9 +257,9 @@ function findObstacle({ optimizer, parameters }: TracedModel): string | undefine
     }
     for (const program of programsOf(traced.variants)) {
       const { numbers, arrays } = program.leaves
-      const inputs = [...numbers, ...arrays.map((array) => array.name)]
+      const inputs = [...numbers, ...(supplied ? [] : arrays.map((array) => array.name))]
       if (inputs.length > 0) {
-        const advice = inputs.every(isLoss) ? trainer : 'use compile of fallline and its minimize'
+        const advice = numbers.length > 0 ? trainer : 'createTrainer takes such steps'
         return `${who} needs ${inputs.join(' and ')}, but an update is given only gradients; ${advice}`
       }
       if (hasRandom(program)) return `${who} draws random numbers, which jax-js would draw differently; ${trainer}`
@@ -310,7 +338,7 @@ function hostNodes(program: Program): Node[] {
     if (node.space !== 'host') node.inputs.forEach(visit)
     else if (node.operation !== 'constant') found.add(node)
   }
-  for (const { node } of program.outputs) visit(node)
+  for (const { node, stream = [] } of program.outputs) for (const each of [node, ...stream]) visit(each)
   return [...found]
 }
 

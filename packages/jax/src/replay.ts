@@ -6,6 +6,7 @@ import {
   Interpreter,
   type Node,
   type NodeOf,
+  type Output,
   type Program,
   type RoutineName,
   type SlotStorage,
@@ -14,12 +15,14 @@ import {
   type VariantTree,
 } from 'fallline/internal'
 import type { Host, ModelParameter } from './host.ts'
+import { checkSize, type Inputs } from './model.ts'
+import { packed, packedLength, type Rounding, unpacked } from './packed-state.ts'
 
 /** The state of an optimizer as jax-js arrays: what `init` gives and `update` takes. */
 export type State = {
   /** Steps taken. */
   count: np.Array
-  /** Arrays and numbers of each parameter, by slot. */
+  /** Arrays and numbers of each parameter, by slot; what is kept in fewer bits is `uint32`, four bytes in each element. */
   slots: { [parameter: string]: { [slot: string]: np.Array } }
   /** Numbers that all parameters share. */
   shared: { [slot: string]: np.Array }
@@ -43,8 +46,10 @@ function naturalShape([batch, rows, columns]: Dimensions, parameter: readonly nu
 }
 
 /** The shape of a slot's array; numbers have none. */
-export function slotShape(slot: SlotStorage, parameter: readonly number[]): number[] {
-  return slot.space === 'array' ? naturalShape(slot.dimensions, parameter) : []
+export function slotShape({ space, storage, dimensions }: SlotStorage, parameter: readonly number[]): number[] {
+  if (space !== 'array') return []
+  if (storage !== 'float32') return [packedLength(storage, sizeOf(dimensions))]
+  return naturalShape(dimensions, parameter)
 }
 
 /** One step in jax-js operations. It borrows all arrays that it is given; what it gives belongs to the caller. */
@@ -54,6 +59,7 @@ export class StepReplay {
   private readonly parameters: readonly np.Array[]
   private readonly state: State
   private readonly values: np.Array
+  private readonly inputs: Inputs
   private readonly interpreters = new Map<Program, Interpreter<Operand>>()
   /** Every array made on the way, released at the end. */
   private readonly owned: np.Array[] = []
@@ -73,12 +79,14 @@ export class StepReplay {
     parameters: readonly np.Array[],
     state: State,
     values: np.Array,
+    inputs: Inputs = {},
   ) {
     this.host = host
     this.gradients = gradients
     this.parameters = parameters
     this.state = state
     this.values = values
+    this.inputs = inputs
   }
 
   /** The parameters and the slots after the step. */
@@ -96,7 +104,7 @@ export class StepReplay {
         target[slot.key] = this.output(
           parameter,
           tensor,
-          (program) => program.outputs.find(({ target }) => target.kind === 'slot' && target.key === slot.key)?.node,
+          (program) => program.outputs.find(({ target }) => target.kind === 'slot' && target.key === slot.key),
           this.slot(tensor, slot.key),
           slotShape(slot, shape),
         )
@@ -105,7 +113,7 @@ export class StepReplay {
       return this.output(
         parameter,
         tensor,
-        (program) => program.outputs.find(({ target }) => target.kind === 'parameter')?.node,
+        (program) => program.outputs.find(({ target }) => target.kind === 'parameter'),
         old,
         [...shape],
       )
@@ -149,6 +157,14 @@ export class StepReplay {
     return this.parameters[tensor]!
   }
 
+  /** An input of this step; 0 where it is not asked for, so that nothing of it is selected. */
+  input(tensor: number, name: string, dimensions: Dimensions): Operand {
+    const parameter = this.host.parameters[tensor]!.name
+    const array = this.inputs[name]?.[parameter]
+    if (array) checkSize(name, parameter, array.size, sizeOf(dimensions))
+    return array?.ref ?? 0
+  }
+
   shape(tensor: number): readonly number[] {
     return this.host.parameters[tensor]!.shape
   }
@@ -174,16 +190,25 @@ export class StepReplay {
   private output(
     { traced }: ModelParameter,
     tensor: number,
-    find: (program: Program) => Node | undefined,
+    find: (program: Program) => Output | undefined,
     old: np.Array,
     shape: number[],
   ): np.Array {
     const value = this.choose(traced!.variants, (program) => {
-      const node = find(program)
-      if (!node) return old
-      return this.own(shaped(take(this.interpreter(program, tensor).value(node)), shape))
+      const output = find(program)
+      if (!output) return old
+      const { node, storage = 'float32', stream } = output
+      const computed = take(this.interpreter(program, tensor).value(node))
+      if (storage === 'float32') return this.own(shaped(computed, shape))
+      const slot = traced!.slots.find(({ key }) => output.target.kind === 'slot' && key === output.target.key)!
+      return this.own(packed(shaped(computed, [sizeOf(slot.dimensions)]), storage, stream && this.rounding(stream)))
     })
     return shaped(take(value), shape)
+  }
+
+  private rounding([seed, step, tensor]: NonNullable<Output['stream']>): Rounding {
+    const constant = (node: Node) => (node as NodeOf<'constant'>).value
+    return { seed: constant(seed), step: this.own(this.scalar(step)), tensor: constant(tensor) }
   }
 
   /** What the program that this step takes gives: both branches are computed where the step decides between them. */
@@ -229,12 +254,14 @@ class JaxAlgebra implements Algebra<Operand> {
     return this.step.own(this.step.gradient(this.tensor).ref)
   }
 
-  slot({ key }: NodeOf<'slot'>): Operand {
-    return this.step.own(this.step.slot(this.tensor, key).ref)
+  slot({ key, storage = 'float32', dimensions }: NodeOf<'slot'>): Operand {
+    const { ref } = this.step.slot(this.tensor, key)
+    if (storage === 'float32') return this.step.own(ref)
+    return this.step.own(shaped(unpacked(ref, storage, sizeOf(dimensions)), this.shapeOf(dimensions)))
   }
 
-  input(): never {
-    throw new Error('an update of jax-js has no inputs')
+  input({ key, dimensions }: NodeOf<'input'>): Operand {
+    return this.step.own(shaped(this.step.input(this.tensor, key, dimensions), this.shapeOf(dimensions)))
   }
 
   random(): never {

@@ -1,4 +1,4 @@
-import { defaultDevice, jit, numpy as np, tree, valueAndGrad } from '@jax-js/jax'
+import { defaultDevice, jit, numpy as np, tree } from '@jax-js/jax'
 import {
   type Backend,
   type CompiledOptimizer,
@@ -10,10 +10,12 @@ import {
   type NonFinitePolicy,
   type Optimizer,
   type Rebased,
-  type Shapes,
 } from 'fallline'
-import { checkLayout, movedAlong, type Place } from 'fallline/internal'
+import { checkLayout, type FloatArray, movedAlong, type Place, type StagedStorage, sizeOf } from 'fallline/internal'
+import { Evaluator, read, release } from './evaluator.ts'
 import { Host } from './host.ts'
+import { type Asked, type Longer, type Loss, type LossInParts, Model, type ModelOptions } from './model.ts'
+import { packBytes, unpackBytes } from './packed-state.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
 import { type Scalars, type State, StepReplay } from './replay.ts'
 import { initialState, step, type TransformationOptions } from './transformation.ts'
@@ -21,7 +23,9 @@ import { initialState, step, type TransformationOptions } from './transformation
 /** Where the update is computed: by Fallline's own kernel, or as jax-js operations. */
 export type TrainerPath = 'fused' | 'graph'
 
-export interface TrainerOptions extends TransformationOptions {
+export interface TrainerOptions<Params extends Tree = Tree, Batch extends Tree[] = Tree[]>
+  extends TransformationOptions,
+    ModelOptions<Params, Batch> {
   /**
    * `fused`: jax-js computes the gradients, Fallline's kernel takes the step on copies in its own memory, and the
    * parameters go back; for every optimizer, also those that need the loss or evaluate several times in a step. `graph`:
@@ -50,8 +54,6 @@ interface Engine {
   dispose(): void
 }
 
-type Loss = (params: Tree, ...batch: Tree[]) => np.Array
-
 /**
  * Trains the parameters of a loss written with jax-js. Differentiates and jits the loss, and takes each step the faster way
  * for the device.
@@ -78,36 +80,60 @@ type Loss = (params: Tree, ...batch: Tree[]) => np.Array
  * trainer.dispose()
  * ```
  *
- * @param loss the mean loss of a batch, a scalar; a pure function, traced once for each set of batch shapes.
+ * What optimizers declare as inputs is supplied, on both paths:
+ *
+ * - products with the Hessian (`hessianDiagonal`, `probe`, `hessianVectorProduct`), exact, at the point and with the batch of the gradient.
+ *   A probe z has independent signs, also where a paper draws normal numbers: the mean of z ⊙ H z is the diagonal all the same, with less
+ *   noise. It is a function of `seed`, the step and the parameter's name, and 0 for parameters that do not take part.
+ * - statistics of dense layers ({@link layerStatistics} of `fallline`), for matrices that the loss multiplies with inputs in one place:
+ *   `np.matmul(x, w)` and its like. Every row of the product is an example, and the loss is taken for the mean of their losses. With the
+ *   labels of the data s is of the empirical Fisher information; for labels that are drawn pass functions as `inputs`.
+ * - all else by functions of yours: see {@link ModelOptions.inputs}.
+ *
+ * Where a period says how often they are wanted, only those steps compute them.
+ *
+ * @param loss the mean loss of a batch, a scalar; a pure function, traced once for each set of batch shapes. Or its two parts,
+ * `{ outputs, lossOfOutputs }`, as `differentiate` wants them for some methods.
  * @param optimizer any optimizer of Fallline, with wrappers, groups and schedules.
  * @param parameters a tree of float32 arrays; consumed. Names are the keys joined by `/`, for groups and checkpoints.
- * @throws Error when the rule does not fit the parameters, or an option is unknown.
+ * @throws Error when the rule does not fit the parameters, an option is unknown, or the optimizer needs an input that does not follow
+ * from the loss and is not given.
  */
-export async function createTrainer<Params extends Tree, Batch extends Tree[], H extends string = string>(
-  loss: (params: Params, ...batch: Batch) => np.Array,
+export async function createTrainer<
+  Params extends Tree,
+  Batch extends Tree[],
+  H extends string = string,
+  OfOutputs extends Tree[] = Batch,
+>(
+  loss: Loss<Params, Batch> | LossInParts<Params, OfOutputs, Batch>,
   optimizer: Optimizer<H>,
   parameters: Params,
-  options: TrainerOptions = {},
-): Promise<Trainer<Params, Batch, H>> {
+  options: TrainerOptions<Params, Longer<Batch, OfOutputs>> = {},
+): Promise<Trainer<Params, Longer<Batch, OfOutputs>, H>> {
   const path = choosePath(options)
   const named = nameArrays('createTrainer', parameters)
-  const compute = loss as unknown as Loss
   const layout = options.layout ?? 'outputLast'
   checkLayout('createTrainer', layout)
-  const engine =
-    path === 'fused'
-      ? await FusedEngine.create(compute, optimizer, named, { ...options, layout })
-      : new GraphEngine(compute, optimizer, named, layout)
-  return new Trainer(engine, named.structure)
+  const model = new Model('createTrainer', loss as never, named, layout, options as ModelOptions)
+  try {
+    const engine =
+      path === 'fused'
+        ? await FusedEngine.create(model, optimizer, named, { ...options, layout })
+        : new GraphEngine(model, optimizer, named, layout)
+    return new Trainer(engine, named.structure)
+  } catch (error) {
+    release([...named.arrays])
+    throw error
+  }
 }
 
-function choosePath(options: TrainerOptions): TrainerPath {
-  const known = ['path', 'nonFinite', 'backend', 'layout']
+function choosePath(options: object): TrainerPath {
+  const known = ['path', 'nonFinite', 'backend', 'layout', 'inputs', 'seed']
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown !== undefined) {
     throw new Error(`createTrainer: unknown option '${unknown}'; valid names are ${known.join(', ')}`)
   }
-  const { path = 'auto', nonFinite, backend } = options
+  const { path = 'auto', nonFinite, backend } = options as TrainerOptions
   if (!['auto', 'fused', 'graph'].includes(path)) {
     throw new Error(`createTrainer: path must be auto, fused or graph, not ${String(path)}`)
   }
@@ -168,8 +194,8 @@ export class Trainer<Params extends Tree, Batch extends Tree[], H extends string
    * one step before the next.
    * @returns the loss where the parameters stood (of the first evaluation, for optimizers that evaluate several times): an
    * array that belongs to the caller.
-   * @throws Error when a gradient is not finite (fused path, policy `throw`), or while another step or a `save` is not done;
-   * parameters and state are unchanged then.
+   * @throws Error when a gradient is not finite (fused path, policy `throw`), when the optimizer wants statistics of weights whose dense
+   * layer cannot be found in the loss, or while another step or a `save` is not done; parameters and state are unchanged then.
    */
   async step(...batch: Batch): Promise<np.Array> {
     try {
@@ -303,33 +329,32 @@ export class Trainer<Params extends Tree, Batch extends Tree[], H extends string
 class FusedEngine implements Engine {
   readonly path = 'fused'
   private readonly compiled: CompiledOptimizer
-  private readonly named: Pick<NamedArrays, 'names' | 'structure'>
-  private readonly shapes: Shapes
-  private readonly valueAndGradient: ReturnType<typeof jit<(params: Tree, ...batch: Tree[]) => Tree[]>>
-  private readonly value: ReturnType<typeof jit<Loss>>
+  private readonly evaluator: Evaluator
 
-  private constructor(loss: Loss, { names, structure }: NamedArrays, shapes: Shapes, compiled: CompiledOptimizer) {
-    this.named = { names, structure }
-    this.shapes = shapes
+  private constructor(evaluator: Evaluator, compiled: CompiledOptimizer) {
+    this.evaluator = evaluator
     this.compiled = compiled
-    this.valueAndGradient = jit(valueAndGrad(loss) as (params: Tree, ...batch: Tree[]) => Tree[])
-    this.value = jit(loss)
   }
 
   static async create(
-    loss: Loss,
+    model: Model,
     optimizer: Optimizer,
     named: NamedArrays,
-    { nonFinite, backend, layout = 'outputLast' }: TrainerOptions,
+    { nonFinite, backend, layout }: Pick<TrainerOptions, 'nonFinite' | 'backend' | 'layout'>,
   ): Promise<FusedEngine> {
-    const shapes = shapesOf(named)
-    const compiled = await compile(optimizer, shapes, {
-      layout,
+    const compiled = await compile(optimizer, shapesOf(named), {
+      ...(layout && { layout }),
       ...(nonFinite && { nonFinite }),
       ...(backend && { backend }),
     })
+    try {
+      model.check('createTrainer', compiled.needs)
+    } catch (error) {
+      compiled.dispose()
+      throw error
+    }
     for (const [index, name] of named.names.entries()) compiled.parameters[name]!.set(await read(named.arrays[index]!))
-    return new FusedEngine(loss, named, shapes, compiled)
+    return new FusedEngine(new Evaluator(model, named), compiled)
   }
 
   get hyperparameters(): CompiledOptimizer {
@@ -343,12 +368,12 @@ class FusedEngine implements Engine {
   async step(batch: readonly Tree[]): Promise<np.Array> {
     let first: np.Array | undefined
     try {
-      await this.compiled.minimize(async ({ wants, evaluation }) => {
-        const loss = await this.evaluate(wants, batch)
-        const value = wants.has('loss') ? (await read(loss.ref))[0]! : undefined
-        if (evaluation === 0) first = loss
+      await this.compiled.minimize(async (request) => {
+        const { loss, numbers } = await this.evaluator.evaluate(request, batch, this.steps + 1)
+        const value = request.wants.has('loss') ? (await read(loss.ref))[0]! : undefined
+        if (request.evaluation === 0) first = loss
         else loss.dispose()
-        return value
+        return { inputs: numbers, ...(value !== undefined && { loss: value }) }
       })
     } catch (error) {
       if (first) release([first])
@@ -360,11 +385,11 @@ class FusedEngine implements Engine {
   }
 
   parameters(): np.Array[] {
-    return this.arrays(this.compiled.parameters)
+    return this.evaluator.arrays(this.compiled.parameters)
   }
 
   evaluationParameters(): np.Array[] {
-    return this.arrays(this.compiled.evaluationParameters())
+    return this.evaluator.arrays(this.compiled.evaluationParameters())
   }
 
   async save(): Promise<Uint8Array> {
@@ -377,7 +402,8 @@ class FusedEngine implements Engine {
 
   async rebase(parameters: readonly np.Array[]): Promise<Rebased> {
     const numbers = await Promise.all(parameters.map((array) => read(array.ref)))
-    return this.compiled.rebase(Object.fromEntries(this.named.names.map((name, index) => [name, numbers[index]!])))
+    const { names } = this.evaluator.model
+    return this.compiled.rebase(Object.fromEntries(names.map((name, index) => [name, numbers[index]!])))
   }
 
   finish(): void {
@@ -385,44 +411,16 @@ class FusedEngine implements Engine {
   }
 
   dispose(): void {
-    this.valueAndGradient.dispose()
-    this.value.dispose()
+    this.evaluator.dispose()
     this.compiled.dispose()
   }
-
-  /** The loss of a batch, which stays; gradients go to the optimizer. */
-  private async evaluate(wants: ReadonlySet<string>, batch: readonly Tree[]): Promise<np.Array> {
-    const unknown = [...wants].find((want) => want !== 'gradient' && want !== 'loss')
-    if (unknown !== undefined) {
-      throw new Error(
-        `the optimizer needs '${unknown}', which a trainer cannot compute; use compile of fallline and its minimize`,
-      )
-    }
-    const given = [tree.unflatten(this.named.structure, this.parameters()), ...batch.map((part) => tree.ref(part))]
-    try {
-      if (!wants.has('gradient')) return this.value(...(given as [never]))
-      const [loss, gradients] = this.valueAndGradient(...(given as [never])) as [np.Array, Tree]
-      for (const [index, gradient] of (tree.leaves(gradients) as np.Array[]).entries()) {
-        this.compiled.gradients[this.named.names[index]!]!.set(await read(gradient))
-      }
-      return loss
-    } catch (error) {
-      // The loss threw while it was traced: nothing was consumed.
-      release(given)
-      throw error
-    }
-  }
-
-  private arrays(values: Readonly<Record<string, Float32Array | Float64Array>>): np.Array[] {
-    return this.named.names.map((name) => {
-      const value = values[name]!
-      // The reference backend computes in float64.
-      const numbers = value instanceof Float32Array ? value : Float32Array.from(value)
-      // Its types leave out memory that threads share, which it copies like any other.
-      return np.array(numbers as Float32Array<ArrayBuffer>, { shape: [...this.shapes[name]!] })
-    })
-  }
 }
+
+/** Where state lies. */
+type StatePlace = Extract<Place, { readonly key: string }>
+
+/** A jitted step, and how to free it. */
+type TrainStep = ((params: Tree, state: State, scalars: Scalars, ...rest: Tree[]) => Tree[]) & { dispose(): void }
 
 /** The whole step as one jitted function; parameters and state stay in jax-js. */
 class GraphEngine implements Engine {
@@ -432,20 +430,19 @@ class GraphEngine implements Engine {
   private readonly structure: tree.JsTreeDef
   private params: Tree
   private state: State
-  private readonly train
+  private readonly model: Model
+  /** Steps by what they ask for besides gradients. */
+  private readonly trains = new Map<string, TrainStep>()
   private readonly evaluate
 
-  constructor(loss: Loss, optimizer: Optimizer, named: NamedArrays, layout: LayoutChoice) {
-    this.host = new Host(optimizer, shapesOf(named), layout)
+  constructor(model: Model, optimizer: Optimizer, named: NamedArrays, layout: LayoutChoice) {
+    this.host = new Host(optimizer, shapesOf(named), layout, true)
+    model.check('createTrainer', this.host.needs)
+    this.model = model
     this.structure = named.structure
     this.params = tree.unflatten(named.structure, named.arrays)
     this.state = initialState(this.host, named.arrays)
     const { host, structure } = this
-    this.train = jit((params: Tree, state: State, scalars: Scalars, ...batch: Tree[]) => {
-      const differentiated = valueAndGrad(loss) as (params: Tree, ...batch: Tree[]) => Tree[]
-      const [value, gradients] = differentiated(tree.ref(params), ...batch)
-      return [value!, ...step(host, gradients!, params, state, scalars)]
-    })
     this.evaluate = jit((params: Tree, state: State, values: np.Array) => {
       const result = new StepReplay(host, [], tree.leaves(params) as np.Array[], state, values).evaluate()
       tree.dispose([params, state, values])
@@ -463,11 +460,17 @@ class GraphEngine implements Engine {
       step: np.array(Int32Array.of(count), { shape: [] }),
       values: np.array(this.host.values(count)),
     }
-    const [loss, params, state] = this.train(this.params, this.state, scalars, ...(batch as never[])) as [
-      np.Array,
-      Tree,
-      State,
-    ]
+    const { asked } = this.host
+    const given = [scalars, this.model.probe(asked, count), ...batch]
+    let result: Tree[]
+    try {
+      result = this.trainFor(asked)(this.params, this.state, ...(given as [Scalars, ...never[]]))
+    } catch (error) {
+      // It threw while it was traced: nothing was consumed.
+      release(given)
+      throw error
+    }
+    const [loss, params, state] = result as [np.Array, Tree, State]
     this.params = params
     this.state = state
     this.steps = count
@@ -486,7 +489,7 @@ class GraphEngine implements Engine {
   }
 
   async save(): Promise<Uint8Array> {
-    return this.host.save((places) => Promise.all(places.map((place) => read(this.at(place).ref))))
+    return this.host.save((places) => Promise.all(places.map((place) => this.read(place))))
   }
 
   load(bytes: Uint8Array, options: LoadOptions): Loaded {
@@ -524,8 +527,22 @@ class GraphEngine implements Engine {
 
   dispose(): void {
     tree.dispose([this.params, this.state])
-    this.train.dispose()
+    for (const train of this.trains.values()) train.dispose()
     this.evaluate.dispose()
+  }
+
+  /** The step that asks for some inputs. */
+  private trainFor(asked: Asked): TrainStep {
+    const key = JSON.stringify(asked)
+    const known = this.trains.get(key)
+    if (known) return known
+    const { host, model } = this
+    const train = jit((params: Tree, state: State, scalars: Scalars, probe: Tree, ...batch: Tree[]): Tree[] => {
+      const { loss, gradients, inputs } = model.evaluate(asked, tree.ref(params), probe, batch)
+      return [loss, ...step(host, gradients, params, state, scalars, inputs)]
+    }) as unknown as TrainStep
+    this.trains.set(key, train)
+    return train
   }
 
   private replaceParameters(arrays: np.Array[]): void {
@@ -533,10 +550,19 @@ class GraphEngine implements Engine {
     this.params = tree.unflatten(this.structure, arrays)
   }
 
-  private writeState(place: { readonly tensor: number; readonly key: string }, values: ArrayLike<number>): void {
-    const before = this.at(place as Place)
-    this.table(place)[place.key] = np.array(Float32Array.from(values), { shape: [...before.shape] })
+  private writeState(place: StatePlace, values: ArrayLike<number>): void {
+    const before = this.at(place)
+    const next = place.kind === 'bytes' ? packBytes(Uint8Array.from(values)) : Float32Array.from(values)
+    this.table(place)[place.key] = np.array(next, { shape: [...before.shape] })
     before.dispose()
+  }
+
+  /** The numbers that lie there, or the bytes. */
+  private async read(place: Place): Promise<FloatArray> {
+    const numbers = await read(this.at(place).ref)
+    if (place.kind !== 'bytes') return numbers
+    const { storage, dimensions } = this.host.slotAt(place)
+    return unpackBytes(numbers, storage as StagedStorage, sizeOf(dimensions)) as ArrayLike<number> as FloatArray
   }
 
   /** The parameter or state that lies there. */
@@ -544,20 +570,8 @@ class GraphEngine implements Engine {
     return 'key' in place ? this.table(place)[place.key]! : (tree.leaves(this.params)[place.tensor] as np.Array)
   }
 
-  private table({ tensor, key }: { readonly tensor: number; readonly key: string }): Record<string, np.Array> {
+  private table({ tensor, key }: Pick<StatePlace, 'tensor' | 'key'>): Record<string, np.Array> {
     const own = this.state.slots[this.host.parameters[tensor]!.name]
     return own && key in own ? own : this.state.shared
   }
-}
-
-/** Frees what is left of the arrays of some trees. */
-function release(trees: readonly Tree[]): void {
-  for (const array of tree.leaves(trees as Tree[]) as np.Array[]) if (array.refCount > 0) array.dispose()
-}
-
-/** The numbers of an array, which is consumed. Waiting lets jax-js use its threads, which only some pages have. */
-function read(array: np.Array): Promise<Float32Array> | Float32Array {
-  const threads = globalThis.crossOriginIsolated === true && typeof Worker === 'function'
-  const synchronous = !threads && (array.device === 'wasm' || array.device === 'cpu')
-  return (synchronous ? array.dataSync() : array.data()) as Promise<Float32Array> | Float32Array
 }

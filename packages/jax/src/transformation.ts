@@ -1,8 +1,10 @@
 import { jit, numpy as np, tree } from '@jax-js/jax'
 import type { HyperValue, LayoutChoice, Optimizer } from 'fallline'
-import { checkLayout, checkNames, startOf } from 'fallline/internal'
+import { checkLayout, checkNames, startBytes, startOf } from 'fallline/internal'
 import { type GradientTransformation, readCount } from './gradient-transformation.ts'
 import { Host } from './host.ts'
+import type { Inputs } from './model.ts'
+import { packBytes } from './packed-state.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
 import { type Scalars, type State, StepReplay, slotShape } from './replay.ts'
 
@@ -156,7 +158,8 @@ export function initialState(host: Host, parameters: readonly np.Array[]): State
     for (const slot of traced?.slots ?? []) {
       if (slot.space === 'host' || (slot.shared && slot.key in shared)) continue
       const target = slot.shared ? shared : own
-      if (slot.start === 'parameter') target[slot.key] = parameters[index]!.ref
+      if (slot.space === 'array' && slot.storage !== 'float32') target[slot.key] = np.array(packBytes(startBytes(slot)))
+      else if (slot.start === 'parameter') target[slot.key] = parameters[index]!.ref
       else if (slot.start === 'identity') {
         target[slot.key] = np.array(startOf(slot)).reshape(slotShape(slot, shape))
       } else target[slot.key] = np.full(slotShape(slot, shape), slot.start, { dtype: np.float32 })
@@ -167,7 +170,14 @@ export function initialState(host: Host, parameters: readonly np.Array[]): State
 }
 
 /** The new parameters and state; consumes everything. */
-export function step(host: Host, gradients: Tree, params: Tree, state: State, given: Scalars): [Tree, State] {
+export function step(
+  host: Host,
+  gradients: Tree,
+  params: Tree,
+  state: State,
+  given: Scalars,
+  inputs: Inputs = {},
+): [Tree, State] {
   const own = nameArrays('update', params)
   const other = nameArrays('update', gradients)
   if (own.names.join() !== other.names.join()) {
@@ -175,12 +185,13 @@ export function step(host: Host, gradients: Tree, params: Tree, state: State, gi
       `update: the gradients are of ${other.names.join(', ')}, the parameters are ${own.names.join(', ')}`,
     )
   }
-  const replay = new StepReplay(host, other.arrays, own.arrays, state, given.values)
+  const replay = new StepReplay(host, other.arrays, own.arrays, state, given.values, inputs)
   const { parameters, slots, shared } = replay.run()
   given.values.dispose()
   tree.dispose(gradients)
   tree.dispose(params)
   tree.dispose(state)
+  tree.dispose(inputs as Tree)
   return [tree.unflatten(own.structure, parameters), { count: given.step, slots, shared }]
 }
 

@@ -14,6 +14,7 @@ import {
   sgd,
 } from 'fallline'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { findMemory } from './support/memory.ts'
 import { arraysOf, jittedStep, numbersFor } from './support/training.ts'
 
 beforeAll(async () => {
@@ -259,21 +260,6 @@ describe('ownership', () => {
     tree.dispose([params, state])
   })
 })
-
-/** The memory of jax-js, from the next kernel that it makes. */
-function findMemory(): () => WebAssembly.Memory {
-  let memory: WebAssembly.Memory | undefined
-  const { Instance } = WebAssembly
-  WebAssembly.Instance = class extends Instance {
-    constructor(module: WebAssembly.Module, imports?: WebAssembly.Imports) {
-      super(module, imports)
-      const found = imports?.env?.memory
-      if (found instanceof WebAssembly.Memory) memory = found
-      WebAssembly.Instance = Instance
-    }
-  }
-  return () => memory!
-}
 
 describe('evaluationParameters', () => {
   it('are the parameters before the first step and where a rule has no average', () => {

@@ -1,5 +1,5 @@
 import { type Input, layerStatistics, type OptimizerDefinition } from 'fallline'
-import { curvatureOf } from '../src/training/evaluate.ts'
+import { curvatureInput } from 'fallline/internal'
 
 /** What a rule needs besides the gradient, by name. */
 export function inputsOf({ inputs, options }: OptimizerDefinition): [name: string, input: Input][] {
@@ -8,7 +8,7 @@ export function inputsOf({ inputs, options }: OptimizerDefinition): [name: strin
 
 /** The first input that surfaces cannot give, and the first that the task of the pictures cannot: both know the loss and the curvature. */
 export function missingInputs(definition: OptimizerDefinition): { surface?: string; task?: string } {
-  const unknown = inputsOf(definition).flatMap(([name]) => (name === 'loss' || curvatureOf(name) ? [] : [name]))
+  const unknown = inputsOf(definition).flatMap(([name]) => (name === 'loss' || curvatureInput(name) ? [] : [name]))
   const [surface, task] = [unknown[0], unknown.find((name) => !(name in layerStatistics))]
   return { ...(surface === undefined ? {} : { surface }), ...(task === undefined ? {} : { task }) }
 }

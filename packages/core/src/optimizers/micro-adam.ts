@@ -39,7 +39,7 @@ type Options = SlotFacts['options']
  * `errorShare` α, 0 by default, is from the official code and not from the paper: α of the new error is taken as a step at once, beside
  * that of Adam, and only 1 - α of it is kept. What the code does for its α = -2, which takes away what rounding to codes loses, without the
  * learning rate, and which diverges, is not here. The authors keep places in 16 bits and values in bfloat16; here both are in float32.
- * In jax-js and TensorFlow.js the codes take float32 too. A step works with a few arrays of the parameter's size beside.
+ * In TensorFlow.js the codes take float32 too. A step works with a few arrays of the parameter's size beside.
  *
  * Modoranu, Safaryan, Malinovsky, Kurtic, Robert, Richtarik, Alistarh 2024, MicroAdam: Accurate Adaptive Optimization with Low Space
  * Overhead and Provable Convergence, arXiv 2405.15593.

@@ -51,7 +51,6 @@ export interface TracedModel extends RunModel {
  * @param settings.later parameters that groups may match as well.
  * @param settings.streams other names for random numbers to follow, by parameter.
  * @param settings.layout which dimensions are outputs; `outputFirst` by default.
- * @param settings.float32 who keeps all state in float32.
  * @param settings.plainSlots true to keep in float32 what could be kept exactly in less.
  * @param settings.separate who cannot join parameters for rules that take them as one vector.
  */
@@ -63,7 +62,6 @@ export function traceModel(
     readonly later?: Shapes
     readonly streams?: ReadonlyMap<string, string>
     readonly layout?: LayoutChoice
-    readonly float32?: string
     readonly plainSlots?: boolean
     readonly separate?: string
   } = {},
@@ -98,7 +96,7 @@ export function traceModel(
     gradientReaders: new Map(),
     totals: new Map(),
     streams,
-    float32: settings.float32 !== undefined || settings.plainSlots === true,
+    plainSlots: settings.plainSlots === true,
   }
   const trace = () =>
     parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceNamed(chain, shape, tracing) }))
@@ -109,7 +107,6 @@ export function traceModel(
     if (tracing.deviceSlots.size > known) continue
     checkGradientReaders(tracing)
     checkStateNames(traced)
-    if (settings.float32 !== undefined) checkStorages(traced, settings.float32)
     const signature = (without?: ReadonlySet<string>) => signatureOf(optimizer, without)
     const suggestion = didYouMean
     const { hyper } = resolver
@@ -120,14 +117,6 @@ export function traceModel(
 function wrappersIn(optimizer: Optimizer): RunModel['wrappers'] {
   const wrappers = elementsIn(optimizer).filter(({ kind }) => kind === 'wrapped')
   return wrappers.map((wrapper) => ({ name: wrapper.definition.name, switches: 'earlier' in wrapper }))
-}
-
-/** @throws Error when state is not in float32. */
-function checkStorages(parameters: TracedModel['parameters'], who: string): void {
-  if (parameters.every(({ traced }) => !traced || traced.slots.every(({ storage }) => storage === 'float32'))) return
-  throw new Error(
-    `${who} keeps all state in float32: leave out quantized(...), or take the step with compile of 'fallline'`,
-  )
 }
 
 /** @throws Error when the state of two parameters would have one name in a checkpoint. */

@@ -67,8 +67,8 @@ export interface TraceSettings {
   readonly gradientReaders: Map<WrappedOptimizer, { reader: BaseOptimizer | WrappedOptimizer; reads: boolean }>
   /** The names that random numbers follow, of parameters where it is not their own. */
   readonly streams: ReadonlyMap<string, string>
-  /** True where the backend keeps all state in float32, also what could be kept exactly in less. */
-  readonly float32: boolean
+  /** True where the backend keeps in float32 what could be kept exactly in less. */
+  readonly plainSlots: boolean
   /** How many sums and maxima over all tensors each element takes, and for which parameter that was seen first. */
   readonly totals: Map<string, { readonly parameter: string; readonly count: number }>
 }
@@ -359,7 +359,7 @@ function slotsOf(chain: readonly ChainElement[], shape: ParameterShape, settings
         dimensions,
         space: !number ? 'array' : !settings.deviceSlots.has(key) ? 'host' : shared ? 'global' : 'tensor',
         start,
-        storage: settings.float32 ? 'float32' : storage,
+        storage: settings.plainSlots ? 'float32' : storage,
         ...(exact ? { exact } : {}),
         ...(nonNegative ? { nonNegative } : {}),
       })

@@ -1,4 +1,5 @@
 import { type Evaluate, type EvaluationRequest, layerStatistics } from 'fallline'
+import { type CurvatureInput, curvatureInput } from 'fallline/internal'
 import { random } from '../search/random.ts'
 import type { Statistics, Task } from '../task.ts'
 
@@ -49,14 +50,14 @@ export function evaluationOf(
     onLoss?.(loss, evaluation)
     const others = [...wants].filter((name) => name !== 'loss' && name !== 'gradient' && !told.includes(name))
     if (others.length === 0) return loss
-    const unknown = others.find((name) => !curvatureOf(name) || inputs[name] === undefined)
+    const unknown = others.find((name) => !curvatureInput(name) || inputs[name] === undefined)
     if (unknown !== undefined) {
       const who = unknown in layerStatistics ? `the task '${task.name}' does` : 'tasks do'
       throw new MissingInputError(`${who} not give the input '${unknown}'`)
     }
     const { z, product } = await probe(task, batch, at)
     for (const name of others) {
-      const value = curvatureOf(name)!
+      const value = curvatures[curvatureInput(name)!]
       for (const [parameter, array] of Object.entries(inputs[name] as Arrays)) {
         array.set(array.map((_, i) => value(z[parameter]![i]!, product[parameter]![i]!)))
       }
@@ -71,14 +72,11 @@ function statisticsOf(inputs: EvaluationRequest['inputs'], names: readonly strin
   return Object.fromEntries(names.map((name) => [name, inputs[name] as Statistics[string]]))
 }
 
-/**
- * What an input of curvature is, element by element, of a probe z and of H z; `undefined` for other inputs.
- * @internal
- */
-export function curvatureOf(name: string): ((z: number, product: number) => number) | undefined {
-  if (name === 'probe') return (z) => z
-  if (name === 'hessianVectorProduct') return (_, product) => product
-  return /hessian/i.test(name) ? (z, product) => z * product : undefined
+/** Inputs of curvature of a probe z and of H z, element by element. */
+const curvatures: Readonly<Record<CurvatureInput, (z: number, product: number) => number>> = {
+  probe: (z) => z,
+  product: (_, product) => product,
+  diagonal: (z, product) => z * product,
 }
 
 /** Signs drawn for the step, and the product of the Hessian with them. */
