@@ -4,6 +4,7 @@ import { checkNames, checkOptimizer, type Optimizer } from './language/definitio
 import { checkLayout, type LayoutChoice } from './language/layout.ts'
 import { checkShapes, type Shapes, traceModel } from './program/model.ts'
 import { CompiledOptimizer } from './run/compiled-optimizer.ts'
+import { declaredInputs } from './run/inputs.ts'
 import type { GradientMemory, NonFinitePolicy } from './run/step.ts'
 
 export interface CompileOptions {
@@ -78,5 +79,5 @@ export async function compile<const Name extends string, H extends string>(
       `compile: ${joined.shape.name} are one vector to this optimizer, and this backend can show none of its parts`,
     )
   }
-  return new CompiledOptimizer<Name, H>(model, instance, { nonFinite, telemetry, gradients })
+  return new CompiledOptimizer<Name, H>(model, instance, { nonFinite, telemetry, gradients, inputs: declaredInputs })
 }

@@ -166,13 +166,23 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const settings = model.hyper.groups.get('')!.flatMap((path) => Object.keys(model.hyper.owner(path).hyper))
   const slots = model.parameters.flatMap(({ traced }) => traced?.slots ?? [])
   const staged = slots.some(({ storage }) => storage !== 'float32')
-  const imports = [...factories, ...(staged ? ['provideStorages'] : []), 'start'].sort()
+  const takes =
+    owners.some(({ inputs, evaluates }) => evaluates || Object.keys(inputs).length > 0) ||
+    model.parameters.some(({ traced }) =>
+      traced?.evaluations.some(({ point, wants }) => point || wants.includes('loss')),
+    )
+  const imports = [
+    ...factories,
+    ...(takes ? ['declaredInputs'] : []),
+    ...(staged ? ['provideStorages'] : []),
+    'start',
+  ].sort()
   const code = `// Made by build: do not edit, build again.
 import { ${imports.join(', ')} } from 'fallline/runtime'
 
 ${staged ? 'provideStorages()\n' : ''}const built = ${codeOf('the optimizer', built, factories)}
 
-export const create = (options) => start(built, [${[...schedulesInCode.values()].join(', ')}], options)
+export const create = (options) => start(built, [${[...schedulesInCode.values()].join(', ')}], options${takes ? ', declaredInputs' : ''})
 `
   const union = (texts: readonly string[]) =>
     [...new Set(texts)].map((text) => JSON.stringify(text)).join(' | ') || 'never'

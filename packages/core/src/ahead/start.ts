@@ -7,7 +7,8 @@ import { HostEvaluator } from '../program/host.ts'
 import { HyperFacts, type HyperOwner, HyperStore } from '../program/hyper-store.ts'
 import type { RunModel } from '../program/model.ts'
 import type { Program, VariantTree } from '../program/program.ts'
-import { RunningOptimizer } from '../run/running-optimizer.ts'
+import { noInputs } from '../run/no-inputs.ts'
+import { RunningOptimizer, type RunSettings } from '../run/running-optimizer.ts'
 import type { NonFinitePolicy } from '../run/step.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
 import { type BuiltOptimizer, type BuiltTree, builtVersion, bytesOfText, usualOwner, usualRange } from './built.ts'
@@ -23,12 +24,14 @@ export interface StartOptions {
  *
  * @param built what `build` wrote.
  * @param schedules the schedules that it refers to, in order.
+ * @param inputs `declaredInputs` for an optimizer that takes something besides gradients, or evaluates the model at points of its own.
  * @throws Error when another version of Fallline has written it.
  */
 export async function start<Name extends string = string, H extends string = string>(
   built: BuiltOptimizer,
   schedules: readonly HyperValue[] = [],
   { nonFinite = 'throw' }: StartOptions = {},
+  inputs: RunSettings['inputs'] = () => noInputs,
 ): Promise<RunningOptimizer<Name, H>> {
   const { version, kernels, telemetry } = built
   if (version !== builtVersion) {
@@ -57,7 +60,7 @@ export async function start<Name extends string = string, H extends string = str
       ),
   )
   const instance = finish({ memory, exports, workers: undefined, threads: 1, laidOut, prepared, release: () => {} })
-  return new RunningOptimizer<Name, H>(model, onHost(instance, wasmPrecision), { nonFinite, telemetry })
+  return new RunningOptimizer<Name, H>(model, onHost(instance, wasmPrecision), { nonFinite, telemetry, inputs })
 }
 
 /** A program whose graph stayed where it was built: the kernels stand for its outputs. */

@@ -4,10 +4,11 @@ import { type Input, lossInput } from '../language/inputs.ts'
 import type { Program } from '../program/program.ts'
 import { isLoss, lossKey, matrixDimensions, programsOfStep } from '../program/trace.ts'
 import type { Conductor } from './conductor.ts'
+import type { StepInputs } from './no-inputs.ts'
 import type { StepOptions } from './step.ts'
 
 /** What the steps of an optimizer take besides gradients. */
-export class DeclaredInputs {
+export class DeclaredInputs implements StepInputs {
   /** By name. */
   readonly needs: Readonly<Record<string, Input>>
   private readonly conductor: Conductor
@@ -83,6 +84,12 @@ export class DeclaredInputs {
     }
   }
 
+  /** The inputs that are infinite or not a number. */
+  nonFinite(numbers: ReadonlyMap<string, number>): string[] {
+    const wrong = [...numbers].filter(([, value]) => !Number.isFinite(value))
+    return [...new Set(wrong.map(([name]) => (isLoss(name) ? 'loss' : name)))]
+  }
+
   /** The title of what evaluates the model. */
   evaluatingTitle(): string {
     return this.owners.find(({ evaluates }) => evaluates)!.title
@@ -119,9 +126,5 @@ export class DeclaredInputs {
   }
 }
 
-/** The inputs that are infinite or not a number. */
-export function nonFiniteNumbers(numbers: ReadonlyMap<string, number>): string[] {
-  if (numbers.size === 0) return []
-  const wrong = [...numbers].filter(([, value]) => !Number.isFinite(value))
-  return [...new Set(wrong.map(([name]) => (isLoss(name) ? 'loss' : name)))]
-}
+/** @internal the inputs of an optimizer that takes some, for `start` */
+export const declaredInputs = (conductor: Conductor) => new DeclaredInputs(conductor)

@@ -12,7 +12,7 @@ import type { RunModel } from '../program/model.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
 import { Conductor, type Part, type Tensor } from './conductor.ts'
 import { Course, checkList } from './course.ts'
-import { DeclaredInputs } from './inputs.ts'
+import type { StepInputs } from './no-inputs.ts'
 import type { GradientMemory, NonFinitePolicy, StepOptions, StepResult } from './step.ts'
 import { telemetryOf } from './telemetry.ts'
 
@@ -30,6 +30,8 @@ export interface RunSettings {
   readonly nonFinite: NonFinitePolicy
   readonly telemetry: boolean
   readonly gradients?: GradientMemory
+  /** What steps take besides gradients. */
+  readonly inputs: (conductor: Conductor) => StepInputs
 }
 
 /** @internal what a parameter has of an array that has an element for each of its tensor; of another array all */
@@ -65,7 +67,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
   busy: string | undefined
   /** @internal true when the parameters are what to evaluate with, from where training cannot go on */
   finished = false
-  private readonly stepInputs: DeclaredInputs
+  private readonly stepInputs: StepInputs
   private disposed = false
 
   /** @internal */
@@ -75,7 +77,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     this.instance = instance
     this.precision = precision
     this.conductor = new Conductor(model)
-    this.stepInputs = new DeclaredInputs(this.conductor)
+    this.stepInputs = settings.inputs(this.conductor)
     this.device = instance.device?.(this.conductor, nonFinite, telemetry)
     const report = telemetry
       ? (tensors: readonly Tensor[]) => telemetryOf(tensors, (tensor, name) => memory!.telemetry(tensor, name))
