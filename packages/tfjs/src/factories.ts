@@ -25,6 +25,7 @@ export {
   refined,
   rex,
   stepwise,
+  untilLossFlattens,
   warmup,
   warmupCosine,
   warmupStableDecay,

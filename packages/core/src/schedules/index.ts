@@ -25,5 +25,10 @@ export type { ReportingSchedule } from './reporting.ts'
 export { type RexArguments, rex } from './rex.ts'
 export { evaluateSchedule, type HyperValue, isSchedule, type Schedule, type ScheduleFunction } from './schedule.ts'
 export { type StepwiseArguments, stepwise } from './stepwise.ts'
+export {
+  type UntilLossFlattensArguments,
+  type UntilLossFlattensState,
+  untilLossFlattens,
+} from './until-loss-flattens.ts'
 export { type WarmupArguments, type WarmupCosineArguments, warmup, warmupCosine } from './warmup.ts'
 export { type DecayShape, type WarmupStableDecayArguments, warmupStableDecay } from './warmup-stable-decay.ts'

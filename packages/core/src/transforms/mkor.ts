@@ -28,8 +28,10 @@ const when = ({ shape }: SlotFacts) => shape.rank === 2
  * As in the official code ζ is a number of its own: its settings name a decay of statistics and a factor of stabilization that never
  * act, and the factors of the first step are the identity. It puts factors with a number above 2 back to that, which only rounding in half precision can bring
  * about, since no eigenvalue of F is ever above 1. There a and s are limited to ±100 for every example before the mean, which whoever supplies the
- * means may do. What MKOR-H watches to return to the wrapped optimizer is stated neither there
- * nor in a form that could be restated; `switchAfter(mkor(sgd()), sgd(), { steps })` does so at a step.
+ * means may do.
+ *
+ * MKOR-H is `hybrid`: after `secondOrderSteps` (default 1000) gradients stay as they are, and neither statistics are asked for nor products made;
+ * state of the wrapped optimizer, such as momentum, goes on. `secondOrderSteps: untilLossFlattens()` ends them when the loss falls slowly.
  *
  * Mozaffari, Li, Zhang, Mehri Dehnavi 2023, MKOR: Momentum-Enabled Kronecker-Factor-Based Optimizer Using Rank-1 Updates,
  * arXiv 2306.01685.
@@ -43,8 +45,8 @@ export const mkor = defineTransform({
     year: 2023,
     arxiv: '2306.01685',
   },
-  hyper: { renewalPeriod: stepCount(10), zeta: fraction(0.95) },
-  options: { lastIsBias: false, warmupSteps: 0 },
+  hyper: { renewalPeriod: stepCount(10), zeta: fraction(0.95), secondOrderSteps: stepCount(1000) },
+  options: { lastIsBias: false, warmupSteps: 0, hybrid: false },
   limits: { warmupSteps: [0] },
   inputs: {
     activationMean: layerStatistics.activationMean,
@@ -61,11 +63,6 @@ export const mkor = defineTransform({
       A: byRankOne(A, inputs.activationMean, hyper.zeta),
       S: byRankOne(S, inputs.outputGradientMean, hyper.zeta),
     })
-    const regular = every(hyper.renewalPeriod, renewal, { A, S }, 'first')
-    const warm = options.warmupSteps > 0 ? firstSteps(options.warmupSteps, renewal, regular) : regular
-    const next = firstSteps(1, () => ({ A, S }), warm)
-    const G = outputsAsRows(g, shape)
-    const u = next.S.matmul(G).matmul(next.A)
     const length = (x: Value) => {
       if (!options.lastIsBias) return x.norm()
       const last = x.columnIndex().equals(x.columns - 1)
@@ -73,9 +70,18 @@ export const mkor = defineTransform({
         .norm()
         .plus(where(last, x, 0).norm())
     }
-    const longer = length(u)
-    const rescaled = u.times(where(longer.isGreaterThan(0), length(G).over(longer), 1))
-    return { gradient: outputsAsRows(rescaled, shape).as(g), state: next }
+    const preconditioned = () => {
+      const regular = every(hyper.renewalPeriod, renewal, { A, S }, 'first')
+      const warm = options.warmupSteps > 0 ? firstSteps(options.warmupSteps, renewal, regular) : regular
+      const next = firstSteps(1, () => ({ A, S }), warm)
+      const G = outputsAsRows(g, shape)
+      const u = next.S.matmul(G).matmul(next.A)
+      const longer = length(u)
+      const rescaled = u.times(where(longer.isGreaterThan(0), length(G).over(longer), 1))
+      return { gradient: outputsAsRows(rescaled, shape).as(g), state: next }
+    }
+    if (!options.hybrid) return preconditioned()
+    return firstSteps(hyper.secondOrderSteps, preconditioned, { gradient: g, state: { A, S } })
   },
 })
 

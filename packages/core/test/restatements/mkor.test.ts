@@ -1,4 +1,4 @@
-import { compile, mkor, type Optimizer, reference, sgd, wasm } from 'fallline'
+import { compile, mkor, type Optimizer, reference, sgd, untilLossFlattens, wasm } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { randomNumbers } from '../support/random.ts'
 
@@ -75,5 +75,69 @@ describe('MKOR inverts ζ F + (1 - ζ) I with a product added', () => {
     compiled.step({ gradients: { w: [0, 0, 0, 0], b: [1, 2] } })
     expect([...compiled.parameters.w!, ...compiled.parameters.b!]).toEqual([0, 0, 0, 0, -1, -2])
     expect(Object.keys(compiled.inputs.activationMean!)).toEqual(['w'])
+  })
+})
+
+describe('MKOR-H', () => {
+  it('leaves gradients as they are from when the loss falls slowly, and goes on with the momentum it has', async () => {
+    const secondOrderSteps = untilLossFlattens({ window: 2, decay: 0, threshold: 0.5 })
+    const settings = { renewalPeriod: 1 }
+    const hybrid = await compile(
+      mkor(sgd({ learningRate: 1, momentum: 0.5 }), { ...settings, hybrid: true, secondOrderSteps }),
+      {
+        w: [outputs, columns],
+      },
+    )
+    const whole = await compile(mkor(sgd({ learningRate: 1, momentum: 0.5 }), settings), { w: [outputs, columns] })
+    const random = randomNumbers(8)
+    // Between looks the loss falls by 4, by 3 and by 1, which is less than half of the most.
+    const losses = [10, 6, 5, 3, 2.5, 2, 1.5]
+    for (const [index, loss] of losses.entries()) {
+      const [g, a, s] = [draw(random, outputs * columns), draw(random, columns), draw(random, outputs)]
+      const before = [...hybrid.parameters.w]
+      const velocity = [...(hybrid.state('w') as Record<string, Float32Array>).b!]
+      const asked: string[] = []
+      for (const compiled of [hybrid, whole]) {
+        await compiled.minimize(({ gradients, inputs, wants }) => {
+          if (compiled === hybrid) asked.push(...wants)
+          gradients.w.set(g)
+          inputs.activationMean!.w!.set(a)
+          inputs.outputGradientMean!.w!.set(s)
+        })
+      }
+      if (index < 6) {
+        expect([...hybrid.parameters.w]).toEqual([...whole.parameters.w])
+      } else {
+        expect(asked).not.toContain('activationMean')
+        hybrid.parameters.w.forEach((value, i) => {
+          expect(value).toBeCloseTo(before[i]! - (0.5 * velocity[i]! + g[i]!), 5)
+        })
+      }
+      secondOrderSteps.report(loss)
+    }
+  })
+
+  it('looks at how far the average loss fell, and remembers what it saw', () => {
+    const options = { window: 3, decay: 0.5, threshold: 0.2 }
+    let schedule = untilLossFlattens(options)
+    const losses = [8, 7, 6, 5, 4, 3, 2.9, 2.8, 2.8, 2.8, 2.8, 2.8]
+    let average = losses[0]!
+    let [before, fastest] = [average, 0]
+    let isFlat = false
+    losses.forEach((loss, index) => {
+      expect(schedule.at(index + 1)).toBe(isFlat ? 1 : 1e9)
+      schedule.report(loss)
+      schedule = untilLossFlattens(options, JSON.parse(JSON.stringify(schedule.save())))
+      average = index === 0 ? loss : 0.5 * average + 0.5 * loss
+      if (index % 3 !== 2) return
+      fastest = Math.max(fastest, before - average)
+      isFlat ||= before - average < 0.2 * fastest
+      before = average
+    })
+    expect(isFlat).toBe(true)
+    expect(schedule.at(13)).toBe(1)
+    expect(() => schedule.report(Number.NaN)).toThrow('untilLossFlattens: the reported value is NaN')
+    expect(() => untilLossFlattens({ threshold: 1 })).toThrow('untilLossFlattens: threshold is 1')
+    expect(() => untilLossFlattens({ window: 0 })).toThrow('untilLossFlattens: window is 0')
   })
 })
