@@ -52,8 +52,8 @@ import type { TransformationOptions } from './transformation.ts'
  * | `lanczos`, `LanczosLearner` | `batch.product(model.parameters)` as the product |
  * | `compile`, with `layout: 'outputLast'` | `minimize(batch.evaluate)`, with inputs, as in a trainer |
  *
- * Products with the Hessian H are forward over reverse, the derivative of the gradient in a direction, and cost about two gradients. Every
- * operation that jax-js takes a gradient of it also takes a directional derivative of, so nothing else is needed.
+ * Products with the Hessian H are the derivatives of ⟨∇L, v⟩, reverse over forward, and exact up to float32. Every operation that jax-js
+ * takes a gradient of it also takes a directional derivative of, so nothing else is needed.
  *
  * For {@link egn} an output of an example is differentiated on that example alone, all of them side by side: `outputs` is traced with a
  * batch of one, so the first axis of every array of the batch must be the examples. Residuals are the derivatives of an example's own loss,

@@ -1,4 +1,4 @@
-import { grad, jvp, numpy as np, tree, valueAndGrad } from '@jax-js/jax'
+import { jvp, numpy as np, tree, valueAndGrad } from '@jax-js/jax'
 import { type Input, type LayoutChoice, layerStatistics } from 'fallline'
 import { curvatureInput, didYouMean, parameterShape } from 'fallline/internal'
 import { type DenseLayer, denseLayers, type Weights } from './dense-layers.ts'
@@ -135,13 +135,8 @@ export class Model {
       found = layered
     }
     if (curvature.length > 0) {
-      const differentiated = (at: Tree) => valueAndGrad(this.loss)(at, ...refs(batch)) as Tree[]
-      const [primals, tangents] = jvp(
-        differentiated as never,
-        [tree.ref(params)] as never,
-        [tree.ref(probe)] as never,
-      ) as [[np.Array, Tree], [np.Array, Tree]]
-      const [z, product] = [probe, tangents[1]].map((each) => tree.leaves(each) as np.Array[])
+      const { loss, gradients, products } = this.productWith(tree.ref(params), tree.ref(probe), batch)
+      const [z, product] = [probe, products].map((each) => tree.leaves(each) as np.Array[])
       for (const name of curvature) {
         const entries = asked[name]!.map((parameter): [string, np.Array] => {
           const place = this.names.indexOf(parameter)
@@ -149,7 +144,7 @@ export class Model {
         })
         inputs[name] = Object.fromEntries(entries)
       }
-      found ??= { loss: primals[0], gradients: primals[1] }
+      found ??= { loss, gradients }
     }
     if (!found) {
       const [loss, gradients] = valueAndGrad(this.loss)(tree.ref(params), ...refs(batch)) as [np.Array, Tree]
@@ -161,10 +156,26 @@ export class Model {
 
   /** The Hessian at the parameters times a vector. */
   product(params: Tree, vector: Tree, batch: readonly Tree[]): Tree {
-    const gradient = (at: Tree) => grad(this.loss)(at, ...refs(batch)) as Tree
-    const [, product] = jvp(gradient as never, [params] as never, [vector] as never) as [Tree, Tree]
+    const { products } = this.productWith(params, vector, batch)
     tree.dispose([...batch])
-    return product
+    return products
+  }
+
+  /**
+   * The derivatives of ⟨∇L, v⟩, which is the derivative of L along v, by both: H v and ∇L. Forward over reverse gives the same, but jax-js
+   * makes far slower kernels of it.
+   */
+  private productWith(params: Tree, vector: Tree, batch: readonly Tree[]) {
+    const along = (at: Tree, direction: Tree) => {
+      const loss = (point: Tree) => this.loss(point, ...refs(batch))
+      const [value, slope] = jvp(loss as never, [at] as never, [direction] as never) as [np.Array, np.Array]
+      return [slope, value]
+    }
+    const differentiated = valueAndGrad(along as never, { argnums: [0, 1], hasAux: true }) as unknown as (
+      ...given: Tree[]
+    ) => [[np.Array, np.Array], [Tree, Tree]]
+    const [[, loss], [products, gradients]] = differentiated(params, vector)
+    return { loss, gradients, products }
   }
 
   private isOwn(name: string): boolean {
