@@ -1,5 +1,5 @@
 import { backendTensors } from '../backends/backend.ts'
-import { formsOf } from '../backends/wasm/backend.ts'
+import { formsOf } from '../backends/forms.ts'
 import { everything } from '../backends/wasm/everything.ts'
 import { generateModule } from '../backends/wasm/kernels.ts'
 import { checkNames, checkOptimizer, type Optimizer } from '../language/definition.ts'

@@ -1,5 +1,6 @@
 import { backendTensors, onHost } from '../backends/backend.ts'
-import { InstanceBuilder, type ProgramForm } from '../backends/wasm/builder.ts'
+import type { ProgramForm } from '../backends/forms.ts'
+import { InstanceBuilder } from '../backends/wasm/builder.ts'
 import type { KernelSet } from '../backends/wasm/kernels.ts'
 import { wasmPrecision } from '../backends/wasm/precision.ts'
 import { HyperFacts, HyperStore } from '../program/hyper-store.ts'

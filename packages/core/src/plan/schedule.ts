@@ -31,5 +31,18 @@ export function schedule(plans: readonly Plan[]): Round[] {
   }
   add(false, (stage) => stage.kind === 'commit' && !stage.shared)
   add(true, (stage) => stage.kind === 'commit' && stage.shared)
-  return rounds
+  return rounds.map((round) => (round.kind === 'commit' && round.together ? onceEach(round, plans) : round))
+}
+
+/** Every tensor computes the same shared state; the first one stores it. */
+function onceEach(round: Round, plans: readonly Plan[]): Round {
+  const stored = new Set<string>()
+  const work = round.work.filter(({ member, stage }) => {
+    if (stage.kind !== 'commit') return false
+    const keys = stage.outputs.map((output) => (plans[member]!.scalarOutputs[output]!.target as { key: string }).key)
+    const fresh = keys.some((key) => !stored.has(key))
+    for (const key of keys) stored.add(key)
+    return fresh
+  })
+  return { ...round, work }
 }

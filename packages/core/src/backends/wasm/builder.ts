@@ -1,12 +1,13 @@
 import { type Dimensions, sizeOf } from '../../graph/node.ts'
 import { dimensionsOf, elementsOf, type Loop, type Plan, type RoutineCall, type Sizes } from '../../plan/plan.ts'
-import { HostEvaluator, type HostProgram } from '../../program/host.ts'
+import { HostEvaluator } from '../../program/host.ts'
 import { type Program, writeStart } from '../../program/program.ts'
 import type { RoutineName } from '../../routines/table.ts'
 import { workspaces } from '../../routines/workspaces.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
 import type { StorageName } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
+import type { ProgramForm } from '../forms.ts'
 import { EntryLayout, type EntryWord } from './entry.ts'
 import { type InstanceSetup, WasmInstance } from './instance.ts'
 import type { KernelSet } from './kernels.ts'
@@ -18,13 +19,6 @@ import type { StagedMemory } from './staged-word.ts'
 import { room } from './staging.ts'
 import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
 import type { Threading, Threads } from './threads.ts'
-
-/** What a program is to the kernels: the place of its plan, what the plan's sizes stand for, and the numbers it takes. */
-export interface ProgramForm {
-  readonly plan: number
-  readonly sizes: Sizes
-  readonly computation: HostProgram
-}
 
 export interface BuilderSettings {
   readonly tensors: readonly BackendTensor[]

@@ -1,13 +1,20 @@
 /** The kernel of one loop. */
 
 import type { Distribution } from '../../graph/node.ts'
-import type { Instruction, Loop, LoopReduction, NumberReference, Plan } from '../../plan/plan.ts'
+import {
+  type Instruction,
+  isMask,
+  type Loop,
+  type LoopReduction,
+  type NumberReference,
+  type Plan,
+} from '../../plan/plan.ts'
 import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
 import { emitScalar, emitVector } from './elements.ts'
 import type { EntryLayout, EntryWord } from './entry.ts'
 import { countUp, locals, whileLeft } from './library.ts'
 import { randomFunction, sixteenFunction } from './names.ts'
-import { emitNumber, isMask } from './scalars.ts'
+import { emitNumber } from './scalars.ts'
 import {
   asideRegister,
   blockElements,

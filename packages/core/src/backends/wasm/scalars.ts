@@ -1,6 +1,6 @@
 /** The kernels that put together what loops left, compute the numbers of a tensor, and store those kept as state. */
 
-import type { LoopReduction, NumberReference, Plan } from '../../plan/plan.ts'
+import { isMask, type LoopReduction, type NumberReference, type Plan } from '../../plan/plan.ts'
 import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
 import { emitScalar } from './elements.ts'
 import type { EntryLayout } from './entry.ts'
@@ -11,10 +11,6 @@ type ScalarStage = Extract<Plan['stages'][number], { readonly kind: 'scalars' }>
 interface Combination {
   readonly loop: number
   readonly reduction: number
-}
-
-export function isMask(plan: Plan, { kind, index }: NumberReference): boolean {
-  return (kind === 'argument' ? plan.arguments : plan.scalars)[index]!.mask
 }
 
 /** Emits the float64 value of a host argument, or of a scalar; that of a truth value of the device as an i32. */

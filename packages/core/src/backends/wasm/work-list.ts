@@ -35,7 +35,6 @@ export function workList(
   sideBySide: boolean,
 ): WorkList {
   const words: number[] = []
-  const committed = new Set<string>()
   const rounds = schedule(ready.map(({ plan }) => plan)).map(({ kind, together, work }) => ({
     kind,
     together,
@@ -43,7 +42,7 @@ export function workList(
       kind === 'totals'
         ? totalItems(work, ready, totals, words).map((item) => ({ tensor: -1, item }))
         : work.flatMap(({ member, stage }) =>
-            stageItems(ready[member]!, stage, committed).map((item) => ({
+            stageItems(ready[member]!, stage).map((item) => ({
               tensor: together ? -1 : members[member]!,
               item,
             })),
@@ -87,7 +86,7 @@ function totalItems(
 }
 
 /** The items of one stage of one tensor. */
-function stageItems(prepared: Prepared, stage: Stage, committed: Set<string>): readonly Item[] {
+function stageItems(prepared: Prepared, stage: Stage): readonly Item[] {
   const { plan, kernels, entry, loopItems, routineItems } = prepared
   const kernel = () => {
     const index = kernels.stages.get(plan.stages.indexOf(stage))!
@@ -95,19 +94,12 @@ function stageItems(prepared: Prepared, stage: Stage, committed: Set<string>): r
   }
   switch (stage.kind) {
     case 'scalars':
+    case 'commit':
       return kernel()
     case 'loops':
       return stage.loops.flatMap((loop) => loopItems[loop]!)
     case 'routines':
       return stage.routines.flatMap((routine) => routineItems[routine]!)
-    case 'commit': {
-      if (!stage.shared) return kernel()
-      // Every tensor computes the same shared state; the first one stores it.
-      const keys = stage.outputs.map((output) => (plan.scalarOutputs[output]!.target as { key: string }).key)
-      const fresh = keys.some((key) => !committed.has(key))
-      for (const key of keys) committed.add(key)
-      return fresh ? kernel() : []
-    }
     case 'totals':
       return []
   }
