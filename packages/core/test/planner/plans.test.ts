@@ -565,7 +565,7 @@ describe('views and shapes', () => {
 
   it('says in what order the work is done', () => {
     const optimizer = clipByGlobalNorm(optimizerOf(({ g }) => ({ direction: g.over(g.norm().plus(1)) })))
-    const order = schedule([plansOf(optimizer, [3])[0]!, plansOf(optimizer, [3])[0]!])
+    const order = schedule([plansOf(optimizer, [3])[0]!, plansOf(optimizer, [3])[0]!], () => [])
     expect(order.map(({ kind, together, work }) => [kind, together, work.length])).toEqual([
       ['loops', false, 2],
       ['scalars', false, 2],

@@ -8,13 +8,15 @@ import {
   type Sizes,
   type Stage,
 } from '../../plan/plan.ts'
-import { HostEvaluator, type HostProgram } from '../../program/host.ts'
+import { sharedKeys } from '../../plan/schedule.ts'
+import { HostEvaluator } from '../../program/host.ts'
 import type { Program } from '../../program/program.ts'
 import type { RoutineName } from '../../routines/table.ts'
 import { workspaces } from '../../routines/workspaces.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
 import type { StorageName } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
+import type { ProgramForm } from '../forms.ts'
 import { EntryLayout, type EntryWord } from './entry.ts'
 import type { WasmInstance } from './instance.ts'
 import { fill, finish } from './instantiate.ts'
@@ -37,13 +39,6 @@ import type { StagedMemory } from './staged-word.ts'
 import { room } from './staging.ts'
 import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
 import type { Threading } from './threads.ts'
-
-/** What a program is to the kernels: the place of its plan, what the plan's sizes stand for, and the numbers it takes. */
-export interface ProgramForm {
-  readonly plan: number
-  readonly sizes: Sizes
-  readonly computation: HostProgram
-}
 
 export interface BuilderSettings {
   readonly tensors: readonly BackendTensor[]
@@ -517,11 +512,10 @@ export class InstanceBuilder {
 }
 
 /** When a stage's turn is, and what it shares with those of other tensors. */
-function orderOf(stage: Stage, { scalarOutputs }: Plan): Omit<PreparedStage, 'items'> {
+function orderOf(stage: Stage, plan: Plan): Omit<PreparedStage, 'items'> {
   if (stage.kind === 'scalars') return { kind: stage.kind, level: stage.level, beforeTotals: stage.beforeTotals }
   if (stage.kind !== 'commit') return { kind: stage.kind, level: stage.level }
-  const keys = stage.outputs.map((output) => (scalarOutputs[output]!.target as { key: string }).key)
-  return { kind: stage.kind, shared: stage.shared, ...(stage.shared ? { keys } : {}) }
+  return { kind: stage.kind, shared: stage.shared, ...(stage.shared ? { keys: sharedKeys(plan, stage) } : {}) }
 }
 
 /** A tensor's parts of the totals that a stage adds up. */

@@ -34,16 +34,13 @@ export function workList(
   sideBySide: boolean,
 ): WorkList {
   const words: number[] = []
-  const committed = new Set<string>()
-  const rounds = schedule(ready).map(({ kind, together, work }) => ({
+  const rounds = schedule(ready, ({ keys = [] }) => keys).map(({ kind, together, work }) => ({
     kind,
     together,
     items:
       kind === 'totals'
         ? cut(-1, totalItems(work, totals, words))
-        : work.flatMap(({ member, stage }) =>
-            commits(stage, committed) ? cut(together ? -1 : members[member]!, stage.items) : [],
-          ),
+        : work.flatMap(({ member, stage }) => cut(together ? -1 : members[member]!, stage.items)),
   }))
   // A pass over the arrays begins where the one before it ended: that much is still in the caches.
   const chunks = rounds.map(({ kind, items }) => (kind === 'loops' ? items.length : 0))
@@ -72,13 +69,6 @@ function totalItems(
     words.push(addresses.get(key)!, part.addresses.length, ...part.addresses)
     return oneItem(kernels[part.kind]!, entry)
   })
-}
-
-/** Every tensor computes the same shared state; the first one stores it. */
-function commits({ keys }: PreparedStage, committed: Set<string>): boolean {
-  const fresh = !keys || keys.some((key) => !committed.has(key))
-  for (const key of keys ?? []) committed.add(key)
-  return fresh
 }
 
 /** One call of a kernel. */

@@ -1,0 +1,156 @@
+/** Kernels as WGSL, and what they need to be told of the tensor that they work on. */
+
+import type { Size } from '../../plan/plan.ts'
+import type { StagedStorage } from '../../storage/storage.ts'
+import { type Functions, mathematics } from './expressions.ts'
+import { storageFunctions } from './storages.ts'
+import { columnsTogether, lanes } from './workgroup.ts'
+
+/** What a word of a kernel's entry holds. Arrays are places in a heap, numbers places among numbers or words. */
+export type KernelWord =
+  | { readonly kind: 'array'; readonly array: number }
+  /** Of an array that is not kept in float32: where it begins among the words of bytes, how many elements it has, its table of codes. */
+  | { readonly kind: 'bytes' | 'elements'; readonly array: number }
+  | { readonly kind: 'table'; readonly storage: StagedStorage }
+  /** A number that the host supplies for a step, the words of which say it as float32 and as a whole number. */
+  | { readonly kind: 'argument'; readonly index: number }
+  /** A number that the device computes. */
+  | { readonly kind: 'scalar'; readonly index: number }
+  /** A number that is kept as state. */
+  | { readonly kind: 'number'; readonly key: string }
+  /** A total over all tensors. */
+  | { readonly kind: 'total'; readonly key: string }
+  /** A size of the program. */
+  | { readonly kind: 'size'; readonly size: Size }
+  /** How many lanes share a row of so many columns. */
+  | { readonly kind: 'width'; readonly columns: Size }
+  /** Where the parts of a reduction lie, and how many there are. */
+  | { readonly kind: 'partial'; readonly loop: number; readonly reduction: number }
+  | { readonly kind: 'parts'; readonly loop: number }
+
+/** One kernel, a module of its own. */
+export interface Kernel {
+  /** What it is, for errors and debuggers. */
+  readonly label: string
+  readonly code: string
+  /** The code without comments: kernels that are the same but for these are one. */
+  readonly key: string
+  /** What an entry of it holds, in this order. */
+  readonly words: readonly KernelWord[]
+}
+
+/** Writes an element of a matrix function's arrays: `of(0, 'i')` of the first; operands come before results. */
+export type ElementText = (array: number, index: string) => string
+
+/** A kernel of a text. */
+export function kernelOf(label: string, code: string, words: readonly KernelWord[] = []): Kernel {
+  return { label, code, key: code.replaceAll(/ *\/\/.*$/gm, ''), words }
+}
+
+/** Places of the bindings. */
+export const bindings = { items: 0, words: 1, numbers: 2, bytes: 3, heaps: 4 } as const
+
+/** Words at the beginning: the attempt that failed or 0, the bits of -∞, the attempt that runs or 0 for what runs in any case. */
+export const head = { failed: 0, leastNumber: 1, attempt: 2, length: 3 } as const
+
+/** The name of a heap: one of few buffers of float32 that all arrays lie in. */
+export const heapName = (heap: number) => `heap${heap}`
+
+/** Puts the numbers of neighbouring lanes together, in pairs, pairs of pairs and so on: always in the same order. */
+const overLanes = (name: string, combination: string) => `fn ${name}(value: f32, lane: u32, width: u32) -> f32 {
+  lane_values[lane] = value;
+  workgroupBarrier();
+  for (var half = width / 2u; half > 0u; half /= 2u) {
+    if (lane % width < half) {
+      lane_values[lane] = ${combination};
+    }
+    workgroupBarrier();
+  }
+  let result = lane_values[lane - lane % width];
+  workgroupBarrier();
+  return result;
+}`
+
+/** Functions of what the lanes of a workgroup have. */
+const ofLanes: Functions = {
+  larger: `/// The larger of two numbers, or the one that is not a number.
+fn larger(a: f32, b: f32) -> f32 {
+  return select(b, a, a >= b || a != a);
+}`,
+  sum_of_lanes: overLanes('sum_of_lanes', 'lane_values[lane] + lane_values[lane + half]'),
+  maximum_of_lanes: overLanes('maximum_of_lanes', 'larger(lane_values[lane], lane_values[lane + half])'),
+  turned: `/// What the lane of the same column and group of rows has, where groups are neighbours instead of columns.
+fn turned(value: f32, lane: u32) -> f32 {
+  lane_values[lane] = value;
+  workgroupBarrier();
+  let groups = ${lanes}u / ${columnsTogether}u;
+  let result = lane_values[lane % groups * ${columnsTogether}u + lane / groups];
+  workgroupBarrier();
+  return result;
+}`,
+}
+
+const functions: Functions = { ...mathematics, ...ofLanes, ...storageFunctions }
+
+/** The functions that some WGSL calls, and those that these call, each once. */
+function calledBy(text: string): string[] {
+  const found = new Set<string>()
+  const visit = (code: string): void => {
+    for (const [name, own] of Object.entries(functions)) {
+      if (found.has(own) || !new RegExp(`\\b${name}\\(`).test(code)) continue
+      found.add(own)
+      visit(own)
+    }
+  }
+  visit(text)
+  return [...found]
+}
+
+/**
+ * The module of a kernel.
+ * @param body what `main` does with `item`, `lane` and `entry`.
+ * @param settings.lanes invocations of a workgroup.
+ * @param settings.judges true for the kernel that may write to the words.
+ * @param settings.shared variables of a workgroup, and functions, that no other kernel has.
+ */
+export function moduleOf(
+  title: string,
+  heaps: number,
+  body: readonly string[],
+  settings: { readonly lanes?: number; readonly judges?: boolean; readonly shared?: readonly string[] } = {},
+): string {
+  const { lanes: size = lanes, judges = false, shared = [] } = settings
+  const text = body.join('\n')
+  const helpers = calledBy([...shared, text].join('\n'))
+  const everything = [...shared, ...helpers, text].join('\n')
+  const binding = (place: number, access: string, name: string, type: string) =>
+    `@group(0) @binding(${place}) var<storage, ${access}> ${name}: array<${type}>;`
+  const used = (name: string) => new RegExp(`\\b${name}\\[`).test(everything)
+  const heapsUsed = Array.from({ length: heaps }, (_, heap) => heap).filter((heap) => used(heapName(heap)))
+  const isFunction = (code: string) => code.startsWith('fn ')
+  return [
+    `// ${title}`,
+    binding(bindings.items, 'read', 'items', 'vec4u'),
+    judges
+      ? binding(bindings.words, 'read_write', 'words', 'atomic<u32>')
+      : binding(bindings.words, 'read', 'words', 'u32'),
+    ...(used('numbers') ? [binding(bindings.numbers, 'read_write', 'numbers', 'f32')] : []),
+    ...(used('bytes') ? [binding(bindings.bytes, 'read_write', 'bytes', 'u32')] : []),
+    ...heapsUsed.map((heap) => binding(bindings.heaps + heap, 'read_write', heapName(heap), 'f32')),
+    ...(used('lane_values') ? [`var<workgroup> lane_values: array<f32, ${size}>;`] : []),
+    ...(used('packed_codes') ? [`var<workgroup> packed_codes: array<u32, ${size}>;`] : []),
+    ...shared.filter((code) => !isFunction(code)),
+    ...[...helpers, ...shared.filter(isFunction)].map((code) => `\n${code}`),
+    '',
+    `@compute @workgroup_size(${size})`,
+    'fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {',
+    '  let item = items[group.x + group.y * groups.x];',
+    ...(judges
+      ? ['  if (item.x == 0u) { return; }']
+      : [`  if (item.x == 0u || (words[${head.failed}] != 0u && words[${head.attempt}] != 0u)) { return; }`]),
+    '  let entry = item.x;',
+    text,
+    '}',
+    '',
+  ].join('\n')
+}
