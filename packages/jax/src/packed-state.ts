@@ -195,12 +195,14 @@ function philoxOf(counters: np.Array, step: np.Array, tensor: number, seed: numb
   return [a, b, c, d]
 }
 
-/** The two words of a product with a constant, from products of 16 bits. */
+/** The two words of a product with a constant, from products of 16 bits, which every backend has exactly. */
 function product(values: np.Array, by: number): [low: np.Array, high: np.Array] {
-  const [low, high] = [np.bitwiseAnd(values.ref, uint(0xffff)), np.rightShift(values.ref, uint(16))]
+  const [low, high] = [np.bitwiseAnd(values.ref, uint(0xffff)), np.rightShift(values, uint(16))]
   const [byLow, byHigh] = [by & 0xffff, by >>> 16]
-  const middle = high.ref.mul(uint(byLow)).add(np.rightShift(low.ref.mul(uint(byLow)), uint(16)))
+  const lowest = low.ref.mul(uint(byLow))
+  const middle = high.ref.mul(uint(byLow)).add(np.rightShift(lowest.ref, uint(16)))
   const other = low.mul(uint(byHigh)).add(np.bitwiseAnd(middle.ref, uint(0xffff)))
   const upper = high.mul(uint(byHigh)).add(np.rightShift(middle, uint(16)))
-  return [values.mul(uint(by)), upper.add(np.rightShift(other, uint(16)))]
+  const lower = np.bitwiseOr(np.leftShift(other.ref, uint(16)), np.bitwiseAnd(lowest, uint(0xffff)))
+  return [lower, upper.add(np.rightShift(other, uint(16)))]
 }

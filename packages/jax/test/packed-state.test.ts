@@ -1,4 +1,4 @@
-import { init, jit, numpy as np } from '@jax-js/jax'
+import { defaultDevice, init, jit, numpy as np } from '@jax-js/jax'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { codecs } from '../../core/src/storage/codecs.ts'
 import type { StagedStorage } from '../../core/src/storage/storage.ts'
@@ -51,6 +51,16 @@ describe.each(Object.keys(codecs) as StagedStorage[])('state kept as %s', (stora
 
   it.each([1, 2, 7, 16, 129, 256, 300, 1030])('has the bytes and numbers of the reference for %d of them', (size) => {
     compare(values(storage, size, size))
+  })
+
+  it('has them on the interpreter of jax-js too', () => {
+    const before = defaultDevice()
+    defaultDevice('cpu')
+    try {
+      compare(values(storage, 70, 3))
+    } finally {
+      defaultDevice(before)
+    }
   })
 
   it('has those of what is no number or none that it holds', () => {
