@@ -59,7 +59,7 @@ export async function start<Name extends string = string, H extends string = str
         }),
       ),
   )
-  const instance = finish({ memory, exports, workers: undefined, threads: 1, laidOut, prepared, release: () => {} })
+  const instance = finish({ memory, exports, workers: undefined, laidOut, prepared, release: () => {} })
   return new RunningOptimizer<Name, H>(model, onHost(instance, wasmPrecision), { nonFinite, telemetry, inputs })
 }
 
