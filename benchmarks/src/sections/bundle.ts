@@ -1,4 +1,4 @@
-import { type BuildOptions, build, type Plugin } from 'esbuild'
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild'
 
 /** What an application loads at once, and where its bytes come from. */
 export interface InitialLoad {
@@ -49,7 +49,10 @@ export async function initialLoad(source: string, built?: string): Promise<Initi
   const files = { minify: true, splitting: true, outdir: 'out', metafile: true, write: false } as const
   const { outputFiles, metafile } = await build({ ...settings(source, built), ...files })
   const { outputs } = metafile
-  const loaded = new Set(Object.keys(outputs).filter((name) => outputs[name]!.entryPoint === 'application.ts'))
+  // The path of the application is relative to wherever this runs.
+  const isEntry = ({ entryPoint }: Metafile['outputs'][string]) => entryPoint?.endsWith('application.ts')
+  const loaded = new Set(Object.keys(outputs).filter((name) => isEntry(outputs[name]!)))
+  if (loaded.size === 0) throw new Error('the application is not among the files that were bundled')
   for (const name of loaded) {
     for (const { path, kind } of outputs[name]!.imports) if (kind === 'import-statement') loaded.add(path)
   }

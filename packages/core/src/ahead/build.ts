@@ -3,6 +3,7 @@ import { formsOf } from '../backends/forms.ts'
 import { InstanceBuilder } from '../backends/wasm/builder.ts'
 import { everything } from '../backends/wasm/everything.ts'
 import { generateModule } from '../backends/wasm/kernels.ts'
+import type { LaidOut, PreparedProgram } from '../backends/wasm/prepared.ts'
 import { checkNames, checkOptimizer, type Optimizer } from '../language/definition.ts'
 import type { Hyperparameter } from '../language/hyperparameters.ts'
 import { checkLayout, type LayoutChoice } from '../language/layout.ts'
@@ -20,6 +21,9 @@ import {
   type BuiltTree,
   type BuiltValue,
   builtVersion,
+  countedFrom,
+  type Origins,
+  relocated,
   textOfBytes,
   usualOwner,
   usualRange,
@@ -90,25 +94,29 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   }
   const treeOf = (tree: VariantTree): BuiltTree =>
     'program' in tree ? placeOf(tree.program) : { ...defined(tree), held: treeOf(tree.held), fired: treeOf(tree.fired) }
+  const origins = originsOf(laidOut, prepared)
   const parameters = model.parameters.map(({ shape: { name, shape, parts }, traced }, index) => {
     const memory = laidOut.tensors[index]!
+    const own = origins[index]!
+    const counted = (number: number) => countedFrom(own, origins[index + 1]!, number)
     const { parameter, gradient, average: evaluated, finiteEntry, arrays, numbers } = memory
     const lies = {
       name,
       shape,
-      addresses: [parameter, gradient, evaluated, finiteEntry] as const,
-      slots: (traced?.slots ?? []).map(
-        ({ key }) => arrays.get(key)?.address ?? numbers.get(key) ?? laidOut.shared.get(key) ?? 0,
+      origins: own,
+      addresses: [parameter, gradient, evaluated, finiteEntry].map(counted),
+      slots: (traced?.slots ?? []).map(({ key }) =>
+        counted(arrays.get(key)?.address ?? numbers.get(key) ?? laidOut.shared.get(key) ?? 0),
       ),
-      settling: memory.settling.map(({ entry }) => entry),
+      settling: memory.settling.map(({ entry }) => counted(entry)),
       inputs: Object.fromEntries(
-        [...memory.inputs].map(([input, { address, size }]) => [input, [address, size] as const]),
+        [...memory.inputs].map(([input, { address, size }]) => [input, [counted(address), size] as const]),
       ),
+      words: laidOut.words
+        .filter(({ address }) => ownerOf(address, origins) === index)
+        .map(({ address, values }) => [address, ...values].map(counted)),
       runs: Object.fromEntries(
-        [...prepared[index]!].map(([program, { entry, stages, hostArguments, telemetry }]) => [
-          placeOf(program),
-          { entry, stages, hostArguments, telemetry },
-        ]),
+        [...prepared[index]!].map(([program, run]) => [placeOf(program), relocated(run, counted)]),
       ),
     }
     if (!traced) return lies
@@ -148,7 +156,6 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
     kernels: textOfBytes(bytes),
     library: laidOut.library,
     bytes: laidOut.end,
-    words: laidOut.words.map(({ address, values }) => [address, ...values]),
     tables: [...laidOut.tables],
     regions: laidOut.regions,
     totals: Object.fromEntries(laidOut.totals),
@@ -249,4 +256,22 @@ function different<T extends object>(own: T, usual: object): Partial<T> {
     ([name, value]) => JSON.stringify(value) !== JSON.stringify((usual as Record<string, unknown>)[name]),
   )
   return Object.fromEntries(entries) as Partial<T>
+}
+
+/** Where the arrays of every tensor begin and what its kernels are called with, and behind the last where these end. */
+function originsOf({ tensors, end }: LaidOut, prepared: readonly ReadonlyMap<Program, PreparedProgram>[]): Origins[] {
+  const calls: number[] = []
+  let next = end
+  for (const own of [...prepared].reverse()) {
+    next = Math.min(next, ...[...own.values()].map(({ entry }) => entry))
+    calls.unshift(next)
+  }
+  const origins = tensors.map(({ parameter }, index): Origins => [parameter, calls[index]!])
+  return [...origins, [calls[0] ?? end, end]]
+}
+
+/** The tensor that an address belongs to. */
+function ownerOf(address: number, origins: readonly Origins[]): number {
+  const which = address < origins.at(-1)![0] ? 0 : 1
+  return origins.slice(0, -1).findLastIndex((own) => own[which]! <= address)
 }

@@ -43,16 +43,53 @@ export interface BuiltParameter {
     readonly variants: BuiltTree
     readonly average?: number
   }
+  /** Where the arrays of the tensor begin, and what its kernels are called with: most addresses are counted from there. */
+  readonly origins: Origins
   /** The addresses of the parameter, of its gradient, of what to evaluate with, and of the entry of the check for finite numbers. */
-  readonly addresses: readonly [parameter: number, gradient: number, average: number, finiteEntry: number]
+  readonly addresses: readonly number[]
   /** The addresses of its slots in their order, 0 for what the host keeps. */
   readonly slots: readonly number[]
   /** The entries of the kernel that settles the parameter and its slots that are in float32. */
   readonly settling: readonly number[]
   /** The addresses and sizes of arrays that the user supplies, by name. */
   readonly inputs: Readonly<Record<string, readonly [address: number, size: number]>>
+  /** What memory holds at first: an address, and the words from there on. */
+  readonly words: readonly (readonly number[])[]
   /** What is run for each of its programs, by their places. */
   readonly runs: Readonly<Record<number, PreparedProgram>>
+}
+
+/** Two addresses of a tensor. */
+export type Origins = readonly [arrays: number, calls: number]
+
+/**
+ * A number as tensors of one shape have it alike: below 0 when it is counted from where the arrays begin, with a half when from what
+ * kernels are called with.
+ * @param ends where arrays and calls end.
+ */
+export function countedFrom([arrays, calls]: Origins, ends: Origins, number: number): number {
+  if (number >= calls && number < ends[1]) return number - calls + 0.5
+  return number >= arrays && number < ends[0] ? arrays - 1 - number : number
+}
+
+/** The number that `countedFrom` made one of. */
+export function countedOut([arrays, calls]: Origins, number: number): number {
+  if (number < 0) return arrays - 1 - number
+  return number % 1 === 0 ? number : calls + number - 0.5
+}
+
+/** What is run for a program, with other numbers for its addresses. */
+export function relocated(run: PreparedProgram, change: (address: number) => number): PreparedProgram {
+  return {
+    entry: change(run.entry),
+    hostArguments: change(run.hostArguments),
+    stages: run.stages.map(({ items, totals, ...stage }) => ({
+      ...stage,
+      items: items.map((each) => ({ ...each, entry: change(each.entry) })),
+      ...(totals ? { totals: totals.map((total) => ({ ...total, address: change(total.address) })) } : {}),
+    })),
+    telemetry: Object.fromEntries(Object.entries(run.telemetry).map(([name, address]) => [name, change(address)])),
+  }
 }
 
 /** A schedule by its place in the list of those that `start` is given, or a number. */
@@ -84,8 +121,6 @@ export interface BuiltOptimizer {
   readonly library: LibraryIndices
   /** Bytes of memory. */
   readonly bytes: number
-  /** What memory holds at first: an address, and the words from there on. */
-  readonly words: readonly (readonly number[])[]
   readonly tables: readonly (readonly [storage: SlotStorage['storage'], address: number])[]
   readonly regions: LaidOut['regions']
   readonly totals: Readonly<Record<string, number>>

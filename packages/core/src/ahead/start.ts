@@ -11,7 +11,16 @@ import { noInputs } from '../run/no-inputs.ts'
 import { RunningOptimizer, type RunSettings } from '../run/running-optimizer.ts'
 import type { NonFinitePolicy } from '../run/step.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
-import { type BuiltOptimizer, type BuiltTree, builtVersion, bytesOfText, usualOwner, usualRange } from './built.ts'
+import {
+  type BuiltOptimizer,
+  type BuiltTree,
+  builtVersion,
+  bytesOfText,
+  countedOut,
+  relocated,
+  usualOwner,
+  usualRange,
+} from './built.ts'
 
 export interface StartOptions {
   /** What a step does when a gradient is not finite; see `compile`. Default `throw`. */
@@ -51,15 +60,16 @@ export async function start<Name extends string = string, H extends string = str
   const { exports } = await WebAssembly.instantiate(await moduleOf(bytesOfText(kernels)), { env: { memory } })
   const evaluators = built.programs.map(({ computation }) => new HostEvaluator(computation))
   const prepared = built.parameters.map(
-    ({ runs }) =>
+    ({ origins, runs }) =>
       new Map(
         Object.entries(runs).map(([place, run]) => {
           const group = Number(place)
-          return [programs[group]!, { ...run, evaluator: evaluators[group]!, group }]
+          const relocatedRun = relocated(run, (number) => countedOut(origins, number))
+          return [programs[group]!, { ...relocatedRun, evaluator: evaluators[group]!, group }]
         }),
       ),
   )
-  const instance = finish({ memory, exports, workers: undefined, threads: 1, laidOut, prepared, release: () => {} })
+  const instance = finish({ memory, exports, workers: undefined, laidOut, prepared, release: () => {} })
   return new RunningOptimizer<Name, H>(model, onHost(instance, wasmPrecision), { nonFinite, telemetry, inputs })
 }
 
@@ -68,15 +78,16 @@ function programOf({ host, leaves }: BuiltOptimizer['programs'][number]): Progra
   return { dimensions: [1, 1, 1], outputs: [], arraySlots: new Set(), host, leaves }
 }
 
-function laidOutOf({ bytes, words, tables, regions, totals, library, parameters }: BuiltOptimizer): LaidOut {
+function laidOutOf({ bytes, tables, regions, totals, library, parameters }: BuiltOptimizer): LaidOut {
   const shared = new Map<string, number>()
-  const tensors = parameters.map(({ shape, traced, addresses, slots, settling, inputs }): TensorMemory => {
-    const [parameter, gradient, average, finiteEntry] = addresses
+  const tensors = parameters.map(({ shape, traced, origins, addresses, slots, settling, inputs }): TensorMemory => {
+    const out = (number: number) => countedOut(origins, number)
+    const [parameter, gradient, average, finiteEntry] = addresses.map(out) as [number, number, number, number]
     const size = elementsOf(shape)
     const arrays = new Map<string, SlotMemory>()
     const numbers = new Map<string, number>()
     traced?.slots.forEach(({ key, space, shared: ofAll, dimensions, storage }, index) => {
-      const address = slots[index]!
+      const address = out(slots[index]!)
       if (space === 'array') arrays.set(key, { address, size: elementsOf(dimensions), storage })
       else if (address > 0) (ofAll ? shared : numbers).set(key, address)
     })
@@ -90,14 +101,24 @@ function laidOutOf({ bytes, words, tables, regions, totals, library, parameters 
       size,
       arrays,
       numbers,
-      inputs: new Map(Object.entries(inputs).map(([name, [address, length]]) => [name, { address, size: length }])),
-      settling: settling.map((entry, index) => ({ entry, size: index === 0 ? size : floats[index - 1]!.size })),
+      inputs: new Map(
+        Object.entries(inputs).map(([name, [address, length]]) => [name, { address: out(address), size: length }]),
+      ),
+      settling: settling.map((entry, index) => ({
+        entry: out(entry),
+        size: index === 0 ? size : floats[index - 1]!.size,
+      })),
       pointers: { parameter: [], gradient: [] },
     }
   })
   return {
     end: bytes,
-    words: words.map(([address, ...values]) => ({ address: address!, values })),
+    words: parameters.flatMap(({ origins, words }) =>
+      words.map((run) => {
+        const [address, ...values] = run.map((number) => countedOut(origins, number))
+        return { address: address!, values }
+      }),
+    ),
     tables: new Map(tables),
     tensors,
     regions,

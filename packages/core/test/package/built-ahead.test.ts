@@ -137,6 +137,18 @@ create().then((optimizer) => {
 })
 
 describe('build', () => {
+  it('writes little for every further tensor of a shape', () => {
+    const sizeOf = (layers: number) => {
+      const names = Array.from({ length: layers }, (_, layer) => [
+        `layer ${layer} kernel`,
+        `layer ${layer} bias`,
+      ]).flat()
+      const shapes = Object.fromEntries(names.map((name) => [name, name.endsWith('bias') ? [32] : [48, 32]]))
+      return gzipSync(build(adamW(), shapes).code).length
+    }
+    expect((sizeOf(30) - sizeOf(2)) / 56).toBeLessThan(40)
+  })
+
   it('types names and hyperparameters', () => {
     const { declaration } = build(adamW(), { 'dense/kernel': [2, 3], bias: [3] })
     expect(declaration).toContain('export type Name = "dense/kernel" | "bias"\n')

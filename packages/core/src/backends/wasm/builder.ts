@@ -123,7 +123,7 @@ export class InstanceBuilder {
     const { exports } = await WebAssembly.instantiate(module, { env: { memory, ...functions } })
     const workers = await threading?.start(threading.count - 1, module, memory, laidOut.block)
     const release = () => workers?.terminate()
-    return finish({ memory, exports, workers, threads: this.threads, laidOut, prepared, release })
+    return finish({ memory, exports, workers, laidOut, prepared, release })
   }
 
   /** How many bytes the instance needs. */
@@ -137,7 +137,7 @@ export class InstanceBuilder {
     new Uint8Array(memory.buffer).fill(0, this.start, laidOut.end)
     fill(memory, laidOut, this.tensors)
     const { exports } = new WebAssembly.Instance(module, { env: { memory } })
-    return finish({ memory, exports, workers: undefined, threads: 1, laidOut, prepared, release })
+    return finish({ memory, exports, workers: undefined, laidOut, prepared, release })
   }
 
   /** Gives everything its place. */

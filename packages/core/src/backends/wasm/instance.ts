@@ -1,7 +1,6 @@
 import type { Program, TelemetryName } from '../../program/program.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
 import type { HostExecutor, Work } from '../backend.ts'
-import { control } from './library.ts'
 import { chunkElements, type ForeignArray, type Items, itemCount, type LaidOut, type Prepared } from './prepared.ts'
 import type { Threads } from './threads.ts'
 import { encodeItems, type WorkList, workList } from './work-list.ts'
@@ -18,8 +17,6 @@ export interface InstanceSetup {
   /** Runs a list of items; with several threads, the control block. */
   readonly run: (address: number, count: number) => void
   readonly workers: Threads | undefined
-  /** How many threads there are, the calling one included. */
-  readonly threads: number
   readonly laidOut: LaidOut
   readonly prepared: readonly ReadonlyMap<Program, Prepared>[]
   readonly release: () => void
@@ -207,29 +204,14 @@ export class WasmInstance implements ForeignInstance {
   }
 
   private execute(items: number, count: number, rounds: WorkList['rounds']): void {
-    if (!this.setup.workers) {
-      this.setup.run(items, count)
+    const { workers, run } = this.setup
+    if (!workers) {
+      run(items, count)
       return
     }
-    const { words } = this
     const { block, regions } = this.laidOut
-    rounds.forEach(([first, length], index) => {
-      words[regions.rounds / 4 + 2 * index] = first
-      words[regions.rounds / 4 + 2 * index + 1] = length
-      words[regions.counters / 4 + index] = 0
-    })
-    const set = (field: keyof typeof control, value: number) => {
-      words[(block + control[field]) / 4] = value
-    }
-    set('rounds', regions.rounds)
-    set('roundCount', rounds.length)
-    set('items', items)
-    set('threads', this.setup.threads)
-    set('counters', regions.counters)
-    set('base', Atomics.load(words, (block + control.arrived) / 4))
-    set('begun', 0)
-    this.setup.workers.start()
-    this.setup.run(block, 0)
+    workers.start(regions, items, rounds)
+    run(block, 0)
   }
 
   private listFor(work: readonly Work[], ready: readonly Prepared[]): WorkList {

@@ -1,12 +1,14 @@
 import { control } from './library.ts'
+import type { ListRegions } from './prepared.ts'
+import type { WorkList } from './work-list.ts'
 
 /** Worker threads did not start. */
 export class ThreadsError extends Error {}
 
 /** Workers that wait for work lists in a shared memory. */
 export interface Threads {
-  /** Lets the workers run the list in the control block; the caller must run it too. */
-  start(): void
+  /** Lets the workers run a list, by its address and the first item and the number of items of each round; the caller must run it too. */
+  start(regions: ListRegions, items: number, rounds: WorkList['rounds']): void
   terminate(): void
 }
 
@@ -105,7 +107,22 @@ async function startThreads(
   }
   const words = new Int32Array(memory.buffer)
   return {
-    start() {
+    start(regions, items, rounds) {
+      rounds.forEach(([first, length], index) => {
+        words[regions.rounds / 4 + 2 * index] = first
+        words[regions.rounds / 4 + 2 * index + 1] = length
+        words[regions.counters / 4 + index] = 0
+      })
+      const set = (field: keyof typeof control, value: number) => {
+        words[(block + control[field]) / 4] = value
+      }
+      set('rounds', regions.rounds)
+      set('roundCount', rounds.length)
+      set('items', items)
+      set('threads', count + 1)
+      set('counters', regions.counters)
+      set('base', Atomics.load(words, (block + control.arrived) / 4))
+      set('begun', 0)
       Atomics.add(words, (block + control.generation) / 4, 1)
       Atomics.notify(words, (block + control.generation) / 4)
     },
