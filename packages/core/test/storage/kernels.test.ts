@@ -101,6 +101,7 @@ describe.each(Object.keys(storages))('%s: kernels encode to the same bytes as th
     }
     await same([Number.NaN, Number.NEGATIVE_INFINITY, -1, 1, 2 ** 100])
     await same(new Array(300).fill(Number.NaN))
+    await same([...new Array(255).fill(0), ...new Array(45).fill(2 ** -140)])
   })
 })
 
