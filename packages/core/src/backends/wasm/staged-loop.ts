@@ -8,7 +8,6 @@ import { GatheringLoopGenerator, type RowPlace } from './gathering-loop.ts'
 import { countUp } from './library.ts'
 import { isFlat } from './loop.ts'
 import {
-  codesOfBytes,
   decodeFour,
   decodeName,
   encodeName,
@@ -16,6 +15,8 @@ import {
   largestOf,
   noteLargest,
   raiseSmall,
+  storeBytes,
+  storePlaces,
   unsignedBits,
 } from './staged.ts'
 import { alignedElements, segmentElements, stagedArrays } from './staged-memory.ts'
@@ -28,8 +29,9 @@ interface Block {
   readonly table: Local
   /** The largest sizes of what the block gets. */
   readonly largest: Local
-  /** Where the numbers lie that a turn encodes, where their codes belong, and 1 over their scale. */
+  /** Where the numbers lie that a turn encodes, where the places of their entries, where their codes belong, and 1 over their scale. */
   readonly back: Local
+  readonly places: Local
   readonly out: Local
   readonly inverse: Local
 }
@@ -39,6 +41,10 @@ const ofBytes = new Set<StorageName>(['dynamic8', 'unsignedDynamic8'])
 
 /** Bytes of the float32 copy of a block. */
 const copyBytes = 4 * alignedElements
+
+/** Where in the copy of an array codes go that nobody reads, and where the places of entries lie. */
+const nowhere = 2 * copyBytes
+const placesOffset = nowhere + alignedElements
 
 /** Writes the function of a loop that decodes, computes and encodes a segment or a row after the other. */
 export class StagedLoopGenerator extends GatheringLoopGenerator {
@@ -67,6 +73,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
       table: f.local('i32'),
       largest: f.local('v128'),
       back: f.local('i32'),
+      places: f.local('i32'),
       out: f.local('i32'),
       inverse: f.local('v128'),
     })
@@ -119,44 +126,39 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
     const [end, left] = [f.local('i32'), f.local('i32')]
     const stored = [...blocks].filter(([array]) => this.loop.stores.some((store) => store.array === array))
     f.fourOf(unsignedBits).set(this.unsign)
-    const nowhere = (array: number, { out }: Block) =>
-      f
-        .get(this.copies.get(array)!)
-        .i32(2 * copyBytes)
-        .op('i32.add')
-        .set(out)
     for (const [array, block] of blocks) {
       this.word({ kind: 'staged', what: 'table', storage: this.plan.arrays[array]!.storage }).set(block.table)
-      // What comes before the first block are zeros.
-      f.get(this.copies.get(array)!)
-        .i32(0)
-        .i32(2 * copyBytes)
-        .fill()
-      nowhere(array, block)
+      // What comes before the first block are zeros, which lie there like a block that a turn has computed.
+      f.get(this.copies.get(array)!).i32(0).i32(nowhere).fill()
+      this.inCopy(array, nowhere).set(block.out)
     }
-    const encoders = stored.map(([array, { back, table, inverse }]) =>
-      codesOfBytes(f, { copy: back, table }, inverse, this.plan.arrays[array]!.storage as StagedStorage),
-    )
+    f.i32(copyBytes).set(half)
+    for (const [array, block] of stored) this.storePlaces(array, block)
+    f.i32(0).set(half)
     const other = (local: Local) => f.i32(copyBytes).get(half).op('i32.sub').set(local)
     const turns = (body: () => void) => {
       f.i32(alignedElements / 16).set(left)
       f.loop(() => {
         body()
-        stored.forEach(([, { out }], index) => {
+        for (const [array, { back, places, out }] of stored) {
           f.get(out)
-          encoders[index]!()
-        })
-        for (const { codes, back, out } of blocks.values()) {
-          for (const [pointer, bytes] of [[codes, 16] as const, [back, 64] as const, [out, 16] as const])
-            f.get(pointer).i32(bytes).op('i32.add').set(pointer)
+          storeBytes(f, back, places, this.plan.arrays[array]!.storage as StagedStorage)
+        }
+        const move = (bytes: number, ...pointers: Local[]) => {
+          for (const pointer of pointers) f.get(pointer).i32(bytes).op('i32.add').set(pointer)
+        }
+        for (const { codes, back, places, out } of blocks.values()) {
+          move(16, codes, out)
+          move(64, back, places)
         }
         f.get(left).i32(1).op('i32.sub').tee(left).branchIf(0)
       })
     }
     const before = () => {
-      for (const [array, { back }] of blocks) {
+      for (const [array, { back, places }] of blocks) {
         other(back)
         f.get(back).get(this.copies.get(array)!).op('i32.add').set(back)
+        this.inCopy(array, placesOffset).set(places)
       }
     }
     f.block(() => {
@@ -175,7 +177,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
           this.advance(16)
         })
         this.inTurns = false
-        for (const [array, block] of stored) this.endBlock(array, block, end, () => nowhere(array, block))
+        for (const [array, block] of stored) this.endBlock(array, block, end)
         other(half)
         f.get(end).set(window)
         f.branch(0)
@@ -197,25 +199,42 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
     return this.f.op('i32.shr_u').i32(2).op('i32.shl', 'i32.add')
   }
 
-  /** Finds the scale of a block that turns have computed and that the turns of the next one encode. */
-  private endBlock(array: number, { largest, inverse, out }: Block, end: Local, nowhere: () => void): void {
-    const { f, window } = this
+  /** Leaves an address in the copy of an array. */
+  private inCopy(array: number, offset: number): FunctionBuilder {
+    return this.f.get(this.copies.get(array)!).i32(offset).op('i32.add')
+  }
+
+  /** Finds the scale of a block that turns have computed, and the places of its entries, for the turns of the next one. */
+  private endBlock(array: number, block: Block, end: Local): void {
+    const { f, window, half } = this
+    const { largest, inverse, out } = block
     const { storage } = this.plan.arrays[array]!
     const [bits, copy, last] = [f.local('i32'), f.local('i32'), f.local('i32')]
     largestOf(f, largest, bits).if(() => {
       // What is infinite or not a number is replaced there.
       this.argumentsFor(array, window, end).callHelper(encodeName(storage))
       f.zeroVector().set(inverse)
-      nowhere()
+      this.inCopy(array, nowhere).set(out)
       f.op('else')
       this.scaleOf(array)
       keepScale(f, bits, inverse)
       if (storage === 'unsignedDynamic8') {
-        f.get(this.copies.get(array)!).get(this.half).op('i32.add').tee(copy).i32(copyBytes).op('i32.add').set(last)
+        f.get(this.copies.get(array)!).get(half).op('i32.add').tee(copy).i32(copyBytes).op('i32.add').set(last)
         raiseSmall(f, copy, last, inverse)
       }
       this.word({ kind: 'staged', what: 'elements', array }).get(window).op('i32.add').set(out)
     })
+    this.storePlaces(array, block)
+  }
+
+  /** Stores the places of the entries of what the copy of a block holds. */
+  private storePlaces(array: number, { table, inverse }: Block): void {
+    const { f } = this
+    const [copy, places] = [f.local('i32'), f.local('i32')]
+    f.get(this.copies.get(array)!).get(this.half).op('i32.add').set(copy)
+    this.inCopy(array, placesOffset).set(places)
+    const { storage } = this.plan.arrays[array]!
+    storePlaces(f, { copy, places, table }, alignedElements, inverse, storage as StagedStorage)
   }
 
   protected override loadVector(array: number, lane: number): void {

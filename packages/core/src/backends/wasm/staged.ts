@@ -90,9 +90,6 @@ interface Parameters {
   readonly table: Local
 }
 
-/** Where float32 copies lie, and what is looked up. */
-type Copied = Pick<Parameters, 'copy' | 'table'>
-
 function start(name: string, more: number): { f: FunctionBuilder; parameters: Parameters; others: readonly Local[] } {
   const f = new FunctionBuilder(name, new Array<'i32'>(6 + more).fill('i32'))
   const [first, elements, from, to, copy, table, ...others] = f.parameters as [Local, Local, Local, Local, Local, Local]
@@ -357,48 +354,115 @@ function evenCodes(f: FunctionBuilder, p: Parameters, inverse: Local): GroupCode
   }
 }
 
-/** Codes that are looked up: of signed ones those of numbers below 0 are less than 0 by them. */
-function foundCodes(f: FunctionBuilder, { copy, table }: Copied, inverse: Local, coding: Coding): GroupCodes {
-  const { signed, shift } = coding
-  const words = hoistedInteger(f, -4)
+/** What finding the places of entries needs in every group: vectors that are read once. */
+interface Bins {
+  readonly coding: Coding
+  readonly zeros: Local
+  readonly words: Local
+  readonly entries: Local
+}
+
+function binsOf(f: FunctionBuilder, table: Local, coding: Coding): Bins {
   const [zeros, entries] = [f.local('v128'), f.local('v128')]
   f.zeroVector().set(zeros)
   f.get(table)
     .i32(4 * coding.entries)
     .op('i32.add', 'i32x4.splat')
     .set(entries)
+  return { coding, zeros, words: hoistedInteger(f, -4), entries }
+}
+
+/** Leaves where the entries of four numbers of a copy lie, and these over their scale in `scaled`. */
+function placesOfFour(f: FunctionBuilder, copy: Local, group: number, inverse: Local, bins: Bins, scaled: Local) {
+  const { coding, zeros, words, entries } = bins
+  f.get(copy)
+    .at('v128.load', 16 * group)
+    .get(inverse)
+    .op('f32x4.mul')
+  if (!coding.signed) f.get(zeros).op('i32x4.max_s')
+  return f
+    .tee(scaled)
+    .i32(coding.shift - 2)
+    .op('i32x4.shr_u')
+    .get(words)
+    .op('v128.and')
+    .get(entries)
+    .op('i32x4.add')
+}
+
+/** Reads the entries at four places, and leaves the codes of four numbers in a local: of signed ones below 0 less than 0 by them. */
+function codesAt(f: FunctionBuilder, place: (lane: number) => void, scaled: () => void, { shift }: Coding): Local {
+  const [entry, address] = [f.local('v128'), f.local('i32')]
+  for (let lane = 0; lane < 4; lane++) {
+    place(lane)
+    if (lane === 0) load(f, 'v128.load32_zero')
+    else loadLane(f.set(address).get(address).get(entry), lane)
+    f.set(entry)
+  }
+  f.get(entry)
+  scaled()
+  f.op('i32x4.add').i32(shift)
+  op(f, 'i32x4.shr_s').set(entry)
+  return entry
+}
+
+/** Codes that are looked up. */
+function foundCodes(f: FunctionBuilder, { copy, table }: Parameters, inverse: Local, coding: Coding): GroupCodes {
+  const bins = binsOf(f, table, coding)
   return (group) => {
-    const [scaled, places, place, entry] = [f.local('v128'), f.local('v128'), f.local('i32'), f.local('v128')]
-    f.get(copy)
-      .at('v128.load', 16 * group)
-      .get(inverse)
-      .op('f32x4.mul')
-    if (!signed) f.get(zeros).op('i32x4.max_s')
-    f.tee(scaled)
-      .i32(shift - 2)
-      .op('i32x4.shr_u')
-      .get(words)
-      .op('v128.and')
-      .get(entries)
-      .op('i32x4.add')
-      .set(places)
-    for (let lane = 0; lane < 4; lane++) {
-      extractLane(f.get(places), lane)
-      if (lane === 0) load(f, 'v128.load32_zero')
-      else loadLane(f.set(place).get(place).get(entry), lane)
-      f.set(entry)
-    }
-    f.get(entry).get(scaled).op('i32x4.add').i32(shift)
-    op(f, 'i32x4.shr_s').set(entry)
-    return entry
+    const [places, scaled] = [f.local('v128'), f.local('v128')]
+    placesOfFour(f, copy, group, inverse, bins, scaled).set(places)
+    return codesAt(
+      f,
+      (lane) => extractLane(f.get(places), lane),
+      () => f.get(scaled),
+      coding,
+    )
   }
 }
 
-/** Appends what is done once, and gives what stores the codes of a byte of sixteen numbers at the address on the stack. */
-export function codesOfBytes(f: FunctionBuilder, p: Copied, inverse: Local, storage: StagedStorage): () => void {
+/**
+ * Divides the numbers of a block by its scale, where they lie, and stores where the entries of their codes lie: what was stored long
+ * before is read sooner than what has just been, and with less work than out of a vector.
+ * @param count a multiple of sixteen.
+ */
+export function storePlaces(
+  f: FunctionBuilder,
+  { copy, places, table }: Readonly<Record<'copy' | 'places' | 'table', Local>>,
+  count: number,
+  inverse: Local,
+  storage: StagedStorage,
+): void {
+  const [from, to, last, scaled] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('v128')]
+  const bins = binsOf(f, table, codingOf(storage))
+  f.get(places).set(to).get(copy).tee(from)
+  f.i32(4 * count)
+    .op('i32.add')
+    .set(last)
+  f.loop(() => {
+    for (let group = 0; group < 4; group++) {
+      placesOfFour(f.get(to), from, group, inverse, bins, scaled).at('v128.store', 16 * group)
+      f.get(from)
+        .get(scaled)
+        .at('v128.store', 16 * group)
+    }
+    f.get(to).i32(64).op('i32.add').set(to)
+    f.get(from).i32(64).op('i32.add').tee(from).get(last).op('i32.lt_u').branchIf(0)
+  })
+}
+
+/** Stores the codes of a byte of sixteen numbers over their scale at the address on the stack. */
+export function storeBytes(f: FunctionBuilder, copy: Local, places: Local, storage: StagedStorage): void {
   const coding = codingOf(storage)
-  const codesOfFour = foundCodes(f, p, inverse, coding)
-  return () => packed(f, [0, 1, 2, 3].map(codesOfFour), coding).at('v128.store')
+  const codes = [0, 1, 2, 3].map((group) =>
+    codesAt(
+      f,
+      (lane) => f.get(places).at('i32.load', 16 * group + 4 * lane),
+      () => f.get(copy).at('v128.load', 16 * group),
+      coding,
+    ),
+  )
+  packed(f, codes, coding).at('v128.store')
 }
 
 /** Leaves the bytes of sixteen codes. */
