@@ -59,9 +59,9 @@ describe.each(backends)('on the backend %s', (backend) => {
   it('keeps less memory, and saves less', async () => {
     const kept: number[] = []
     for (const optimizer of [adamW(), toTensorFlow(quantized(coreAdamW()))]) {
-      const variable = tf.tidy(() => tf.keep(tf.variable(tf.ones([1000, 200]), true)) as tf.Variable)
+      const variable = tf.tidy(() => tf.keep(tf.variable(tf.ones([1000, 500]), true)) as tf.Variable)
       const before = tf.memory().numBytes
-      tf.tidy(() => optimizer.applyGradients({ [variable.name]: tf.ones([1000, 200]) }))
+      tf.tidy(() => optimizer.applyGradients({ [variable.name]: tf.ones([1000, 500]) }))
       const weights = await optimizer.getWeights()
       const saved = weights.reduce((sum, { tensor }) => sum + 4 * tensor.size, 0)
       kept.push(tf.memory().numBytes - before - saved, saved)
@@ -69,7 +69,8 @@ describe.each(backends)('on the backend %s', (backend) => {
       variable.dispose()
     }
     // The cpu backend copies parameter and gradient, the same for both.
-    const copies = backend === 'cpu' ? 8 * 200_000 : 0
+    const copies = backend === 'cpu' ? 8 * 500_000 : 0
+    // Tables take 165 kB, whatever the size.
     expect((kept[2]! - copies) / (kept[0]! - copies)).toBeLessThan(0.35)
     expect(kept[3]! / kept[1]!).toBeLessThan(0.27)
   })

@@ -179,7 +179,9 @@ export function filled(name: StagedStorage, value: number, elements: number): Ui
   const [own, whole] = [partsOf(name, few), partsOf(name, elements)]
   const size = bits === 4 ? 1 : bits / 8
   const repeat = (from: number, to: number, end: number, length: number) => {
-    for (let at = to; at < end; at += length) bytes.set(pattern.subarray(from, from + Math.min(length, end - at)), at)
+    bytes.set(pattern.subarray(from, from + Math.min(length, end - to)), to)
+    // What is there already is doubled.
+    for (let done = length; to + done < end; done *= 2) bytes.copyWithin(to + done, to, Math.min(to + done, end - done))
   }
   if (name === 'bfloat16AndByte') {
     repeat(0, 0, 2 * elements, 2)

@@ -31,9 +31,9 @@ const keep = defineOptimizer({
 const float = new Float32Array(1)
 const bits = new Int32Array(float.buffer)
 
-/** The float32 numbers next to a number, and it. */
+/** The float32 numbers nearest to a number on both sides, and it. */
 function around(value: number): number[] {
-  return [-1, 0, 1].map((step) => {
+  return [-3, -2, -1, 0, 1, 2, 3].map((step) => {
     float[0] = value
     bits[0]! += step
     return float[0]!
@@ -101,6 +101,7 @@ describe.each(Object.keys(storages))('%s: kernels encode to the same bytes as th
     }
     await same([Number.NaN, Number.NEGATIVE_INFINITY, -1, 1, 2 ** 100])
     await same(new Array(300).fill(Number.NaN))
+    await same([...new Array(255).fill(0), ...new Array(45).fill(2 ** -140)])
   })
 })
 

@@ -72,6 +72,18 @@ interface RoutineOperand {
 /** Cuts a call of a matrix function into items for its kernel. */
 type RoutineWork = (operands: readonly RoutineOperand[], results: readonly RoutineOperand[], kernel: number) => Items
 
+/** A place for what exists only within a step. */
+interface ScratchPlace {
+  readonly address: number
+  readonly bytes: number
+}
+
+/** Places for scratch, which grow as it is placed: for what waits for a total over all tensors, and for the rest. */
+interface Scratch {
+  readonly lasting: ScratchPlace[]
+  readonly passing: ScratchPlace[]
+}
+
 /** Lays out the memory of an instance and fills in its entries. */
 export class InstanceBuilder {
   private readonly layout: MemoryLayout
@@ -91,6 +103,8 @@ export class InstanceBuilder {
   private readonly tensors: readonly BackendTensor[]
   private readonly forms: ReadonlyMap<Program, ProgramForm>
   private readonly kernels: Omit<KernelSet, 'module'>
+  /** The levels that begin with totals over all tensors. */
+  private readonly levelsOfTotals: readonly number[]
   private readonly threading: Threading | undefined
   private readonly threads: number
 
@@ -110,6 +124,8 @@ export class InstanceBuilder {
     this.tensors = tensors
     this.forms = forms
     this.kernels = kernels
+    const stages = kernels.plans.flatMap((plan) => plan.stages)
+    this.levelsOfTotals = stages.flatMap((stage) => (stage.kind === 'totals' ? [stage.level] : []))
     this.threading = threading
     this.threads = threading?.count ?? 1
   }
@@ -145,7 +161,7 @@ export class InstanceBuilder {
     const tensors = this.tensors.map((tensor) => this.reserveTensor(tensor))
     // Before the work is cut into items, of which an absurd size would have too many to list.
     this.layout.checkSize()
-    const prepared = this.tensors.map((tensor, index) => this.prepareTensor(tensor, tensors[index]!))
+    const prepared = this.prepareTensors(tensors)
     this.reserveWorkspaces()
     this.staged?.reserve(this.threads)
     const regions = this.reserveLists(prepared, tensors)
@@ -210,14 +226,26 @@ export class InstanceBuilder {
     return { parameter, gradient, ...arraysOf, finiteEntry, flag, size, settling, pointers }
   }
 
-  private prepareTensor(tensor: BackendTensor, memory: TensorMemory): Map<Program, Prepared> {
-    const programs = programsOfTensor(tensor)
-    // Programs of one tensor never run at the same time, so they can use the same scratch memory.
-    const buffers: { address: number; bytes: number }[] = []
-    return new Map(programs.map((program) => [program, this.prepare(program, memory, buffers)]))
+  /**
+   * Programs of one tensor never run at the same time, so they can use the same scratch memory. One thread works on a tensor after the
+   * other, until it needs a total over all of them: so they can too, but for what lasts beyond a total.
+   */
+  private prepareTensors(memories: readonly TensorMemory[]): Map<Program, Prepared>[] {
+    const prepared: Map<Program, Prepared>[] = []
+    const common: ScratchPlace[] = []
+    // The largest come first, and leave room enough for all others.
+    const order = [...this.tensors.entries()].sort(([, a], [, b]) => b.size - a.size)
+    for (const [index, tensor] of order) {
+      const own: ScratchPlace[] = []
+      const scratch = { lasting: own, passing: this.threading ? own : common }
+      prepared[index] = new Map(
+        programsOfTensor(tensor).map((program) => [program, this.prepare(program, memories[index]!, scratch)]),
+      )
+    }
+    return prepared
   }
 
-  private prepare(program: Program, memory: TensorMemory, buffers: { address: number; bytes: number }[]): Prepared {
+  private prepare(program: Program, memory: TensorMemory, scratch: Scratch): Prepared {
     const { plan: index, sizes, computation } = this.forms.get(program)!
     const plan = this.kernels.plans[index]!
     const layout = new EntryLayout(plan)
@@ -227,7 +255,7 @@ export class InstanceBuilder {
     const word = (offset: number, value: number) => this.words.push({ address: entry + offset, value })
     word(layout.hostArguments, hostArguments)
     word(layout.scalars, scalars)
-    const addresses = this.arrayAddresses(plan, sizes, memory, buffers)
+    const addresses = this.arrayAddresses(plan, sizes, memory, scratch)
     const note = (array: number, address: number) => {
       const { kind } = plan.arrays[array]!
       if (kind === 'parameter' || kind === 'gradient') memory.pointers[kind].push(address)
@@ -288,35 +316,28 @@ export class InstanceBuilder {
   }
 
   /** Where every array of a plan lies; scratch gets its place here. */
-  private arrayAddresses(
-    plan: Plan,
-    sizes: Sizes,
-    memory: TensorMemory,
-    buffers: { address: number; bytes: number }[],
-  ): number[] {
-    const free = buffers.map((buffer) => ({ ...buffer, until: -1 }))
+  private arrayAddresses(plan: Plan, sizes: Sizes, memory: TensorMemory, scratch: Scratch): number[] {
+    const taken = new Map<ScratchPlace, number>()
     const place = (bytes: number, from: number, to: number): number => {
-      const fitting = free.filter((buffer) => buffer.until < from && buffer.bytes >= bytes)
-      let chosen = fitting.sort((a, b) => a.bytes - b.bytes)[0]
-      if (!chosen) {
-        const buffer = { address: this.layout.reserveArray(bytes), bytes }
-        buffers.push(buffer)
-        chosen = { ...buffer, until: -1 }
-        free.push(chosen)
-      }
-      chosen.until = to
+      const lasting = this.levelsOfTotals.some((level) => from < level && level <= to)
+      const places = lasting ? scratch.lasting : scratch.passing
+      const fitting = places.filter((one) => (taken.get(one) ?? -1) < from && one.bytes >= bytes)
+      const fits = fitting.sort((a, b) => a.bytes - b.bytes)[0]
+      const chosen = fits ?? { address: this.layout.reserveArray(bytes), bytes }
+      if (!fits) places.push(chosen)
+      taken.set(chosen, to)
       return chosen.address
     }
     const addresses: number[] = []
-    const scratch: { index: number; bytes: number; from: number; to: number }[] = []
+    const needed: { index: number; bytes: number; from: number; to: number }[] = []
     plan.arrays.forEach((array, index) => {
       const { extent, storage } = array
       if (array.kind === 'input') addresses[index] = memory.inputs.get(array.key)!.address
       else if (array.kind === 'slot') addresses[index] = memory.arrays.get(array.key)!.address
       else if (array.kind !== 'scratch') addresses[index] = memory[array.kind]
-      else scratch.push({ ...array, index, bytes: bytesOf(storage, elementsOf(extent, sizes)) })
+      else needed.push({ ...array, index, bytes: bytesOf(storage, elementsOf(extent, sizes)) })
     })
-    for (const { index, bytes, from, to } of scratch.sort((a, b) => a.from - b.from)) {
+    for (const { index, bytes, from, to } of needed.sort((a, b) => a.from - b.from)) {
       addresses[index] = place(bytes, from, to)
     }
     return addresses

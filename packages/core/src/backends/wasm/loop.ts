@@ -283,13 +283,22 @@ export class LoopGenerator {
       values[register] = this.vectorValue(register, values, lane, ofSixteen)
       for (const store of stores) {
         if (isAside(store.array) && !ofSixteen) continue
-        this.f
-          .get(this.pointers.get(store.array)!)
-          .get(values[store.register]!)
-          .at('v128.store', 16 * lane)
+        this.storeVector(store.array, values[store.register]!, lane)
       }
     }
     this.gather(part, values, lane, ofSixteen)
+  }
+
+  /** Leaves the `lane`-th vector of an array in a turn. */
+  protected loadVector(array: number, lane: number): void {
+    this.f.get(this.pointers.get(array)!).at('v128.load', 16 * lane)
+  }
+
+  protected storeVector(array: number, value: Local, lane: number): void {
+    this.f
+      .get(this.pointers.get(array)!)
+      .get(value)
+      .at('v128.store', 16 * lane)
   }
 
   /** Adds to what is gathered, after the part of a body for four elements. */
@@ -304,7 +313,7 @@ export class LoopGenerator {
     const known = this.drawn(instruction, register, lane, ofSixteen)
     if (known) return known
     const local = f.local('v128')
-    if (operation === 'load') f.get(this.pointers.get(instruction.array)!).at('v128.load', 16 * lane)
+    if (operation === 'load') this.loadVector(instruction.array, lane)
     else if (operation === 'scale') {
       f.get(values[instruction.inputs[0]]!)
       for (const { vector } of this.factors.get(register)!) f.get(vector).op('f32x4.mul')

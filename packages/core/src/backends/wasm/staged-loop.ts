@@ -1,23 +1,83 @@
 /** Loops over arrays that are not in float32, by way of float32 copies of a few elements. */
 
 import type { Loop, Plan } from '../../plan/plan.ts'
+import type { StagedStorage, StorageName } from '../../storage/storage.ts'
 import type { FunctionBuilder, Local } from './assembler.ts'
 import type { EntryLayout } from './entry.ts'
 import { GatheringLoopGenerator, type RowPlace } from './gathering-loop.ts'
 import { countUp } from './library.ts'
-import { decodeName, encodeName } from './staged.ts'
+import { isFlat } from './loop.ts'
+import {
+  decodeFour,
+  decodeName,
+  encodeName,
+  keepScale,
+  largestOf,
+  noteLargest,
+  raiseSmall,
+  storeBytes,
+  storePlaces,
+  unsignedBits,
+} from './staged.ts'
 import { alignedElements, segmentElements, stagedArrays } from './staged-memory.ts'
+
+/** An array of codes of a byte in a loop over whole blocks. */
+interface Block {
+  /** Where the codes lie that a turn reads, and what multiplies their numbers. */
+  readonly codes: Local
+  readonly scale: Local
+  readonly table: Local
+  /** The largest sizes of what the block gets. */
+  readonly largest: Local
+  /** Where the numbers lie that a turn encodes, where the places of their entries, where their codes belong, and 1 over their scale. */
+  readonly back: Local
+  readonly places: Local
+  readonly out: Local
+  readonly inverse: Local
+}
+
+/** The storages whose blocks a loop decodes and encodes within its own body. */
+const ofBytes = new Set<StorageName>(['dynamic8', 'unsignedDynamic8'])
+
+/** Bytes of the float32 copy of a block. */
+const copyBytes = 4 * alignedElements
+
+/** Where in the copy of an array codes go that nobody reads, and where the places of entries lie. */
+const nowhere = 2 * copyBytes
+const placesOffset = nowhere + alignedElements
 
 /** Writes the function of a loop that decodes, computes and encodes a segment or a row after the other. */
 export class StagedLoopGenerator extends GatheringLoopGenerator {
   /** Where the copies begin that this thread has, and the element that they begin with. */
   private readonly copies: ReadonlyMap<number, Local>
   private readonly window: Local
+  /** Where in a copy the numbers of the block begin, in a loop over whole blocks, which needs those of the block before too. */
+  private readonly half: Local
+  private readonly blocks: ReadonlyMap<number, Block>
+  private readonly unsign: Local
+  /** Whether turns read and write codes themselves. */
+  private inTurns = false
 
   constructor(plan: Plan, layout: EntryLayout, loop: Loop, index: number, name: string, again = false) {
     super(plan, layout, loop, index, name, again)
-    this.window = this.f.local('i32')
-    this.copies = new Map(stagedArrays(plan, plan.loops[index]!).map((array) => [array, this.f.local('i32')]))
+    const { f } = this
+    this.window = f.local('i32')
+    this.half = f.local('i32')
+    this.unsign = f.local('v128')
+    const arrays = stagedArrays(plan, plan.loops[index]!)
+    this.copies = new Map(arrays.map((array) => [array, f.local('i32')]))
+    const whole = !again && isFlat(loop) && arrays.every((array) => ofBytes.has(plan.arrays[array]!.storage))
+    const block = (): Block => ({
+      codes: f.local('i32'),
+      scale: f.local('v128'),
+      table: f.local('i32'),
+      largest: f.local('v128'),
+      back: f.local('i32'),
+      places: f.local('i32'),
+      out: f.local('i32'),
+      inverse: f.local('v128'),
+    })
+    this.blocks = new Map(whole ? arrays.map((array) => [array, block()]) : [])
   }
 
   protected override loadScalars(): void {
@@ -31,7 +91,10 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
 
   protected override placeOf(array: number, element: Local): FunctionBuilder {
     const copy = this.copies.get(array)
-    return copy ? this.f.get(copy).get(element).get(this.window).op('i32.sub') : super.placeOf(array, element)
+    if (!copy) return super.placeOf(array, element)
+    this.f.get(copy)
+    if (this.blocks.size > 0) this.f.get(this.half).op('i32.add')
+    return this.f.get(element).get(this.window).op('i32.sub')
   }
 
   protected override flat(): void {
@@ -44,6 +107,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
     }
     const [next, end] = [f.local('i32'), f.local('i32')]
     f.get(first).set(window)
+    if (this.blocks.size > 0) this.wholeBlocks()
     countUp(f, window, segmentElements, last, () => {
       f.get(window).i32(segmentElements).op('i32.add').tee(next).get(last)
       f.get(next).get(last).op('i32.lt_u', 'select').set(end)
@@ -51,6 +115,138 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
       this.between(window, end)
       this.encode(end)
     })
+  }
+
+  /**
+   * Runs over whole blocks of codes of a byte. A turn decodes sixteen elements where its body reads them, and encodes sixteen of the
+   * block before, whose scale is known: so a processor has something to do while it waits for roots and quotients.
+   */
+  private wholeBlocks(): void {
+    const { f, first, last, window, half, blocks } = this
+    const [end, left] = [f.local('i32'), f.local('i32')]
+    const stored = [...blocks].filter(([array]) => this.loop.stores.some((store) => store.array === array))
+    f.fourOf(unsignedBits).set(this.unsign)
+    for (const [array, block] of blocks) {
+      this.word({ kind: 'staged', what: 'table', storage: this.plan.arrays[array]!.storage }).set(block.table)
+      // What comes before the first block are zeros, which lie there like a block that a turn has computed.
+      f.get(this.copies.get(array)!).i32(0).i32(nowhere).fill()
+      this.inCopy(array, nowhere).set(block.out)
+    }
+    f.i32(copyBytes).set(half)
+    for (const [array, block] of stored) this.storePlaces(array, block)
+    f.i32(0).set(half)
+    const other = (local: Local) => f.i32(copyBytes).get(half).op('i32.sub').set(local)
+    const turns = (body: () => void) => {
+      f.i32(alignedElements / 16).set(left)
+      f.loop(() => {
+        body()
+        for (const [array, { back, places, out }] of stored) {
+          f.get(out)
+          storeBytes(f, back, places, this.plan.arrays[array]!.storage as StagedStorage)
+        }
+        const move = (bytes: number, ...pointers: Local[]) => {
+          for (const pointer of pointers) f.get(pointer).i32(bytes).op('i32.add').set(pointer)
+        }
+        for (const { codes, back, places, out } of blocks.values()) {
+          move(16, codes, out)
+          move(64, back, places)
+        }
+        f.get(left).i32(1).op('i32.sub').tee(left).branchIf(0)
+      })
+    }
+    const before = () => {
+      for (const [array, { back, places }] of blocks) {
+        other(back)
+        f.get(back).get(this.copies.get(array)!).op('i32.add').set(back)
+        this.inCopy(array, placesOffset).set(places)
+      }
+    }
+    f.block(() => {
+      f.loop(() => {
+        f.get(window).i32(alignedElements).op('i32.add').tee(end).get(last).op('i32.gt_u').branchIf(1)
+        for (const [array, { codes, scale, largest }] of blocks) {
+          this.word({ kind: 'staged', what: 'elements', array }).get(window).op('i32.add').set(codes)
+          this.scaleOf(array).at('v128.load32_splat').set(scale)
+          f.zeroVector().set(largest)
+        }
+        before()
+        this.startPointers(window)
+        this.inTurns = true
+        turns(() => {
+          this.turn()
+          this.advance(16)
+        })
+        this.inTurns = false
+        for (const [array, block] of stored) this.endBlock(array, block, end)
+        other(half)
+        f.get(end).set(window)
+        f.branch(0)
+      })
+    })
+    f.get(window)
+      .get(first)
+      .op('i32.gt_u')
+      .if(() => {
+        before()
+        turns(() => {})
+      })
+    f.i32(0).set(half)
+  }
+
+  /** Leaves the address of the scale of the block that begins with the window. */
+  private scaleOf(array: number): FunctionBuilder {
+    this.word({ kind: 'staged', what: 'others', array }).get(this.window).i32(Math.log2(alignedElements))
+    return this.f.op('i32.shr_u').i32(2).op('i32.shl', 'i32.add')
+  }
+
+  /** Leaves an address in the copy of an array. */
+  private inCopy(array: number, offset: number): FunctionBuilder {
+    return this.f.get(this.copies.get(array)!).i32(offset).op('i32.add')
+  }
+
+  /** Finds the scale of a block that turns have computed, and the places of its entries, for the turns of the next one. */
+  private endBlock(array: number, block: Block, end: Local): void {
+    const { f, window, half } = this
+    const { largest, inverse, out } = block
+    const { storage } = this.plan.arrays[array]!
+    const [bits, copy, last] = [f.local('i32'), f.local('i32'), f.local('i32')]
+    largestOf(f, largest, bits).if(() => {
+      // What is infinite or not a number is replaced there.
+      this.argumentsFor(array, window, end).callHelper(encodeName(storage))
+      f.zeroVector().set(inverse)
+      this.inCopy(array, nowhere).set(out)
+      f.op('else')
+      this.scaleOf(array)
+      keepScale(f, bits, inverse)
+      if (storage === 'unsignedDynamic8') {
+        f.get(this.copies.get(array)!).get(half).op('i32.add').tee(copy).i32(copyBytes).op('i32.add').set(last)
+        raiseSmall(f, copy, last, inverse)
+      }
+      this.word({ kind: 'staged', what: 'elements', array }).get(window).op('i32.add').set(out)
+    })
+    this.storePlaces(array, block)
+  }
+
+  /** Stores the places of the entries of what the copy of a block holds. */
+  private storePlaces(array: number, { table, inverse }: Block): void {
+    const { f } = this
+    const [copy, places] = [f.local('i32'), f.local('i32')]
+    f.get(this.copies.get(array)!).get(this.half).op('i32.add').set(copy)
+    this.inCopy(array, placesOffset).set(places)
+    const { storage } = this.plan.arrays[array]!
+    storePlaces(f, { copy, places, table }, alignedElements, inverse, storage as StagedStorage)
+  }
+
+  protected override loadVector(array: number, lane: number): void {
+    const block = this.inTurns ? this.blocks.get(array) : undefined
+    if (block) decodeFour(this.f, block.codes, 4 * lane, block.table, block.scale)
+    else super.loadVector(array, lane)
+  }
+
+  protected override storeVector(array: number, value: Local, lane: number): void {
+    super.storeVector(array, value, lane)
+    const block = this.inTurns ? this.blocks.get(array) : undefined
+    if (block) noteLargest(this.f.get(value), block.largest, this.unsign)
   }
 
   /** The copies begin with the last block that is not complete, of which the rows before left what they computed. */

@@ -3,7 +3,7 @@
  * works, and are encoded again from there, while all of it lies in the nearest cache.
  */
 
-import { largestBfloat16, largestScale, midpoints, smallestScale } from '../../storage/codecs.ts'
+import { largestBfloat16, largestScale, smallestScale } from '../../storage/codecs.ts'
 import { type StagedStorage, type StorageName, storageOf } from '../../storage/storage.ts'
 import { FunctionBuilder, type Local, unsigned } from './assembler.ts'
 import { wordsFunction } from './names.ts'
@@ -22,7 +22,6 @@ const instructions = {
   'f32x4.ge': [0xfd, 0x46],
   'f32x4.ceil': [0xfd, 0x67],
   'i8x16.swizzle': [0xfd, 0x0e],
-  'i8x16.shr_u': [0xfd, 0x6d],
   'f32x4.pmin': [0xfd, 0xea, 0x01],
   'i8x16.narrow_i16x8_s': [0xfd, 0x65],
   'i8x16.narrow_i16x8_u': [0xfd, 0x66],
@@ -31,6 +30,7 @@ const instructions = {
   'i16x8.shr_u': [0xfd, 0x8d, 0x01],
   'i32x4.extend_low_i16x8_s': [0xfd, 0xa7, 0x01],
   'i32x4.extend_high_i16x8_s': [0xfd, 0xa8, 0x01],
+  'i16x8.abs': [0xfd, 0x80, 0x01],
   'i32x4.shr_s': [0xfd, 0xac, 0x01],
   'i32x4.min_s': [0xfd, 0xb6, 0x01],
 } as const
@@ -66,7 +66,6 @@ function storeHalf(f: FunctionBuilder, offset = 0): FunctionBuilder {
 }
 
 const extractLane = (f: FunctionBuilder, lane: number) => f.push(0xfd, 0x1b, lane)
-const splat = (f: FunctionBuilder, value: number) => f.i32x4([value, value, value, value])
 
 /** A vector that is read once, before the loops: one that code holds engines make from parts wherever it is used, also in loops. */
 function hoistedInteger(f: FunctionBuilder, value: number): Local {
@@ -115,9 +114,17 @@ function repeat(f: FunctionBuilder, { from, to, copy }: Parameters, step: number
   })
 }
 
-/** Decodes single elements up to a multiple of sixteen, then sixteen at a time, also beyond the last one. */
-function decoder(storage: StagedStorage, single: (f: FunctionBuilder, p: Parameters) => void, whole: typeof single) {
+/**
+ * Decodes single elements up to a multiple of sixteen, then sixteen at a time, also beyond the last one.
+ * @param sixteenOf appends what is done once, and gives what decodes sixteen.
+ */
+function decoder(
+  storage: StagedStorage,
+  single: (f: FunctionBuilder, p: Parameters) => void,
+  sixteenOf: (f: FunctionBuilder, p: Parameters) => () => void,
+) {
   const { f, parameters } = start(decodeName(storage), 0)
+  const whole = sixteenOf(f, parameters)
   const untilWhole = () =>
     void f
       .get(parameters.from)
@@ -129,7 +136,7 @@ function decoder(storage: StagedStorage, single: (f: FunctionBuilder, p: Paramet
     f.at('f32.store')
   }
   repeat(f, parameters, 1, one, untilWhole)
-  repeat(f, parameters, sixteen, () => whole(f, parameters))
+  repeat(f, parameters, sixteen, whole)
   return f
 }
 
@@ -156,28 +163,38 @@ function interleave(f: FunctionBuilder, width: 1 | 2, upper: boolean): FunctionB
 }
 
 /** Of codes of four bits the numbers fit into vectors: each byte of them is looked up for sixteen at once. */
-function sixteenBySwizzling(storage: StagedStorage): (f: FunctionBuilder, p: Parameters) => void {
+function sixteenBySwizzling(f: FunctionBuilder, p: Parameters, storage: StagedStorage): () => void {
   const { block } = storageOf(storage)
-  const bytes = new Uint8Array(codingOf(storage).codes.buffer)
-  return (f, p) => {
+  const { codes: numbers, words } = codingOf(storage)
+  const low = hoistedInteger(f, 0x0f0f0f0f)
+  const planes = [0, 1, 2, 3].map((byte) => {
+    const plane = f.local('v128')
+    const first = numbers.length + 4 * byte
+    // Of round numbers the lower bytes are 0, as the local is.
+    if (!words.subarray(first, first + 4).some((word) => word !== 0)) return { plane, zero: true }
+    f.get(p.table)
+      .at('v128.load', 4 * first)
+      .set(plane)
+    return { plane, zero: false }
+  })
+  return () => {
     const [scale, codes] = [f.local('v128'), f.local('v128')]
     if (block) scaleAddress(f, p, block).at('v128.load32_splat').set(scale)
     load(address(f, p, 4), 'v128.load64_zero').tee(codes)
-    splat(f, 0x0f0f0f0f).op('v128.and').get(codes).i32(4)
-    interleave(op(f, 'i8x16.shr_u'), 1, false).set(codes)
-    const planes = [0, 1, 2, 3].map((byte) => {
+    f.get(low).op('v128.and').get(codes).i32(4)
+    interleave(op(f, 'i16x8.shr_u').get(low).op('v128.and'), 1, false).set(codes)
+    const found = planes.map(({ plane, zero }) => {
+      if (zero) return plane
       const local = f.local('v128')
-      const plane = Int32Array.from([0, 1, 2, 3], (word) =>
-        [0, 1, 2, 3].reduce((sum, place) => sum | (bytes[4 * (4 * word + place) + byte]! << (8 * place)), 0),
-      )
-      f.i32x4([plane[0]!, plane[1]!, plane[2]!, plane[3]!]).get(codes)
+      f.get(plane).get(codes)
       op(f, 'i8x16.swizzle').set(local)
       return local
     })
     const pairs = [false, true].map((upper) =>
       [0, 2].map((first) => {
+        if (planes[first]!.zero && planes[first + 1]!.zero) return planes[first]!.plane
         const local = f.local('v128')
-        interleave(f.get(planes[first]!).get(planes[first + 1]!), 1, upper).set(local)
+        interleave(f.get(found[first]!).get(found[first + 1]!), 1, upper).set(local)
         return local
       }),
     )
@@ -190,6 +207,28 @@ function sixteenBySwizzling(storage: StagedStorage): (f: FunctionBuilder, p: Par
   }
 }
 
+/** Leaves the numbers of four codes of a byte that begin so many bytes behind an address. */
+export function decodeFour(
+  f: FunctionBuilder,
+  codes: Local,
+  offset: number,
+  table: Local,
+  scale: Local,
+): FunctionBuilder {
+  const numbers = f.local('v128')
+  f.zeroVector().set(numbers)
+  for (let lane = 0; lane < 4; lane++) {
+    load(f.get(codes), 'i32.load8_u', offset + lane)
+      .i32(2)
+      .op('i32.shl')
+      .get(table)
+      .op('i32.add')
+      .get(numbers)
+    loadLane(f, lane).set(numbers)
+  }
+  return f.get(numbers).get(scale).op('f32x4.mul')
+}
+
 function decodeCodes(storage: StagedStorage): FunctionBuilder {
   const { bits, block } = storageOf(storage)
   const single = (f: FunctionBuilder, p: Parameters) => {
@@ -198,25 +237,14 @@ function decodeCodes(storage: StagedStorage): FunctionBuilder {
     f.i32(2).op('i32.shl').get(p.table).op('i32.add').at('f32.load')
     if (block) scaleAddress(f, p, block).at('f32.load').op('f32.mul')
   }
-  if (bits === 4) return decoder(storage, single, sixteenBySwizzling(storage))
-  const whole = (f: FunctionBuilder, p: Parameters) => {
-    const [scale, codes, local] = [f.local('v128'), f.local('i32'), f.local('v128')]
-    if (block) scaleAddress(f, p, block).at('v128.load32_splat').set(scale)
+  if (bits === 4) return decoder(storage, single, (f, p) => sixteenBySwizzling(f, p, storage))
+  const whole = (f: FunctionBuilder, p: Parameters) => () => {
+    const [scale, codes] = [f.local('v128'), f.local('i32')]
+    scaleAddress(f, p, block!).at('v128.load32_splat').set(scale)
     address(f, p, bits).set(codes)
     for (let group = 0; group < 4; group++) {
-      f.get(p.copy).zeroVector().set(local)
-      for (let lane = 0; lane < 4; lane++) {
-        load(f.get(codes), 'i32.load8_u', 4 * group + lane)
-          .i32(2)
-          .op('i32.shl')
-          .get(p.table)
-          .op('i32.add')
-          .get(local)
-        loadLane(f, lane).set(local)
-      }
-      f.get(local)
-      if (block) f.get(scale).op('f32x4.mul')
-      f.at('v128.store', 16 * group)
+      f.get(p.copy)
+      decodeFour(f, codes, 4 * group, p.table, scale).at('v128.store', 16 * group)
     }
   }
   return decoder(storage, single, whole)
@@ -237,43 +265,57 @@ function padCopy(f: FunctionBuilder, { from, to, copy }: Parameters): void {
   })
 }
 
+/** What is left of a float32 without its sign. */
+export const unsignedBits = 0x7fffffff
+
+/** Takes the sizes of the four numbers on the stack into account, where `unsign` holds `unsignedBits`. */
+export function noteLargest(f: FunctionBuilder, largest: Local, unsign: Local): void {
+  f.get(unsign).op('v128.and').get(largest).op('i32x4.max_s').set(largest)
+}
+
+/** Leaves the bits of the largest of four numbers that have no sign, and whether it is infinite or not a number. */
+export function largestOf(f: FunctionBuilder, largest: Local, bits: Local): FunctionBuilder {
+  const other = f.local('i32')
+  f.get(largest).get(largest).get(largest).upperHalf().op('i32x4.max_s').set(largest)
+  extractLane(f.get(largest), 0).set(bits)
+  extractLane(f.get(largest), 1).set(other)
+  f.get(bits).get(other).get(bits).get(other).op('i32.gt_u', 'select').tee(bits)
+  return f.i32(bitsOf(largestScale)).op('i32.gt_u')
+}
+
+/** Stores the scale of these bits at the address on the stack, and keeps 1 over it in `inverse`. */
+export function keepScale(f: FunctionBuilder, bits: Local, inverse: Local): void {
+  f.get(bits).i32(0).get(bits).i32(bitsOf(smallestScale)).op('i32.ge_u', 'select').tee(bits).at('i32.store')
+  f.f32(1).get(bits)
+  op(f, 'f32.reinterpret_i32').op('f32.div').f32(0).get(bits).op('select', 'f32x4.splat').set(inverse)
+}
+
 /** Finds the largest magnitude of the block that begins with `from`, stores it as the scale, and leaves 1 over it in `inverse`. */
-function findScale(f: FunctionBuilder, p: Parameters, block: number, end: Local, inverse: Local): void {
-  const [at, last, bits, other] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('i32')]
+function findScale(f: FunctionBuilder, p: Parameters, block: number, last: Local, inverse: Local): void {
+  const [at, bits] = [f.local('i32'), f.local('i32')]
   const largest = Array.from({ length: 4 }, () => f.local('v128'))
   const [a, b, c, d] = largest as [Local, Local, Local, Local]
   const unsign = hoistedInteger(f, unsignedBits)
   f.loop(() => {
     for (const local of largest) f.zeroVector().set(local)
-    f.get(p.copy).tee(at).get(end).get(p.from).op('i32.sub').i32(2).op('i32.shl', 'i32.add').set(last)
+    f.get(p.copy).set(at)
     f.loop(() => {
       largest.forEach((local, group) => {
-        f.get(local)
-          .get(at)
-          .at('v128.load', 16 * group)
-          .get(unsign)
-          .op('v128.and', 'i32x4.max_s')
-          .set(local)
+        f.get(at).at('v128.load', 16 * group)
+        noteLargest(f, local, unsign)
       })
       f.get(at).i32(64).op('i32.add').tee(at).get(last)
       f.op('i32.lt_u').branchIf(0)
     })
-    f.get(a).get(b).op('i32x4.max_s').get(c).get(d).op('i32x4.max_s', 'i32x4.max_s').tee(a)
-    f.get(a).get(a).upperHalf().op('i32x4.max_s').set(a)
-    extractLane(f.get(a), 0).set(bits)
-    extractLane(f.get(a), 1).set(other)
-    f.get(bits).get(other).get(bits).get(other).op('i32.gt_u', 'select').tee(bits)
+    f.get(a).get(b).op('i32x4.max_s').get(c).get(d).op('i32x4.max_s', 'i32x4.max_s').set(a)
     // What is infinite or not a number has larger bits than all others: they are replaced, and the block is looked at again.
-    f.i32(bitsOf(largestScale)).op('i32.gt_u')
-    f.if(() => {
+    largestOf(f, a, bits).if(() => {
       makeFinite(f, p.copy, last)
       f.branch(1)
     })
   })
   scaleAddress(f, p, block)
-  f.get(bits).i32(0).get(bits).i32(bitsOf(smallestScale)).op('i32.ge_u', 'select').tee(bits).at('i32.store')
-  f.f32(1).get(bits)
-  op(f, 'f32.reinterpret_i32').op('f32.div').f32(0).get(bits).op('select', 'f32x4.splat').set(inverse)
+  keepScale(f, bits, inverse)
 }
 
 /** Puts 0 for what is not a number, and the largest number for what is infinite. */
@@ -287,9 +329,6 @@ function makeFinite(f: FunctionBuilder, copy: Local, last: Local): void {
     f.at('v128.store').get(at).i32(16).op('i32.add').tee(at).get(last).op('i32.lt_u').branchIf(0)
   })
 }
-
-/** What is left of a float32 without its sign. */
-const unsignedBits = 0x7fffffff
 
 /** Finds the codes of a group of four numbers of the copy, as four whole numbers. */
 type GroupCodes = (group: number) => Local
@@ -315,108 +354,172 @@ function evenCodes(f: FunctionBuilder, p: Parameters, inverse: Local): GroupCode
   }
 }
 
-/** Leaves the bits of the size of four numbers, and their signs in a local, of what is on the stack times `inverse`. */
-function signAndSize(f: FunctionBuilder, inverse: Local, unsign: Local, sign: Local): FunctionBuilder {
-  const scaled = f.local('v128')
-  f.get(inverse).op('f32x4.mul').tee(scaled).get(unsign).op('v128.and').get(scaled).i32(31)
-  // Halfway, numbers below 0 belong to the other side.
-  return op(f, 'i32x4.shr_s').tee(sign).op('i32x4.sub')
+/** What finding the places of entries needs in every group: vectors that are read once. */
+interface Bins {
+  readonly coding: Coding
+  readonly zeros: Local
+  readonly words: Local
+  readonly entries: Local
 }
 
-/** Of few codes with sign the bounds below a size are counted. */
-function countedCodes(f: FunctionBuilder, p: Parameters, inverse: Local, { codes }: Coding): GroupCodes {
-  const unsign = hoistedInteger(f, unsignedBits)
-  const middle = hoistedInteger(f, codes.indexOf(0))
-  const bounds = midpoints(codes).filter((bound) => bound > 0)
-  const [first, ...more] = bounds.map((bound) => hoistedInteger(f, bitsOf(bound))) as [Local, ...Local[]]
-  return (group) => {
-    const [sign, size, result] = [f.local('v128'), f.local('v128'), f.local('v128')]
-    f.get(p.copy).at('v128.load', 16 * group)
-    signAndSize(f, inverse, unsign, sign).tee(size).get(first).op('i32x4.gt_s')
-    for (const bound of more) f.get(size).get(bound).op('i32x4.gt_s', 'i32x4.add')
-    // What is true counts as less than 0 by 1.
-    f.get(sign).op('v128.xor').get(sign).op('i32x4.sub').set(result)
-    f.get(middle).get(result).op('i32x4.sub').set(result)
-    return result
-  }
-}
-
-/** Codes that are looked up. What the copy held is lost: the places of entries go by way of it, which is faster than out of a vector. */
-function foundCodes(
-  f: FunctionBuilder,
-  p: Parameters,
-  inverse: Local,
-  { codes, table, signed, zero }: Coding,
-): GroupCodes {
-  const { base, shift } = table
-  const least = hoistedInteger(f, base)
-  const words = hoistedInteger(f, -4)
-  const unsign = hoistedInteger(f, unsignedBits)
-  const middle = hoistedInteger(f, codes.indexOf(0))
-  const zeros = f.local('v128')
+function binsOf(f: FunctionBuilder, table: Local, coding: Coding): Bins {
+  const [zeros, entries] = [f.local('v128'), f.local('v128')]
   f.zeroVector().set(zeros)
-  const entries = f.local('v128')
-  f.get(p.table)
-    .i32(4 * (codes.length - (base >> shift)))
+  f.get(table)
+    .i32(4 * coding.entries)
     .op('i32.add', 'i32x4.splat')
     .set(entries)
-  return (group) => {
-    const [value, sign, size, entry, result] = Array.from({ length: 5 }, () => f.local('v128')) as [
-      Local,
-      Local,
-      Local,
-      Local,
-      Local,
-    ]
-    f.get(p.copy)
-      .at('v128.load', 16 * group)
-      .tee(value)
-    if (signed) signAndSize(f, inverse, unsign, sign)
-    else f.get(inverse).op('f32x4.mul')
-    f.get(least).op('i32x4.max_s').set(size)
-    f.get(p.copy)
-      .get(size)
-      .i32(shift - 2)
-      .op('i32x4.shr_u')
-      .get(words)
-      .op('v128.and')
-      .get(entries)
-      .op('i32x4.add')
-      .at('v128.store', 16 * group)
-    for (let lane = 0; lane < 4; lane++) {
-      f.get(p.copy).at('i32.load', 16 * group + 4 * lane)
-      if (lane === 0) load(f, 'v128.load32_zero')
-      else loadLane(f.get(entry), lane)
-      f.set(entry)
-    }
-    f.get(entry).get(size).op('i32x4.add').i32(shift).op('i32x4.shr_u')
-    if (signed) f.get(sign).op('v128.xor').get(sign).op('i32x4.sub').get(middle).op('i32x4.add')
-    // The lowest bin has the first code above 0.
-    if (zero) f.get(value).get(zeros).op('f32x4.gt', 'v128.and')
-    f.set(result)
-    return result
+  return { coding, zeros, words: hoistedInteger(f, -4), entries }
+}
+
+/** Leaves where the entries of four numbers of a copy lie, and these over their scale in `scaled`. */
+function placesOfFour(f: FunctionBuilder, copy: Local, group: number, inverse: Local, bins: Bins, scaled: Local) {
+  const { coding, zeros, words, entries } = bins
+  f.get(copy)
+    .at('v128.load', 16 * group)
+    .get(inverse)
+    .op('f32x4.mul')
+  if (!coding.signed) f.get(zeros).op('i32x4.max_s')
+  return f
+    .tee(scaled)
+    .i32(coding.shift - 2)
+    .op('i32x4.shr_u')
+    .get(words)
+    .op('v128.and')
+    .get(entries)
+    .op('i32x4.add')
+}
+
+/** Reads the entries at four places, and leaves the codes of four numbers in a local: of signed ones below 0 less than 0 by them. */
+function codesAt(f: FunctionBuilder, place: (lane: number) => void, scaled: () => void, { shift }: Coding): Local {
+  const [entry, address] = [f.local('v128'), f.local('i32')]
+  for (let lane = 0; lane < 4; lane++) {
+    place(lane)
+    if (lane === 0) load(f, 'v128.load32_zero')
+    else loadLane(f.set(address).get(address).get(entry), lane)
+    f.set(entry)
   }
+  f.get(entry)
+  scaled()
+  f.op('i32x4.add').i32(shift)
+  op(f, 'i32x4.shr_s').set(entry)
+  return entry
+}
+
+/** Codes that are looked up. */
+function foundCodes(f: FunctionBuilder, { copy, table }: Parameters, inverse: Local, coding: Coding): GroupCodes {
+  const bins = binsOf(f, table, coding)
+  return (group) => {
+    const [places, scaled] = [f.local('v128'), f.local('v128')]
+    placesOfFour(f, copy, group, inverse, bins, scaled).set(places)
+    return codesAt(
+      f,
+      (lane) => extractLane(f.get(places), lane),
+      () => f.get(scaled),
+      coding,
+    )
+  }
+}
+
+/**
+ * Divides the numbers of a block by its scale, where they lie, and stores where the entries of their codes lie: what was stored long
+ * before is read sooner than what has just been, and with less work than out of a vector.
+ * @param count a multiple of sixteen.
+ */
+export function storePlaces(
+  f: FunctionBuilder,
+  { copy, places, table }: Readonly<Record<'copy' | 'places' | 'table', Local>>,
+  count: number,
+  inverse: Local,
+  storage: StagedStorage,
+): void {
+  const [from, to, last, scaled] = [f.local('i32'), f.local('i32'), f.local('i32'), f.local('v128')]
+  const bins = binsOf(f, table, codingOf(storage))
+  f.get(places).set(to).get(copy).tee(from)
+  f.i32(4 * count)
+    .op('i32.add')
+    .set(last)
+  f.loop(() => {
+    for (let group = 0; group < 4; group++) {
+      placesOfFour(f.get(to), from, group, inverse, bins, scaled).at('v128.store', 16 * group)
+      f.get(from)
+        .get(scaled)
+        .at('v128.store', 16 * group)
+    }
+    f.get(to).i32(64).op('i32.add').set(to)
+    f.get(from).i32(64).op('i32.add').tee(from).get(last).op('i32.lt_u').branchIf(0)
+  })
+}
+
+/** Stores the codes of a byte of sixteen numbers over their scale at the address on the stack. */
+export function storeBytes(f: FunctionBuilder, copy: Local, places: Local, storage: StagedStorage): void {
+  const coding = codingOf(storage)
+  const codes = [0, 1, 2, 3].map((group) =>
+    codesAt(
+      f,
+      (lane) => f.get(places).at('i32.load', 16 * group + 4 * lane),
+      () => f.get(copy).at('v128.load', 16 * group),
+      coding,
+    ),
+  )
+  packed(f, codes, coding).at('v128.store')
+}
+
+/** Leaves the bytes of sixteen codes. */
+function packed(f: FunctionBuilder, codes: readonly Local[], { signed }: Coding): FunctionBuilder {
+  for (const pair of [0, 2]) {
+    op(f.get(codes[pair]!).get(codes[pair + 1]!), 'i16x8.narrow_i32x4_s')
+    if (signed) op(f, 'i16x8.abs')
+  }
+  return op(f, 'i8x16.narrow_i16x8_u')
+}
+
+/**
+ * Of a scale of 2 or more, or of 0, numbers above 0 may become 0 when they are divided by it: raises those before `last` that are as
+ * small, by so little that their codes stay the same.
+ */
+export function raiseSmall(f: FunctionBuilder, copy: Local, last: Local, inverse: Local): void {
+  const [at, least, value] = [f.local('i32'), f.local('v128'), f.local('v128')]
+  const one = (number: number) => f.f32(number).op('f32x4.splat')
+  f.get(inverse).extract('f32x4', 0).f32(0.5).op('f32.le')
+  f.if(() => {
+    f.get(inverse)
+    one(1).get(inverse).zeroVector().op('f32x4.ne', 'v128.bitselect').set(inverse)
+    one(2 ** -30)
+      .get(inverse)
+      .op('f32x4.div')
+      .set(least)
+    f.get(copy).set(at)
+    f.loop(() => {
+      f.get(at).get(at).at('v128.load').tee(value).get(least).op('f32x4.pmax').get(value).zeroVector()
+      f.op('f32x4.gt', 'v128.and').at('v128.store').get(at).i32(16).op('i32.add').tee(at).get(last)
+      f.op('i32.lt_u').branchIf(0)
+    })
+  })
 }
 
 function encodeCodes(storage: StagedStorage): FunctionBuilder {
   const { bits, block } = storageOf(storage)
   const coding = codingOf(storage)
   const { f, parameters: p } = start(encodeName(storage), 0)
-  const [end, inverse, limit, next] = [f.local('i32'), f.local('v128'), f.local('i32'), f.local('i32')]
+  const [end, inverse, limit, next, last] = [
+    f.local('i32'),
+    f.local('v128'),
+    f.local('i32'),
+    f.local('i32'),
+    f.local('i32'),
+  ]
   const even = bits === 4 && !coding.signed
   const scaling = hoistedNumber(f, even ? 16 : 1)
   const lowBytes = hoistedInteger(f, 0x00ff00ff)
   padCopy(f, p)
   f.get(p.to).set(limit)
   f.get(scaling).set(inverse)
-  const own = bits === 8 ? foundCodes : countedCodes
-  const codesOfFour = even ? evenCodes(f, p, inverse) : own(f, p, inverse, coding)
-  const vectors = (last: Local) =>
-    repeat(f, { ...p, to: last }, sixteen, () => {
-      const [a, b, c, d] = [0, 1, 2, 3].map(codesOfFour) as [Local, Local, Local, Local]
-      address(f, p, bits).get(a).get(b)
-      op(f, 'i16x8.narrow_i32x4_s').get(c).get(d)
-      op(f, 'i16x8.narrow_i32x4_s', 'i8x16.narrow_i16x8_u')
+  const codesOfFour = even ? evenCodes(f, p, inverse) : foundCodes(f, p, inverse, coding)
+  const vectors = (to: Local) =>
+    repeat(f, { ...p, to }, sixteen, () => {
+      const codes = [0, 1, 2, 3].map(codesOfFour)
+      packed(address(f, p, bits), codes, coding)
       if (bits === 8) f.at('v128.store')
       else {
         const bytes = f.local('v128')
@@ -434,8 +537,10 @@ function encodeCodes(storage: StagedStorage): FunctionBuilder {
       f.get(p.from).get(limit).op('i32.ge_u').branchIf(1)
       f.get(p.from).i32(block).op('i32.add').tee(next).get(limit).get(next).get(limit)
       f.op('i32.lt_u', 'select').set(end)
-      findScale(f, p, block, end, inverse)
+      f.get(p.copy).get(end).get(p.from).op('i32.sub').i32(2).op('i32.shl', 'i32.add').set(last)
+      findScale(f, p, block, last, inverse)
       if (even) f.get(inverse).get(scaling).op('f32x4.mul').set(inverse)
+      else if (!coding.signed) raiseSmall(f, p.copy, last, inverse)
       vectors(end)
       // The last one went up to a multiple of sixteen, and with it the loop ends.
       f.branch(0)
@@ -485,7 +590,7 @@ function decodeBfloat16(): FunctionBuilder {
         .op('i32.shl')
       op(f, 'f32.reinterpret_i32')
     },
-    (f, p) => {
+    (f, p) => () => {
       for (let group = 0; group < 4; group++) {
         f.get(p.copy)
         load(address(f, p, 16), 'v128.load16x4_u', 8 * group)
@@ -541,7 +646,7 @@ function decodeBfloat16AndByte(): FunctionBuilder {
       load(rest(f, p), 'i32.load8_s').i32(8).op('i32.shl', 'i32.add')
       op(f, 'f32.reinterpret_i32')
     },
-    (f, p) => {
+    (f, p) => () => {
       const bytes = f.local('v128')
       for (const half of [0, 1]) {
         load(rest(f, p), 'v128.load8x8_s', 8 * half).set(bytes)
