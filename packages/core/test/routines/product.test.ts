@@ -51,7 +51,7 @@ function product(
     floats.set(given, right / 4)
     operands[1]!.values.set(given)
   }
-  words.set([left, gram ? left : right, result, rows, inner, columns, pack, packingBytes], 32)
+  words.set([left, gram ? left : right, result, rows, inner, columns, pack, packingBytes, columns, 0, 0], 32)
   for (let part = 0; part < parts; part++) {
     const bound = (index: number) => Math.floor((index * batch * rows) / parts)
     words.set([gram ? 1 : 0, 128, bound(part), bound(part + 1), 0], 16)

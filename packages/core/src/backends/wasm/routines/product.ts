@@ -96,6 +96,27 @@ function tiles(fused: boolean): FunctionBuilder {
 
 const nameOfTiles = (fused: boolean) => (fused ? 'product_tiles_fused' : 'product_tiles')
 
+/** Adds up elements `[first, last)` of so many results of parts, in their order. */
+function addResults(
+  f: FunctionBuilder,
+  l: Readonly<Record<'right' | 'result' | 'rows' | 'inner' | 'to' | 'from' | 'end' | 'position' | 'stop', Local>>,
+  [first, last]: readonly [Local, Local],
+): void {
+  const sum = f.local('f32')
+  f.get(l.result).get(first).i32(4).op('i32.mul', 'i32.add').set(l.to)
+  f.get(l.right).get(first).i32(4).op('i32.mul', 'i32.add').set(l.position)
+  f.get(l.result).get(last).i32(4).op('i32.mul', 'i32.add').set(l.end)
+  countUp(f, l.to, 4, l.end, () => {
+    f.get(l.position).tee(l.from).at('f32.load').set(sum)
+    f.get(l.position).get(l.rows).i32(1).op('i32.sub').get(l.inner).op('i32.mul', 'i32.add').set(l.stop)
+    countUp(f, l.from, l.inner, l.stop, () => {
+      f.get(sum).get(l.from).get(l.inner).op('i32.add').at('f32.load').op('f32.add').set(sum)
+    })
+    f.get(l.to).get(sum).at('f32.store')
+    f.get(l.position).i32(4).op('i32.add').set(l.position)
+  })
+}
+
 /** What the kernels of products call. */
 export const productFunctions: Helpers = {
   [nameOfTiles(false)]: () => tiles(false),
@@ -103,8 +124,11 @@ export const productFunctions: Helpers = {
 }
 
 /**
- * Rows `[first, last)` of a batched product. Entry: left, right, result, rows, inner, columns, packing buffer of the first
- * thread, bytes from there to that of the next.
+ * Rows `[first, last)` of a batched product, or one part of all of them. Entry: left, right, result, rows, inner, columns, packing buffer
+ * of the first thread, bytes from there to that of the next, columns of a part, bytes from the result of a part to the next one's, and
+ * all rows of the batch, or 0 if there are no parts. The fourth parameter names the part. Parts are of columns, or, where each has a result
+ * of its own, blocks of the inner dimension. Such results are added up by an entry whose left factor is 0: elements `[first, last)` of as
+ * many as its rows say, from right on.
  *
  * A block of the left factor is packed two rows side by side, then strip after strip of sixteen columns of the right factor; the
  * innermost loop multiplies both in registers. Sums along the inner dimension are those of blocks of 256, in their order.
@@ -115,7 +139,7 @@ export const productFunctions: Helpers = {
  */
 export function matmul(symmetric: boolean, fused: boolean): FunctionBuilder {
   const f = new FunctionBuilder(symmetric ? 'symmetric_matmul' : 'matmul', kernelParameters)
-  const [entry, first, last] = f.parameters as [Local, Local, Local]
+  const [entry, first, last, part] = f.parameters as [Local, Local, Local, Local]
   const l = locals(f, [
     'left',
     'right',
@@ -124,6 +148,14 @@ export function matmul(symmetric: boolean, fused: boolean): FunctionBuilder {
     'inner',
     'columns',
     'pack',
+    'nextPack',
+    'columnsOfPart',
+    'nextResult',
+    'allRows',
+    'firstStart',
+    'stop',
+    'firstColumn',
+    'columnEnd',
     'strip',
     'leftStride',
     'resultStride',
@@ -148,16 +180,21 @@ export function matmul(symmetric: boolean, fused: boolean): FunctionBuilder {
   const [read, turned] = [vectors(f, 4), vectors(f, 4)]
   const single = f.local('f32')
 
-  const fields = ['left', 'right', 'result', 'rows', 'inner', 'columns', 'pack'] as const
+  const fields = [
+    ...(['left', 'right', 'result', 'rows', 'inner', 'columns', 'pack'] as const),
+    ...(['nextPack', 'columnsOfPart', 'nextResult', 'allRows'] as const),
+  ]
   fields.forEach((name, index) => {
     f.get(entry)
       .at('i32.load', 4 * index)
       .set(l[name])
   })
-  f.get(l.pack).thread('get').get(entry)
-  f.at('i32.load', 4 * fields.length)
-    .op('i32.mul', 'i32.add')
-    .set(l.pack)
+  f.get(l.left).op('i32.eqz')
+  f.if(() => {
+    addResults(f, l, [first, last])
+    f.op('return')
+  })
+  f.get(l.pack).thread('get').get(l.nextPack).op('i32.mul', 'i32.add').set(l.pack)
   f.get(l.inner).i32(4).op('i32.mul').set(l.leftStride)
   f.get(l.columns).i32(4).op('i32.mul').set(l.resultStride)
   f.get(l.pack).i32(leftBytes).op('i32.add').set(l.strip)
@@ -169,6 +206,30 @@ export function matmul(symmetric: boolean, fused: boolean): FunctionBuilder {
     b()
     f.op('i32.lt_u', 'select')
   }
+
+  f.get(l.allRows)
+  f.if(() => {
+    f.i32(0).set(first).get(l.allRows).set(last)
+    f.op('else')
+    f.i32(0).set(part)
+  })
+  f.get(l.inner).set(l.stop)
+  f.get(l.nextResult).if(() => {
+    f.get(l.result).get(part).get(l.nextResult).op('i32.mul', 'i32.add').set(l.result)
+    f.get(part).i32(blockDepth).op('i32.mul').set(l.firstStart)
+    smaller(
+      () => f.get(l.inner),
+      () => f.get(l.firstStart).i32(blockDepth).op('i32.add'),
+    )
+    f.set(l.stop)
+    f.i32(0).set(part)
+  })
+  f.get(part).get(l.columnsOfPart).op('i32.mul').set(l.firstColumn)
+  smaller(
+    () => f.get(l.columns),
+    () => f.get(l.firstColumn).get(l.columnsOfPart).op('i32.add'),
+  )
+  f.set(l.columnEnd)
 
   /** The address behind so many lanes side by side, from a pointer on, packed along the inner dimension. */
   const behind = (pointer: Local, lanes: number) =>
@@ -384,7 +445,7 @@ export function matmul(symmetric: boolean, fused: boolean): FunctionBuilder {
         () => rows().i32(tileRows).op('i32.div_u'),
         place,
         () => f.get(l.resultStride),
-        () => f.get(l.start),
+        () => f.get(l.start).get(l.firstStart).op('i32.sub'),
       )
       if (symmetric) isLast().if(() => countUp(f, l.tileRow, tileRows, l.wholeEnd, mirror))
       f.get(l.wholeEnd).set(l.tileRow)
@@ -407,7 +468,7 @@ export function matmul(symmetric: boolean, fused: boolean): FunctionBuilder {
   const ownRow = () => f.get(l.tileRow).get(l.base).op('i32.sub')
 
   /** Leaves on the stack whether the sums are complete. */
-  const isLast = () => f.get(l.start).get(l.depth).op('i32.add').get(l.inner).op('i32.ge_u')
+  const isLast = () => f.get(l.start).get(l.depth).op('i32.add').get(l.stop).op('i32.ge_u')
 
   /** What lies above the diagonal is written below it too. */
   const mirror = () => {
@@ -460,7 +521,8 @@ export function matmul(symmetric: boolean, fused: boolean): FunctionBuilder {
       countUp(f, l.position, 1, l.width, () => {
         const place = (pointer: Local) => f.get(pointer).get(l.position).i32(4).op('i32.mul', 'i32.add')
         place(l.from).at('f32.load').set(single)
-        f.get(l.start).if(() => place(l.to).at('f32.load').get(single).op('f32.add').set(single))
+        f.get(l.start).get(l.firstStart).op('i32.ne')
+        f.if(() => place(l.to).at('f32.load').get(single).op('f32.add').set(single))
         place(l.to).get(single).at('f32.store')
         if (!symmetric) return
         isLast().if(() => {
@@ -491,20 +553,20 @@ export function matmul(symmetric: boolean, fused: boolean): FunctionBuilder {
           ),
       )
       f.set(l.blockEnd)
-      f.i32(0).set(l.start)
+      f.get(l.firstStart).set(l.start)
       f.loop(() => {
         smaller(
           () => f.i32(blockDepth),
-          () => f.get(l.inner).get(l.start).op('i32.sub'),
+          () => f.get(l.stop).get(l.start).op('i32.sub'),
         )
         f.set(l.depth)
         packLeft()
         if (symmetric) f.get(l.row).get(l.base).op('i32.sub').i32(-tileColumns).op('i32.and').set(l.column)
-        else f.i32(0).set(l.column)
-        countUp(f, l.column, tileColumns, l.columns, () => {
+        else f.get(l.firstColumn).set(l.column)
+        countUp(f, l.column, tileColumns, l.columnEnd, () => {
           smaller(
             () => f.i32(tileColumns),
-            () => f.get(l.columns).get(l.column).op('i32.sub'),
+            () => f.get(l.columnEnd).get(l.column).op('i32.sub'),
           )
           f.set(l.width)
           packRight()
@@ -519,7 +581,7 @@ export function matmul(symmetric: boolean, fused: boolean): FunctionBuilder {
           countUp(f, l.tileRow, tileRows, symmetric ? l.lastRow : l.blockEnd, partTile)
         })
         // A product of nothing is 0, which the first block writes.
-        f.get(l.start).i32(blockDepth).op('i32.add').tee(l.start).get(l.inner).op('i32.lt_u').branchIf(0)
+        f.get(l.start).i32(blockDepth).op('i32.add').tee(l.start).get(l.stop).op('i32.lt_u').branchIf(0)
       })
       f.get(l.blockEnd).tee(l.row).get(last).op('i32.lt_u').branchIf(0)
     })
