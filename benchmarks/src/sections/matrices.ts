@@ -19,11 +19,11 @@ import {
   traceModel,
 } from 'fallline/internal'
 import { peakMultiplyAdds } from '../kernels/peak.ts'
-import { type Contender, measure, messageOf } from '../measure.ts'
+import { type Contender, measure, messageOf, processorClock } from '../measure.ts'
 import { collectGarbage } from '../memory.ts'
 import { type Summary, speedRatio, summarize } from '../statistics.ts'
 import { falllineContender } from '../subjects.ts'
-import { type PeerReport, startProcesses } from './peers.ts'
+import { type PeerReport, startPython } from './peers.ts'
 
 /** The steps of one optimizer on one matrix, on one thread. */
 export interface MatrixResult {
@@ -122,7 +122,7 @@ const products = stepping('products', (product, g) => product.matmul(g))
 const grams = stepping('grams', (x) => x.matmul(x.transposed()))
 
 /**
- * Measures optimizers whose steps multiply and factor matrices.
+ * Measures optimizers whose steps multiply and factor matrices, by what the processor works for them; two threads by the clock on the wall.
  *
  * @param peers whether other libraries run beside, and in which interpreter
  * @param only the optimizers to measure, if not all, and products where it is absent
@@ -134,9 +134,10 @@ export async function measureMatrices(
   only?: readonly string[],
   side?: number,
 ): Promise<MatrixReport> {
-  const known: PeerReport = { versions: {}, missing: {}, results: [] }
-  const processes = peers ? await startProcesses(known, peers.python, progress) : new Map<string, never>()
-  const { versions, missing } = known
+  const versions: Record<string, string> = {}
+  const missing: Record<string, string> = {}
+  const started = peers && (await startPython({ versions, missing }, peers.python, progress, [1]))
+  const processes = started?.processes ?? new Map<string, never>()
   const peak = await peakMultiplyAdds()
   const report: MatrixReport = { peak, fused: multipliesAndAdds(), products: [], results: [], versions, missing }
   const measured = side === undefined ? shapes : [[side, side] as const]
@@ -161,7 +162,7 @@ export async function measureMatrices(
           const running = processes.get(process)
           if (!running) continue
           try {
-            const make = () => running.contender(peer, peer, optimizer, shape)
+            const make = () => running.contender(peer, peer, optimizer, shape, 'processor')
             result.peers[peer] = await beside(rule, shape, make, isEven(optimizer) ? 1 : period)
           } catch (error) {
             result.errors.push(`${peer}: ${messageOf(error)}`)
@@ -176,10 +177,12 @@ export async function measureMatrices(
 }
 
 async function productsOf(side: number, peak: number): Promise<ProductResult> {
+  const one = { clock: processorClock }
   const contenders = [
-    await falllineContender('product', products, [side, side]),
-    await falllineContender('odd', products, [side - 1, side - 1]),
-    await falllineContender('gram', grams, [side, side]),
+    await falllineContender('product', products, [side, side], one),
+    await falllineContender('odd', products, [side - 1, side - 1], one),
+    await falllineContender('gram', grams, [side, side], one),
+    await falllineContender('one thread', products, [side, side]),
     await falllineContender('two threads', products, [side, side], { threads: 2 }),
   ]
   try {
@@ -194,7 +197,7 @@ async function productsOf(side: number, peak: number): Promise<ProductResult> {
       product: share(product),
       gram: share(rounds('gram', (productsOfStep * side ** 2 * (side + 1)) / 2)),
       odd: speedRatio(rounds('odd', productsOfStep * (side - 1) ** 3), product),
-      twoThreads: speedRatio(rounds('two threads', ofProduct), product),
+      twoThreads: speedRatio(rounds('two threads', ofProduct), rounds('one thread', ofProduct)),
     }
   } finally {
     for (const each of contenders) await each.dispose?.()
@@ -204,7 +207,7 @@ async function productsOf(side: number, peak: number): Promise<ProductResult> {
 
 /** Whole periods, the first of which is not counted. */
 async function stepsOf(rule: Optimizer, shape: readonly number[], even: boolean) {
-  const own = await falllineContender('fallline', rule, shape)
+  const own = await falllineContender('fallline', rule, shape, { clock: processorClock })
   try {
     const steps = even ? 6 : 2 * period
     await own.run(even ? 2 : period + 1)
@@ -236,8 +239,8 @@ async function beside(
   other: () => Promise<Contender>,
   steps: number,
 ): Promise<Summary> {
-  const [own, peer] = [await falllineContender('fallline', rule, shape), await other()].map((each) =>
-    inPeriods(each, steps),
+  const [own, peer] = [await falllineContender('fallline', rule, shape, { clock: processorClock }), await other()].map(
+    (each) => inPeriods(each, steps),
   ) as [Contender, Contender]
   try {
     const { measurements, failures } = await measure([own, peer], { seconds: 4, minimumRounds: 5 })
