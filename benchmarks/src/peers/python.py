@@ -4,6 +4,7 @@ Reads one JSON request a line and answers with one JSON line, so that its blocks
 contenders. Started with `torch` or `jax` and the number of threads; XLA cannot change its number later.
 """
 
+import importlib
 import importlib.metadata
 import json
 import os
@@ -46,7 +47,7 @@ def torch_library(threads):
 
     def in_float32(step):
         """Muon names bfloat16 in its function; here that name means float32 as long as a step runs."""
-        module = sys.modules[torch.optim.Muon.__module__]
+        module = importlib.import_module("torch.optim._muon")
         names = types.SimpleNamespace(**{**vars(torch), "bfloat16": torch.float32})
 
         def run():
