@@ -140,7 +140,12 @@ async function bench(given: Options, command: Command): Promise<void> {
   if (options.quantizedLosses) results.quantizedLosses = await measureQuantizedLosses(progress)
   if (options.sections.includes('matrices')) {
     const peers = options.peers ? { python: options.python } : undefined
-    results.matrices = await measureMatrices(peers, progress, options.side)
+    results.matrices = await measureMatrices(
+      peers,
+      progress,
+      options.only?.map(({ definition }) => definition.name),
+      options.side,
+    )
   }
   if (options.sections.includes('choose')) results.choose = measureChoose(progress)
   if (options.jax) results.jax = await measureJax(progress)

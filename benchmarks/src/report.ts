@@ -181,7 +181,7 @@ function quantizedLossSection(results: readonly QuantizedLoss[]): string {
   return `${heading('Losses with state in fewer bits')}${table(columns, rows, [0, 1, 2])}\n${legend}`
 }
 
-function matrixSection({ peak, fused, results, versions, missing: absent }: MatrixReport): string {
+function matrixSection({ peak, fused, products, results, versions, missing: absent }: MatrixReport): string {
   const milliseconds = (seconds: number) => number(1000 * seconds)
   const names = [...new Set(results.flatMap(({ peers }) => Object.keys(peers)))]
   const rows = results.map(({ optimizer, shape, average, median, worst, share, peers, errors }) => [
@@ -200,7 +200,16 @@ function matrixSection({ peak, fused, results, versions, missing: absent }: Matr
     ...Object.entries(absent).map(([library, why]) => `${library} is missing: ${why}`),
   ]
   const lines = legend.map((line) => colors.dim(line)).join('\n')
-  return `${heading('Matrices')}${table(head, rows, [0, 1, head.length - 1])}\n${lines}`
+  const ofProducts = products.map(({ side, product, gram, odd, twoThreads }) => [
+    String(side),
+    ...[product, gram, odd.median].map(percent),
+    number(twoThreads.median),
+  ])
+  const first =
+    products.length > 0
+      ? `${heading('Products')}${table(['side', '/peak', 'gram /peak', 'one less', '2 thr'], ofProducts, [])}\n`
+      : ''
+  return `${first}${heading('Matrices')}${table(head, rows, [0, 1, head.length - 1])}\n${lines}`
 }
 
 function sizeSection(results: readonly SizeResult[]): string {

@@ -36,13 +36,26 @@ export class PeerProcess {
     return peer
   }
 
-  /** A contender for {@link measure}. It exists in the other process until it is disposed. */
-  async contender(name: string, peer: string, optimizer: string, shape: readonly number[]): Promise<Contender> {
+  /**
+   * A contender for {@link measure}. It exists in the other process until it is disposed.
+   *
+   * @param clock whether a step is timed by the clock on the wall or by what the processors have worked for the process
+   */
+  async contender(
+    name: string,
+    peer: string,
+    optimizer: string,
+    shape: readonly number[],
+    clock: 'wall' | 'processor' = 'wall',
+  ): Promise<Contender> {
     const id = this.#nextId++
     await this.#ask({ command: 'create', id, peer, optimizer, shape })
     return {
       name,
-      run: async (steps) => (await this.#ask({ command: 'run', id, steps })).seconds!,
+      run: async (steps) => {
+        const { seconds, cores } = await this.#ask({ command: 'run', id, steps })
+        return seconds!.map((each) => (clock === 'wall' ? each : each * cores!))
+      },
       dispose: async () => {
         await this.#ask({ command: 'drop', id })
       },

@@ -4,11 +4,13 @@ Reads one JSON request a line and answers with one JSON line, so that its blocks
 contenders. Started with `torch` or `jax` and the number of threads; XLA cannot change its number later.
 """
 
+import importlib
 import importlib.metadata
 import json
 import os
 import sys
 import time
+import types
 
 
 def torch_library(threads):
@@ -38,7 +40,24 @@ def torch_library(threads):
         "adafactor": ("AdaFactor", {}),
         "prodigy": ("Prodigy", {}),
         "scheduleFreeAdamW": ("ScheduleFreeAdamW", {}),
+        "shampoo": ("Shampoo", {"preconditioning_compute_steps": 10}),
+        "soap": ("SOAP", {"precondition_frequency": 10}),
+        "psgdKron": ("Kron", {"pre_conditioner_update_probability": 1.0}),
     }
+
+    def in_float32(step):
+        """Muon names bfloat16 in its function; here that name means float32 as long as a step runs."""
+        module = importlib.import_module("torch.optim._muon")
+        names = types.SimpleNamespace(**{**vars(torch), "bfloat16": torch.float32})
+
+        def run():
+            module.torch = names
+            try:
+                step()
+            finally:
+                module.torch = torch
+
+        return run
 
     def make(peer, optimizer, shape):
         generator = torch.Generator().manual_seed(1)
@@ -56,6 +75,8 @@ def torch_library(threads):
                 made.train()
         elif peer == "torch" and optimizer == "muon":
             made = torch.optim.Muon([parameter], lr=1e-2)
+        elif peer == "torch float32" and optimizer == "muon":
+            return in_float32(torch.optim.Muon([parameter], lr=1e-2).step)
         else:
             name, options = names[optimizer]
             made = getattr(torch.optim, name)([parameter], **options, **variants[peer])

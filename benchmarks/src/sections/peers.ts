@@ -77,14 +77,22 @@ const peers: readonly PeerSpecification[] = [
 /** Processes of the peers that could be started, by library and number of threads. */
 type Processes = Map<string, PeerProcess>
 
-/** Starts the processes of other libraries; those that do not start are noted as missing. */
-export async function startProcesses(
-  report: PeerReport,
+/** Starts one process more. */
+type Start = (key: string, label: string, command: string, commandArguments: string[]) => Promise<void>
+
+/**
+ * Starts the processes of Python libraries; those that do not start are noted as missing.
+ *
+ * @param threads for how many threads each, where it cannot change that later
+ */
+export async function startPython(
+  report: Pick<PeerReport, 'versions' | 'missing'>,
   python: string | undefined,
   progress: (text: string) => void,
-): Promise<Processes> {
+  threads = both,
+): Promise<{ processes: Processes; start: Start }> {
   const processes: Processes = new Map()
-  const start = async (key: string, label: string, command: string, commandArguments: string[]) => {
+  const start: Start = async (key, label, command, commandArguments) => {
     progress(`starting ${label}`)
     try {
       const peer = await PeerProcess.start(label, command, commandArguments)
@@ -103,14 +111,12 @@ export async function startProcesses(
       report.missing[library] = problems[library]
       continue
     }
-    for (const threads of both) {
-      const label = `${library} on ${threads} ${threads === 1 ? 'thread' : 'threads'}`
-      await start(`${library} ${threads}`, label, interpreter, [script, library, String(threads)])
+    for (const count of threads) {
+      const label = `${library} on ${count} ${count === 1 ? 'thread' : 'threads'}`
+      await start(`${library} ${count}`, label, interpreter, [script, library, String(count)])
     }
   }
-  const javascript = fileURLToPath(new URL('../peers/javascript.ts', import.meta.url))
-  await start('javascript 1', 'jax-js and TensorFlow.js', process.execPath, [...process.execArgv, javascript])
-  return processes
+  return { processes, start }
 }
 
 /**
@@ -124,7 +130,9 @@ export async function measurePeers(
   progress: (text: string) => void,
 ): Promise<PeerReport> {
   const report: PeerReport = { versions: {}, missing: {}, results: [] }
-  const processes = await startProcesses(report, python, progress)
+  const { processes, start } = await startPython(report, python, progress)
+  const javascript = fileURLToPath(new URL('../peers/javascript.ts', import.meta.url))
+  await start('javascript 1', 'jax-js and TensorFlow.js', process.execPath, [...process.execArgv, javascript])
   try {
     for (const factory of factories) {
       // A peer that is too slow at the small size is not asked at the large one.

@@ -105,3 +105,31 @@ describe('threads', () => {
     }
   })
 })
+
+describe('products of matrices', () => {
+  it.each([
+    ['few rows and a long inner dimension', [5, 4500]],
+    ['some rows and a long inner dimension', [70, 2100]],
+    ['many rows', [301, 40]],
+  ] as const)('of %s give the same bits with several threads as with one', async (_, shape) => {
+    const optimizer = optimizerOf(({ p, g }) => ({
+      direction: g.matmul(g.transposed()).plus(g.matmul(p.transposed())).matmul(p),
+      state: {},
+    }))
+    const steps = async (threads: number) => {
+      const compiled = await compile(optimizer, { weight: [...shape] }, { backend: wasm({ threads }) })
+      const random = randomNumbers(7)
+      try {
+        for (const values of [compiled.parameters.weight, compiled.gradients.weight]) {
+          for (let place = 0; place < values.length; place++) values[place] = random() / 64
+        }
+        for (let step = 0; step < 2; step++) compiled.step()
+        return snapshot(compiled)
+      } finally {
+        compiled.dispose()
+      }
+    }
+    const single = await steps(1)
+    for (const threads of [2, 3]) expect(changedBits(await steps(threads), single)).toEqual([])
+  })
+})

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { assembleModule } from '../../src/backends/wasm/assembler.ts'
 import { driver } from '../../src/backends/wasm/library.ts'
-import { matmul } from '../../src/backends/wasm/routines/product.ts'
+import { matmul, productFunctions } from '../../src/backends/wasm/routines/product.ts'
 import { packingBytes } from '../../src/backends/wasm/routines/tiles.ts'
 import { references } from '../../src/routines/references.ts'
 import { randomNumbers } from '../support/random.ts'
 
 const memory = new WebAssembly.Memory({ initial: 128 })
 const module = new WebAssembly.Module(
-  assembleModule([matmul(false, false), matmul(true, false)], driver(), {}, undefined),
+  assembleModule([matmul(false, false), matmul(true, false)], driver(), productFunctions, undefined),
 )
 const run = new WebAssembly.Instance(module, { env: { memory } }).exports.run as (list: number, count: number) => void
 const words = new Int32Array(memory.buffer)
@@ -51,7 +51,7 @@ function product(
     floats.set(given, right / 4)
     operands[1]!.values.set(given)
   }
-  words.set([left, gram ? left : right, result, rows, inner, columns, pack, packingBytes], 32)
+  words.set([left, gram ? left : right, result, rows, inner, columns, pack, packingBytes, columns, 0, 0], 32)
   for (let part = 0; part < parts; part++) {
     const bound = (index: number) => Math.floor((index * batch * rows) / parts)
     words.set([gram ? 1 : 0, 128, bound(part), bound(part + 1), 0], 16)

@@ -247,24 +247,47 @@ export class FunctionBuilder {
 
   /** The upper two floats moved to the lower half; takes the vector twice. */
   upperHalf(): this {
-    const lanes = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15]
-    return this.shuffle(lanes)
+    return this.floats(2, 3, 2, 3)
   }
 
   /** The lower two floats of each of two vectors. */
   lowerHalves(): this {
-    const lanes = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23]
-    return this.shuffle(lanes)
+    return this.floats(0, 1, 4, 5)
+  }
+
+  /** The upper two floats of each of two vectors. */
+  upperHalves(): this {
+    return this.floats(2, 3, 6, 7)
+  }
+
+  /** The lower two floats of two vectors in turns: one of the first, one of the second. */
+  lowerInTurns(): this {
+    return this.floats(0, 4, 1, 5)
+  }
+
+  /** The upper two floats of two vectors in turns. */
+  upperInTurns(): this {
+    return this.floats(2, 6, 3, 7)
+  }
+
+  /** Four of the eight floats of two vectors. */
+  private floats(...places: readonly number[]): this {
+    return this.shuffle(places.flatMap((place) => [0, 1, 2, 3].map((byte) => 4 * place + byte)))
+  }
+
+  private shuffle(lanes: readonly number[]): this {
+    return this.push(0xfd, 0x0d, ...lanes)
+  }
+
+  /** Stores two floats of a vector, the lower (`half` 0) or the upper (`half` 1); takes address and vector from the stack. */
+  storeHalf(half: 0 | 1): this {
+    return this.push(0xfd, 0x5b, 2, 0, half)
   }
 
   /** The lower (`first` 0) or upper (`first` 1) words of the four 64-bit numbers of two vectors. */
   words(first: 0 | 1): this {
     const lanes = [0, 8, 16, 24].flatMap((start) => [0, 1, 2, 3].map((byte) => start + 4 * first + byte))
     return this.shuffle(lanes)
-  }
-
-  private shuffle(lanes: readonly number[]): this {
-    return this.push(0xfd, 0x0d, ...lanes)
   }
 
   /** Four whole numbers. */

@@ -34,7 +34,7 @@ import {
   type PreparedStage,
   type TensorMemory,
 } from './prepared.ts'
-import { packingBytes } from './routines/tiles.ts'
+import { blockDepth, packingBytes } from './routines/tiles.ts'
 import type { StagedMemory } from './staged-word.ts'
 import { room } from './staging.ts'
 import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
@@ -61,8 +61,33 @@ const columnRows = 64
 const columnSlices = 16
 const stagedSlices = 8
 
-/** Rows of a matrix product per item of work, when several threads share it. */
-const productRows = 64
+/** Rows of a matrix product per item of work, when several threads share it; and rows that are too few to share. */
+const leastRows = 32
+const mostRows = 128
+const fewRows = 64
+
+/** Columns of a part of a product of few rows. */
+const partColumns = 64
+
+/** Blocks of the inner dimension that are enough to share, and how small a result must be to have one for each of them. */
+const manyBlocks = 8
+const smallResult = 128 * 128
+
+/** Elements of such results that are added up per item. */
+const addedElements = 1024
+
+/** How the work of a product is cut for several threads. However it is cut, the sums are the same. */
+function cutOfProduct(
+  [batch, rows, inner]: Dimensions,
+  columns: number,
+  symmetric: boolean,
+): { readonly kind: 'rows' | 'columns'; readonly size: number } | { readonly kind: 'inner' } {
+  if (batch === 1 && rows * columns <= smallResult && inner >= manyBlocks * blockDepth) return { kind: 'inner' }
+  if (batch * rows <= fewRows && !symmetric && columns > partColumns) return { kind: 'columns', size: partColumns }
+  // Every item packs the right factor for itself, so there are not many.
+  const eighth = 2 * Math.ceil((batch * rows) / 16)
+  return { kind: 'rows', size: Math.min(mostRows, Math.max(leastRows, eighth)) }
+}
 
 interface RoutineOperand {
   readonly address: number
@@ -70,7 +95,7 @@ interface RoutineOperand {
 }
 
 /** Cuts a call of a matrix function into items for its kernel. */
-type RoutineWork = (operands: readonly RoutineOperand[], results: readonly RoutineOperand[], kernel: number) => Items
+type RoutineWork = (operands: readonly RoutineOperand[], results: readonly RoutineOperand[], kernel: number) => Items[]
 
 /** A place for what exists only within a step. */
 interface ScratchPlace {
@@ -282,7 +307,7 @@ export class InstanceBuilder {
       const items = this.routineItems(plan, call, sizes, addresses)
       // A Gram matrix is the product of its operand with itself, so that its entry has it twice.
       const operands = call.routine === 'gram' ? [...call.operands, ...call.operands] : call.operands
-      for (const [index, { array }] of operands.entries()) note(array, items.entry + 4 * index)
+      for (const [index, { array }] of operands.entries()) note(array, items[0]!.entry + 4 * index)
       return items
     })
     const stages = plan.stages.map((stage, index) => {
@@ -290,7 +315,7 @@ export class InstanceBuilder {
       if (kernel !== undefined) return { ...orderOf(stage, plan), items: [oneItem(kernel, entry)] }
       if (stage.kind === 'loops') return { ...orderOf(stage, plan), items: stage.loops.map((loop) => loopItems[loop]!) }
       if (stage.kind === 'routines')
-        return { ...orderOf(stage, plan), items: stage.routines.map((call) => routineItems[call]!) }
+        return { ...orderOf(stage, plan), items: stage.routines.flatMap((call) => routineItems[call]!) }
       return { ...orderOf(stage, plan), items: [], totals: totalsOf(stage, plan, hostArguments, scalars) }
     })
     const telemetry = plan.scalarOutputs.flatMap(({ target, value }) =>
@@ -397,7 +422,7 @@ export class InstanceBuilder {
     return items
   }
 
-  private routineItems(plan: Plan, call: RoutineCall, sizes: Sizes, addresses: readonly number[]): Items {
+  private routineItems(plan: Plan, call: RoutineCall, sizes: Sizes, addresses: readonly number[]): Items[] {
     const operands = call.operands.map(({ array, extent }) => ({
       address: addresses[array]!,
       dimensions: dimensionsOf(extent, sizes),
@@ -420,23 +445,23 @@ export class InstanceBuilder {
     reversal: ([operand], [result], kernel) =>
       this.rowItems(operand!.address, result!.address, operand!.dimensions, kernel),
     gram: ([operand], [result], kernel) =>
-      this.productItems([operand!, operand!], result!.address, operand!.dimensions[1], kernel),
+      this.productItems([operand!, operand!], result!.address, operand!.dimensions[1], kernel, true),
     symmetricProduct: ([left, right], [result], kernel) =>
-      this.productItems([left!, right!], result!.address, left!.dimensions[1], kernel),
+      this.productItems([left!, right!], result!.address, left!.dimensions[1], kernel, true),
     product: ([left, right], [result], kernel) =>
       this.productItems([left!, right!], result!.address, right!.dimensions[2], kernel),
     resized: ([operand], [result], kernel) => {
       const sizes = [sizeOf(operand!.dimensions), sizeOf(result!.dimensions)]
       const entry = this.entry([operand!.address, result!.address, ...sizes])
-      return oneItem(kernel, entry)
+      return [oneItem(kernel, entry)]
     },
   }
 
   /** Rows of the result, some to each item. */
-  private rowItems(from: number, to: number, [batch, rows, columns]: Dimensions, kernel: number): Items {
+  private rowItems(from: number, to: number, [batch, rows, columns]: Dimensions, kernel: number): Items[] {
     const entry = this.entry([from, to, rows, columns])
     const perItem = this.threads > 1 ? Math.max(1, Math.floor(chunkElements / Math.max(columns, 1))) : batch * rows
-    return { kernel, entry, count: batch * rows, perItem }
+    return [{ kernel, entry, count: batch * rows, perItem }]
   }
 
   /** One matrix of the batch after the other, side by side where there are several threads. */
@@ -445,7 +470,7 @@ export class InstanceBuilder {
     operands: readonly RoutineOperand[],
     results: readonly RoutineOperand[],
     kernel: number,
-  ): Items {
+  ): Items[] {
     const dimensions = operands.map((operand) => operand.dimensions)
     const [batch] = dimensions[0]!
     const asked = results[0]!.dimensions
@@ -455,7 +480,7 @@ export class InstanceBuilder {
     const sides = shapes.flatMap(([, rows, columns]) => [rows, columns])
     const entry = this.entry([...addresses, 0, 0, ...sides])
     this.noteWorkspace(entry + 4 * addresses.length, 8 * workspaces[routine](dimensions, asked))
-    return { kernel, entry, count: batch, perItem: this.threads > 1 ? 1 : batch }
+    return [{ kernel, entry, count: batch, perItem: this.threads > 1 ? 1 : batch }]
   }
 
   /** Two words of an entry are to say where the first thread has so many bytes to work with, and how far behind the next has its own. */
@@ -479,12 +504,27 @@ export class InstanceBuilder {
     result: number,
     columns: number,
     kernel: number,
-  ): Items {
+    symmetric = false,
+  ): Items[] {
     const [batch, rows, inner] = left.dimensions
-    const entry = this.entry([left.address, right.address, result, rows, inner, columns, 0, 0])
+    const total = batch * rows
+    const cut =
+      this.threads > 1 ? cutOfProduct(left.dimensions, columns, symmetric) : { kind: 'rows' as const, size: total }
+    const blocks = Math.ceil(inner / blockDepth)
+    const bytes = cut.kind === 'inner' ? 64 * Math.ceil((4 * rows * columns) / 64) : 0
+    const parts = this.layout.reserve(bytes * blocks, 64)
+    const place = bytes > 0 ? parts : result
+    const columnsOfPart = cut.kind === 'columns' ? cut.size : columns
+    const rowsOfParts = cut.kind === 'rows' ? 0 : total
+    const parted = [columnsOfPart, bytes, rowsOfParts]
+    const entry = this.entry([left.address, right.address, place, rows, inner, columns, 0, 0, ...parted])
     this.noteWorkspace(entry + 24, packingBytes)
-    const perItem = this.threads > 1 ? productRows : batch * rows
-    return { kernel, entry, count: batch * rows, perItem }
+    const items = (count: number, perItem: number): Items => ({ kernel, entry, count, perItem })
+    if (cut.kind === 'rows') return [items(total, cut.size)]
+    if (cut.kind === 'columns') return [items(Math.ceil(columns / cut.size), 1)]
+    // Nothing is known of a left factor at 0: the results of parts are added up.
+    const adding = this.entry([0, parts, result, blocks, bytes, 0, 0, 0, 0, 0, 0])
+    return [items(blocks, 1), { kernel, entry: adding, count: rows * columns, perItem: addedElements, waits: true }]
   }
 
   private entry(values: readonly number[]): number {
@@ -514,7 +554,7 @@ export class InstanceBuilder {
         const calls = stages.flatMap((stage) => stage.items).reduce((sum, each) => sum + itemCount(each), 0)
         most = Math.max(most, calls)
         const levels = 1 + Math.max(...stages.map(({ level = 0 }) => level))
-        rounds = Math.max(rounds, 6 * levels + 4)
+        rounds = Math.max(rounds, 7 * levels + 4)
       }
       items += most
     }

@@ -13,6 +13,8 @@ export interface Items {
   readonly entry: number
   readonly count: number
   readonly perItem: number
+  /** True where they read what others of their round make. */
+  readonly waits?: true
 }
 
 /** One call of a kernel, of which it does not know what is not in its entry. */

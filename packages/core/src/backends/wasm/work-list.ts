@@ -76,10 +76,11 @@ interface Item {
   readonly tensor: number
   /** Kernel, entry, first and last element or row, and chunk. */
   readonly words: readonly number[]
+  readonly waits: boolean
 }
 
 function cut(tensor: number, items: readonly Items[]): Item[] {
-  return items.flatMap((each) => callsOf(each).map((words) => ({ tensor, words })))
+  return items.flatMap((each) => callsOf(each).map((words) => ({ tensor, words, waits: each.waits === true })))
 }
 
 function callsOf({ kernel, entry, count, perItem }: Items): number[][] {
@@ -104,8 +105,12 @@ function inRounds(rounds: Rounds, totals: readonly number[]): WorkList {
   const bounds: [number, number][] = []
   const items: Item[] = []
   for (const round of rounds) {
-    bounds.push([items.length, round.items.length])
-    items.push(...round.items)
+    for (const waits of [false, true]) {
+      const some = round.items.filter((item) => item.waits === waits)
+      if (some.length === 0) continue
+      bounds.push([items.length, some.length])
+      items.push(...some)
+    }
   }
   return { items: wordsOf(items), rounds: bounds, totals: Int32Array.from(totals) }
 }

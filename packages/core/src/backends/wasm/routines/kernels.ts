@@ -5,7 +5,7 @@ import type { FunctionBuilder, Helpers } from '../assembler.ts'
 import { cholesky, triangularSolve } from './cholesky.ts'
 import { eigen, eigenFunctions } from './eigen.ts'
 import { orthonormalization } from './orthonormalization.ts'
-import { matmul } from './product.ts'
+import { matmul, productFunctions } from './product.ts'
 import { qr } from './qr.ts'
 import { reverse } from './reversal.ts'
 import { rowFunctions } from './rows.ts'
@@ -34,4 +34,4 @@ export const routineKernels = (fused: boolean): Readonly<Record<RoutineName, () 
 })
 
 /** What they call. */
-export const routineFunctions: Helpers = { ...rowFunctions, ...eigenFunctions }
+export const routineFunctions: Helpers = { ...rowFunctions, ...eigenFunctions, ...productFunctions }

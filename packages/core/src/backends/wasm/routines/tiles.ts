@@ -1,8 +1,10 @@
 /** How matrix products are cut for registers and caches. */
 
 /** Rows and columns of the tile that stays in registers. */
-export const tileRows = 4
-export const tileColumns = 8
+export const tileRows = 2
+export const tileColumns = 16
+
+export const tileVectors = tileColumns / 4
 
 /** How far a block reaches along the inner dimension, and how many rows it has: its left factor fits the second cache. */
 export const blockDepth = 256
