@@ -284,7 +284,7 @@ export class LoopGenerator {
       for (const store of stores) {
         if (isAside(store.array) && !ofSixteen) continue
         this.f
-          .get(this.pointers.get(store.array)!)
+          .get(this.pointerTo(store.array))
           .get(values[store.register]!)
           .at('v128.store', 16 * lane)
       }
@@ -295,16 +295,26 @@ export class LoopGenerator {
   /** Adds to what is gathered, after the part of a body for four elements. */
   protected gather(_part: Part, _values: readonly Local[], _lane: number, _ofSixteen: boolean): void {}
 
+  /** Where an array is read or written. */
+  protected pointerTo(array: number): Local {
+    return this.pointers.get(array)!
+  }
+
+  /** A vector that need not be computed. */
+  protected known(register: number, _lane: number): Local | undefined {
+    return this.vectors.get(register)
+  }
+
   protected vectorValue(register: number, values: readonly Local[], lane: number, ofSixteen: boolean): Local {
     const { f } = this
     const instruction = this.loop.body[register]!
     const { operation } = instruction
-    const hoisted = this.vectors.get(register)
+    const hoisted = this.known(register, lane)
     if (hoisted) return hoisted
     const known = this.drawn(instruction, register, lane, ofSixteen)
     if (known) return known
     const local = f.local('v128')
-    if (operation === 'load') f.get(this.pointers.get(instruction.array)!).at('v128.load', 16 * lane)
+    if (operation === 'load') f.get(this.pointerTo(instruction.array)).at('v128.load', 16 * lane)
     else if (operation === 'scale') {
       f.get(values[instruction.inputs[0]]!)
       for (const { vector } of this.factors.get(register)!) f.get(vector).op('f32x4.mul')
