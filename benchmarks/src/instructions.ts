@@ -5,6 +5,7 @@ import {
   generateFunctions,
   planTogether,
   programsOfStep,
+  rowsTogether,
   textOf,
   traceModel,
 } from 'fallline/internal'
@@ -43,18 +44,22 @@ export function instructionsOf(optimizer: Optimizer, shape: readonly number[], t
   const size = shape.reduce((product, length) => product * length, 1)
   const mixes = planTogether(programs).map((plan, index) => {
     const { functions, tables } = generateFunctions([plan])
-    const passes = plan.loops.map(({ extent }, loop) => ({
-      share: elementsOf(extent, programs[index]!.sizes) / size,
-      mix: mainLoop(textOf(functions[tables[0]!.loops[loop]!]!)),
+    const passes = plan.loops.map((loop, place) => ({
+      share: elementsOf(loop.extent, programs[index]!.sizes) / size,
+      mix: mainLoop(textOf(functions[tables[0]!.loops[place]!]!), rowsTogether(loop)),
     }))
     return mixOf((name) => passes.reduce((sum, { share, mix }) => sum + share * mix[name], 0))
   })
   return mixes.reduce((a, b) => (countOf(b) > countOf(a) ? b : a))
 }
 
-/** What the turns of a function do for an element; where it takes none, the innermost loop with most instructions. */
-function mainLoop(text: string): InstructionMix {
+/**
+ * What the turns of a function do for an element; where it takes none, the innermost loop with most instructions. Where rows go
+ * together, those turns come first, and others are for short rows and what is left over.
+ */
+function mainLoop(text: string, rows: number): InstructionMix {
   const turns = mixOf(() => 0)
+  const vectors = rows * vectorsPerTurn
   let largest = mixOf(() => 0)
   const open: { loop: boolean; innermost: boolean; turn: boolean; mix: Record<InstructionKind, number> }[] = []
   for (const line of text.split('\n')) {
@@ -65,7 +70,7 @@ function mainLoop(text: string): InstructionMix {
     } else if (instruction === 'end') {
       const { loop, innermost, turn, mix } = open.pop()!
       if (!loop || !innermost) continue
-      if (turn) for (const name of names) turns[name] += mix[name] / vectorsPerTurn
+      if (turn && (rows === 1 || countOf(turns) === 0)) for (const name of names) turns[name] += mix[name] / vectors
       if (countOf(mix) > countOf(largest)) largest = mix
     } else {
       const name = names.find((kind) => kinds[kind].test(instruction))

@@ -23,6 +23,7 @@ export {
 export { generateFunctions } from './backends/wasm/everything.ts'
 export { createForeignInstance, type ForeignMemory } from './backends/wasm/foreign.ts'
 export { multipliesAndAdds } from './backends/wasm/fused.ts'
+export { rowsTogether } from './backends/wasm/gathering-loop.ts'
 export type { ForeignInstance } from './backends/wasm/instance.ts'
 export { textOf } from './backends/wasm/listing.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'

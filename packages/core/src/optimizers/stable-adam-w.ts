@@ -17,7 +17,7 @@ import { emaOfSquare, largestSquared } from '../parts/ema-of-square.ts'
  * ```
  *
  * Defaults: η 1e-3, β (0.9, 0.99), ε 1e-8, λ 0.01 decoupled. State: `m` and `v`, shaped like the parameter. One more read
- * of gradient and v for r.
+ * of m and v once r is known.
  *
  * The Kahan summation that implementations in low precision add is not part of the method.
  *
@@ -49,7 +49,11 @@ export const stableAdamW = defineOptimizer({
     const { learningRate, beta1, beta2, epsilon } = hyper
     const m = ema(state.m, g, corrected(beta1, t))
     const v = emaOfSquare(state.v, g, corrected(beta2, t))
-    const ratio = g.over(v.sqrt().maximum(epsilon)).square().mean().sqrt()
+    const ratio = g
+      .square()
+      .over(v.maximum(epsilon.square().maximum(leastSquare)))
+      .mean()
+      .sqrt()
     return {
       direction: m.over(v.sqrt().plus(epsilon)),
       learningRate: learningRate.over(ratio.maximum(1)),
@@ -57,6 +61,9 @@ export const stableAdamW = defineOptimizer({
     }
   },
 })
+
+/** Where ε² is less, as for ε = 0, it counts as this, which float32 holds. */
+const leastSquare = 1e-36
 
 /** The decay rate at step t of an average that is corrected as it goes: 0 at first, β in the long run. */
 function corrected(beta: Value, t: Value): Value {

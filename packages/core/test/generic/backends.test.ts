@@ -1,5 +1,8 @@
 import {
+  adafactor,
+  adalite,
   type CompiledOptimizer,
+  came,
   compile,
   type OptimizerFactory,
   reference,
@@ -127,3 +130,31 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     ).toEqual([])
   })
 })
+
+/** Rows that are long enough to go side by side where numbers belong to columns, and some that are left over. */
+const longRows: Shapes = { matrix: [75, 300], batch: [2, 9, 290] }
+
+describe.each([adafactor, came].map((factory) => [factory.definition.name, factory as OptimizerFactory] as const))(
+  '%s with long rows',
+  (_, factory) => {
+    it('gives on WebAssembly what the reference gives', async () => {
+      expect(await run(await pair(factory, {}, longRows), stepTolerance(factory), true, 3)).toEqual([])
+    })
+
+    it('tells the norms that the reference tells', async () => {
+      const [expected, actual] = await Promise.all(
+        [reference(), wasm()].map(async (backend) => {
+          const optimizer = await compile(factory(), longRows, { backend, telemetry: true })
+          fillAll(optimizer.parameters, randomNumbers(1), 11)
+          fillAll(optimizer.gradients, randomNumbers(2), 13)
+          return optimizer.step().telemetry!
+        }),
+      )
+      for (const name of Object.keys(longRows)) {
+        for (const norm of ['gradientNorm', 'updateNorm', 'parameterNorm'] as const) {
+          expect(Math.abs(actual![name]![norm] / expected![name]![norm] - 1)).toBeLessThan(1e-5)
+        }
+      }
+    })
+  },
+)

@@ -1,6 +1,8 @@
 import {
+  adafactor,
   adamW,
   type CompiledOptimizer,
+  came,
   cautious,
   clipByGlobalNorm,
   compile,
@@ -74,6 +76,14 @@ describe('threads', () => {
     const [single, several] = [await run(optimizer, 1), await run(optimizer, 3)]
     expect(changedBits(several.values, single.values)).toEqual([])
     expect(several.telemetry).toEqual(single.telemetry)
+  })
+
+  it('give the same bits where rows go side by side', async () => {
+    for (const optimizer of [adafactor(), came()]) {
+      const [single, several] = [await run(optimizer, 1), await run(optimizer, 3)]
+      expect(changedBits(several.values, single.values)).toEqual([])
+      expect(several.telemetry).toEqual(single.telemetry)
+    }
   })
 
   it('take room to work in for each thread, not for each piece of work', async () => {

@@ -54,8 +54,8 @@ export interface BuilderSettings {
 }
 
 /**
- * Rows of a slice of long rows where every slice has sums of its own of all columns: so many, unless the slices would be too
- * few to share among threads.
+ * Rows of a slice of long rows where every slice has sums of its own of all columns, or its rows go side by side: so many,
+ * unless the slices would be too few to share among threads.
  */
 const columnRows = 64
 const columnSlices = 16
@@ -383,7 +383,9 @@ export class InstanceBuilder {
       const [batch, rows, own] = dimensionsOf(loop.view, sizes)
       columns = own
       const fitting = Math.floor(chunkElements / Math.max(columns, 1))
-      const byColumn = loop.reductions.some(({ over }) => over === 'column')
+      const byColumn =
+        loop.reductions.some(({ over }) => over === 'column') ||
+        loop.body.some((instruction) => instruction.operation === 'broadcast' && instruction.own.column)
       // Where state takes few bytes, sums of columns must take few too.
       const few = loop.staged ? Math.ceil(rows / stagedSlices) : Math.min(columnRows, Math.ceil(rows / columnSlices))
       const tall = byColumn ? few : 1

@@ -4,7 +4,7 @@ import type { Distribution } from '../../graph/node.ts'
 import type { Instruction, Loop, LoopReduction, Plan } from '../../plan/plan.ts'
 import type { FunctionBuilder, Local } from './assembler.ts'
 import type { EntryLayout } from './entry.ts'
-import { countUp, locals } from './library.ts'
+import { countUp, locals, whileLeft } from './library.ts'
 import { type Gathering, isSlow, LoopGenerator, type Part, unroll } from './loop.ts'
 import { randomFunction, sixteenFunction } from './names.ts'
 import { emitNumber } from './numbers.ts'
@@ -19,6 +19,15 @@ import {
   smallestOfProducts,
   toAside,
 } from './sums.ts'
+
+/**
+ * Rows that a loop goes through side by side where numbers belong to columns: each is then fetched once for so many rows, as are
+ * sums of columns. The rows lie a part of the slice apart, so that every one of them goes on where the one before it ended.
+ */
+const rowsAtOnce = 4
+
+/** Shorter rows go one by one: what belongs to their columns stays in the nearest cache. */
+const shortestSideBySide = 256
 
 /** Sums in float64 a block whose float32 sum will not do. */
 export const againName = (loop: string, reduction: number) => `${loop}_again_${reduction}`
@@ -44,12 +53,46 @@ interface Accumulator {
   /** `column`: the float64 sums of this slice, and where a row begins to add. */
   readonly partial: Local
   readonly base: Local
+  /** What rows side by side have of their own: sums of a block, and of the row. */
+  readonly ofRows: readonly (Pick<Accumulator, 'narrow' | 'wide' | 'single'> & { readonly first: Local })[]
 }
 
 /** Whether blocks are summed in float32 first, and again in float64 where that will not do. */
 export function isTakenAgain(loop: Loop, reduction: LoopReduction): boolean {
   if (loop.elementwise || reduction.reduction === 'maximum') return false
   return reduction.over !== 'column' || hasNarrowColumns(loop, reduction)
+}
+
+/** How many rows a loop takes at once where they are long. */
+export function rowsTogether(loop: Loop): number {
+  return goesSideBySide(loop) ? rowsAtOnce : 1
+}
+
+/** Whether a loop can take several rows at once, and has numbers that belong to columns. */
+function goesSideBySide(loop: Loop): boolean {
+  const { body, reductions, view, elementwise, staged } = loop
+  if (!view || elementwise || staged || putAside(loop).length > 0) return false
+  if (body.some(({ operation }) => operation === 'random') || isSlow(loop)) return false
+  const broadcasts = body.filter((instruction) => instruction.operation === 'broadcast')
+  const ofColumns = broadcasts.filter(({ own }) => own.column)
+  if (ofColumns.some(({ own }) => own.row)) return false
+  const simple = reductions.every((each) =>
+    each.over === 'column'
+      ? hasNarrowColumns(loop, each)
+      : each.reduction === 'sum' && choiceOf(loop, each) === undefined,
+  )
+  return simple && (ofColumns.length > 0 || reductions.some(({ over }) => over === 'column'))
+}
+
+/** One of the rows that go side by side. */
+interface RowAmongOthers {
+  readonly index: number
+  readonly pointers: ReadonlyMap<number, Local>
+  /** The numbers of the row. */
+  readonly vectors: ReadonlyMap<number, Local>
+  /** What all rows read and add of the columns, by register and by reduction, for each vector of a turn. */
+  readonly columns: Map<number, Local[]>
+  readonly sums: Map<Accumulator, Local[]>
 }
 
 function choiceOf({ body }: Loop, { reduction, registers }: LoopReduction): readonly number[] | undefined {
@@ -105,6 +148,9 @@ export class GatheringLoopGenerator extends LoopGenerator {
   /** Reductions whose blocks are summed in float32. */
   private readonly sums: readonly Accumulator[]
   private readonly position: Local | undefined
+  /** Whether rows go side by side, and which of them is written, with what it has of its own. */
+  private readonly sideBySide: boolean
+  private current: RowAmongOthers | undefined
   protected readonly index: number
   /** Whether a reduction is computed again for one block, in float64. */
   protected readonly again: boolean
@@ -117,15 +163,24 @@ export class GatheringLoopGenerator extends LoopGenerator {
     this.again = again
     const positioned = loop.elementwise || loop.body.some(({ operation }) => operation === 'random')
     this.position = positioned ? this.f.local('i32') : undefined
+    this.sideBySide = !again && goesSideBySide(loop)
     this.accumulators = loop.reductions.map((reduction, position) => {
       const column = reduction.over === 'column'
       const choice = column || loop.elementwise ? undefined : choiceOf(loop, reduction)
+      const [wide, single] = [this.f.local('v128'), this.f.local('f64')]
+      const own = reduction.over === 'row'
+      const ofRows = Array.from({ length: this.sideBySide && !column ? rowsAtOnce : 0 }, () => ({
+        narrow: this.f.local('v128'),
+        first: this.f.local('v128'),
+        wide: own ? this.f.local('v128') : wide,
+        single: own ? this.f.local('f64') : single,
+      }))
       return {
         reduction,
         index: position,
         narrow: this.f.local('v128'),
-        wide: this.f.local('v128'),
-        single: this.f.local('f64'),
+        wide,
+        single,
         pair: [this.f.local('v128'), this.f.local('v128')],
         choice,
         squares: again ? undefined : squaresOf(loop, choice),
@@ -133,6 +188,7 @@ export class GatheringLoopGenerator extends LoopGenerator {
         narrowColumns: !again && hasNarrowColumns(loop, reduction),
         partial: this.f.local('i32'),
         base: this.f.local('i32'),
+        ofRows,
       }
     })
     this.sums = this.accumulators.filter(
@@ -276,20 +332,13 @@ export class GatheringLoopGenerator extends LoopGenerator {
 
   private nested(): void {
     const { f, index } = this
-    const names = [
-      'rows',
-      'columns',
-      'perSlice',
-      'slices',
-      'slice',
-      'batch',
-      'row',
-      'rowEnd',
-
-      'block',
-    ] as const
+    const names = ['rows', 'columns', 'perSlice', 'slices', 'slice', 'batch', 'row', 'rowEnd', 'block'] as const
     const local = locals(f, names)
     const narrowColumns = this.accumulators.filter((accumulator) => accumulator.narrowColumns)
+    const settle = (behind: readonly (Local | undefined)[]) => {
+      for (const accumulator of narrowColumns) this.settleColumns(accumulator, local, behind)
+      f.get(local.row).set(local.block)
+    }
     const geometry = ['rows', 'columns', 'perSlice', 'slices'] as const
     geometry.forEach((name, position) => {
       this.word({ kind: 'geometry', loop: index }, 4 * position).set(local[name])
@@ -307,6 +356,7 @@ export class GatheringLoopGenerator extends LoopGenerator {
           // select takes the first when the condition holds: the end of the slice, or of the batch.
           f.op('select').set(local.rowEnd)
           this.startColumns(local.slice, local.columns)
+          if (this.sideBySide) this.rowsSideBySide(local, settle)
           f.get(local.row).set(local.block)
           f.get(local.row)
             .get(local.rowEnd)
@@ -318,10 +368,7 @@ export class GatheringLoopGenerator extends LoopGenerator {
                 if (narrowColumns.length > 0) {
                   f.get(local.row).get(local.block).op('i32.sub').i32(blockRows).op('i32.eq')
                   f.get(local.row).get(local.rowEnd).op('i32.eq', 'i32.or')
-                  f.if(() => {
-                    for (const accumulator of narrowColumns) this.settleColumns(accumulator, local)
-                    f.get(local.row).set(local.block)
-                  })
+                  f.if(() => settle([undefined]))
                 }
                 f.get(local.row).get(local.rowEnd).op('i32.lt_u').branchIf(0)
               })
@@ -329,6 +376,169 @@ export class GatheringLoopGenerator extends LoopGenerator {
           f.get(local.slice).i32(1).op('i32.add').tee(local.slice).get(this.last).op('i32.lt_u').branchIf(0)
         })
       })
+  }
+
+  /** Goes through the rows of a slice that can go side by side, and leaves the first of those that are left. */
+  private rowsSideBySide(
+    local: RowPlace & { readonly rowEnd: Local; readonly block: Local },
+    settle: (behind: readonly (Local | undefined)[]) => void,
+  ): void {
+    const { f } = this
+    const narrowColumns = this.accumulators.some((accumulator) => accumulator.narrowColumns)
+    const { apart, end, ...others } = locals(f, ['apart', 'end', 'second', 'third', 'fourth'])
+    const behind = [others.second, others.third, others.fourth]
+    f.get(local.rowEnd).get(local.row).op('i32.sub').i32(2).op('i32.shr_u').tee(apart)
+    f.i32(0).op('i32.ne').get(local.columns).i32(shortestSideBySide).op('i32.ge_u', 'i32.and')
+    f.if(() => {
+      f.get(local.row).set(local.block)
+      f.get(local.row).get(apart).op('i32.add').set(end)
+      behind.forEach((rows, index) => {
+        f.get(apart)
+          .i32(index + 1)
+          .op('i32.mul')
+          .set(rows)
+      })
+      f.loop(() => {
+        this.takeRows(local, behind)
+        f.get(local.row).i32(1).op('i32.add').set(local.row)
+        if (narrowColumns) {
+          f.get(local.row).get(local.block).op('i32.sub').i32(blockRows).op('i32.eq')
+          f.get(local.row)
+            .get(end)
+            .op('i32.eq', 'i32.or')
+            .if(() => settle([undefined, ...behind]))
+        }
+        f.get(local.row).get(end).op('i32.lt_u').branchIf(0)
+      })
+      f.get(local.row).get(others.fourth).op('i32.add').set(local.row)
+    })
+  }
+
+  /** Goes through four rows side by side: the one that the loop is in, and those that lie so many rows behind it. */
+  private takeRows(local: RowPlace, behind: readonly Local[]): void {
+    const { f, remaining } = this
+    const { start, far } = locals(f, ['start', 'far'])
+    this.place = local
+    for (const { reduction, ofRows } of this.accumulators) {
+      if (reduction.over !== 'row') continue
+      for (const { wide, single } of ofRows) f.zeroVector().set(wide).f64(0).set(single)
+    }
+    const numbers = [undefined, ...behind].map((rows) => this.numbersOfRow(local, rows))
+    this.startOfRow(local).set(start)
+    f.get(behind[0]!).get(local.columns).op('i32.mul').i32(4).op('i32.mul').set(far)
+    f.get(local.columns).set(remaining)
+    const turn = () => this.turnOfRows(far, numbers)
+    if (this.end) {
+      f.get(start).get(local.columns).op('i32.add').set(this.end)
+      this.inBlocks(turn, (begin, rest) => this.addBlocksOfRows(begin, rest, local.columns, behind))
+    } else {
+      this.moveTo(start)
+      whileLeft(f, remaining, 4 * unroll, () => {
+        turn()
+        this.advance(4 * unroll)
+      })
+    }
+    this.finishRows(local, behind[0]!)
+  }
+
+  /** What is left of rows that went side by side, one row after the other. */
+  private finishRows(local: RowPlace, apart: Local): void {
+    const { f, remaining } = this
+    const { row, left, count, start, at } = locals(f, ['row', 'left', 'count', 'start', 'at'])
+    const place = { ...local, row }
+    const sumsOfRows = this.accumulators.filter(({ reduction }) => reduction.over === 'row')
+    f.get(remaining).set(left)
+    if (sumsOfRows.length === 0) f.get(left)
+    else f.i32(1)
+    f.if(() => {
+      f.get(local.row).set(row).i32(0).set(count)
+      this.place = place
+      f.loop(() => {
+        this.startOfRow(place).set(start)
+        f.get(left).set(remaining)
+        for (const { wide, single, ofRows } of sumsOfRows) {
+          f.get(ofRows[0]!.wide).set(wide).get(ofRows[0]!.single).set(single)
+        }
+        if (this.end) f.get(start).get(place.columns).op('i32.add').set(this.end)
+        else {
+          f.get(start).get(place.columns).op('i32.add').get(left).op('i32.sub').set(at)
+          this.moveTo(at)
+        }
+        this.runRest()
+        this.storeRow(place)
+        for (const { ofRows } of sumsOfRows) {
+          for (const [index, { wide, single }] of ofRows.slice(1).entries()) {
+            f.get(wide).set(ofRows[index]!.wide).get(single).set(ofRows[index]!.single)
+          }
+        }
+        f.get(row).get(apart).op('i32.add').set(row)
+        f.get(count).i32(1).op('i32.add').tee(count).i32(rowsAtOnce).op('i32.lt_u').branchIf(0)
+      })
+    })
+  }
+
+  /** Adds the float32 sums of a block of each of the rows that go side by side. */
+  private addBlocksOfRows(begin: Local, rest: Local, columns: Local, behind: readonly Local[]): void {
+    const { f } = this
+    for (const [index, rows] of [undefined, ...behind].entries()) {
+      const own = this.sums.map((accumulator) => ({ ...accumulator, ...accumulator.ofRows[index]! }))
+      const checked = own.map((accumulator) => this.check(accumulator, begin, this.end!))
+      const skip = () => {
+        if (rows) f.get(rows).get(columns).op('i32.mul', 'i32.add')
+      }
+      own.forEach((accumulator, position) => {
+        this.addBlock(accumulator, checked[position]!, () => {
+          f.get(begin)
+          skip()
+          f.get(this.end!).get(rest).op('i32.sub')
+          skip()
+        })
+      })
+    }
+  }
+
+  /** The numbers that belong to a row so many rows behind the one that the loop is in, by their registers. */
+  private numbersOfRow(local: RowPlace, behind: Local | undefined): ReadonlyMap<number, Local> {
+    const { f } = this
+    const row = behind ? f.local('i32') : local.row
+    if (behind) f.get(local.row).get(behind).op('i32.add').set(row)
+    const numbers = new Map<number, Local>()
+    this.loop.body.forEach((instruction, register) => {
+      if (instruction.operation !== 'broadcast' || instruction.own.column) return
+      const vector = f.local('v128')
+      this.placeOfBroadcast(instruction, { ...local, row })
+      f.at('f32.load').op('f32x4.splat').set(vector)
+      numbers.set(register, vector)
+    })
+    return numbers
+  }
+
+  /** Sixteen elements of each of the rows that go side by side. */
+  private turnOfRows(far: Local, numbers: readonly ReadonlyMap<number, Local>[]): void {
+    const { f } = this
+    const columns = new Map<number, Local[]>()
+    const sums = new Map<Accumulator, Local[]>()
+    let pointers: ReadonlyMap<number, Local> = this.pointers
+    const rows = numbers.map((vectors, index) => {
+      if (index > 0) {
+        pointers = new Map(
+          [...pointers].map(([array, pointer]) => {
+            const next = f.local('i32')
+            f.get(pointer).get(far).op('i32.add').set(next)
+            return [array, next]
+          }),
+        )
+      }
+      return { index, pointers, vectors, columns, sums }
+    })
+    for (let lane = 0; lane < unroll; lane++) {
+      for (const row of rows) {
+        this.current = row
+        const values: Local[] = []
+        for (const part of this.parts) this.vectorPart(part, values, lane, true)
+      }
+    }
+    this.current = undefined
   }
 
   private startColumns(slice: Local, columns: Local): void {
@@ -381,16 +591,25 @@ export class GatheringLoopGenerator extends LoopGenerator {
     })
   }
 
-  /** Adds the float32 sums of a block of rows to the float64 sums of the slice, or computes them again; then starts anew. */
-  private settleColumns(accumulator: Accumulator, local: RowPlace & { readonly block: Local }) {
+  /**
+   * Adds the float32 sums of a block of rows to the float64 sums of the slice, or computes them again; then starts anew.
+   * @param behind how many rows behind the block the others lie that go with it, itself first.
+   */
+  private settleColumns(
+    accumulator: Accumulator,
+    local: RowPlace & { readonly block: Local },
+    behind: readonly (Local | undefined)[],
+  ) {
     const { f } = this
     const { reduction, index, base, partial } = accumulator
     const maximum = reduction.reduction === 'maximum'
     const [at, to, end] = [f.local('i32'), f.local('i32'), f.local('i32')]
     const [notFinite, value] = [f.local('v128'), f.local('v128')]
     const start = () => f.get(partial).set(to).get(base).tee(at)
-    const element = (row: Local) => {
-      f.get(local.batch).get(local.rows).op('i32.mul').get(row).op('i32.add').get(local.columns).op('i32.mul')
+    const element = (row: Local, rows: Local | undefined) => {
+      f.get(local.batch).get(local.rows).op('i32.mul').get(row).op('i32.add')
+      if (rows) f.get(rows).op('i32.add')
+      f.get(local.columns).op('i32.mul')
     }
     const addition = () => {
       start().get(local.columns).i32(-4).op('i32.and').i32(4).op('i32.mul', 'i32.add').set(end)
@@ -424,10 +643,13 @@ export class GatheringLoopGenerator extends LoopGenerator {
       f.get(notFinite)
         .op('v128.any_true')
         .if(() => {
-          f.get(this.entry)
-          element(local.block)
-          element(local.row)
-          f.get(partial).callHelper(againName(f.name, index)).op('else')
+          for (const rows of behind) {
+            f.get(this.entry)
+            element(local.block, rows)
+            element(local.row, rows)
+            f.get(partial).callHelper(againName(f.name, index))
+          }
+          f.op('else')
           addition()
         })
     }
@@ -445,13 +667,23 @@ export class GatheringLoopGenerator extends LoopGenerator {
     this.place = local
     for (const accumulator of this.accumulators) if (accumulator.reduction.over === 'row') this.reset(accumulator)
     const start = f.local('i32')
-    f.get(local.batch).get(local.rows).op('i32.mul').get(local.row).op('i32.add').get(local.columns).op('i32.mul')
-    f.set(start).get(local.columns).set(this.remaining)
+    this.startOfRow(local).set(start).get(local.columns).set(this.remaining)
     this.beginRow(start, local)
     if (this.end) f.get(start).get(local.columns).op('i32.add').set(this.end)
     else this.moveTo(start)
     this.runElements()
     this.endRow(start, local)
+    this.storeRow(local)
+  }
+
+  /** Leaves the first element of a row. */
+  private startOfRow({ batch, rows, row, columns }: RowPlace): FunctionBuilder {
+    return this.f.get(batch).get(rows).op('i32.mul').get(row).op('i32.add').get(columns).op('i32.mul')
+  }
+
+  /** Stores the sums and maxima of a row. */
+  private storeRow(local: RowPlace): void {
+    const { f } = this
     for (const accumulator of this.accumulators) {
       const { reduction } = accumulator
       if (reduction.over !== 'row') continue
@@ -490,20 +722,10 @@ export class GatheringLoopGenerator extends LoopGenerator {
   }
 
   /** Finds a broadcast operand's place at the start of a row: a pointer that advances, or one number for the row. */
-  private startBroadcast({ array, own }: Broadcast, register: number, local: RowPlace): void {
+  private startBroadcast(instruction: Broadcast, register: number, local: RowPlace): void {
     const { f } = this
-    this.word({ kind: 'array', array })
-    if (own.batch || own.row) {
-      if (own.batch) {
-        f.get(local.batch)
-        if (own.row) f.get(local.rows).op('i32.mul')
-      }
-      if (own.row) f.get(local.row)
-      if (own.batch && own.row) f.op('i32.add')
-      if (own.column) f.get(local.columns).op('i32.mul')
-      f.i32(4).op('i32.mul', 'i32.add')
-    }
-    if (own.column) {
+    this.placeOfBroadcast(instruction, local)
+    if (instruction.own.column) {
       const pointer = this.rowPointers.get(register) ?? f.local('i32')
       this.rowPointers.set(register, pointer)
       f.set(pointer)
@@ -516,26 +738,57 @@ export class GatheringLoopGenerator extends LoopGenerator {
     f.at('f32.load').tee(single).op('f32x4.splat').set(vector)
   }
 
+  /** Leaves where the part of a broadcast operand begins that belongs to a row. */
+  private placeOfBroadcast({ array, own }: Broadcast, local: RowPlace): void {
+    const { f } = this
+    this.word({ kind: 'array', array })
+    if (!own.batch && !own.row) return
+    if (own.batch) {
+      f.get(local.batch)
+      if (own.row) f.get(local.rows).op('i32.mul')
+    }
+    if (own.row) f.get(local.row)
+    if (own.batch && own.row) f.op('i32.add')
+    if (own.column) f.get(local.columns).op('i32.mul')
+    f.i32(4).op('i32.mul', 'i32.add')
+  }
+
   protected override runElements(): void {
-    const { f, remaining } = this
     if (this.loop.elementwise) {
       this.repeat(1, () => this.singleBody())
       return
     }
-    if (this.end) {
-      this.runBlocks(this.end)
-      f.get(this.end).get(remaining).op('i32.sub').set(this.begin)
-      this.moveTo(this.begin)
-    } else if (!this.again) this.repeat(4 * unroll, () => this.turn())
+    if (this.end) this.runBlocks(this.end)
+    else if (!this.again) this.repeat(4 * unroll, () => this.turn())
     this.runRest()
+  }
+
+  protected override runRest(): void {
+    if (this.end) {
+      this.f.get(this.end).get(this.remaining).op('i32.sub').set(this.begin)
+      this.moveTo(this.begin)
+    }
+    super.runRest()
+  }
+
+  private runBlocks(end: Local): void {
+    const { f, sums } = this
+    const turn = () => this.turn()
+    this.inBlocks(turn, (begin, rest, whole) => {
+      if (this.swept.size > 0) this.sweep(begin, rest, whole)
+      const checked = sums.map((accumulator) => this.check(accumulator, begin, end))
+      sums.forEach((accumulator, position) => {
+        this.addBlock(accumulator, checked[position]!, () => f.get(begin).get(end).get(rest).op('i32.sub'))
+      })
+    })
   }
 
   /**
    * Runs the turns in blocks, whose float32 sums are added to the float64 sums at their ends. What lives while a function is
    * called is written to the stack wherever it changes: so nothing that changes in a turn does.
    */
-  private runBlocks(end: Local): void {
-    const { f, remaining, sums, begin } = this
+  private inBlocks(turn: () => void, add: (begin: Local, rest: Local, whole: Local) => void): void {
+    const { f, remaining, sums, begin, end } = this
     const [rest, whole] = [f.local('i32'), f.local('i32')]
     const elements = 4 * unroll
     f.get(remaining)
@@ -545,28 +798,35 @@ export class GatheringLoopGenerator extends LoopGenerator {
         f.loop(() => {
           f.get(remaining).get(remaining).i32(-elements).op('i32.and').tee(whole).i32(blockElements)
           f.get(whole).i32(blockElements).op('i32.lt_u', 'select', 'i32.sub').set(rest)
-          f.get(end).get(remaining).op('i32.sub').set(begin)
+          f.get(end!).get(remaining).op('i32.sub').set(begin)
           this.moveTo(begin)
-          for (const { narrow } of sums) f.zeroVector().set(narrow)
+          for (const { narrow, ofRows } of sums)
+            for (const each of [{ narrow }, ...ofRows]) f.zeroVector().set(each.narrow)
           f.loop(() => {
-            this.turn()
+            turn()
             this.advance(elements)
             f.get(remaining).i32(elements).op('i32.sub').tee(remaining).get(rest).op('i32.gt_u').branchIf(0)
           })
-          if (this.swept.size > 0) this.sweep(begin, rest, whole)
           f.get(rest).set(remaining)
-          const checked = sums.map((accumulator) => this.check(accumulator, begin, end))
-          sums.forEach(({ index, wide, single }, position) => {
-            const { bad, halves } = checked[position]!
-            f.get(bad).if(() => {
-              f.get(single).get(this.entry).get(begin).get(end).get(rest).op('i32.sub').get(this.chunk)
-              f.callHelper(againName(f.name, index)).op('f64.add').set(single).op('else')
-              f.get(wide).get(halves).op('f64x2.add').set(wide)
-            })
-          })
+          add(begin, rest, whole)
           f.get(remaining).i32(shortestBlock).op('i32.ge_u').branchIf(0)
         })
       })
+  }
+
+  /** Adds the sum of a block, or the sum that its elements have in float64, of which `bounds` leaves the first and the end. */
+  private addBlock(
+    { index, wide, single }: Pick<Accumulator, 'index' | 'wide' | 'single'>,
+    { bad, halves }: ReturnType<GatheringLoopGenerator['check']>,
+    bounds: () => void,
+  ): void {
+    const { f } = this
+    f.get(bad).if(() => {
+      f.get(single).get(this.entry)
+      bounds()
+      f.get(this.chunk).callHelper(againName(f.name, index)).op('f64.add').set(single).op('else')
+      f.get(wide).get(halves).op('f64x2.add').set(wide)
+    })
   }
 
   /** Goes over a block once more, which lies in the nearest cache, for the sums of what memory holds. */
@@ -692,9 +952,31 @@ export class GatheringLoopGenerator extends LoopGenerator {
     else super.gatheringVector(instruction, register, lane)
   }
 
+  protected override pointerTo(array: number): Local {
+    return this.current?.pointers.get(array) ?? super.pointerTo(array)
+  }
+
+  protected override known(register: number, lane: number): Local | undefined {
+    const { current } = this
+    return current?.vectors.get(register) ?? super.known(register, lane) ?? current?.columns.get(register)?.[lane]
+  }
+
+  protected override vectorValue(register: number, values: readonly Local[], lane: number, ofSixteen: boolean): Local {
+    const value = super.vectorValue(register, values, lane, ofSixteen)
+    const instruction = this.loop.body[register]!
+    if (this.current && instruction.operation === 'broadcast' && instruction.own.column) {
+      const vectors = this.current.columns.get(register) ?? []
+      vectors[lane] = value
+      this.current.columns.set(register, vectors)
+    }
+    return value
+  }
+
   private accumulateVector(accumulator: Accumulator, inputs: readonly Local[], lane: number, ofSixteen: boolean): void {
     const { f } = this
-    const { reduction, narrow, wide, pair, choice, pointer, narrowColumns } = accumulator
+    const { reduction, wide, pair, choice, pointer, narrowColumns } = accumulator
+    const own = this.current && accumulator.ofRows[this.current.index]
+    const { narrow } = own ?? accumulator
     const maximum = reduction.reduction === 'maximum'
     const combine = maximum ? 'f32x4.max' : 'f32x4.add'
     const value = () => {
@@ -703,10 +985,13 @@ export class GatheringLoopGenerator extends LoopGenerator {
     }
     if (pointer) {
       if (narrowColumns) {
+        const column = this.current && this.inColumn(accumulator, value, combine, lane)
+        if (this.current && this.current.index < rowsAtOnce - 1) return
         f.get(pointer)
           .get(pointer)
           .at('v128.load', 16 * lane)
-        value()
+        if (column) f.get(column)
+        else value()
         f.op(combine).at('v128.store', 16 * lane)
         return
       }
@@ -723,6 +1008,17 @@ export class GatheringLoopGenerator extends LoopGenerator {
       f.op('i32x4.sub').set(narrow)
     } else if (ofSixteen) {
       // Pairs of vectors, then pairs of pairs, then the sum so far: few roundings, and few numbers to hold.
+      if (own) {
+        // One vector of each row after the other: what is added up within the turn has to be held for four rows.
+        const { first } = own
+        if (lane === unroll - 1) f.get(narrow)
+        if (lane > 0) f.get(first)
+        value()
+        if (lane > 0) f.op(combine)
+        if (lane === unroll - 1) f.op(combine).set(narrow)
+        else f.set(first)
+        return
+      }
       const [first, second] = pair
       if (lane === 1) f.get(first)
       if (lane === 3) f.get(narrow).get(first).get(second)
@@ -747,6 +1043,27 @@ export class GatheringLoopGenerator extends LoopGenerator {
       if (this.again && inputs[0] === inputs[1]) f.get(inputs[0]!).zeroVector().op('f32x4.ne', 'v128.any_true').if(add)
       else add()
     }
+  }
+
+  /** Adds a row's vector to those of the rows that go side by side with it. */
+  private inColumn(
+    accumulator: Accumulator,
+    value: () => void,
+    combine: 'f32x4.max' | 'f32x4.add',
+    lane: number,
+  ): Local {
+    const { f } = this
+    const { sums } = this.current!
+    const known = sums.get(accumulator) ?? []
+    sums.set(accumulator, known)
+    const before = known[lane]
+    const sum = before ?? f.local('v128')
+    known[lane] = sum
+    if (before) f.get(before)
+    value()
+    if (before) f.op(combine)
+    f.set(sum)
+    return sum
   }
 
   /** Leaves one half of a vector, or of the product of two, on the stack in float64. */

@@ -291,12 +291,12 @@ export class LoopGenerator {
 
   /** Leaves the `lane`-th vector of an array in a turn. */
   protected loadVector(array: number, lane: number): void {
-    this.f.get(this.pointers.get(array)!).at('v128.load', 16 * lane)
+    this.f.get(this.pointerTo(array)).at('v128.load', 16 * lane)
   }
 
   protected storeVector(array: number, value: Local, lane: number): void {
     this.f
-      .get(this.pointers.get(array)!)
+      .get(this.pointerTo(array))
       .get(value)
       .at('v128.store', 16 * lane)
   }
@@ -304,11 +304,21 @@ export class LoopGenerator {
   /** Adds to what is gathered, after the part of a body for four elements. */
   protected gather(_part: Part, _values: readonly Local[], _lane: number, _ofSixteen: boolean): void {}
 
+  /** Where an array is read or written. */
+  protected pointerTo(array: number): Local {
+    return this.pointers.get(array)!
+  }
+
+  /** A vector that need not be computed. */
+  protected known(register: number, _lane: number): Local | undefined {
+    return this.vectors.get(register)
+  }
+
   protected vectorValue(register: number, values: readonly Local[], lane: number, ofSixteen: boolean): Local {
     const { f } = this
     const instruction = this.loop.body[register]!
     const { operation } = instruction
-    const hoisted = this.vectors.get(register)
+    const hoisted = this.known(register, lane)
     if (hoisted) return hoisted
     const known = this.drawn(instruction, register, lane, ofSixteen)
     if (known) return known

@@ -2,17 +2,17 @@
  * How the sums of a loop are taken: in float32 within short blocks, in float64 across them, always in the same order.
  *
  * - **Block**: 128 to 256 elements, counted from the start of the chunk or of the row. The four vectors of a turn are added
- *   in pairs, and their sum to one vector of four float32 sums; at the end of the block these are added to float64 sums.
- *   What is left over, short rows and small tensors are summed in float64.
- * - **Columns**: a float32 sum for every column over up to 16 rows, then float64.
+ *   in pairs, or one after the other where rows go side by side, and their sum to one vector of four float32 sums; at the end of
+ *   the block these are added to float64 sums. What is left over, short rows and small tensors are summed in float64.
+ * - **Columns**: a float32 sum for every column over up to 16 rows, or 16 times four rows that go side by side, then float64.
  * - **Again in float64**: a block whose float32 sums are not finite, or so small that products may have vanished, is summed
  *   again from what memory holds, in float64 with products from their float32 factors. So one element of 1e20 has a finite
  *   norm, elements of 1e-30 have one that is not 0, and what is not finite ends as it does in float64.
  *
- * Bound: with u = 2^-24 a summand is rounded once as a product, twice within its turn, fifteen times across the turns; what
+ * Bound: with u = 2^-24 a summand is rounded once as a product, two or three times within its turn, fifteen times across the turns; what
  * products lose to underflow is less than u of the block's sum. So the sum s of the summands x_i is off by at most
  * 19 u / (1 - 19 u) sum |x_i|, which is less than 1.14e-6 sum |x_i|, however many there are (float64 adds less than 1e-9
- * of it up to 2^22 blocks); sums over columns by 15 u. Roundings of both signs cancel, so usual errors are about u.
+ * of it up to 2^22 blocks); sums over columns by 18 u. Roundings of both signs cancel, so usual errors are about u.
  */
 
 import type { Instruction, Loop, LoopReduction } from '../../plan/plan.ts'
