@@ -1,11 +1,9 @@
-import type { Dimensions } from '../graph/node.ts'
 import { defineOptimizer } from '../language/definition.ts'
 import { fraction, logUniform, nonNegative, positive } from '../language/hyperparameters.ts'
-import { gather, largestPlaces, scatter } from '../language/selection.ts'
-import { type ParameterShape, type SlotFacts, shaped, zeros } from '../language/slots.ts'
-import { where } from '../language/value.ts'
+import { zeros } from '../language/slots.ts'
 import { ageOf } from '../parts/age.ts'
-import { exchanged, inverseFisherShares } from '../parts/gradient-window.ts'
+import { efcpPaper, inverseFisherShares } from '../parts/gradient-window.ts'
+import { keptInWindow, sparseWindowSlots } from '../parts/sparse-window.ts'
 
 /**
  * Sparse M-FAC (EFCP): M-FAC whose window holds of each gradient only the largest elements; what is left out is added to the next
@@ -38,12 +36,7 @@ export const sparseMFac = defineOptimizer({
   name: 'sparseMFac',
   title: 'Sparse M-FAC',
   family: 'curvature',
-  paper: {
-    title: 'Error Feedback Can Accurately Compress Preconditioners',
-    authors: 'Modoranu, Kalinov, Kurtic, Frantar, Alistarh',
-    year: 2023,
-    arxiv: '2306.06098',
-  },
+  paper: efcpPaper,
   joint: true,
   hyper: {
     learningRate: nonNegative(1e-3),
@@ -61,10 +54,7 @@ export const sparseMFac = defineOptimizer({
   choices: { direction: ['kept', 'gradient'] },
   limits: { keptPerThousand: [1, 1000] },
   state: {
-    places: shaped(windowDimensions),
-    values: shaped(windowDimensions),
-    products: shaped((_, { window }) => [1, window as number, window as number]),
-    error: zeros(),
+    ...sparseWindowSlots,
     M: zeros({ when: ({ disabled }) => !disabled('momentum') }),
   },
   decay: 'independent',
@@ -73,34 +63,14 @@ export const sparseMFac = defineOptimizer({
   largestGradient: 2 ** 50,
   rule({ p, g, t, state, hyper, options, shape, disabled }) {
     const { damping } = hyper
-    const vector: Dimensions = [1, 1, shape.size]
-    const window = windowDimensions(shape, options)
-    const accumulated = state.error.plus(options.scalesErrorByRate ? g.times(hyper.learningRate) : g).as(vector)
-    const places = largestPlaces(accumulated, window[2])
-    const values = gather(accumulated, places)
-    const s = scatter(values, places, shape.size)
-    const error = accumulated.minus(s)
-
     const newest = ageOf(t, options.window).minus(1)
-    const isNewest = state.values.rowIndex().equals(newest)
-    const allPlaces = where(isNewest, places, state.places)
-    const allValues = where(isNewest, values, state.values)
-    const flat: Dimensions = [1, 1, window[1] * window[2]]
-    const withNewest = gather(s, allPlaces.as(flat)).as(window).times(allValues).sum('columns')
-    const products = exchanged(state.products, withNewest, newest)
-    const shares = inverseFisherShares(products, newest, damping)
-    const preconditioned = scatter(allValues.times(shares).as(flat), allPlaces.as(flat), shape.size).as(g)
-    const whole = options.direction === 'kept' ? preconditioned : preconditioned.plus(g.minus(s.as(g)).over(damping))
+    const scaled = options.scalesErrorByRate ? g.times(hyper.learningRate) : g
+    const { state: kept, newestRow, combined } = keptInWindow(state, scaled, newest, { shape, options })
+    const preconditioned = combined(inverseFisherShares(kept.products, newest, damping))
+    const whole = options.direction === 'kept' ? preconditioned : preconditioned.plus(g.minus(newestRow).over(damping))
     const u = disabled('regularization') ? whole : whole.plus(p.times(hyper.regularization.over(damping)))
-    const kept = { places: allPlaces, values: allValues, products, error }
     if (disabled('momentum')) return { direction: u, state: kept }
     const M = state.M.times(hyper.momentum).plus(u)
     return { direction: M, state: { ...kept, M } }
   },
 })
-
-/** A row for each gradient, and what is kept of it. */
-function windowDimensions({ size }: Pick<ParameterShape, 'size'>, options: SlotFacts['options']): Dimensions {
-  const kept = Math.floor((size * (options.keptPerThousand as number)) / 1000)
-  return [1, options.window as number, Math.min(size, Math.max(1, kept))]
-}

@@ -1,6 +1,15 @@
-import { cholesky, solveLower, solveUpper } from '../language/factorizations.ts'
+import type { Paper } from '../language/definition.ts'
+import { cholesky, eigen, solveLower, solveUpper } from '../language/factorizations.ts'
 import { type Value, where } from '../language/value.ts'
 import { onDiagonal } from './diagonal.ts'
+
+/** The paper whose windows hold less of each gradient. */
+export const efcpPaper: Paper = {
+  title: 'Error Feedback Can Accurately Compress Preconditioners',
+  authors: 'Modoranu, Kalinov, Kurtic, Frantar, Alistarh',
+  year: 2023,
+  arxiv: '2306.06098',
+}
 
 /** The share of its squared norm that a gradient is damped by at least: with less, rounding to float32 may leave no positive-definite matrix. */
 const leastDamping = 2 ** -22
@@ -23,4 +32,14 @@ export function inverseFisherShares(products: Value, newest: Value, damping: Val
   const factor = cholesky(products.plus(onDiagonal(products, ridge)))
   const unit = where(products.rowIndex().equals(newest), 1, 0)
   return solveUpper(factor.transposed(), solveLower(factor, unit)).times(count)
+}
+
+/** The least singular value of a window, as a share of the largest, so that a division by it leaves what rounding leaves of such a direction small. */
+const leastSingular = 2 ** -11
+
+/** The singular values σ of a window of gradients, the rows of G, as a row, and the left singular vectors V as columns, from the products G Gᵀ. */
+export function singularOfWindow(products: Value): { readonly values: Value; readonly vectors: Value } {
+  const { values, vectors } = eigen(products)
+  const own = values.maximum(0).sqrt()
+  return { values: own.maximum(own.largest().times(leastSingular)), vectors }
 }

@@ -130,6 +130,15 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
   mFac: 'the same gradient everywhere',
   // A huge gradient beside small ones, of which float32 does not hold the sum; and rows of the same element, which depend on each other.
   sparseMFac: ['one gradient of 1e20 at first', 'all gradients 1e20 once', 'all gradients 1e18 once'],
+  // Elements of the same size, of which rounding says which is kept.
+  sparseGGT: ['all gradients 1e20 once', 'all gradients 1e18 once'],
+  // Directions of equal columns, and of what vanishes before the sketch; a huge gradient beside small ones of few elements.
+  lowRankMFac: [
+    'gradients of 1e-30',
+    'the same gradient everywhere',
+    'all gradients 1e20 once',
+    'all gradients 1e18 once',
+  ],
   // Any basis is right where gradients have rank one, and float64 has more digits of what lies outside.
   soap: 'the same gradient everywhere',
   sPlus: 'the same gradient everywhere',
@@ -156,12 +165,13 @@ const firstMove: Readonly<Record<string, number>> = {
 
 /**
  * Rules that divide by the sum of all squared norms so far, or by that of the momentum: a huge gradient stops them for long, in any arithmetic.
- * PSGD Dense moves every parameter so far that float32 does not see the steps after.
+ * PSGD Dense moves every parameter so far that float32 does not see the steps after. GGT has no singular value below a share of the largest, as
+ * long as that is in its window.
  */
-const stoppedByOne = ['aDoG', 'adaGradNorm', 'dog', 'dowg', 'momentumPolyak', 'momo', 'momoAdam', 'psgdDense']
+const stoppedByOne = ['aDoG', 'adaGradNorm', 'dog', 'dowg', 'ggt', 'momentumPolyak', 'momo', 'momoAdam', 'psgdDense']
 
 /** What moves few elements of all parameters together: those of a small one seldom. */
-const movesFew = ['sparseMFac']
+const movesFew = ['sparseGGT', 'sparseMFac']
 
 function largestOf(arrays: CompiledOptimizer['gradients']): number {
   return Math.max(...Object.values(arrays).map((array) => Math.max(...Array.from(array, Math.abs))))

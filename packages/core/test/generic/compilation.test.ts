@@ -58,7 +58,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
   it('compiles once for a second optimizer with other numbers, schedules and sizes', async () => {
     // FRUGAL's choice of one column in four is planned otherwise where those are more than the rows, and so is what makes
     // matrices orthogonal where they are more than twice as long as wide.
-    // MicroAdam and sparse M-FAC keep one element of up to 100, PSGD Dense has a matrix for up to 512 parameters. A mean over two takes
+    // MicroAdam, sparse GGT and sparse M-FAC keep one element of up to 100, PSGD Dense has a matrix for up to 512 parameters. A mean over two takes
     // a half, which SINGD's rule has too.
     const small = name === 'frugal' ? [4, 9] : [4, 7]
     const wides: Readonly<Record<string, readonly number[]>> = {
@@ -66,6 +66,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
       microAdam: [2, 50],
       psgdDense: [2, 250],
       singd: [3, 300],
+      sparseGGT: [2, 50],
       sparseMFac: [2, 50],
     }
     const wide = wides[name] ?? (orthogonalizing.includes(name) ? [200, 300] : [2, 300])

@@ -1,6 +1,7 @@
 import { kfac, layerStatistics } from 'fallline'
 import type { GoldenRun } from '../../golden/files.ts'
 import type { Source } from '../../golden/mappings/mapping.ts'
+import { type Matrix, solve } from '../support/matrices.ts'
 import { restate, type Step } from '../support/restate.ts'
 
 const examples = 5
@@ -27,21 +28,6 @@ const momentOf =
   }
 const inputs = { activationMoment: momentOf(activation, 1), outputGradientMoment: momentOf(outputGradient, 0) }
 if (Object.keys(inputs).some((name) => !(name in layerStatistics))) throw new Error('unknown statistics')
-
-type Matrix = number[][]
-
-/** x of matrix x = right, by elimination. */
-function solve(matrix: Matrix, right: readonly number[]): number[] {
-  const rows = matrix.map((row, i) => [...row, right[i]!])
-  for (const [k, pivot] of rows.entries()) {
-    for (const [i, row] of rows.entries()) {
-      if (i === k) continue
-      const factor = row[k]! / pivot[k]!
-      for (let j = k; j < row.length; j++) row[j]! -= factor * pivot[j]!
-    }
-  }
-  return rows.map((row, i) => row.at(-1)! / row[i]!)
-}
 
 const trace = (matrix: Matrix) => matrix.reduce((sum, row, i) => sum + row[i]!, 0)
 

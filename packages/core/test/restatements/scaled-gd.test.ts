@@ -1,20 +1,8 @@
 import { compile, type Optimizer, reference, scaledGd, sgd } from 'fallline'
 import { expect, it } from 'vitest'
+import { solve } from '../support/matrices.ts'
 import { randomNumbers } from '../support/random.ts'
 import { restate, type Step } from '../support/restate.ts'
-
-/** x of x matrix = right for a symmetric matrix, by elimination. */
-function solve(matrix: readonly (readonly number[])[], right: readonly number[]): number[] {
-  const rows = matrix.map((row, i) => [...row, right[i]!])
-  for (const [k, pivot] of rows.entries()) {
-    for (const [i, row] of rows.entries()) {
-      if (i === k) continue
-      const factor = row[k]! / pivot[k]!
-      for (let j = k; j < row.length; j++) row[j]! -= factor * pivot[j]!
-    }
-  }
-  return rows.map((row, i) => row.at(-1)! / row[i]!)
-}
 
 /** X ← X - η g (Xᵀ X + λ I)⁻¹ row by row, of the transposed where X has fewer rows than columns. */
 const paper =

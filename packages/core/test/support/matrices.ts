@@ -43,3 +43,16 @@ export function rotation(size: number, random: () => number): Matrix {
 /** Numbers in the order of rows as a matrix. */
 export const matrixOf = (values: ArrayLike<number>, rows: number, columns: number): Matrix =>
   Array.from({ length: rows }, (_, i) => Array.from({ length: columns }, (_, j) => values[i * columns + j]!))
+
+/** x of matrix x = right, by elimination. */
+export function solve(matrix: readonly (readonly number[])[], right: readonly number[]): number[] {
+  const rows = matrix.map((row, i) => [...row, right[i]!])
+  for (const [k, pivot] of rows.entries()) {
+    for (const [i, row] of rows.entries()) {
+      if (i === k) continue
+      const factor = row[k]! / pivot[k]!
+      for (let j = k; j < row.length; j++) row[j]! -= factor * pivot[j]!
+    }
+  }
+  return rows.map((row, i) => row.at(-1)! / row[i]!)
+}
