@@ -77,6 +77,7 @@ export {
   cholesky,
   type Eigendecomposition,
   eigen,
+  householderQr,
   matrixPower,
   orthonormalize,
   type QrFactors,

@@ -331,6 +331,7 @@ const routineOf: Readonly<Record<RoutineName, (operands: np.Array[], asked: Dime
   },
   gather: ([operand, places]) => [gather(operand!, places!)],
   gram: ([operand]) => [gram(operand!)],
+  householder: ([operand]) => householder(operand!),
   largestPlaces: ([operand], [, , count]) => [largestPlaces(operand!, count)],
   orthonormalization: ([operand, marks]) => [orthonormalized(operand!, marks!)],
   product: ([left, right]) => [np.matmul(left!, right!)],
@@ -419,6 +420,35 @@ function qr(operand: np.Array): np.Array[] {
   }
   const q = orthogonal(orthogonal(columns[0]!))
   return [q, np.triu(np.matmul(swapped(q.ref), operand))]
+}
+
+/**
+ * What `qr` gives with the signs of reflections, which an elimination on Q finds one after the other (Ballard, Demmel, Grigori, Jacquelin,
+ * Knight, Nguyen 2015).
+ */
+function householder(operand: np.Array): np.Array[] {
+  const [rows, columns] = operand.shape.slice(-2) as [number, number]
+  const [q, r] = qr(operand) as [np.Array, np.Array]
+  const rank = Math.min(rows, columns)
+  const at = (size: number, k: number) => np.where(np.equal(np.arange(size), k), 1, 0)
+  let left = q.ref
+  let signs = np.zeros([1, rank])
+  for (let k = 0; k < rank; k++) {
+    const [across, down] = [at(rank, k).reshape([1, rank]), at(rows, k).reshape([rows, 1])]
+    const column = np.sum(np.multiply(left.ref, across.ref), -1, { keepdims: true })
+    const row = np.sum(np.multiply(left.ref, down.ref), -2, { keepdims: true })
+    const pivot = np.sum(np.multiply(column.ref, down.ref), -2, { keepdims: true })
+    // Below the last number of a square there is nothing to reflect.
+    const against = rows === rank && k === rank - 1 ? -1 : 1
+    const sign = np.where(np.less(pivot.ref, 0), against, -against)
+    signs = np.add(signs, np.multiply(sign.ref, across.ref))
+    const changed = np.subtract(column, np.multiply(sign.ref, down))
+    const product = np.matmul(changed, np.subtract(row, np.multiply(sign.ref, across)))
+    const divisor = against < 0 ? np.add(np.absolute(pivot), np.absolute(sign)) : np.subtract(pivot, sign)
+    left = np.subtract(left, np.divide(product, divisor))
+  }
+  left.dispose()
+  return [np.multiply(q, signs.ref), np.multiply(r, swapped(signs))]
 }
 
 /** As `qr`, of the columns whose marks are from 0 to 1, in the order of these, beside those with marks below 0. */

@@ -5,6 +5,7 @@ import {
   clipByNorm,
   defineOptimizer,
   groups,
+  householderQr,
   logUniform,
   lossInput,
   nonNegative,
@@ -105,6 +106,25 @@ describe.each(replayed.map((factory) => [factory.definition.name, factory] as co
   it.each(variantsHere(factory))('with %s agrees with the interpreter', (_, settings) =>
     check(make(factory, settings), 4, takenBy(factory, ofFullRank ? squares : fewShapes)),
   )
+})
+
+describe('QR factors by reflections', () => {
+  it.each([
+    ['square', [5, 5]],
+    ['tall', [6, 4]],
+    ['wide', [3, 5]],
+  ] as const)('of a %s gradient have the signs of the interpreter', async (_, matrix) => {
+    const factored = defineOptimizer({
+      ...common,
+      name: 'factored',
+      title: 'Factored',
+      rule({ g }) {
+        const { q, r } = householderQr(g)
+        return { direction: q.matmul(r.abs()) }
+      },
+    })
+    await check(factored(), 3, { matrix: [...matrix] })
+  })
 })
 
 describe('an optimizer that needs more than gradients', () => {

@@ -1,5 +1,17 @@
-import { adamW, cosmos, groups, mFac, type Optimizer, shampoo, soap, sPlus, sparseMFac } from 'fallline'
-import { type Fields, Skip } from '../fields.ts'
+import {
+  adamW,
+  cosmos,
+  distributedShampoo,
+  fourBitShampoo,
+  groups,
+  mFac,
+  type Optimizer,
+  shampoo,
+  soap,
+  sPlus,
+  sparseMFac,
+} from 'fallline'
+import { Fields, Skip } from '../fields.ts'
 import { betas, type Mapping, newtonSchulz, rate } from './mapping.ts'
 
 /** Shampoo and what came of it. */
@@ -87,6 +99,31 @@ export const preconditioners: Readonly<Record<string, Mapping>> = {
         : undefined,
     optimizer: googleShampoo,
   },
+  distributed_shampoo: {
+    tolerances: {
+      reference: 2e-7,
+      reason: 'where a gradient has no component rounding is divided by itself and 1e-8, and LAPACK rounds otherwise',
+    },
+    until: {
+      config: ['default'],
+      step: 5,
+      reason: 'eigenvalues come near to an epsilon of 1e-12, where float64 holds three digits of them: 5e-6 at step 10',
+    },
+    float64Only: ({ config }) => float64Shampoo[config],
+    optimizer: metaShampoo,
+  },
+  shampoo_4bit: {
+    // Rounding turns codes.
+    signs: true,
+    tolerances: { step: 3e-5, reason: 'products with a matrix of 66 x 66 in float32' },
+    float64Only: ({ config }) =>
+      config === 'sgd_default' || config === 'sgd_4bit_two_blocks'
+        ? undefined
+        : 'gradients of low rank: rounding decides eigenvectors of eigenvalues near 0, and their codes',
+    // The codes of one step, which are found here too.
+    captured: () => {},
+    optimizer: lowBitShampoo,
+  },
   splus: {
     captured: (optimizer) => {
       const arbitrary = optimizer.names.some((name) => {
@@ -165,4 +202,88 @@ function googleShampoo(fields: Fields, ranks: readonly number[]): Optimizer {
   // There the gradient of what has no preconditioner is also that of the simpler optimizer, and decays as both.
   if (weightDecay === 0 || graft === 2 || ranks.every((rank) => rank > 1)) return own
   return groups(own, [{ name: 'vectors', match: ({ rank }) => rank < 2, hyper: { weightDecay: 2 * weightDecay } }])
+}
+
+/** Why float32 cannot take some runs, with how far it ends from them. */
+const float64Shampoo: Readonly<Record<string, string>> = {
+  default: 'eigenvalues below 1e-7 of the largest count: 7e-4 off at step 5',
+  unmerged_ema: 'eigenvalues below 1e-7 of the largest count: 2e-3 off at step 30',
+  graft_sgd_momentum: 'eigenvalues below 1e-7 of the largest count: 7e-2 off at step 30',
+  exponent: 'eigenvalues below 1e-7 of the largest count: 4e-3 off at step 100',
+  soap_eigh: 'the rounding of a gradient of low rank, divided by 1e-5 of the largest: 1e-2 off at step 5',
+  soap_qr: 'rounding decides the order of equal eigenvalues: 5e-2 off at step 10',
+}
+
+function metaShampoo(fields: Fields): Optimizer {
+  fields.expect('beta3', -1, 'momentum has one rate here')
+  const [beta1, beta2] = fields.numbers('betas', 2) as [number, number]
+  const preconditionerPeriod = fields.number('precondition_frequency')
+  const start = fields.number('start_preconditioning_step')
+  const dimensions = fields.number('target_parameter_dimensionality')
+  const preconditioner = new Fields(fields.value('preconditioner') as Record<string, unknown>)
+  const form = preconditioner.string('kind', ['root_inv', 'eigenvalue_corrected'])
+  const exponents = preconditioner.has('inverse_exponent_override')
+    ? new Fields(preconditioner.value('inverse_exponent_override') as Record<string, unknown>)
+    : undefined
+  const amortized = preconditioner.has('amortized')
+    ? new Fields(preconditioner.value('amortized') as Record<string, unknown>)
+    : undefined
+  amortized?.expect('kind', 'qr', 'there is no other iteration')
+  const graft = fields.value('grafting') as Record<string, unknown> | null
+  const grafting = graft ? new Fields(graft) : undefined
+  const kinds = { sgd: 'sgd', adagrad: 'adagrad', rmsprop: 'rmsProp', adam: 'adam' } as const
+  const kind = grafting?.string('kind', Object.keys(kinds) as (keyof typeof kinds)[])
+  const momentum = fields.value('momentum_config') as Record<string, unknown> | null
+  const moving = momentum ? new Fields(momentum) : undefined
+  const style = fields.string('weight_decay_type', ['DECOUPLED', 'L2'])
+  const optimizer = distributedShampoo({
+    ...rate(fields),
+    beta1,
+    beta2,
+    preconditionerPeriod,
+    // There the simpler optimizer acts alone up to the first preconditioner.
+    graftedSteps: grafting ? (start < 0 ? preconditionerPeriod : start) - 1 : 0,
+    epsilon: fields.number('epsilon'),
+    weightDecay: fields.number('weight_decay'),
+    ...(style === 'L2' ? { decay: 'coupled' } : {}),
+    blockSize: fields.number('max_preconditioner_dim'),
+    dimensions: Number.isFinite(dimensions) ? dimensions : 0,
+    correctsBias: fields.boolean('use_bias_correction'),
+    form: form === 'root_inv' ? 'inverseRoot' : 'eigenvalueCorrected',
+    inverseExponent: exponents?.number('2') ?? 0,
+    qrSteps: amortized?.number('max_iterations') ?? 0,
+    qrTolerance: amortized?.number('tolerance') ?? 0.01,
+    graft: kind ? kinds[kind] : 'none',
+    ...(grafting?.has('beta2') ? { graftBeta2: grafting.number('beta2') } : {}),
+    ...(grafting?.has('epsilon') ? { graftEpsilon: grafting.number('epsilon') } : {}),
+    momentum: moving?.number('momentum') ?? 0,
+    nesterov: moving?.boolean('use_nesterov') ?? false,
+  })
+  for (const each of [preconditioner, exponents, amortized, grafting, moving]) each?.finish()
+  return optimizer
+}
+
+function lowBitShampoo(fields: Fields): Optimizer {
+  fields.expect('inv_root_mode', 0, 'roots are of eigenvalues here')
+  const bits = fields.number('prec_bits')
+  const storage = bits === 4 ? 'fourBit' : bits === 8 ? 'eightBit' : 'float32'
+  const shared = {
+    ...rate(fields),
+    weightDecay: fields.number('weight_decay'),
+    plainSteps: fields.number('start_prec_step') - 1,
+    statisticsPeriod: fields.number('stat_compute_steps'),
+    rootPeriod: fields.number('prec_compute_steps'),
+    statisticsBeta: fields.number('stat_decay'),
+    ridge: fields.number('matrix_eps'),
+    blockSize: fields.number('prec_maxorder'),
+    storage,
+    leastSize: fields.number('min_lowbit_size'),
+    codeBlock: fields.number('quan_blocksize'),
+    basisRectifications: fields.number('rect_t1'),
+    rootRectifications: fields.number('rect_t2'),
+  } as const
+  if (fields.has('betas')) {
+    return fourBitShampoo({ ...shared, base: 'adamW', ...betas(fields), epsilon: fields.number('eps') })
+  }
+  return fourBitShampoo({ ...shared, momentum: fields.number('momentum'), nesterov: fields.boolean('nesterov') })
 }

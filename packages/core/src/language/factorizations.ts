@@ -48,6 +48,15 @@ export function qr(matrix: Value): QrFactors {
 }
 
 /**
+ * As `qr`, with the signs that LAPACK leaves: each number on the diagonal of R stands against the one that was reflected there. For rules to
+ * which signs matter, such as those that round columns to codes. In jax-js it takes a product for each column.
+ */
+export function householderQr(matrix: Value): QrFactors {
+  const [q, r] = factor('householder', matrix)
+  return { q: q!, r: r! }
+}
+
+/**
  * The Q of `qr`, some columns at a time and in any order, batch by batch. A row of marks says of every column what it is: below 0, it belongs
  * to Q already; from 0 to below 1, it is made orthonormal to those and to the ones with smaller marks; from 1 on, it stays as it is. Where a column depends on those before, an axis takes its place; in jax-js such a matrix gives what is not
  * a number.

@@ -132,7 +132,12 @@ export class Value {
 
   /** The same for both signs. */
   limitedInSize(limit = largestFinite): Value {
-    return this.wrap(this.graph.guard('maximum', this.limited(limit).node, -limit))
+    return this.limited(limit).raised(-limit)
+  }
+
+  /** At least `limit`, so that what float32 cannot tell from 0 does not count as if it were told. The float64 reference leaves it out. */
+  raised(limit: number): Value {
+    return this.wrap(this.graph.guard('maximum', this.node, limit))
   }
 
   /** ⌊x⌋, the largest whole number that is not above x. */

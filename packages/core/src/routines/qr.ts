@@ -22,6 +22,9 @@ export const qr: Routine = {
   },
 }
 
+/** The same without the signs turned: those that LAPACK's reflections leave, each against the number that it reflects. */
+export const householder: Routine = { ...qr, title: 'QR factors by reflections' }
+
 /** Columns are made orthogonal to those before, twice (Gram and Schmidt; Giraud, Langou, Rozložník 2005); where nothing is left, an axis is. */
 export const qrReference: RoutineReference = ([operand]) => {
   const [batch, rows, columns] = operand!.dimensions
@@ -55,6 +58,44 @@ export const qrReference: RoutineReference = ([operand]) => {
         q[(b * rows + i) * rank + k] = value
       })
     })
+  }
+  return [q, r]
+}
+
+/** Each column is reflected onto an axis, unless nothing stands below it (Householder 1958, with the signs of LAPACK). */
+export const householderReference: RoutineReference = ([operand]) => {
+  const [batch, rows, columns] = operand!.dimensions
+  const rank = Math.min(rows, columns)
+  const q = new Float64Array(batch * rows * rank)
+  const r = new Float64Array(batch * rank * columns)
+  for (let b = 0; b < batch; b++) {
+    const left = Array.from({ length: columns }, (_, j) =>
+      Float64Array.from({ length: rows }, (_, i) => operand!.values[(b * rows + i) * columns + j]!),
+    )
+    const reflections: ((column: Float64Array) => void)[] = []
+    for (let k = 0; k < rank; k++) {
+      const rest = left[k]!.subarray(k)
+      const below = length(rest.subarray(1))
+      const v = rest.slice()
+      v[0]! += (v[0]! < 0 ? -1 : 1) * length(rest)
+      const scale = below === 0 ? 0 : 2 / dot(v, v)
+      const reflect = (column: Float64Array) => {
+        const part = column.subarray(k)
+        const along = scale * dot(v, part)
+        for (let i = 0; i < part.length; i++) part[i]! -= along * v[i]!
+      }
+      reflections.unshift(reflect)
+      for (const column of left.slice(k)) reflect(column)
+    }
+    for (let k = 0; k < rank; k++) {
+      const axis = new Float64Array(rows)
+      axis[k] = 1
+      for (const reflect of reflections) reflect(axis)
+      axis.forEach((value, i) => {
+        q[(b * rows + i) * rank + k] = value
+      })
+      for (let j = k; j < columns; j++) r[(b * rank + k) * columns + j] = left[j]![k]!
+    }
   }
   return [q, r]
 }

@@ -3,7 +3,7 @@ import { eigenReference } from './eigen.ts'
 import { gramReference } from './gram.ts'
 import { orthonormalizationReference } from './orthonormalization.ts'
 import { productReference } from './product.ts'
-import { qrReference } from './qr.ts'
+import { householderReference, qrReference } from './qr.ts'
 import { reversalReference } from './reversal.ts'
 import type { RoutineReference } from './routine.ts'
 import { gatherReference, largestPlacesReference, resizedReference, scatterReference } from './selection.ts'
@@ -22,6 +22,7 @@ export const references: Readonly<Record<RoutineName, RoutineReference>> = {
   largestPlaces: largestPlacesReference,
   orthonormalization: orthonormalizationReference,
   product: productReference,
+  householder: householderReference,
   qr: qrReference,
   resized: resizedReference,
   scatter: scatterReference,

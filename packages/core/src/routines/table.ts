@@ -3,7 +3,7 @@ import { eigen } from './eigen.ts'
 import { gram } from './gram.ts'
 import { orthonormalization } from './orthonormalization.ts'
 import { product } from './product.ts'
-import { qr } from './qr.ts'
+import { householder, qr } from './qr.ts'
 import { reversal } from './reversal.ts'
 import type { Routine } from './routine.ts'
 import { gather, largestPlaces, resized, scatter } from './selection.ts'
@@ -18,6 +18,7 @@ export const routines = {
   eigen,
   gather,
   gram,
+  householder,
   largestPlaces,
   orthonormalization,
   product,

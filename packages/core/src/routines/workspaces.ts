@@ -18,11 +18,8 @@ export const workspaces: Readonly<Record<RoutineName, (operands: readonly Dimens
     largestPlaces: (_, [, , count]) => Math.ceil(count / 2),
     orthonormalization: ([operand]) => (operand![1] + 1) * operand![2],
     product: none,
-    qr([operand]) {
-      const [, rows, columns] = operand!
-      const rank = Math.min(rows, columns)
-      return rows * (columns + rank) + 2 * rank
-    },
+    householder: ([operand]) => reflections(operand!),
+    qr: ([operand]) => reflections(operand!),
     resized: none,
     reversal: none,
     scatter: none,
@@ -35,6 +32,12 @@ export const workspaces: Readonly<Record<RoutineName, (operands: readonly Dimens
     symmetricProduct: none,
     transposition: none,
   }
+
+/** The columns, those of Q, and two numbers for each reflection. */
+function reflections([, rows, columns]: Dimensions): number {
+  const rank = Math.min(rows, columns)
+  return rows * (columns + rank) + 2 * rank
+}
 
 /** The matrix, its vectors, and four rows. */
 const eigen = (order: number) => 2 * order * order + 4 * order

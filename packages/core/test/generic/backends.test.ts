@@ -1,6 +1,5 @@
 import {
   adafactor,
-  adalite,
   type CompiledOptimizer,
   came,
   compile,

@@ -59,9 +59,10 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     // FRUGAL's choice of one column in four is planned otherwise where those are more than the rows, and so is what makes
     // matrices orthogonal where they are more than twice as long as wide.
     // MicroAdam, sparse GGT and sparse M-FAC keep one element of up to 100, PSGD Dense has a matrix for up to 512 parameters. A mean over two takes
-    // a half, which SINGD's rule has too.
+    // a half, which SINGD's rule has too. 4-bit Shampoo keeps large matrices in codes.
     const small = name === 'frugal' ? [4, 9] : [4, 7]
     const wides: Readonly<Record<string, readonly number[]>> = {
+      fourBitShampoo: [2, 50],
       frugal: [80, 200],
       microAdam: [2, 50],
       psgdDense: [2, 250],

@@ -18,6 +18,7 @@ const growing = new Set([
   'adaShift',
   'apollo',
   'avaGrad',
+  'fourBitShampoo',
   'madgrad',
   'mSVAG',
   'padam',
@@ -36,6 +37,7 @@ const growing = new Set([
 const tolerances: Readonly<Record<string, readonly [at1e25: number, at3e38: number]>> = {
   adaHessian: [0.3, 0.3],
   cosmos: [1e-2, 1e-2],
+  distributedShampoo: [0.05, 0.05],
   oasis: [1e-4, 1e-4],
   optimisticGradient: [1e-5, 1],
   pid: [1e-5, 1],

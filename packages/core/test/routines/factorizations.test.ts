@@ -9,7 +9,16 @@ import { workspaces } from '../../src/routines/workspaces.ts'
 import { diagonal, distance, identity, largest, type Matrix, matrixOf, times, transposed } from '../support/matrices.ts'
 import { randomNumbers } from '../support/random.ts'
 
-const names = ['cholesky', 'eigen', 'orthonormalization', 'qr', 'solveLower', 'solveUpper', 'svd'] as const
+const names = [
+  'cholesky',
+  'eigen',
+  'householder',
+  'orthonormalization',
+  'qr',
+  'solveLower',
+  'solveUpper',
+  'svd',
+] as const
 /** What only functions look at whose operands do not say the dimensions of what they give. */
 const asked = [1, 1, 1] as const
 const memory = new WebAssembly.Memory({ initial: 64 })
@@ -112,6 +121,64 @@ describe('QR factors', () => {
           for (const below of row.slice(0, i)) expect(below).toBe(0)
         })
       }
+    }
+  })
+
+  it.each(shapes)('by reflections of %s are the same but for signs', (_, dimensions, value) => {
+    const operand = matrices(dimensions, value)
+    for (const [q, r] of Object.values(both('householder', [operand]))) {
+      for (let b = 0; b < dimensions[0]; b++) {
+        const [a, Q, R] = [operand, q!, r!].map((each) => rowsOf(each, b)) as [Matrix, Matrix, Matrix]
+        expect(distance(times(transposed(Q), Q), identity(R.length))).toBeLessThan(4 * unit)
+        expect(distance(times(Q, R), a)).toBeLessThanOrEqual(8 * unit * largest(a))
+        R.forEach((row, i) => {
+          for (const below of row.slice(0, i)) expect(below).toBe(0)
+        })
+      }
+    }
+  })
+
+  it('by reflections have the signs of LAPACK', () => {
+    // The first number of a column turns its sign, unless nothing stands below it.
+    const upright = both('householder', [
+      matrices(
+        [1, 3, 2],
+        (_, i, j) =>
+          [
+            [3, 1],
+            [0, -2],
+            [0, 0],
+          ][i]![j]!,
+      ),
+    ])
+    const leaning = both('householder', [
+      matrices(
+        [1, 2, 2],
+        (_, i, j) =>
+          [
+            [3, 5],
+            [4, -5],
+          ][i]![j]!,
+      ),
+    ])
+    for (const [, r] of Object.values(upright))
+      expect(rowsOf(r!)).toEqual([
+        [3, 1],
+        [0, -2],
+      ])
+    for (const [q, r] of Object.values(leaning)) {
+      expect(
+        distance(rowsOf(r!), [
+          [-5, 1],
+          [0, -7],
+        ]),
+      ).toBeLessThan(1e-5)
+      expect(
+        distance(rowsOf(q!), [
+          [-0.6, -0.8],
+          [-0.8, 0.6],
+        ]),
+      ).toBeLessThan(1e-6)
     }
   })
 

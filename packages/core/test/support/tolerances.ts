@@ -54,6 +54,7 @@ const settingsFor: Readonly<Record<string, Variant['settings']>> = {
   alice: { rank: 2 },
   apolloAdamW: { rank: 2 },
   dion: { rank: 2 },
+  distributedShampoo: { epsilon: 1e-3, blockSize: 32 },
   fira: { rank: 2 },
   focus: { gamma: 0.01 },
   gaLore: { rank: 2 },

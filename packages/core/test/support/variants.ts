@@ -48,6 +48,7 @@ export const sensitive: readonly string[] = [
   'alice',
   'conda',
   'cosmos',
+  'distributedShampoo',
   'fira',
   'focus',
   'frugal',
@@ -73,6 +74,7 @@ export function make(factory: OptimizerFactory, settings: Readonly<Record<string
 /** What goes with an option so that it does not take long: every step of an iteration is compiled on its own. */
 const companions: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   '{roots:coupledNewton}': { rootSteps: 8 },
+  '{dimensions:1}': { blockSize: 8 },
 }
 
 /** The defaults, and then each option, decay style and hyperparameter that is off by default changed on its own. */

@@ -1,13 +1,14 @@
 /** Orthonormal columns times a triangle. */
 
+import type { RoutineName } from '../../../routines/table.ts'
 import type { FunctionBuilder } from '../assembler.ts'
 import { Row, Rows } from '../code.ts'
 import { batched } from './call.ts'
 
-/** Q and R of the operand, by reflections; what stands on the diagonal of R is not below 0. */
-export function qr(): FunctionBuilder {
+/** Q and R of the operand, by reflections; `oriented`: what stands on the diagonal of R is not below 0. */
+export function qr(name: RoutineName, oriented: boolean): FunctionBuilder {
   return batched(
-    'qr',
+    name,
     1,
     [
       ({ rows, columns }) => [rows[0]!, rows[0]!.minimum(columns[0]!)],
@@ -36,8 +37,8 @@ export function qr(): FunctionBuilder {
         const kept = code.real(new Row(v).at(0))
         code.store(new Row(v), 0, 1)
         code.up(k.plus(1), width, (j) => reflected(turned.row(j), k))
-        code.store(signs, k, code.real(1).withSignOf(kept))
-        code.store(call.results[1]!.row(k), k, kept.abs())
+        code.store(signs, k, oriented ? code.real(1).withSignOf(kept) : 1)
+        code.store(call.results[1]!.row(k), k, oriented ? kept.abs() : kept)
       })
       code.up(0, rank, (i) => {
         code.up(0, i, (j) => code.store(call.results[1]!.row(i), j, 0))
