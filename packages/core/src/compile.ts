@@ -2,13 +2,14 @@ import { type Backend, backendTensors } from './backends/backend.ts'
 import { wasm } from './backends/wasm/backend.ts'
 import { checkNames, checkOptimizer, type Optimizer } from './language/definition.ts'
 import { checkLayout, type LayoutChoice } from './language/layout.ts'
+import { mainRule } from './language/walk.ts'
 import { checkShapes, type Shapes, traceModel } from './program/model.ts'
 import { CompiledOptimizer } from './run/compiled-optimizer.ts'
 import { declaredInputs } from './run/inputs.ts'
 import type { GradientMemory, NonFinitePolicy } from './run/step.ts'
 
 export interface CompileOptions {
-  /** Where the kernels run: `wasm()` (default) or `reference()`. */
+  /** Where the kernels run: `wasm()` (default), `reference()`, or `webgpu()` of `fallline/webgpu`. */
   readonly backend?: Backend
   /**
    * `throw` (default): an error names the tensors. `skip`: the step is skipped and counted. Both leave parameters and
@@ -59,7 +60,7 @@ export async function compile<const Name extends string, H extends string>(
   checkShapes('compile', shapes)
   checkNames('compile', options, ['backend', 'nonFinite', 'telemetry', 'layout', 'gradients'])
   if (options.backend !== undefined && typeof options.backend?.create !== 'function') {
-    throw new Error(`compile: backend must be wasm() or reference(), not ${String(options.backend)}`)
+    throw new Error(`compile: backend must be wasm(), reference() or webgpu(), not ${String(options.backend)}`)
   }
   const nonFinite = options.nonFinite ?? 'throw'
   if (!['throw', 'skip', 'allow'].includes(nonFinite)) {
@@ -71,7 +72,10 @@ export async function compile<const Name extends string, H extends string>(
   }
   checkLayout('compile', layout)
   const model = traceModel(optimizer, shapes, telemetry, { layout })
-  const instance = await (options.backend ?? wasm()).create(backendTensors(model), { gradients })
+  const instance = await (options.backend ?? wasm()).create(backendTensors(model), {
+    gradients,
+    title: mainRule(optimizer).definition.name,
+  })
   const joined = model.parameters.find(({ shape }) => shape.parts)
   if (joined && !instance.memory) {
     instance.dispose()

@@ -1,4 +1,4 @@
-import { type ElementOperation, sizeOf } from './graph/node.ts'
+import { sizeOf } from './graph/node.ts'
 import { checkOptimizer, inputsOf, type Optimizer, type OptimizerFactory } from './language/definition.ts'
 import type { Input } from './language/inputs.ts'
 import { mainChain, mainRule, visit } from './language/walk.ts'
@@ -14,6 +14,7 @@ import {
 } from './plan/plan.ts'
 import { planTogether } from './plan/planner.ts'
 import { type Traffic, trafficOf } from './plan/traffic.ts'
+import { formulaOf, hostFormula, ownName } from './program/formula.ts'
 import type { HostProgram } from './program/host.ts'
 import { splitHyperKey } from './program/hyper-store.ts'
 import { traceModel } from './program/model.ts'
@@ -261,36 +262,6 @@ function variants(tree: VariantTree, title: string): { title: string; program: P
   return [...variants(tree.held, `${title}, between`), ...variants(tree.fired, often)]
 }
 
-function slotName(key: string): string {
-  return key.slice(key.lastIndexOf('.') + 1)
-}
-
-const symbols: Partial<Record<ElementOperation, string>> = {
-  add: '+',
-  subtract: '-',
-  multiply: '*',
-  divide: '/',
-  power: '^',
-  equal: '=',
-  less: '<',
-  lessOrEqual: '≤',
-  and: 'and',
-}
-
-const functions: Partial<Record<ElementOperation, string>> = {
-  absolute: 'abs',
-  squareRoot: 'sqrt',
-  exponential: 'exp',
-  logarithm: 'log',
-  select: 'where',
-}
-
-function join(operation: ElementOperation, parts: readonly string[]): string {
-  const symbol = symbols[operation]
-  if (symbol) return `(${parts.join(` ${symbol} `)})`
-  return `${functions[operation] ?? operation}(${parts.join(', ')})`
-}
-
 /** Writes a plan in words. */
 class PlanText {
   private readonly plan: Plan
@@ -312,7 +283,7 @@ class PlanText {
     )
     let count = 0
     plan.scalars.forEach((scalar, index) => {
-      this.names[index] = scalar.kind === 'slot' ? slotName(scalar.key) : parts.includes(index) ? '' : `s${count++}`
+      this.names[index] = scalar.kind === 'slot' ? ownName(scalar.key) : parts.includes(index) ? '' : `s${count++}`
       if (scalar.kind === 'total' && parts.includes(scalar.part.index))
         this.names[scalar.part.index] = this.names[index]!
     })
@@ -349,7 +320,7 @@ class PlanText {
       } else if (stage.kind === 'commit') {
         for (const output of stage.outputs) {
           const { target, value } = plan.scalarOutputs[output]!
-          if (target.kind === 'slot') lines.push(`  store ${slotName(target.key)} ← ${this.number(value)}`)
+          if (target.kind === 'slot') lines.push(`  store ${ownName(target.key)} ← ${this.number(value)}`)
         }
       } else lines.push(...stage.scalars.flatMap((index) => this.scalar(index)))
     }
@@ -361,7 +332,7 @@ class PlanText {
     const name = this.names[index]!
     if (scalar.kind === 'element') {
       return [
-        `  ${name} = ${join(
+        `  ${name} = ${formulaOf(
           scalar.operation,
           scalar.inputs.map((input) => this.number(input)),
         )}`,
@@ -375,32 +346,13 @@ class PlanText {
 
   private array(index: number): string {
     const array = this.plan.arrays[index]!
-    if (array.kind === 'slot') return slotName(array.key)
+    if (array.kind === 'slot') return ownName(array.key)
     if (array.kind === 'input') return array.key
     return array.kind === 'scratch' ? `scratch${this.scratch.indexOf(index)}` : array.kind
   }
 
   private number({ kind, index }: NumberReference): string {
-    return kind === 'scalar' ? this.names[index]! : this.hostFormula(this.host.results[index]!)
-  }
-
-  private hostFormula(place: number): string {
-    const value = this.host.values[place]!
-    switch (value.operation) {
-      case 'constant':
-        return String(value.value)
-      case 'hyper':
-      case 'slot':
-      case 'input':
-        return slotName(value.key)
-      case 'count':
-        return value.perTensor ? 't' : 'step'
-      default:
-        return join(
-          value.operation,
-          value.inputs.map((input) => this.hostFormula(input)),
-        )
-    }
+    return kind === 'scalar' ? this.names[index]! : hostFormula(this.host, this.host.results[index]!)
   }
 
   /** The body of a loop as assignments; what is used once is written where it is used. */
@@ -449,7 +401,7 @@ class PlanText {
       case 'stride':
         return `(index mod ${instruction.period} = 0)`
       default:
-        return join(
+        return formulaOf(
           instruction.operation,
           instruction.inputs.map((input) => texts[input]!),
         )

@@ -81,7 +81,9 @@ describe('fallline', () => {
     const list = await inside(['list'])
     const json = await inside(['list', '--json'])
     const lion = await inside(['explain', 'LION'])
-    expect([list.code, json.code, lion.code]).toEqual([0, 0, 0])
+    const wgsl = await inside(['explain', 'lion', '--wgsl'])
+    expect([list.code, json.code, lion.code, wgsl.code]).toEqual([0, 0, 0, 0])
+    expect(wgsl.stdout).toContain('// lion, level 0: a pass over elements')
     const entries = JSON.parse(json.stdout) as Record<string, unknown>[]
     expect(entries.map(({ name }) => name)).toEqual(registry.map(({ definition }) => definition.name))
     for (const entry of entries) {

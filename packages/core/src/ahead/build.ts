@@ -1,5 +1,5 @@
 import { backendTensors } from '../backends/backend.ts'
-import { formsOf } from '../backends/wasm/backend.ts'
+import { formsOf } from '../backends/forms.ts'
 import { InstanceBuilder } from '../backends/wasm/builder.ts'
 import { everything } from '../backends/wasm/everything.ts'
 import { generateModule } from '../backends/wasm/kernels.ts'

@@ -180,11 +180,17 @@ export interface DeviceSupport {
   evaluator(evaluate: Evaluate, inputs: EvaluationRequest['inputs']): (question: Question) => Promise<Answer>
 }
 
-/** A way to run optimizers: `wasm()` or `reference()`. */
+/** A way to run optimizers: `wasm()`, `reference()`, or `webgpu()` of `fallline/webgpu`. */
 export interface Backend {
   readonly name: string
-  /** @param memory.gradients `oneAtATime` where the gradients of all tensors may lie in one place. */
-  create(tensors: readonly BackendTensor[], memory?: { readonly gradients?: GradientMemory }): Promise<BackendInstance>
+  /**
+   * @param settings.gradients `oneAtATime` where the gradients of all tensors may lie in one place.
+   * @param settings.title what the rule is called, for names and errors.
+   */
+  create(
+    tensors: readonly BackendTensor[],
+    settings?: { readonly gradients?: GradientMemory; readonly title?: string },
+  ): Promise<BackendInstance>
 }
 
 /** An executor that works on memory of the host. */

@@ -158,3 +158,8 @@ export function dimensionsOf(extent: Extent, sizes: Sizes): [batch: number, rows
 export function elementsOf(extent: Extent, sizes: Sizes): number {
   return sizes[extent[0]]! * sizes[extent[1]]! * sizes[extent[2]]!
 }
+
+/** True for a number that is a truth value. */
+export function isMask(plan: Plan, { kind, index }: NumberReference): boolean {
+  return (kind === 'argument' ? plan.arguments : plan.scalars)[index]!.mask
+}

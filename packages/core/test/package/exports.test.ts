@@ -26,6 +26,7 @@ describe('everything that is exported is in a guide', () => {
     ['fallline/files', Object.keys(files)],
     ['fallline/build', exportsOf('packages/core/src/build.ts')],
     ['fallline/runtime', exportsOf('packages/core/src/runtime.ts')],
+    ['fallline/webgpu', exportsOf('packages/core/src/webgpu.ts')],
     ['@fallline/jax', exportsOf('packages/jax/src/index.ts')],
     ['@fallline/race', exportsOf('packages/race/src/index.ts')],
     ['@fallline/tfjs', exportsOf('packages/tfjs/src/index.ts')],

@@ -86,7 +86,10 @@ export function explainCommand(): Command {
   return new Command('explain')
     .description('explain an optimizer: its rule, its phases and the bytes it moves')
     .argument('<name>', 'an optimizer, see fallline list')
-    .action((name: string) => {
-      process.stdout.write(`${explain(optimizerNamed(name)).trimEnd()}\n`)
+    .option('--wgsl', 'print the kernels of WebGPU instead')
+    .action(async (name: string, { wgsl = false }: { wgsl?: boolean }) => {
+      const optimizer = optimizerNamed(name)
+      const text = wgsl ? (await import('fallline/webgpu')).wgslOf(optimizer) : explain(optimizer)
+      process.stdout.write(`${text.trimEnd()}\n`)
     })
 }

@@ -1,8 +1,7 @@
 import { checkNames } from '../../language/definition.ts'
-import { argumentsOf, type CanonicalProgram, canonicalize } from '../../plan/canonical.ts'
-import type { Program } from '../../program/program.ts'
-import { type Backend, type BackendTensor, type HostExecutor, onHost, programsOfTensor } from '../backend.ts'
-import { InstanceBuilder, type ProgramForm } from './builder.ts'
+import { type Backend, type BackendTensor, type HostExecutor, onHost } from '../backend.ts'
+import { formsOf } from '../forms.ts'
+import { InstanceBuilder } from './builder.ts'
 import { kernelsFor } from './kernels.ts'
 import { wasmPrecision } from './precision.ts'
 
@@ -36,21 +35,6 @@ export function wasm(options: WasmOptions = {}): Backend {
     create: async (tensors, memory) =>
       onHost(await createInstance(tensors, threads, fused, memory?.gradients === 'oneAtATime'), wasmPrecision),
   }
-}
-
-/** The distinct programs of tensors, and what every program is to their kernels. */
-export function formsOf(tensors: readonly BackendTensor[]) {
-  const forms = new Map<Program, ProgramForm>()
-  const programs: CanonicalProgram[] = []
-  const places = new Map<string, number>()
-  for (const program of tensors.flatMap(programsOfTensor)) {
-    const canonical = canonicalize(program)
-    const { signature, sizes } = canonical
-    const plan = places.get(signature) ?? programs.push(canonical) - 1
-    places.set(signature, plan)
-    forms.set(program, { plan, sizes, computation: argumentsOf(canonical) })
-  }
-  return { forms, programs }
 }
 
 async function createInstance(

@@ -15,6 +15,7 @@ import { workspaces } from '../../routines/workspaces.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
 import type { StorageName } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
+import type { ProgramForm } from '../forms.ts'
 import { EntryLayout, type EntryWord } from './entry.ts'
 import type { WasmInstance } from './instance.ts'
 import { fill, finish } from './instantiate.ts'
@@ -37,13 +38,6 @@ import type { StagedMemory } from './staged-word.ts'
 import { room } from './staging.ts'
 import { blockElements, hasNarrowColumns, putAside } from './sums.ts'
 import type { Threading } from './threads.ts'
-
-/** What a program is to the kernels: the place of its plan, what the plan's sizes stand for, and the numbers it takes. */
-export interface ProgramForm {
-  readonly plan: number
-  readonly sizes: Sizes
-  readonly computation: HostProgram
-}
 
 export interface BuilderSettings {
   readonly tensors: readonly BackendTensor[]

@@ -1,5 +1,5 @@
 import type { BackendTensor } from '../backend.ts'
-import { formsOf } from './backend.ts'
+import { formsOf } from '../forms.ts'
 import { InstanceBuilder } from './builder.ts'
 import { everything } from './everything.ts'
 import { multipliesAndAdds } from './fused.ts'

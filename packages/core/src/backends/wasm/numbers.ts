@@ -4,10 +4,6 @@ import type { NumberReference, Plan } from '../../plan/plan.ts'
 import type { FunctionBuilder } from './assembler.ts'
 import type { EntryLayout } from './entry.ts'
 
-export function isMask(plan: Plan, { kind, index }: NumberReference): boolean {
-  return (kind === 'argument' ? plan.arguments : plan.scalars)[index]!.mask
-}
-
 /** Emits the float64 value of a host argument, or of a scalar; that of a truth value of the device as an i32. */
 export function emitNumber(
   f: FunctionBuilder,

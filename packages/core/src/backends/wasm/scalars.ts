@@ -1,11 +1,11 @@
 /** The kernels that put together what loops left, compute the numbers of a tensor, and store those kept as state. */
 
-import type { LoopReduction, NumberReference, Plan } from '../../plan/plan.ts'
+import { isMask, type LoopReduction, type NumberReference, type Plan } from '../../plan/plan.ts'
 import { FunctionBuilder, kernelParameters, type Local } from './assembler.ts'
 import { emitScalar } from './elements.ts'
 import type { EntryLayout } from './entry.ts'
 import { countUp, locals } from './library.ts'
-import { emitNumber, isMask } from './numbers.ts'
+import { emitNumber } from './numbers.ts'
 
 type ScalarStage = Extract<Plan['stages'][number], { readonly kind: 'scalars' }>
 

@@ -1,0 +1,104 @@
+import { checkNames } from '../../language/definition.ts'
+import { onDevice } from '../../run/device.ts'
+import type { Backend, BackendInstance, BackendTensor } from '../backend.ts'
+import { type Blueprint, BlueprintMaker } from './builder.ts'
+import { type Gpu, gpuOf } from './gpu.ts'
+import { WebgpuInstance } from './instance.ts'
+import type { Kernel } from './kernel.ts'
+import { checkFinite, copyKernel, totalsKernel } from './library.ts'
+
+export interface WebgpuOptions {
+  /**
+   * The device to run on. Without one, each optimizer asks `navigator.gpu` for a device of its own, with the largest buffers that the
+   * adapter has, and ends it when it is disposed of.
+   */
+  readonly device?: GPUDevice
+}
+
+const precision = { arrays: 'float32', scalars: 'float32', sums: 'float32' } as const
+
+/**
+ * The WebGPU backend: kernels in WGSL, generated from the same plans as those of `wasm()`. Parameters, gradients and state
+ * lie on the device; a step is submitted at once and nobody waits for it. Numbers that follow from sums are computed there too, in
+ * float32. It cannot show its memory: read and write with `readParameters`, `writeParameters`, `saveAsync` and the like.
+ *
+ * ```ts
+ * import { adamW, compile } from 'fallline'
+ * import { webgpu } from 'fallline/webgpu'
+ *
+ * const optimizer = await compile(adamW(), { weights: [256, 256] }, { backend: webgpu() })
+ * ```
+ *
+ * @throws Error from `compile` when there is no WebGPU or no adapter, or the device has too small buffers.
+ */
+export function webgpu(options: WebgpuOptions = {}): Backend {
+  checkNames('webgpu', options, ['device'])
+  return {
+    name: 'webgpu',
+    create: async (tensors, memory) => {
+      const { device, release } = options.device ? { device: options.device, release: () => {} } : await ownDevice()
+      try {
+        return await create(gpuOf(device), tensors, memory?.title ?? 'a rule', release)
+      } catch (error) {
+        release()
+        throw error
+      }
+    },
+  }
+}
+
+async function ownDevice(): Promise<{ device: GPUDevice; release: () => void }> {
+  const gpu = (globalThis.navigator as Navigator | undefined)?.gpu
+  if (!gpu) {
+    throw new Error(
+      'webgpu: there is no navigator.gpu here; in Node take a device from the npm package webgpu and give it to webgpu({ device }), ' +
+        'in pages use a browser with WebGPU over https',
+    )
+  }
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
+  if (!adapter) throw new Error('webgpu: navigator.gpu has no adapter; use wasm()')
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits
+  const device = await adapter.requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } })
+  return { device, release: () => device.destroy() }
+}
+
+async function create(
+  gpu: Gpu,
+  tensors: readonly BackendTensor[],
+  title: string,
+  release: () => void,
+): Promise<BackendInstance> {
+  gpu.refuseWhenLost('compile')
+  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits
+  const blueprint = new BlueprintMaker(tensors, title).make(Math.min(maxBufferSize, maxStorageBufferBindingSize))
+  const pipelines = await compileKernels(gpu, blueprint)
+  const { device } = gpu
+  device.pushErrorScope('out-of-memory')
+  const instance = new WebgpuInstance(gpu, blueprint, pipelines, release)
+  const failure = await device.popErrorScope()
+  if (failure) {
+    const mebibytes = blueprint.heaps.reduce((sum, size) => sum + size, 0) / 2 ** 18
+    instance.dispose()
+    throw new Error(`webgpu: could not allocate ${mebibytes.toFixed(0)} MiB on the device: ${failure.message}`)
+  }
+  return onDevice(instance, instance, precision, () => instance.dispose())
+}
+
+/** All kernels that steps may need, by their text. */
+async function compileKernels(gpu: Gpu, blueprint: Blueprint): Promise<Map<string, GPUComputePipeline>> {
+  const { tensors, totals, kernels } = blueprint
+  const heaps = blueprint.heaps.length
+  const judging = new Set(tensors.map(({ gradient }) => gradient.heap)).values()
+  const checks = [...judging].map((heap) => checkFinite(heaps, heap))
+  const copies = tensors.flatMap(({ parameter, arrays }) =>
+    [...arrays.values()].map(({ heap }) => copyKernel(heaps, heap, parameter.heap)),
+  )
+  const sums = totals.size > 0 ? (['sum', 'maximum'] as const).map((kind) => totalsKernel(heaps, kind)) : []
+  const wanted = new Map<string, { kernel: Kernel; judges: boolean }>()
+  for (const kernel of checks) wanted.set(kernel.code, { kernel, judges: true })
+  for (const kernel of [...copies, ...sums, ...kernels]) wanted.set(kernel.code, { kernel, judges: false })
+  const made = [...wanted].map(
+    async ([code, { kernel, judges }]) => [code, await gpu.pipeline(kernel, heaps, judges)] as const,
+  )
+  return new Map(await Promise.all(made))
+}

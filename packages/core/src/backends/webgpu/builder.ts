@@ -1,0 +1,404 @@
+/** Lays out what an optimizer keeps on a device, and makes its programs ready to run there. */
+
+import { sizeOf } from '../../graph/node.ts'
+import { dimensionsOf, elementsOf, type Plan, type PlannedArray, type Sizes } from '../../plan/plan.ts'
+import { planTogether } from '../../plan/planner.ts'
+import { HostEvaluator } from '../../program/host.ts'
+import { type Program, startOf } from '../../program/program.ts'
+import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
+import { formsOf, type ProgramForm } from '../forms.ts'
+import { type Factor, factorsOf, generateKernels, type LoopKernel, type PlanKernels } from './generate.ts'
+import { Heaps, type Placed } from './heaps.ts'
+import { columnsTogether, head, type Kernel, type KernelWord, lanes } from './kernel.ts'
+import { routineCall } from './routines.ts'
+
+/** Elements per item of work. Fixed, because parts of sums belong to items. */
+export const chunkElements = 4096
+
+/** What a workgroup is told: the entry of its kernel, and three words more. */
+export type Item = readonly [entry: number, number, number, number]
+
+/** A kernel and the items that one tensor gives it. */
+export interface Dispatch {
+  readonly kernel: Kernel
+  readonly items: readonly Item[]
+  /** How many of the items have a workgroup, from the first on; all, if absent. */
+  readonly groups?: number
+}
+
+/** A program made ready to run on one tensor. */
+export interface Prepared {
+  /** Tells it from all others of the optimizer. */
+  readonly id: number
+  readonly plan: Plan
+  readonly evaluator: HostEvaluator
+  readonly factors: readonly Factor[]
+  /** Where the numbers of the host begin among the words, and those of the device among the numbers. */
+  readonly hostNumbers: number
+  readonly scalars: number
+  /** What every loop, matrix function and stage runs, one after the other. */
+  readonly loops: readonly (readonly Dispatch[])[]
+  readonly routines: readonly (readonly Dispatch[])[]
+  readonly stages: ReadonlyMap<number, Dispatch>
+  readonly telemetry: ReadonlyMap<string, number>
+}
+
+export interface TensorMemory {
+  readonly size: number
+  readonly parameter: Placed
+  readonly gradient: Placed
+  readonly average: Placed | undefined
+  readonly inputs: ReadonlyMap<string, Placed>
+  readonly arrays: ReadonlyMap<string, Placed>
+  /** Places of numbers kept as state. */
+  readonly numbers: ReadonlyMap<string, number>
+  /** The word that says in which attempt its gradient was not finite. */
+  readonly mark: number
+}
+
+/** Everything that is on a device, before it is there. */
+export interface Blueprint {
+  readonly tensors: readonly TensorMemory[]
+  readonly prepared: readonly ReadonlyMap<Program, Prepared>[]
+  readonly shared: ReadonlyMap<string, number>
+  readonly totals: ReadonlyMap<string, number>
+  /** Elements of each heap. */
+  readonly heaps: readonly number[]
+  /** The words that never change. */
+  readonly words: Uint32Array<ArrayBuffer>
+  /** Where the marks begin. */
+  readonly marks: number
+  /** How many words the host writes before each step, from that of the attempt on. */
+  readonly hostWords: number
+  readonly numbers: Float32Array<ArrayBuffer>
+  /** What arrays begin with. */
+  readonly starts: readonly { readonly place: Placed; readonly values: Float32Array<ArrayBuffer> }[]
+  readonly kernels: readonly Kernel[]
+  /** Gives an entry for a copy from one place to another. */
+  readonly copyEntry: (tensor: number, key: string) => number
+}
+
+/** What an array is called among the heaps. */
+function roleOf(array: PlannedArray): string {
+  if (array.kind === 'slot') return `state ${array.key}`
+  return array.kind === 'input' ? `input ${array.key}` : array.kind
+}
+
+interface Scratch {
+  readonly place: () => Placed
+  readonly size: number
+}
+
+/** How much of what is laid out: `plan` for WGSL alone. */
+export class BlueprintMaker {
+  private readonly tensors: readonly BackendTensor[]
+  private readonly title: string
+  private readonly heaps = new Heaps()
+  private readonly words: number[] = []
+  private readonly numbers: number[] = []
+  private readonly shared = new Map<string, number>()
+  private readonly totals = new Map<string, number>()
+  private readonly forms: ReadonlyMap<Program, ProgramForm>
+  private readonly plans: readonly Plan[]
+  private readonly generated = new Map<number, PlanKernels>()
+  private readonly kernels = new Map<string, Kernel>()
+  private preparedCount = 0
+  /** Where the numbers of the host begin, by tensor. */
+  private readonly hostNumbers: Map<Program, number>[] = []
+
+  /** @param title what the rule is called. */
+  constructor(tensors: readonly BackendTensor[], title: string) {
+    this.tensors = tensors
+    this.title = title
+    refuseOtherStorages(tensors)
+    const { forms, programs } = formsOf(tensors)
+    this.forms = forms
+    this.plans = planTogether(programs)
+  }
+
+  /** @param most bytes that a kernel may be bound to at once. */
+  make(most: number): Blueprint {
+    const reserved = this.tensors.map((tensor) => this.reserve(tensor))
+    const scratches = this.tensors.map((tensor) => this.reserveScratch(tensor))
+    this.heaps.choose(most)
+    const hostWords = this.reserveHostWords()
+    const marks = this.words.length
+    for (const _ of this.tensors) this.words.push(0)
+    const tensors = reserved.map((settle, index) => settle(marks + index))
+    const prepared = this.tensors.map((tensor, index) => {
+      const programs = programsOfTensor(tensor)
+      return new Map(
+        programs.map((program) => {
+          const hostNumbers = this.hostNumbers[index]!.get(program)!
+          return [program, this.prepare(program, tensors[index]!, scratches[index]!.get(program)!, hostNumbers)]
+        }),
+      )
+    })
+    const copies = new Map<string, number>()
+    for (const [index, { slots }] of this.tensors.entries()) {
+      const { parameter, arrays } = tensors[index]!
+      for (const { key, start } of slots) {
+        if (start === 'parameter') copies.set(`${index} ${key}`, this.entry([arrays.get(key)!.at, parameter.at]))
+      }
+    }
+    const starts = this.tensors.flatMap(({ slots }, index) =>
+      slots.flatMap((slot) =>
+        slot.space === 'array' && slot.start !== 0 && slot.start !== 'parameter'
+          ? [{ place: tensors[index]!.arrays.get(slot.key)!, values: startOf(slot) }]
+          : [],
+      ),
+    )
+    return {
+      tensors,
+      prepared,
+      shared: this.shared,
+      totals: this.totals,
+      heaps: this.heaps.sizes,
+      words: Uint32Array.from(this.words),
+      marks,
+      hostWords,
+      numbers: Float32Array.from([...this.numbers, 0]),
+      starts,
+      kernels: [...this.kernels.values()],
+      copyEntry: (tensor, key) => copies.get(`${tensor} ${key}`)!,
+    }
+  }
+
+  /** The head, and right behind it what the host writes before each step. */
+  private reserveHostWords(): number {
+    this.words.push(0, 0xff800000, 0)
+    for (const tensor of this.tensors) {
+      const places = new Map<Program, number>()
+      // Programs of one tensor never run in the same step, so they can use the same words.
+      let most = 0
+      for (const program of programsOfTensor(tensor)) {
+        const plan = this.plans[this.forms.get(program)!.plan]!
+        places.set(program, this.words.length)
+        most = Math.max(most, 2 * (plan.arguments.length + factorsOf(plan).length))
+      }
+      for (let word = 0; word < most; word++) this.words.push(0)
+      this.hostNumbers.push(places)
+    }
+    return this.words.length - head.attempt
+  }
+
+  private entry(words: readonly number[]): number {
+    this.words.push(...words)
+    return this.words.length - words.length
+  }
+
+  private number(start = 0): number {
+    return this.numbers.push(start) - 1
+  }
+
+  private total(key: string): number {
+    const known = this.totals.get(key) ?? this.number()
+    this.totals.set(key, known)
+    return known
+  }
+
+  private reserve(tensor: BackendTensor): (mark: number) => TensorMemory {
+    const { size, slots, average } = tensor
+    const parameter = this.heaps.reserve('parameter', size)
+    const gradient = this.heaps.reserve('gradient', size)
+    const averageArray = average ? this.heaps.reserve('average', size) : undefined
+    const inputs = [...arrayInputs(programsOfTensor(tensor))].map(
+      ([name, size]) => [name, this.heaps.reserve(`input ${name}`, size)] as const,
+    )
+    const arrays: (readonly [string, () => Placed])[] = []
+    const numbers = new Map<string, number>()
+    for (const { key, space, shared, dimensions, start } of slots) {
+      if (space === 'array') arrays.push([key, this.heaps.reserve(`state ${key}`, sizeOf(dimensions))])
+      else if (space === 'host') continue
+      else if (!shared) numbers.set(key, this.number(start as number))
+      else if (!this.shared.has(key)) this.shared.set(key, this.number(start as number))
+    }
+    const settled = (list: readonly (readonly [string, () => Placed])[]) =>
+      new Map(list.map(([key, place]) => [key, place()]))
+    return (mark) => ({
+      size,
+      parameter: parameter(),
+      gradient: gradient(),
+      average: averageArray?.(),
+      inputs: settled(inputs),
+      arrays: settled(arrays),
+      numbers,
+      mark,
+    })
+  }
+
+  /** Programs of one tensor never run at the same time, so they use the same scratch, and within one what nobody needs any more. */
+  private reserveScratch(tensor: BackendTensor): Map<Program, Map<number, () => Placed>> {
+    const buffers: Scratch[] = []
+    return new Map(
+      programsOfTensor(tensor).map((program) => {
+        const { plan: index, sizes } = this.forms.get(program)!
+        const free = buffers.map((buffer) => ({ buffer, until: -1 }))
+        const places = new Map<number, () => Placed>()
+        const scratch = this.plans[index]!.arrays.flatMap((array, place) =>
+          array.kind === 'scratch' ? [{ ...array, place, size: elementsOf(array.extent, sizes) }] : [],
+        )
+        for (const { place, size, from, to } of scratch.sort((a, b) => a.from - b.from)) {
+          const fitting = free.filter(({ until, buffer }) => until < from && buffer.size >= size)
+          let chosen = fitting.sort((a, b) => a.buffer.size - b.buffer.size)[0]
+          if (!chosen) {
+            const buffer = { place: this.heaps.reserve('scratch', size), size }
+            buffers.push(buffer)
+            chosen = { buffer, until: -1 }
+            free.push(chosen)
+          }
+          chosen.until = to
+          places.set(place, chosen.buffer.place)
+        }
+        return [program, places]
+      }),
+    )
+  }
+
+  private kernelsOf(index: number, form: ProgramForm): PlanKernels {
+    const known = this.generated.get(index)
+    if (known) return known
+    const plan = this.plans[index]!
+    const made = generateKernels(plan, {
+      title: this.title,
+      host: form.computation,
+      heaps: plan.arrays.map((array) => this.heaps.heapOf(roleOf(array))),
+      heapCount: this.heaps.sizes.length,
+    })
+    this.generated.set(index, made)
+    return made
+  }
+
+  private prepare(
+    program: Program,
+    memory: TensorMemory,
+    scratch: ReadonlyMap<number, () => Placed>,
+    hostNumbers: number,
+  ): Prepared {
+    const form = this.forms.get(program)!
+    const { sizes, computation } = form
+    const plan = this.plans[form.plan]!
+    const kernels = this.kernelsOf(form.plan, form)
+    const scalars = this.numbers.length
+    for (const _ of plan.scalars) this.number()
+    const places = plan.arrays.map((array, index): Placed => {
+      if (array.kind === 'slot') return memory.arrays.get(array.key)!
+      if (array.kind === 'input') return memory.inputs.get(array.key)!
+      return array.kind === 'scratch' ? scratch.get(index)!() : memory[array.kind]!
+    })
+    const items = kernels.loops.map((ofLoop, loop) => ofLoop.map(({ split }) => itemsOf(plan, loop, split, sizes)))
+    const partials = plan.loops.map(({ reductions }, loop) => {
+      const count = items[loop]!.at(-1)?.length ?? 0
+      const places = reductions.map(({ over }) => {
+        if (over !== 'all') return 0
+        const first = this.numbers.length
+        for (let part = 0; part < count; part++) this.number()
+        return first
+      })
+      return { places, count }
+    })
+    const wordOf = (word: KernelWord): number => {
+      switch (word.kind) {
+        case 'array':
+          return places[word.array]!.at
+        case 'arguments':
+          return hostNumbers
+        case 'scalars':
+          return scalars
+        case 'number':
+          return memory.numbers.get(word.key) ?? this.shared.get(word.key)!
+        case 'total':
+          return this.total(word.key)
+        case 'size':
+          return sizes[word.size]!
+        case 'width':
+          return rowWidth(sizes[word.columns]!)
+        case 'partial':
+          return partials[word.loop]!.places[word.reduction]!
+        case 'parts':
+          return partials[word.loop]!.count
+      }
+    }
+    const dispatch = (kernel: Kernel, list: readonly Item[]): Dispatch => {
+      this.note(kernel)
+      // Where an entry has no words the item says all; 0 would say that there is nothing to do.
+      const entry = kernel.words.length > 0 ? this.entry(kernel.words.map(wordOf)) : 1
+      return { kernel, items: list.map(([, ...rest]) => [entry, ...rest]) }
+    }
+    const loops = kernels.loops.map((ofLoop, loop) =>
+      ofLoop.map(({ kernel }, position) => dispatch(kernel, items[loop]![position]!)),
+    )
+    const stages = new Map([...kernels.stages].map(([stage, kernel]) => [stage, dispatch(kernel, [[0, 0, 0, 0]])]))
+    const routines = plan.routines.map((call) => {
+      const placeOf = (array: number, extent = plan.arrays[array]!.extent) => ({
+        ...places[array]!,
+        dimensions: dimensionsOf(extent, sizes),
+      })
+      return routineCall(
+        call.routine,
+        call.operands.map(({ array, extent }) => placeOf(array, extent)),
+        call.results.map((array) => placeOf(array)),
+        this.heaps.sizes.length,
+      ).map(({ kernel, words, items }): Dispatch => {
+        this.note(kernel)
+        const entry = this.entry(words)
+        return { kernel, items: items.map((rest) => [entry, ...rest]) }
+      })
+    })
+    const telemetry = new Map(
+      plan.scalarOutputs.flatMap(({ target, value }) =>
+        target.kind === 'telemetry' ? [[target.name as string, scalars + value.index] as const] : [],
+      ),
+    )
+    const evaluator = new HostEvaluator(computation)
+    const id = this.preparedCount++
+    return { id, plan, evaluator, factors: factorsOf(plan), hostNumbers, scalars, loops, routines, stages, telemetry }
+  }
+
+  private note(kernel: Kernel): void {
+    this.kernels.set(kernel.code, kernel)
+  }
+}
+
+/** @throws Error when state is kept otherwise than in float32. */
+function refuseOtherStorages(tensors: readonly BackendTensor[]): void {
+  for (const { name, slots } of tensors) {
+    const other = slots.find(({ storage }) => storage !== 'float32')
+    if (!other) continue
+    throw new Error(
+      `webgpu: the state '${other.name}' of '${name}' is kept as ${other.storage}, and this backend keeps float32 only; ` +
+        'leave out quantized(...), or use wasm()',
+    )
+  }
+}
+
+/** How many lanes share a row: a power of two, so that they are put together in pairs. */
+function rowWidth(columns: number): number {
+  let width = 1
+  while (width < columns && width < lanes) width *= 2
+  return width
+}
+
+/** Cuts a loop into items; their entry comes later. */
+function itemsOf(plan: Plan, index: number, split: LoopKernel['split'], sizes: Sizes): Item[] {
+  const loop = plan.loops[index]!
+  const items: Item[] = []
+  const add = (count: number, each: number) => {
+    for (let first = 0; first < count; first += each) {
+      items.push([0, first, Math.min(first + each, count), items.length])
+    }
+  }
+  if (split === 'elements') {
+    add(elementsOf(loop.extent, sizes), chunkElements)
+    return items
+  }
+  const [batch, rows, columns] = dimensionsOf(loop.view!, sizes)
+  if (split === 'rows') {
+    add(batch * rows, Math.max(lanes / rowWidth(columns), Math.floor(chunkElements / Math.max(1, columns))))
+    return items
+  }
+  for (let b = 0; b < batch; b++) {
+    for (let column = 0; column < columns; column += columnsTogether) items.push([0, b, column, 0])
+  }
+  return items
+}

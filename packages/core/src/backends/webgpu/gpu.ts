@@ -1,0 +1,137 @@
+/** A device, with what every optimizer on it shares: pipelines by their text. */
+
+import { bindings, type Kernel } from './kernel.ts'
+
+/** Flags of buffer usage, which the host may lack as globals. */
+export const usage = { mapRead: 1, copySource: 4, copyTarget: 8, storage: 128 } as const
+const compute = 4
+const readFlag = 1
+
+/** Bytes to which the beginning of a list of items is rounded up, as devices demand. */
+export const itemAlignment = 256
+
+/** What kernels of a device are compiled with. */
+interface Layout {
+  readonly group: GPUBindGroupLayout
+  readonly pipeline: GPUPipelineLayout
+}
+
+export class Gpu {
+  readonly device: GPUDevice
+  private readonly layouts = new Map<string, Layout>()
+  private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>()
+  /** Why the device is lost, when it is. */
+  lost: string | undefined
+
+  constructor(device: GPUDevice) {
+    this.device = device
+    device.lost.then(({ reason, message }) => {
+      this.lost = message || reason || 'no reason is known'
+    })
+  }
+
+  /** How kernels see buffers: the same for all of an optimizer, but for the check that writes to the words. */
+  layout(heaps: number, judges: boolean): Layout {
+    const key = `${heaps} ${judges}`
+    const known = this.layouts.get(key)
+    if (known) return known
+    const entry = (binding: number, type: GPUBufferBindingType, hasDynamicOffset = false) => ({
+      binding,
+      visibility: compute,
+      buffer: { type, hasDynamicOffset },
+    })
+    const group = this.device.createBindGroupLayout({
+      entries: [
+        entry(bindings.items, 'read-only-storage', true),
+        entry(bindings.words, judges ? 'storage' : 'read-only-storage'),
+        entry(bindings.numbers, 'storage'),
+        ...Array.from({ length: heaps }, (_, heap) => entry(bindings.heaps + heap, 'storage')),
+      ],
+    })
+    const layout = { group, pipeline: this.device.createPipelineLayout({ bindGroupLayouts: [group] }) }
+    this.layouts.set(key, layout)
+    return layout
+  }
+
+  /** @throws Error that names the kernel when it does not compile. */
+  pipeline(kernel: Kernel, heaps: number, judges = false): Promise<GPUComputePipeline> {
+    const key = `${heaps} ${kernel.code}`
+    const known = this.pipelines.get(key)
+    if (known) return known
+    const made = this.compile(kernel, this.layout(heaps, judges).pipeline)
+    this.pipelines.set(key, made)
+    made.catch(() => this.pipelines.delete(key))
+    return made
+  }
+
+  private async compile({ label, code }: Kernel, layout: GPUPipelineLayout): Promise<GPUComputePipeline> {
+    const { device } = this
+    device.pushErrorScope('validation')
+    const module = device.createShaderModule({ label, code })
+    const scope = device.popErrorScope()
+    try {
+      const pipeline = await device.createComputePipelineAsync({
+        label,
+        layout,
+        compute: { module, entryPoint: 'main' },
+      })
+      await scope
+      return pipeline
+    } catch (cause) {
+      this.refuseWhenLost('compile')
+      const { messages } = await module.getCompilationInfo()
+      const text = messages.map(({ lineNum, message }) => `line ${lineNum}: ${message}`).join('; ')
+      throw new Error(`webgpu: the kernel '${label}' does not compile: ${text || String(cause)}`, { cause })
+    }
+  }
+
+  /** @throws Error when the device is lost. */
+  refuseWhenLost(caller: string): void {
+    if (this.lost !== undefined) throw this.lostError(caller)
+  }
+
+  /** What to say of a device that is lost. */
+  lostError(caller: string): Error {
+    return new Error(
+      `${caller}: the device was lost (${this.lost ?? 'no reason is known'}); compile on a new device and load the last checkpoint`,
+    )
+  }
+}
+
+const known = new WeakMap<GPUDevice, Gpu>()
+
+/** The same for every optimizer of a device. */
+export function gpuOf(device: GPUDevice): Gpu {
+  const gpu = known.get(device) ?? new Gpu(device)
+  known.set(device, gpu)
+  return gpu
+}
+
+/** Copies out what lies in buffers. */
+export async function readBuffers(
+  gpu: Gpu,
+  ranges: readonly { readonly buffer: GPUBuffer; readonly offset: number; readonly bytes: number }[],
+): Promise<ArrayBuffer[]> {
+  const { device } = gpu
+  const total = ranges.reduce((sum, { bytes }) => sum + bytes, 0)
+  if (total === 0) return ranges.map(() => new ArrayBuffer(0))
+  const staging = device.createBuffer({ label: 'readback', size: total, usage: usage.mapRead | usage.copyTarget })
+  try {
+    const encoder = device.createCommandEncoder()
+    let offset = 0
+    const places = ranges.map(({ buffer, offset: from, bytes }) => {
+      if (bytes > 0) encoder.copyBufferToBuffer(buffer, from, staging, offset, bytes)
+      offset += bytes
+      return offset - bytes
+    })
+    device.queue.submit([encoder.finish()])
+    await staging.mapAsync(readFlag)
+    const mapped = staging.getMappedRange()
+    return ranges.map(({ bytes }, index) => mapped.slice(places[index]!, places[index]! + bytes))
+  } catch (cause) {
+    if (gpu.lost !== undefined) throw gpu.lostError('webgpu')
+    throw cause
+  } finally {
+    staging.destroy()
+  }
+}

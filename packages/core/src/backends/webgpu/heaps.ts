@@ -1,0 +1,68 @@
+/** Where arrays lie: in a few buffers of float32, so that any number of tensors fits in what a kernel may be bound to. */
+
+/** Heaps at most: with items, words and numbers a kernel has no more than the eight storage buffers of every device. */
+const mostHeaps = 5
+
+/** Elements to which the beginning of an array is rounded up. */
+const alignment = 16
+
+/** An array that has its place. */
+export interface Placed {
+  readonly heap: number
+  /** Its first element. */
+  readonly at: number
+  readonly size: number
+}
+
+/** Lays out arrays: first reserve all, each under its role, then say which heap every role lies in. */
+export class Heaps {
+  private readonly lengths = new Map<string, number>()
+  private placed: ReadonlyMap<string, { readonly heap: number; readonly from: number }> | undefined
+  /** Elements of each heap. */
+  sizes: readonly number[] = []
+
+  /**
+   * Reserves an array; arrays of one role lie in one heap.
+   * @returns where it lies, to be asked for once heaps are chosen.
+   */
+  reserve(role: string, size: number): () => Placed {
+    const start = this.lengths.get(role) ?? 0
+    this.lengths.set(role, start + Math.ceil(size / alignment) * alignment)
+    return () => {
+      const { heap, from } = this.placed!.get(role)!
+      return { heap, at: from + start, size }
+    }
+  }
+
+  /**
+   * Chooses the heap of every role: one for all if they fit, else as few as possible.
+   * @param most bytes that a kernel may be bound to at once.
+   * @throws Error when they do not fit.
+   */
+  choose(most: number): void {
+    const largest = Math.floor(most / 4)
+    const sizes: number[] = []
+    const placed = new Map<string, { heap: number; from: number }>()
+    for (const [role, length] of [...this.lengths].sort((a, b) => b[1] - a[1])) {
+      let heap = sizes.findIndex((size) => size + length <= largest)
+      if (heap < 0) heap = sizes.push(0) - 1
+      if (length > largest || heap >= mostHeaps) {
+        const mebibytes = (elements: number) => `${(elements / 2 ** 18).toFixed(0)} MiB`
+        const total = [...this.lengths.values()].reduce((sum, each) => sum + each, 0)
+        throw new Error(
+          `webgpu: ${role} of all tensors take ${mebibytes(length)}, all arrays ${mebibytes(total)}; a kernel of this device ` +
+            `reaches ${mostHeaps} buffers of ${mebibytes(largest)}`,
+        )
+      }
+      placed.set(role, { heap, from: sizes[heap]! })
+      sizes[heap]! += length
+    }
+    this.placed = placed
+    this.sizes = sizes.length > 0 ? sizes.map((size) => Math.max(size, alignment)) : [alignment]
+  }
+
+  /** The heap of a role. */
+  heapOf(role: string): number {
+    return this.placed!.get(role)!.heap
+  }
+}

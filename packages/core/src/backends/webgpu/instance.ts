@@ -1,0 +1,349 @@
+/** What runs on a device: steps, readback, and the verdicts of the check for finiteness. */
+
+import type { Program } from '../../program/program.ts'
+import type { DeferredExecutor, FloatArray, Place, Readback, Work, WritablePlace } from '../backend.ts'
+import { type Blueprint, chunkElements, type Dispatch, type Item, type Prepared } from './builder.ts'
+import { type Gpu, itemAlignment, readBuffers, usage } from './gpu.ts'
+import type { Placed } from './heaps.ts'
+import { bindings, head } from './kernel.ts'
+import { checkFinite, copyKernel } from './library.ts'
+import { dispatchesOf } from './work-list.ts'
+
+/** How many work lists are kept: one for every recent combination of tensors and programs. */
+const keptLists = 16
+
+const itemBytes = 16
+const mostGroups = 65535
+
+/** Dispatches that are ready to be recorded. */
+interface WorkList {
+  readonly items: GPUBuffer
+  readonly group: GPUBindGroup
+  /** For the check, which writes to the words. */
+  readonly judging: GPUBindGroup
+  readonly dispatches: readonly {
+    readonly pipeline: GPUComputePipeline
+    readonly judges: boolean
+    readonly offset: number
+    readonly groups: readonly [number, number]
+  }[]
+}
+
+interface Attempt {
+  readonly number: number
+  readonly tensors: readonly number[]
+  readonly settle: (found: readonly number[]) => void
+  readonly fail: (error: unknown) => void
+}
+
+/** What is asked of the device in one go. */
+interface Task {
+  readonly work: readonly Work[]
+  /** The tensors whose gradients are checked. */
+  readonly check: readonly number[]
+  readonly copies: readonly { readonly tensor: number; readonly key: string }[]
+}
+
+/** The buffers and pipelines of one optimizer. */
+export class WebgpuInstance implements DeferredExecutor, Readback {
+  private readonly gpu: Gpu
+  private readonly blueprint: Blueprint
+  private readonly pipelines: ReadonlyMap<string, GPUComputePipeline>
+  private readonly release: () => void
+  private readonly heaps: readonly GPUBuffer[]
+  private readonly words: GPUBuffer
+  private readonly numbers: GPUBuffer
+  private readonly lists = new Map<string, WorkList>()
+  /** The words that the host writes before each step, and their two ways to be seen. */
+  private readonly hostWords: Uint32Array<ArrayBuffer>
+  private readonly hostFloats: Float32Array<ArrayBuffer>
+  private readonly computed: number[] = []
+  private readonly last: (Prepared | undefined)[] = []
+  private attempts = 0
+  /** Attempts whose outcome nobody was told yet, in order. */
+  private waiting: Attempt[] = []
+  private asking = false
+  private disposed = false
+
+  constructor(gpu: Gpu, blueprint: Blueprint, pipelines: ReadonlyMap<string, GPUComputePipeline>, release: () => void) {
+    this.gpu = gpu
+    this.blueprint = blueprint
+    this.pipelines = pipelines
+    this.release = release
+    this.hostWords = new Uint32Array(blueprint.hostWords)
+    this.hostFloats = new Float32Array(this.hostWords.buffer)
+    const buffer = (label: string, bytes: number) =>
+      gpu.device.createBuffer({ label, size: bytes, usage: usage.storage | usage.copySource | usage.copyTarget })
+    this.heaps = blueprint.heaps.map((size, heap) => buffer(`heap ${heap}`, 4 * size))
+    this.words = buffer('words', blueprint.words.byteLength)
+    this.numbers = buffer('numbers', blueprint.numbers.byteLength)
+    const { queue } = gpu.device
+    queue.writeBuffer(this.words, 0, blueprint.words)
+    queue.writeBuffer(this.numbers, 0, blueprint.numbers)
+    for (const { place, values } of blueprint.starts) this.writeArray(place, values)
+  }
+
+  run(work: readonly Work[]): void {
+    this.perform({ work, check: [], copies: [] }, 0)
+  }
+
+  copyParameter(tensor: number, key: string): void {
+    this.perform({ work: [], check: [], copies: [{ tensor, key }] }, 0)
+  }
+
+  attempt(work: readonly Work[], tensors: readonly number[], copies: Task['copies']): Promise<readonly number[]> {
+    const number = ++this.attempts
+    this.perform({ work, check: tensors, copies }, number)
+    return new Promise((settle, fail) => {
+      this.waiting.push({ number, tensors, settle, fail })
+      // Many attempts that are made at once are asked about together.
+      if (!this.asking) {
+        this.asking = true
+        queueMicrotask(() => this.ask())
+      }
+    })
+  }
+
+  resume(): void {
+    if (this.gpu.lost === undefined) this.gpu.device.queue.writeBuffer(this.words, 4 * head.failed, Uint32Array.of(0))
+  }
+
+  async read(places: readonly Place[]): Promise<readonly FloatArray[]> {
+    this.gpu.refuseWhenLost('webgpu')
+    const arrays = await readBuffers(
+      this.gpu,
+      places.map((place) => this.range(place)),
+    )
+    return arrays.map((array) => new Float32Array(array))
+  }
+
+  write(place: WritablePlace, values: ArrayLike<number>): void {
+    this.gpu.refuseWhenLost('webgpu')
+    if (place.kind === 'number') {
+      this.gpu.device.queue.writeBuffer(this.numbers, 4 * this.numberPlace(place), Float32Array.of(values[0]!))
+    } else this.writeArray(this.placeOf(place), values)
+  }
+
+  async compute(work: readonly Work[]): Promise<readonly FloatArray[]> {
+    this.run(work)
+    const places = work.map(({ tensor }) => this.blueprint.tensors[tensor]!.average!)
+    const arrays = await readBuffers(
+      this.gpu,
+      places.map((place) => this.rangeOf(place)),
+    )
+    return arrays.map((array) => new Float32Array(array))
+  }
+
+  dispose(): void {
+    if (this.disposed) return
+    this.disposed = true
+    for (const { items } of this.lists.values()) items.destroy()
+    for (const buffer of [...this.heaps, this.words, this.numbers]) buffer.destroy()
+    this.release()
+  }
+
+  /** Records and submits everything of a task, at once. */
+  private perform(task: Task, attempt: number): void {
+    // An attempt is told so when it asks.
+    if (this.gpu.lost !== undefined && attempt > 0) return
+    this.gpu.refuseWhenLost('webgpu')
+    const { work } = task
+    const ready = work.map(({ tensor, program }) => this.preparedOf(tensor, program))
+    this.hostWords[0] = attempt
+    work.forEach(({ tensor, environment }, index) => {
+      this.writeHostNumbers(ready[index]!, environment)
+      this.last[tensor] = ready[index]
+    })
+    const list = this.listFor(task, ready)
+    if (list.dispatches.length === 0) return
+    const { device } = this.gpu
+    device.queue.writeBuffer(this.words, 4 * head.attempt, this.hostWords)
+    const encoder = device.createCommandEncoder()
+    const pass = encoder.beginComputePass()
+    let pipeline: GPUComputePipeline | undefined
+    for (const dispatch of list.dispatches) {
+      if (dispatch.pipeline !== pipeline) pass.setPipeline(dispatch.pipeline)
+      pipeline = dispatch.pipeline
+      pass.setBindGroup(0, dispatch.judges ? list.judging : list.group, [dispatch.offset])
+      pass.dispatchWorkgroups(...dispatch.groups)
+    }
+    pass.end()
+    device.queue.submit([encoder.finish()])
+  }
+
+  private preparedOf(tensor: number, program: Program): Prepared {
+    return this.blueprint.prepared[tensor]!.get(program)!
+  }
+
+  /** Each number as float32 and as a whole number. */
+  private writeHostNumbers(
+    { evaluator, factors, plan, hostNumbers }: Prepared,
+    environment: Work['environment'],
+  ): void {
+    const { computed, hostWords, hostFloats } = this
+    evaluator.evaluate(environment, computed)
+    const count = plan.arguments.length
+    factors.forEach(({ times, over }, index) => {
+      let product = 1
+      for (const argument of times) product *= computed[argument]!
+      for (const argument of over) product /= computed[argument]!
+      computed[count + index] = product
+    })
+    const first = hostNumbers - head.attempt
+    for (let index = 0; index < count + factors.length; index++) {
+      const value = computed[index]!
+      hostFloats[first + 2 * index] = value
+      hostWords[first + 2 * index + 1] = value
+    }
+  }
+
+  private listFor({ check, copies }: Task, ready: readonly Prepared[]): WorkList {
+    const key = [
+      ready.map(({ id }) => id).join(),
+      check.join(),
+      copies.map(({ tensor, key: slot }) => `${tensor}:${slot}`).join(),
+    ].join('|')
+    const known = this.lists.get(key)
+    if (known) return known
+    const { blueprint } = this
+    const heaps = blueprint.heaps.length
+    const dispatches: Dispatch[] = []
+    if (check.length > 0) dispatches.push(this.checkOf(check))
+    dispatches.push(...this.copiesOf(copies), ...dispatchesOf(ready, blueprint.totals, heaps))
+    const list = this.makeList(dispatches)
+    if (this.lists.size >= keptLists) {
+      const [oldest, dropped] = this.lists.entries().next().value!
+      dropped.items.destroy()
+      this.lists.delete(oldest)
+    }
+    this.lists.set(key, list)
+    return list
+  }
+
+  private checkOf(tensors: readonly number[]): Dispatch {
+    const items = tensors.flatMap((tensor) => {
+      const { mark, gradient } = this.blueprint.tensors[tensor]!
+      return chunks(gradient.size).map(([first, last]): Item => [mark, first, last, gradient.at])
+    })
+    const { gradient } = this.blueprint.tensors[tensors[0]!]!
+    return { kernel: checkFinite(this.heaps.length, gradient.heap), items }
+  }
+
+  private copiesOf(copies: Task['copies']): Dispatch[] {
+    return copies.map(({ tensor, key }) => {
+      const { parameter, arrays } = this.blueprint.tensors[tensor]!
+      const kernel = copyKernel(this.heaps.length, arrays.get(key)!.heap, parameter.heap)
+      const entry = this.blueprint.copyEntry(tensor, key)
+      return { kernel, items: chunks(parameter.size).map(([first, last]): Item => [entry, first, last, 0]) }
+    })
+  }
+
+  private makeList(all: readonly Dispatch[]): WorkList {
+    const { device } = this.gpu
+    const heaps = this.heaps.length
+    const laidOut: { offset: number; dispatch: Dispatch; groups: readonly [number, number] }[] = []
+    let bytes = 0
+    let window: number = itemAlignment
+    for (const dispatch of all) {
+      const count = dispatch.groups ?? dispatch.items.length
+      if (count === 0) continue
+      const rows = Math.ceil(count / mostGroups)
+      const groups = [Math.ceil(count / rows), rows] as const
+      // What is behind the last item says that there is nothing to do.
+      const items = Math.max(dispatch.items.length, groups[0] * groups[1])
+      const length = Math.ceil((items * itemBytes) / itemAlignment) * itemAlignment
+      laidOut.push({ offset: bytes, dispatch, groups })
+      bytes += length
+      window = Math.max(window, length)
+    }
+    const values = new Uint32Array((bytes + window) / 4)
+    for (const { offset, dispatch } of laidOut) {
+      dispatch.items.forEach((item, index) => {
+        values.set(item, offset / 4 + 4 * index)
+      })
+    }
+    const items = device.createBuffer({
+      label: 'items',
+      size: values.byteLength,
+      usage: usage.storage | usage.copyTarget,
+    })
+    device.queue.writeBuffer(items, 0, values)
+    const group = (judges: boolean) =>
+      device.createBindGroup({
+        layout: this.gpu.layout(heaps, judges).group,
+        entries: [
+          { binding: bindings.items, resource: { buffer: items, size: window } },
+          { binding: bindings.words, resource: { buffer: this.words } },
+          { binding: bindings.numbers, resource: { buffer: this.numbers } },
+          ...this.heaps.map((buffer, heap) => ({ binding: bindings.heaps + heap, resource: { buffer } })),
+        ],
+      })
+    const dispatches = laidOut.map(({ offset, dispatch, groups }) => {
+      const { code } = dispatch.kernel
+      return { pipeline: this.pipelines.get(code)!, judges: code.includes('atomic<u32>'), offset, groups }
+    })
+    return { items, group: group(false), judging: group(true), dispatches }
+  }
+
+  /** Asks what became of the attempts that wait. */
+  private async ask(): Promise<void> {
+    const asked = this.waiting.at(-1)!.number
+    try {
+      this.gpu.refuseWhenLost('webgpu')
+      const { marks, tensors } = this.blueprint
+      const [failed, found] = await readBuffers(this.gpu, [
+        { buffer: this.words, offset: 4 * head.failed, bytes: 4 },
+        { buffer: this.words, offset: 4 * marks, bytes: 4 * tensors.length },
+      ])
+      const first = new Uint32Array(failed!)[0]!
+      const marked = new Uint32Array(found!)
+      const told = this.waiting.filter(({ number }) => number <= asked)
+      this.waiting = this.waiting.filter(({ number }) => number > asked)
+      for (const { number, tensors: checked, settle } of told) {
+        settle(number === first ? checked.filter((tensor) => marked[tensor] === first) : [])
+      }
+    } catch (error) {
+      const told = this.waiting
+      this.waiting = []
+      for (const { fail } of told) fail(error)
+    }
+    if (this.waiting.length > 0) this.ask()
+    else this.asking = false
+  }
+
+  private range(place: Place) {
+    if (place.kind === 'telemetry') {
+      const found = this.last[place.tensor]?.telemetry.get(place.key)
+      return { buffer: this.numbers, offset: 4 * (found ?? 0), bytes: found === undefined ? 0 : 4 }
+    }
+    if (place.kind === 'number') return { buffer: this.numbers, offset: 4 * this.numberPlace(place), bytes: 4 }
+    return this.rangeOf(this.placeOf(place))
+  }
+
+  private rangeOf({ heap, at, size }: Placed) {
+    return { buffer: this.heaps[heap]!, offset: 4 * at, bytes: 4 * size }
+  }
+
+  private placeOf(place: Exclude<WritablePlace, { readonly kind: 'number' }>): Placed {
+    const memory = this.blueprint.tensors[place.tensor]!
+    if (!('key' in place)) return memory[place.kind]
+    const { kind, key } = place
+    return (kind === 'input' ? memory.inputs : memory.arrays).get(key)!
+  }
+
+  private numberPlace({ tensor, key }: { readonly tensor: number; readonly key: string }): number {
+    return this.blueprint.tensors[tensor]!.numbers.get(key) ?? this.blueprint.shared.get(key)!
+  }
+
+  private writeArray({ heap, at, size }: Placed, values: ArrayLike<number>): void {
+    if (size === 0) return
+    const floats = values instanceof Float32Array ? (values as Float32Array<ArrayBuffer>) : Float32Array.from(values)
+    this.gpu.device.queue.writeBuffer(this.heaps[heap]!, 4 * at, floats)
+  }
+}
+
+function chunks(size: number): [number, number][] {
+  const parts: [number, number][] = []
+  for (let first = 0; first < size; first += chunkElements) parts.push([first, Math.min(first + chunkElements, size)])
+  return parts
+}

@@ -1,0 +1,135 @@
+/** Kernels as WGSL, and what they need to be told of the tensor that they work on. */
+
+import type { Size } from '../../plan/plan.ts'
+import { functionsCalledBy } from './expressions.ts'
+
+/** Invocations of a workgroup: what every device has. */
+export const lanes = 256
+
+/** Columns that a workgroup reduces side by side. */
+export const columnsTogether = 32
+
+/** What a word of a kernel's entry holds. Arrays are places in a heap, numbers places among numbers or words. */
+export type KernelWord =
+  | { readonly kind: 'array'; readonly array: number }
+  /** Where the numbers begin that the host supplies for a step, and those that the device computes. */
+  | { readonly kind: 'arguments' | 'scalars' }
+  /** A number that is kept as state. */
+  | { readonly kind: 'number'; readonly key: string }
+  /** A total over all tensors. */
+  | { readonly kind: 'total'; readonly key: string }
+  /** A size of the program. */
+  | { readonly kind: 'size'; readonly size: Size }
+  /** How many lanes share a row of so many columns. */
+  | { readonly kind: 'width'; readonly columns: Size }
+  /** Where the parts of a reduction lie, and how many there are. */
+  | { readonly kind: 'partial'; readonly loop: number; readonly reduction: number }
+  | { readonly kind: 'parts'; readonly loop: number }
+
+/** One kernel: a module of its own, told apart from others by its text. */
+export interface Kernel {
+  /** What it is, for errors and debuggers. */
+  readonly label: string
+  readonly code: string
+  /** What an entry of it holds, in this order. */
+  readonly words: readonly KernelWord[]
+}
+
+/** Writes an element of a matrix function's arrays: `of(0, 'i')` of the first; operands come before results. */
+export type ElementText = (array: number, index: string) => string
+
+/** Places of the bindings. */
+export const bindings = { items: 0, words: 1, numbers: 2, heaps: 3 } as const
+
+/** Words at the beginning: the attempt that failed or 0, the bits of -∞, the attempt that runs or 0 for what runs in any case. */
+export const head = { failed: 0, leastNumber: 1, attempt: 2, length: 3 } as const
+
+/** The name of a heap: one of few buffers of float32 that all arrays lie in. */
+export const heapName = (heap: number) => `heap${heap}`
+
+const combinations = {
+  sum: 'lane_values[lane] + lane_values[lane + half]',
+  maximum: 'larger(lane_values[lane], lane_values[lane + half])',
+} as const
+
+/** Puts the numbers of neighbouring lanes together, in pairs, pairs of pairs and so on: always in the same order. */
+const overLanes = (name: keyof typeof combinations) => `fn ${name}_of_lanes(value: f32, lane: u32, width: u32) -> f32 {
+  lane_values[lane] = value;
+  workgroupBarrier();
+  for (var half = width / 2u; half > 0u; half /= 2u) {
+    if (lane % width < half) {
+      lane_values[lane] = ${combinations[name]};
+    }
+    workgroupBarrier();
+  }
+  let result = lane_values[lane - lane % width];
+  workgroupBarrier();
+  return result;
+}`
+
+/** Gives the lane of a column and a group of rows what the lane of the same column and group has, where groups are neighbours. */
+const turned = `fn turned(value: f32, lane: u32) -> f32 {
+  lane_values[lane] = value;
+  workgroupBarrier();
+  let groups = ${lanes}u / ${columnsTogether}u;
+  let result = lane_values[lane % groups * ${columnsTogether}u + lane / groups];
+  workgroupBarrier();
+  return result;
+}`
+
+/** The larger of two numbers, or the one that is not a number. */
+const larger = `fn larger(a: f32, b: f32) -> f32 {
+  return select(b, a, a >= b || a != a);
+}`
+
+/**
+ * The module of a kernel.
+ * @param body what `main` does with `item`, `lane` and `entry`.
+ * @param settings.lanes invocations of a workgroup.
+ * @param settings.judges true for the kernel that may write to the words.
+ */
+export function moduleOf(
+  title: string,
+  heaps: number,
+  body: readonly string[],
+  settings: { readonly lanes?: number; readonly judges?: boolean; readonly shared?: readonly string[] } = {},
+): string {
+  const { lanes: size = lanes, judges = false, shared = [] } = settings
+  const text = body.join('\n')
+  const everything = [...shared, text].join('\n')
+  const helpers = functionsCalledBy(everything)
+  const sums = (['sum', 'maximum'] as const).filter((name) => everything.includes(`${name}_of_lanes(`)).map(overLanes)
+  const compares = everything.includes('larger(') || sums.some((code) => code.includes('larger('))
+  const binding = (place: number, access: string, name: string, type: string) =>
+    `@group(0) @binding(${place}) var<storage, ${access}> ${name}: array<${type}>;`
+  const used = Array.from({ length: heaps }, (_, heap) => heap).filter((heap) => everything.includes(heapName(heap)))
+  return [
+    `// ${title}`,
+    binding(bindings.items, 'read', 'items', 'vec4u'),
+    judges
+      ? binding(bindings.words, 'read_write', 'words', 'atomic<u32>')
+      : binding(bindings.words, 'read', 'words', 'u32'),
+    ...(/\bnumbers\[/.test(everything) ? [binding(bindings.numbers, 'read_write', 'numbers', 'f32')] : []),
+    ...used.map((heap) => binding(bindings.heaps + heap, 'read_write', heapName(heap), 'f32')),
+    ...(sums.length > 0 ? [`var<workgroup> lane_values: array<f32, ${size}>;`] : []),
+    ...shared.filter((code) => !code.startsWith('fn ')),
+    ...[
+      ...helpers,
+      ...(compares ? [larger] : []),
+      ...sums,
+      ...(everything.includes('turned(') ? [turned] : []),
+      ...shared.filter((code) => code.startsWith('fn ')),
+    ].map((code) => `\n${code}`),
+    '',
+    `@compute @workgroup_size(${size})`,
+    'fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {',
+    '  let item = items[group.x + group.y * groups.x];',
+    ...(judges
+      ? ['  if (item.x == 0u) { return; }']
+      : [`  if (item.x == 0u || (words[${head.failed}] != 0u && words[${head.attempt}] != 0u)) { return; }`]),
+    '  let entry = item.x;',
+    text,
+    '}',
+    '',
+  ].join('\n')
+}

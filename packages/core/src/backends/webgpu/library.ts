@@ -1,0 +1,50 @@
+/** Kernels that do not depend on a plan: the check for finiteness, copies of parameters, totals over tensors. */
+
+import { head, heapName, type Kernel, lanes, moduleOf } from './kernel.ts'
+
+/**
+ * Notes the attempt that runs as the one that failed when an element is infinite or not a number, and marks the tensor with it. By
+ * bits, because WGSL need not tell what is not finite. Items: mark, first, last, where the gradient begins.
+ */
+export function checkFinite(heaps: number, heap: number): Kernel {
+  const label = 'check of gradients'
+  const body = `  let attempt = atomicLoad(&words[${head.attempt}]);
+  let failed = atomicLoad(&words[${head.failed}]);
+  for (var i = item.y + lane; i < item.z; i += ${lanes}u) {
+    let bits = bitcast<u32>(${heapName(heap)}[item.w + i]);
+    if ((bits & 0x7fffffffu) >= 0x7f800000u && (failed == 0u || failed == attempt)) {
+      atomicStore(&words[${head.failed}], attempt);
+      atomicStore(&words[entry], attempt);
+    }
+  }`
+  return { label, code: moduleOf(label, heaps, [body], { judges: true }), words: [] }
+}
+
+/** Copies arrays. Entry: where to and where from. Items: first and last. */
+export function copyKernel(heaps: number, to: number, from: number): Kernel {
+  const label = 'copy of parameters'
+  const body = `  let to = words[entry];
+  let source = words[entry + 1u];
+  for (var i = item.y + lane; i < item.z; i += ${lanes}u) {
+    ${heapName(to)}[to + i] = ${heapName(from)}[source + i];
+  }`
+  return { label, code: moduleOf(label, heaps, [body]), words: [] }
+}
+
+/**
+ * The sum or the maximum over tensors of a global reduction, in the order of the tensors. Items: 1, how many parts, the first of them
+ * among the items, where the total goes. Parts: where the number lies, and whether it is one of the host.
+ */
+export function totalsKernel(heaps: number, kind: 'sum' | 'maximum'): Kernel {
+  const label = `${kind} over tensors`
+  const start = kind === 'sum' ? '0f' : 'bitcast<f32>(words[1])'
+  const body = `  var total = ${start};
+  for (var part = item.z; part < item.z + item.y; part++) {
+    let place = items[part];
+    var value = 0f;
+    if (place.y == 1u) { value = bitcast<f32>(words[place.x]); } else { value = numbers[place.x]; }
+    total = ${kind === 'sum' ? 'total + value' : 'larger(total, value)'};
+  }
+  numbers[item.w] = total;`
+  return { label, code: moduleOf(label, heaps, [body], { lanes: 1 }), words: [] }
+}

@@ -1,0 +1,3 @@
+/** The backend that runs on graphics processors, apart from the rest: who does not import it does not pay for it. */
+export { type WebgpuOptions, webgpu } from './backends/webgpu/backend.ts'
+export { wgslOf } from './backends/webgpu/wgsl.ts'

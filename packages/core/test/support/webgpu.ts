@@ -1,0 +1,46 @@
+/**
+ * WebGPU devices in Node, from the npm package webgpu. Without a graphics processor it needs a Vulkan driver that computes in software:
+ * Debian's Chromium brings SwiftShader along.
+ */
+
+import { existsSync } from 'node:fs'
+
+const softwareDriver = '/usr/lib/chromium/vk_swiftshader_icd.json'
+
+const advice =
+  'No WebGPU adapter: the tests on WebGPU are SKIPPED. A software adapter comes with `apt-get install chromium libvulkan1` ' +
+  `(its Vulkan driver is ${softwareDriver}), a Vulkan driver of your own is found by itself or named in VK_ICD_FILENAMES.`
+
+/** Kept: what is made from it ends with it. */
+const gpu = await findGpu()
+
+async function findGpu(): Promise<GPU | undefined> {
+  if (process.env.VK_ICD_FILENAMES === undefined && existsSync(softwareDriver)) {
+    process.env.VK_ICD_FILENAMES = softwareDriver
+  }
+  try {
+    const { create } = await import('webgpu')
+    return create([])
+  } catch (error) {
+    console.warn(error)
+    return undefined
+  }
+}
+
+/** Whether there is an adapter; a loud line says so where there is none. */
+export const hasWebgpu = !!(await gpu?.requestAdapter())
+if (!hasWebgpu) console.warn(`\n${'!'.repeat(80)}\n${advice}\n${'!'.repeat(80)}\n`)
+
+/** A device of its own: a lost one takes no other along. */
+export async function newDevice(): Promise<GPUDevice> {
+  // An adapter gives one device.
+  return (await gpu!.requestAdapter())!.requestDevice()
+}
+
+let shared: Promise<GPUDevice> | undefined
+
+/** The device that all tests of a file share, with the kernels that were compiled for it. */
+export function sharedDevice(): Promise<GPUDevice> {
+  shared ??= newDevice()
+  return shared
+}

@@ -1,0 +1,120 @@
+import { type CompiledOptimizer, compile, type OptimizerFactory, reference, registry, type Shapes } from 'fallline'
+import { webgpu } from 'fallline/webgpu'
+import { describe, expect, it } from 'vitest'
+import { differences, notFinite, type Snapshot, snapshot, type Tolerance } from '../support/compare.ts'
+import { everyShape, smallModel, vectorsOfEverySize } from '../support/models.ts'
+import { fillAll, randomNumbers } from '../support/random.ts'
+import { everything, meets } from '../support/sample.ts'
+import { takeStep } from '../support/step.ts'
+import { cancelling, comparable, freeRanks, stepTolerance } from '../support/tolerances.ts'
+import { changesOf, type Variant, wrappersAround } from '../support/variants.ts'
+import { hasWebgpu, sharedDevice } from '../support/webgpu.ts'
+
+const steps = 4
+
+/** Of a vector that is several parameters a device can show no part. */
+const chosen = registry.filter(({ definition }) => !definition.joint && meets('on WebGPU', definition.name))
+
+interface Pair {
+  readonly exact: CompiledOptimizer
+  readonly fast: CompiledOptimizer
+}
+
+async function pair(
+  factory: OptimizerFactory,
+  settings: Variant['settings'],
+  shapes: Shapes,
+  wrap = 'none',
+): Promise<Pair> {
+  const optimizer = comparable(factory, settings, wrap)
+  const exact = await compile(optimizer, shapes, { backend: reference() })
+  const fast = await compile(optimizer, shapes, { backend: webgpu({ device: await sharedDevice() }) })
+  fillAll(exact.parameters, randomNumbers(1), 11)
+  for (const values of Object.values(exact.parameters)) values.set(values.map(Math.fround))
+  fast.writeParameters(exact.parameters)
+  return { exact, fast }
+}
+
+/** As `snapshot`, from a device. */
+async function readSnapshot(optimizer: CompiledOptimizer): Promise<Snapshot> {
+  const result: Record<string, Float64Array> = Object.create(null)
+  const parameters = await optimizer.readParameters()
+  for (const name of optimizer.names) {
+    result[name] = new Float64Array(parameters[name]!)
+    for (const [slot, value] of Object.entries(await optimizer.readState(name))) {
+      result[`${name} state ${slot}`] = typeof value === 'number' ? Float64Array.of(value) : new Float64Array(value)
+    }
+  }
+  return result
+}
+
+const asSnapshot = (arrays: Readonly<Record<string, ArrayLike<number>>>): Snapshot =>
+  Object.fromEntries(Object.entries(arrays).map(([name, array]) => [name, Float64Array.from(array)]))
+
+/** Steps both with the same gradients; the reference takes each step from where the device stands. */
+async function run({ exact, fast }: Pair, tolerance: Tolerance, count = steps, from = 1): Promise<string[]> {
+  const random = randomNumbers(2)
+  // There and back again parameters are rounded even where the step leaves them.
+  const allowed = exact.moves ? { ...tolerance, absolute: 1e-7 } : tolerance
+  try {
+    for (let step = 1; step <= count; step++) {
+      if (step >= from) exact.load(await fast.saveAsync())
+      const before = snapshot(exact)
+      fillAll(exact.gradients, random, 13)
+      const gradients = Object.fromEntries(
+        Object.entries(exact.gradients).map(([name, values]) => [name, values.map(Math.fround)]),
+      )
+      await takeStep(fast, { gradients })
+      if (step < from) continue
+      await takeStep(exact, { gradients })
+      await fast.settled()
+      const [expected, actual] = [snapshot(exact), await readSnapshot(fast)]
+      const found = [
+        ...notFinite(actual).map((name) => `${name}: not finite`),
+        ...differences(actual, expected, before, allowed),
+        ...differences(
+          asSnapshot(await fast.readEvaluationParameters()),
+          asSnapshot(exact.evaluationParameters()),
+          before,
+          allowed,
+        ),
+      ]
+      if (found.length > 0) return found.map((line) => `step ${step}: ${line}`)
+    }
+    return []
+  } finally {
+    fast.dispose()
+  }
+}
+
+describe.runIf(hasWebgpu).each(chosen.map((factory) => [factory.definition.name, factory] as const))(
+  '%s',
+  (_, factory) => {
+    const tolerance = stepTolerance(factory)
+
+    it('gives on WebGPU what the reference gives, for several classes of shape', async () => {
+      expect(await run(await pair(factory, {}, smallModel), tolerance)).toEqual([])
+    })
+
+    it.runIf(everything)('does so for every class of shape', async () => {
+      expect(await run(await pair(factory, {}, everyShape), tolerance)).toEqual([])
+    })
+
+    it.runIf(everything)('does so for every size', async () => {
+      expect(await run(await pair(factory, {}, vectorsOfEverySize), tolerance, 2)).toEqual([])
+    })
+
+    it.runIf(everything).each(changesOf(factory).map(({ title, settings }) => [title, settings] as const))(
+      'does so with %s',
+      async (_, settings) => {
+        const from = freeRanks(settings) ? 2 : 1
+        expect(await run(await pair(factory, settings, smallModel), tolerance, 3, from)).toEqual([])
+      },
+    )
+
+    it.runIf(everything).each(wrappersAround(factory))('does so within %s', async (wrap) => {
+      const absolute = cancelling[wrap] ?? 0
+      expect(await run(await pair(factory, {}, smallModel, wrap), { ...tolerance, absolute }, 4)).toEqual([])
+    })
+  },
+)

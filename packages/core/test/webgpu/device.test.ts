@@ -1,0 +1,359 @@
+import {
+  accumulateGradients,
+  adam,
+  adamW,
+  type CompileOptions,
+  clipByGlobalNorm,
+  compile,
+  cosine,
+  lookahead,
+  type Optimizer,
+  parameterAverage,
+  prodigy,
+  reference,
+  type Shapes,
+  sgd,
+  sharpnessAware,
+  wasm,
+} from 'fallline'
+import { webgpu } from 'fallline/webgpu'
+import { describe, expect, it } from 'vitest'
+import { randomNumbers } from '../support/random.ts'
+import { hasWebgpu, newDevice, sharedDevice } from '../support/webgpu.ts'
+
+const shapes = { weight: [3, 4], bias: [4] }
+
+async function there(optimizer: Optimizer, options: CompileOptions = {}, model: Shapes = shapes) {
+  return compile(optimizer, model, { ...options, backend: webgpu({ device: await sharedDevice() }) })
+}
+
+/** The same optimizer on WebGPU and on WebAssembly, with the same parameters. */
+async function both(optimizer: Optimizer, options: CompileOptions = {}, model: Shapes = shapes) {
+  const here = await compile(optimizer, model, { ...options, backend: wasm() })
+  const random = randomNumbers(5)
+  for (const values of Object.values(here.parameters)) values.set(values.map(random))
+  const device = await there(optimizer, options, model)
+  device.writeParameters(here.parameters)
+  return { here, device }
+}
+
+const gradientsOf = (model: Shapes, seed: number) => {
+  const random = randomNumbers(seed)
+  const make = (shape: readonly number[]) =>
+    Float32Array.from({ length: shape.reduce((size, side) => size * side, 1) }, random)
+  return Object.fromEntries(Object.entries(model).map(([name, shape]) => [name, make(shape)]))
+}
+
+const broken = (value: number) => ({ weight: new Float32Array(12).fill(1), bias: [1, value, 1, 1] })
+
+async function expectClose(
+  actual: Promise<Readonly<Record<string, ArrayLike<number>>>>,
+  expected: Readonly<Record<string, ArrayLike<number>>>,
+) {
+  const found = await actual
+  expect(Object.keys(found)).toEqual(Object.keys(expected))
+  for (const [name, values] of Object.entries(expected)) {
+    Array.from(values).forEach((value, index) => {
+      expect(found[name]![index]!).toBeCloseTo(value, 5)
+    })
+  }
+}
+
+describe.runIf(hasWebgpu)('steps on WebGPU', () => {
+  it.each<[string, Optimizer]>([
+    ['schedule and clipping', clipByGlobalNorm(adamW({ learningRate: cosine({ from: 0.1, to: 0, steps: 12 }) }))],
+    ['cadences', lookahead(accumulateGradients(adam({ learningRate: 0.1 }), { period: 2 }), { period: 2 })],
+    ['an average', parameterAverage(sgd({ learningRate: 0.1, momentum: 0.9 }))],
+    ['sums over all tensors', prodigy()],
+  ])('are told one after the other without an answer: %s', async (_, optimizer) => {
+    const { here, device } = await both(optimizer)
+    for (let step = 1; step <= 9; step++) {
+      const gradients = gradientsOf(shapes, step)
+      expect(device.step({ gradients })).toEqual(here.step({ gradients }))
+    }
+    expect(await device.settled()).toMatchObject({ step: 9, skipped: false })
+    await expectClose(device.readParameters(), here.parameters)
+    await expectClose(device.readEvaluationParameters(), here.evaluationParameters())
+    device.dispose()
+  })
+
+  it('leave out parameters without a gradient', async () => {
+    const { here, device } = await both(adamW({ learningRate: 0.1 }))
+    for (let step = 1; step <= 4; step++) {
+      const { weight, bias } = gradientsOf(shapes, step)
+      const gradients = step % 2 === 0 ? { weight } : { weight, bias }
+      device.step({ gradients })
+      here.step({ gradients })
+    }
+    await expectClose(device.readParameters(), here.parameters)
+    device.dispose()
+  })
+
+  it('take other hyperparameters without compiling again', async () => {
+    const { here, device } = await both(sgd({ learningRate: 0.1 }))
+    for (const learningRate of [0.1, 0.01]) {
+      for (const optimizer of [here, device]) {
+        optimizer.set({ learningRate })
+        optimizer.step({ gradients: gradientsOf(shapes, 3) })
+      }
+    }
+    await expectClose(device.readParameters(), here.parameters)
+    device.dispose()
+  })
+
+  it('evaluate the model at several points', async () => {
+    const { here, device } = await both(sharpnessAware(adamW({ learningRate: 0.1 }), { rho: 0.3 }))
+    for (let step = 1; step <= 3; step++) {
+      for (const optimizer of [here, device]) {
+        await optimizer.minimize(({ parameters, gradients }) => {
+          for (const name of ['weight', 'bias']) gradients[name]!.set(parameters[name]!.map((x) => 2 * x))
+          return 1
+        })
+      }
+    }
+    await expectClose(device.readParameters(), here.parameters)
+    device.dispose()
+  })
+
+  it('go on from a checkpoint, to the bit, and from one of another backend', async () => {
+    const optimizer = lookahead(adamW({ learningRate: 0.1 }), { period: 2 })
+    const { here, device } = await both(optimizer)
+    for (let step = 1; step <= 3; step++) device.step({ gradients: gradientsOf(shapes, step) })
+    const saved = await device.saveAsync()
+    const other = await there(optimizer)
+    other.load(saved)
+    here.load(saved)
+    for (const each of [device, other, here]) each.step({ gradients: gradientsOf(shapes, 4) })
+    expect(await other.saveAsync()).toEqual(await device.saveAsync())
+    await expectClose(device.readParameters(), here.parameters)
+    device.dispose()
+    other.dispose()
+  })
+
+  it('are the same to the bit when they are taken again', async () => {
+    const model = { large: [300, 70], small: [5] }
+    const results = []
+    for (let run = 0; run < 2; run++) {
+      const { device } = await both(clipByGlobalNorm(adamW({ learningRate: 0.1 }), { maximumNorm: 0.1 }), {}, model)
+      for (let step = 1; step <= 3; step++) device.step({ gradients: gradientsOf(model, step) })
+      results.push(await device.readParameters())
+      device.dispose()
+    }
+    expect(results[0]).toEqual(results[1])
+  })
+
+  it('report telemetry when they are settled', async () => {
+    const { here, device } = await both(adamW({ learningRate: 0.1 }), { telemetry: true })
+    for (let step = 1; step <= 2; step++) {
+      const gradients = gradientsOf(shapes, step)
+      const { telemetry } = here.step({ gradients })
+      expect(device.step({ gradients })).not.toHaveProperty('telemetry')
+      const reported = (await device.settled()).telemetry!
+      for (const name of ['weight', 'bias']) {
+        for (const [key, value] of Object.entries(telemetry![name]!)) {
+          expect(reported[name]![key as 'gradientNorm']).toBeCloseTo(value, 5)
+        }
+      }
+    }
+    device.dispose()
+  })
+})
+
+describe.runIf(hasWebgpu)('a gradient that is not finite, on WebGPU', () => {
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+    'throw: neither that step nor those after it are taken: %d',
+    async (value) => {
+      const { here, device } = await both(accumulateGradients(adam({ learningRate: 0.1 }), { period: 2 }))
+      const good = (step: number) => gradientsOf(shapes, step)
+      for (const step of [1, 2, 3]) for (const each of [here, device]) each.step({ gradients: good(step) })
+      const saved = await device.saveAsync()
+      device.step({ gradients: broken(value) })
+      for (const step of [5, 6]) device.step({ gradients: good(step) })
+      await expect(device.settled()).rejects.toThrow(
+        "step 4: the gradient of 'bias' is not finite; parameters and state are unchanged; the 2 steps after it were not taken either",
+      )
+      expect(device.steps).toBe(3)
+      expect(await device.saveAsync()).toEqual(saved)
+      for (const each of [here, device]) each.step({ gradients: good(4) })
+      await expectClose(device.readParameters(), here.parameters)
+      device.dispose()
+    },
+  )
+
+  it('skip: the next step counts as if there had been none', async () => {
+    const { here, device } = await both(adam({ learningRate: 0.1 }), { nonFinite: 'skip' })
+    for (const step of [1, 2, 3, 4, 5]) {
+      const gradients = step % 2 === 0 ? broken(Number.NaN) : gradientsOf(shapes, step)
+      device.step({ gradients })
+      expect(await device.settled()).toEqual(here.step({ gradients }))
+    }
+    expect([device.steps, device.skipped]).toEqual([3, 2])
+    await expectClose(device.readParameters(), here.parameters)
+    device.dispose()
+  })
+
+  it('allow: is taken', async () => {
+    const { device } = await both(sgd({ learningRate: 0.1 }), { nonFinite: 'allow' })
+    device.step({ gradients: broken(Number.NaN) })
+    expect((await device.readParameters()).bias![1]).toBeNaN()
+    device.dispose()
+  })
+})
+
+describe.runIf(hasWebgpu)('a device', () => {
+  /** Counts what is asked of a device. */
+  function counted(device: GPUDevice) {
+    const counts = { submits: 0, dispatches: 0, buffers: 0 }
+    const submit = device.queue.submit.bind(device.queue)
+    const createBuffer = device.createBuffer.bind(device)
+    const createCommandEncoder = device.createCommandEncoder.bind(device)
+    device.queue.submit = (...given) => {
+      counts.submits++
+      return submit(...given)
+    }
+    device.createBuffer = (given) => {
+      counts.buffers++
+      const buffer = createBuffer(given)
+      const destroy = buffer.destroy.bind(buffer)
+      buffer.destroy = () => {
+        counts.buffers--
+        return destroy()
+      }
+      return buffer
+    }
+    device.createCommandEncoder = () => {
+      const encoder = createCommandEncoder()
+      const begin = encoder.beginComputePass.bind(encoder)
+      encoder.beginComputePass = () => {
+        const pass = begin()
+        const dispatch = pass.dispatchWorkgroups.bind(pass)
+        pass.dispatchWorkgroups = (...groups) => {
+          counts.dispatches++
+          return dispatch(...groups)
+        }
+        return pass
+      }
+      return encoder
+    }
+    return counts
+  }
+
+  const stacked = (layers: number): Shapes =>
+    Object.fromEntries(
+      Array.from({ length: layers }, (_, layer) => [
+        [`${layer}/weight`, [4, 5]] as const,
+        [`${layer}/bias`, [5]] as const,
+      ]).flat(),
+    )
+
+  it('is asked once a step, with as many dispatches for 200 tensors as for 2', async () => {
+    const dispatches: number[] = []
+    for (const layers of [1, 100]) {
+      const device = await newDevice()
+      const counts = counted(device)
+      const optimizer = await compile(clipByGlobalNorm(adamW()), stacked(layers), {
+        backend: webgpu({ device }),
+        nonFinite: 'allow',
+      })
+      counts.submits = 0
+      counts.dispatches = 0
+      for (let step = 1; step <= 3; step++) optimizer.step()
+      expect(counts.submits).toBe(3)
+      dispatches.push(counts.dispatches / 3)
+      optimizer.dispose()
+      device.destroy()
+    }
+    expect(dispatches[1]).toBe(dispatches[0])
+    expect(dispatches[0]).toBeLessThan(10)
+  })
+
+  it('holds nothing more after many steps, and nothing after dispose', async () => {
+    const device = await newDevice()
+    const counts = counted(device)
+    const optimizer = await compile(adamW(), shapes, { backend: webgpu({ device }) })
+    const gradients = gradientsOf(shapes, 1)
+    optimizer.step({ gradients })
+    await optimizer.settled()
+    const held = counts.buffers
+    for (let step = 1; step <= 10_000; step++) {
+      optimizer.step({ gradients })
+      if (step % 500 === 0) await optimizer.settled()
+    }
+    await optimizer.settled()
+    expect(optimizer.steps).toBe(10_001)
+    expect(counts.buffers).toBe(held)
+    optimizer.dispose()
+    optimizer.dispose()
+    expect(counts.buffers).toBe(0)
+    expect(() => optimizer.step()).toThrow('step: this optimizer has been disposed')
+    device.destroy()
+  })
+
+  it('that is lost is an error of whoever waits, and training goes on elsewhere from the last checkpoint', async () => {
+    const device = await newDevice()
+    const optimizer = await compile(adamW({ learningRate: 0.1 }), shapes, { backend: webgpu({ device }) })
+    const gradients = gradientsOf(shapes, 1)
+    optimizer.step({ gradients })
+    const saved = await optimizer.saveAsync()
+    device.destroy()
+    await device.lost
+    await expect(optimizer.saveAsync()).rejects.toThrow(/the device was lost \(.*\); compile on a new device/)
+    expect(() => optimizer.step({ gradients })).toThrow(/the device was lost/)
+    await expect(compile(adamW(), shapes, { backend: webgpu({ device }) })).rejects.toThrow('the device was lost')
+    const other = await there(adamW({ learningRate: 0.1 }))
+    other.load(saved)
+    other.step({ gradients })
+    expect((await other.settled()).step).toBe(2)
+    other.dispose()
+  })
+
+  it('that is lost during a step is so too', async () => {
+    const device = await newDevice()
+    const optimizer = await compile(adamW(), shapes, { backend: webgpu({ device }) })
+    optimizer.step({ gradients: gradientsOf(shapes, 1) })
+    device.destroy()
+    await expect(optimizer.settled()).rejects.toThrow('the device was lost')
+    expect(optimizer.steps).toBe(0)
+  })
+
+  it('with too small buffers is refused', async () => {
+    const device = await newDevice()
+    const limits = new Proxy(device.limits, {
+      get: (target, key) => (key === 'maxBufferSize' ? 1024 : Reflect.get(target, key)),
+    })
+    const small = new Proxy(device, {
+      get: (target, key) => {
+        if (key === 'limits') return limits
+        const value = Reflect.get(target, key)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+    await expect(compile(adamW(), { w: [1000] }, { backend: webgpu({ device: small }) })).rejects.toThrow(
+      /webgpu: parameter of all tensors take 0 MiB, all arrays 0 MiB; a kernel of this device reaches 5 buffers of 0 MiB/,
+    )
+    // Five arrays of 60 numbers fit into as many buffers.
+    const optimizer = await compile(adamW({ learningRate: 0.1 }), { w: [60] }, { backend: webgpu({ device: small }) })
+    const exact = await compile(adamW({ learningRate: 0.1 }), { w: [60] }, { backend: reference() })
+    for (const each of [optimizer, exact]) each.step({ gradients: gradientsOf({ w: [60] }, 1) })
+    await expectClose(optimizer.readParameters(), exact.parameters)
+    optimizer.dispose()
+    device.destroy()
+  })
+
+  it('whose compiler refuses a kernel says which optimizer and which pass', async () => {
+    const device = await newDevice()
+    const create = device.createShaderModule.bind(device)
+    device.createShaderModule = (given) => create({ ...given, code: given.code.replace('let r2 =', 'let r2 : u32 =') })
+    await expect(compile(adamW(), { w: [3] }, { backend: webgpu({ device }) })).rejects.toThrow(
+      /webgpu: the kernel 'adamW, level 0: a pass over elements' does not compile: line \d+: /,
+    )
+    device.destroy()
+  })
+})
+
+describe('without WebGPU', () => {
+  it('says what to do', async () => {
+    await expect(compile(adamW(), shapes, { backend: webgpu() })).rejects.toThrow('there is no navigator.gpu here')
+    expect(() => webgpu({ devise: undefined } as never)).toThrow("webgpu: unknown option 'devise'")
+  })
+})
