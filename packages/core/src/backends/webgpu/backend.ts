@@ -95,10 +95,10 @@ async function compileKernels(gpu: Gpu, blueprint: Blueprint): Promise<Map<strin
   )
   const sums = totals.size > 0 ? (['sum', 'maximum'] as const).map((kind) => totalsKernel(heaps, kind)) : []
   const wanted = new Map<string, { kernel: Kernel; judges: boolean }>()
-  for (const kernel of checks) wanted.set(kernel.code, { kernel, judges: true })
-  for (const kernel of [...copies, ...sums, ...kernels]) wanted.set(kernel.code, { kernel, judges: false })
+  for (const kernel of checks) wanted.set(kernel.key, { kernel, judges: true })
+  for (const kernel of [...copies, ...sums, ...kernels]) wanted.set(kernel.key, { kernel, judges: false })
   const made = [...wanted].map(
-    async ([code, { kernel, judges }]) => [code, await gpu.pipeline(kernel, heaps, judges)] as const,
+    async ([key, { kernel, judges }]) => [key, await gpu.pipeline(kernel, heaps, judges)] as const,
   )
   return new Map(await Promise.all(made))
 }

@@ -10,7 +10,7 @@ import { formsOf, type ProgramForm } from '../forms.ts'
 import { type Factor, factorsOf, generateKernels, type LoopKernel, type PlanKernels } from './generate.ts'
 import { Heaps, type Placed } from './heaps.ts'
 import { columnsTogether, head, type Kernel, type KernelWord, lanes } from './kernel.ts'
-import { routineCall } from './routines.ts'
+import { routineCall, workspaceOf } from './routines.ts'
 
 /** Elements per item of work. Fixed, because parts of sums belong to items. */
 export const chunkElements = 4096
@@ -87,6 +87,12 @@ function roleOf(array: PlannedArray): string {
 interface Scratch {
   readonly place: () => Placed
   readonly size: number
+}
+
+/** What a program has for the time of a step: arrays by their place in the plan, and what its matrix functions work with. */
+interface ScratchPlaces {
+  readonly arrays: ReadonlyMap<number, () => Placed>
+  readonly workspaces: readonly ((() => Placed) | undefined)[]
 }
 
 /** How much of what is laid out: `plan` for WGSL alone. */
@@ -228,8 +234,9 @@ export class BlueprintMaker {
   }
 
   /** Programs of one tensor never run at the same time, so they use the same scratch, and within one what nobody needs any more. */
-  private reserveScratch(tensor: BackendTensor): Map<Program, Map<number, () => Placed>> {
+  private reserveScratch(tensor: BackendTensor): Map<Program, ScratchPlaces> {
     const buffers: Scratch[] = []
+    const workspaces: Scratch[] = []
     return new Map(
       programsOfTensor(tensor).map((program) => {
         const { plan: index, sizes } = this.forms.get(program)!
@@ -250,9 +257,26 @@ export class BlueprintMaker {
           chosen.until = to
           places.set(place, chosen.buffer.place)
         }
-        return [program, places]
+        return [program, { arrays: places, workspaces: this.reserveWorkspaces(index, sizes, workspaces) }]
       }),
     )
+  }
+
+  /** Matrix functions of a level run side by side, so each has a workspace of its own. */
+  private reserveWorkspaces(index: number, sizes: Sizes, known: Scratch[]): ScratchPlaces['workspaces'] {
+    const free = [...known]
+    return this.plans[index]!.routines.map(({ routine, operands }) => {
+      const size = workspaceOf(
+        routine,
+        operands.map(({ extent }) => dimensionsOf(extent, sizes)),
+      )
+      if (size === 0) return undefined
+      const fitting = free.findIndex((workspace) => workspace.size >= size)
+      if (fitting >= 0) return free.splice(fitting, 1)[0]!.place
+      const place = this.heaps.reserve('scratch', size)
+      known.push({ place, size })
+      return place
+    })
   }
 
   private kernelsOf(index: number, form: ProgramForm): PlanKernels {
@@ -269,12 +293,7 @@ export class BlueprintMaker {
     return made
   }
 
-  private prepare(
-    program: Program,
-    memory: TensorMemory,
-    scratch: ReadonlyMap<number, () => Placed>,
-    hostNumbers: number,
-  ): Prepared {
+  private prepare(program: Program, memory: TensorMemory, scratch: ScratchPlaces, hostNumbers: number): Prepared {
     const form = this.forms.get(program)!
     const { sizes, computation } = form
     const plan = this.plans[form.plan]!
@@ -284,7 +303,7 @@ export class BlueprintMaker {
     const places = plan.arrays.map((array, index): Placed => {
       if (array.kind === 'slot') return memory.arrays.get(array.key)!
       if (array.kind === 'input') return memory.inputs.get(array.key)!
-      return array.kind === 'scratch' ? scratch.get(index)!() : memory[array.kind]!
+      return array.kind === 'scratch' ? scratch.arrays.get(index)!() : memory[array.kind]!
     })
     const items = kernels.loops.map((ofLoop, loop) => ofLoop.map(({ split }) => itemsOf(plan, loop, split, sizes)))
     const partials = plan.loops.map(({ reductions }, loop) => {
@@ -301,10 +320,10 @@ export class BlueprintMaker {
       switch (word.kind) {
         case 'array':
           return places[word.array]!.at
-        case 'arguments':
-          return hostNumbers
-        case 'scalars':
-          return scalars
+        case 'argument':
+          return hostNumbers + 2 * word.index
+        case 'scalar':
+          return scalars + word.index
         case 'number':
           return memory.numbers.get(word.key) ?? this.shared.get(word.key)!
         case 'total':
@@ -329,21 +348,24 @@ export class BlueprintMaker {
       ofLoop.map(({ kernel }, position) => dispatch(kernel, items[loop]![position]!)),
     )
     const stages = new Map([...kernels.stages].map(([stage, kernel]) => [stage, dispatch(kernel, [[0, 0, 0, 0]])]))
-    const routines = plan.routines.map((call) => {
-      const placeOf = (array: number, extent = plan.arrays[array]!.extent) => ({
+    const routines = plan.routines.map((call, index): Dispatch[] => {
+      const matrix = (array: number, extent = plan.arrays[array]!.extent) => ({
         ...places[array]!,
         dimensions: dimensionsOf(extent, sizes),
       })
-      return routineCall(
+      const workspace = scratch.workspaces[index]?.()
+      const { kernel, words, items } = routineCall(
         call.routine,
-        call.operands.map(({ array, extent }) => placeOf(array, extent)),
-        call.results.map((array) => placeOf(array)),
+        [
+          ...call.operands.map(({ array, extent }) => matrix(array, extent)),
+          ...call.results.map((array) => matrix(array)),
+          ...(workspace ? [{ ...workspace, dimensions: [1, 1, workspace.size] as const }] : []),
+        ],
         this.heaps.sizes.length,
-      ).map(({ kernel, words, items }): Dispatch => {
-        this.note(kernel)
-        const entry = this.entry(words)
-        return { kernel, items: items.map((rest) => [entry, ...rest]) }
-      })
+      )
+      this.note(kernel)
+      const entry = this.entry(words)
+      return [{ kernel, items: items.map((rest) => [entry, ...rest]) }]
     })
     const telemetry = new Map(
       plan.scalarOutputs.flatMap(({ target, value }) =>
@@ -356,7 +378,7 @@ export class BlueprintMaker {
   }
 
   private note(kernel: Kernel): void {
-    this.kernels.set(kernel.code, kernel)
+    if (!this.kernels.has(kernel.key)) this.kernels.set(kernel.key, kernel)
   }
 }
 

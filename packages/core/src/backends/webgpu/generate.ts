@@ -5,7 +5,7 @@ import { isMask } from '../../plan/plan.ts'
 import { hostFormula, ownName } from '../../program/formula.ts'
 import type { HostProgram } from '../../program/host.ts'
 import { expression, randomName } from './expressions.ts'
-import { columnsTogether, heapName, type Kernel, type KernelWord, lanes, moduleOf } from './kernel.ts'
+import { columnsTogether, heapName, type Kernel, type KernelWord, kernelOf, lanes, moduleOf } from './kernel.ts'
 
 /** How the elements of a loop are shared among workgroups. */
 export type Split = 'elements' | 'rows' | 'columns'
@@ -92,33 +92,36 @@ abstract class Writer {
   private readonly places = new Map<string, string>()
   private readonly numberNames = new Map<string, string>()
   private readonly taken = new Set<string>()
+  private readonly scratch: number[] = []
+  private readonly counts = new Map<string, number>()
 
   constructor(plan: Plan, surroundings: Surroundings) {
     this.plan = plan
     this.surroundings = surroundings
   }
 
-  /** The name of a word, which is read at the top. */
-  protected word(name: string, word: KernelWord): string {
+  /** The name of a word, which is read at the top; without a name what reads it. */
+  protected word(name: string | undefined, word: KernelWord): string {
     const text = JSON.stringify(word)
     const known = this.places.get(text)
     if (known) return known
-    const own = this.fresh(name)
-    this.places.set(text, own)
-    this.top.push(`let ${own} = words[entry + ${this.words.length}u];`)
+    const value = `words[entry + ${this.words.length}u]`
     this.words.push(word)
+    const own = name === undefined ? value : this.fresh(name)
+    this.places.set(text, own)
+    if (name !== undefined) this.top.push(`let ${own} = ${value};`)
     return own
   }
 
-  /** A number of the host's, without its formula. */
+  /** The bits of a number of the host's. */
   protected argument(index: number): string {
-    return `words[${this.word('arguments', { kind: 'arguments' })} + ${2 * index}u]`
+    return `words[${this.word(undefined, { kind: 'argument', index })}]`
   }
 
   /** A number as a whole one, for random numbers. */
   protected wholeNumber(reference: NumberReference): string {
     if (!isArgument(reference)) return `u32(${this.number(reference)})`
-    return `words[${this.word('arguments', { kind: 'arguments' })} + ${2 * reference.index + 1}u]`
+    return `words[${this.word(undefined, { kind: 'argument', index: reference.index })} + 1u]`
   }
 
   /** The name of a number, which is read at the top. */
@@ -147,7 +150,7 @@ abstract class Writer {
     if (scalar.kind === 'slot')
       return `numbers[${this.word(`at_${identifier(scalar.key)}`, { kind: 'number', key: scalar.key })}]`
     if (scalar.kind === 'total') return `numbers[${this.word('at_total', { kind: 'total', key: scalar.key })}]`
-    return `numbers[${this.word('scalars', { kind: 'scalars' })} + ${index}u]`
+    return `numbers[${this.word(undefined, { kind: 'scalar', index })}]`
   }
 
   /** An element of an array. */
@@ -159,7 +162,17 @@ abstract class Writer {
   protected arrayName(array: number): string {
     const planned = this.plan.arrays[array]!
     if (planned.kind === 'slot' || planned.kind === 'input') return identifier(planned.key)
-    return planned.kind === 'scratch' ? `scratch${array}` : planned.kind
+    if (planned.kind !== 'scratch') return planned.kind
+    // Numbered as they are used, so that kernels that differ in the array alone are one.
+    if (!this.scratch.includes(array)) this.scratch.push(array)
+    return `scratch${this.scratch.indexOf(array)}`
+  }
+
+  /** A name with a number of its own, counted from 0. */
+  protected numbered(name: string): string {
+    const count = this.counts.get(name) ?? 0
+    this.counts.set(name, count + 1)
+    return `${name}${count}`
   }
 
   /** A name that nothing has yet. */
@@ -171,11 +184,11 @@ abstract class Writer {
   }
 
   private nameOf({ kind, index }: NumberReference): string {
-    if (kind === 'scalar') return `scalar${index}`
+    if (kind === 'scalar') return this.numbered('scalar')
     const { host } = this.surroundings
     const value = host.values[host.results[index]!]!
     if (value.operation === 'hyper' || value.operation === 'input') return `the_${identifier(value.key)}`
-    return value.operation === 'constant' ? `constant${index}` : `host${index}`
+    return this.numbered(value.operation === 'constant' ? 'constant' : 'host')
   }
 }
 
@@ -218,7 +231,7 @@ class LoopWriter extends Writer {
       columns: () => this.columns(elements),
     }
     const lines = body[this.split]()
-    return { label, code: moduleOf(label, heapCount, indent([...this.top, ...lines])), words: this.words }
+    return kernelOf(label, moduleOf(label, heapCount, indent([...this.top, ...lines])), this.words)
   }
 
   /** What is done for the element `i`: an assignment a line, stores, and what reductions take up. */
@@ -242,7 +255,7 @@ class LoopWriter extends Writer {
       }
       const value = this.value(instruction, names)
       names[register] = this.fresh(
-        instruction.operation === 'load' ? `old_${this.arrayName(instruction.array)}` : `r${register}`,
+        instruction.operation === 'load' ? `old_${this.arrayName(instruction.array)}` : this.numbered('r'),
       )
       lines.push(`let ${names[register]} = ${value};`)
     })
@@ -296,7 +309,7 @@ class LoopWriter extends Writer {
     const { times, over } = factorOf(instruction)
     const formula = (argument: number) => hostFormula(host, host.results[argument]!)
     const text = [times.map(formula).join(' * ') || '1', ...over.map(formula)].join(' / ')
-    const name = this.fresh(`factor${index}`)
+    const name = this.numbered('factor')
     this.top.push(`let ${name} = bitcast<f32>(${this.argument(this.plan.arguments.length + index)}); // ${text}`)
     return [name]
   }
@@ -452,32 +465,32 @@ class ScalarsWriter extends Writer {
     const stores: string[] = []
     const known = new Map<string, string>()
     for (const { loop, reduction, found } of reductions) {
-      const at = this.word(`at_parts${found.scalar}`, { kind: 'partial', loop, reduction })
+      const name = this.numbered('scalar')
+      const at = this.word(`at_parts_of_${name}`, { kind: 'partial', loop, reduction })
       const count = this.word('parts', { kind: 'parts', loop })
       const part = `numbers[${at} + part]`
       const sum = found.reduction === 'sum'
       lines.push(
-        `var own${found.scalar} = ${sum ? '0f' : 'bitcast<f32>(words[1])'};`,
+        `var own_${name} = ${sum ? '0f' : 'bitcast<f32>(words[1])'};`,
         `for (var part = lane; part < ${count}; part += ${lanes}u) {`,
-        `  ${sum ? `own${found.scalar} += ${part};` : `own${found.scalar} = larger(own${found.scalar}, ${part});`}`,
+        `  ${sum ? `own_${name} += ${part};` : `own_${name} = larger(own_${name}, ${part});`}`,
         '}',
-        `let scalar${found.scalar} = ${found.reduction}_of_lanes(own${found.scalar}, lane, ${lanes}u);`,
+        `let ${name} = ${found.reduction}_of_lanes(own_${name}, lane, ${lanes}u);`,
       )
-      this.fresh(`scalar${found.scalar}`)
-      known.set(`scalar ${found.scalar}`, `scalar${found.scalar}`)
-      stores.push(`${this.stored(found.scalar)} = scalar${found.scalar};`)
+      known.set(`scalar ${found.scalar}`, name)
+      stores.push(`${this.stored(found.scalar)} = ${name};`)
     }
     const value = (reference: NumberReference) =>
       known.get(`${reference.kind} ${reference.index}`) ?? this.number(reference)
     for (const index of stage.scalars) {
       const scalar = this.plan.scalars[index]!
       if (scalar.kind !== 'element') continue
-      const name = `scalar${index}`
+      const inputs = scalar.inputs.map(value)
+      const name = this.numbered('scalar')
       stores.push(
-        `let ${name} = ${expression(scalar.operation, scalar.inputs.map(value))};`,
+        `let ${name} = ${expression(scalar.operation, inputs)};`,
         `${this.stored(index)} = ${scalar.mask ? `select(0f, 1f, ${name})` : name};`,
       )
-      this.fresh(name)
       known.set(`scalar ${index}`, name)
     }
     return this.finish(label, [...lines, ...this.byOneLane(stores)], reductions.length > 0)
@@ -503,6 +516,6 @@ class ScalarsWriter extends Writer {
     const code = moduleOf(label, this.surroundings.heapCount, indent([...this.top, ...lines]), {
       lanes: reduces ? lanes : 1,
     })
-    return { label, code, words: this.words }
+    return kernelOf(label, code, this.words)
   }
 }

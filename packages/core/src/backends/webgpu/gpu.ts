@@ -55,7 +55,7 @@ export class Gpu {
 
   /** @throws Error that names the kernel when it does not compile. */
   pipeline(kernel: Kernel, heaps: number, judges = false): Promise<GPUComputePipeline> {
-    const key = `${heaps} ${kernel.code}`
+    const key = `${heaps} ${kernel.key}`
     const known = this.pipelines.get(key)
     if (known) return known
     const made = this.compile(kernel, this.layout(heaps, judges).pipeline)

@@ -279,8 +279,8 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
         ],
       })
     const dispatches = laidOut.map(({ offset, dispatch, groups }) => {
-      const { code } = dispatch.kernel
-      return { pipeline: this.pipelines.get(code)!, judges: code.includes('atomic<u32>'), offset, groups }
+      const { key } = dispatch.kernel
+      return { pipeline: this.pipelines.get(key)!, judges: key.includes('atomic<u32>'), offset, groups }
     })
     return { items, group: group(false), judging: group(true), dispatches }
   }

@@ -12,8 +12,10 @@ export const columnsTogether = 32
 /** What a word of a kernel's entry holds. Arrays are places in a heap, numbers places among numbers or words. */
 export type KernelWord =
   | { readonly kind: 'array'; readonly array: number }
-  /** Where the numbers begin that the host supplies for a step, and those that the device computes. */
-  | { readonly kind: 'arguments' | 'scalars' }
+  /** A number that the host supplies for a step, the words of which say it as float32 and as a whole number. */
+  | { readonly kind: 'argument'; readonly index: number }
+  /** A number that the device computes. */
+  | { readonly kind: 'scalar'; readonly index: number }
   /** A number that is kept as state. */
   | { readonly kind: 'number'; readonly key: string }
   /** A total over all tensors. */
@@ -26,17 +28,24 @@ export type KernelWord =
   | { readonly kind: 'partial'; readonly loop: number; readonly reduction: number }
   | { readonly kind: 'parts'; readonly loop: number }
 
-/** One kernel: a module of its own, told apart from others by its text. */
+/** One kernel, a module of its own. */
 export interface Kernel {
   /** What it is, for errors and debuggers. */
   readonly label: string
   readonly code: string
+  /** The code without comments: kernels that are the same but for these are one. */
+  readonly key: string
   /** What an entry of it holds, in this order. */
   readonly words: readonly KernelWord[]
 }
 
 /** Writes an element of a matrix function's arrays: `of(0, 'i')` of the first; operands come before results. */
 export type ElementText = (array: number, index: string) => string
+
+/** A kernel of a text. */
+export function kernelOf(label: string, code: string, words: readonly KernelWord[] = []): Kernel {
+  return { label, code, key: code.replaceAll(/ *\/\/.*$/gm, ''), words }
+}
 
 /** Places of the bindings. */
 export const bindings = { items: 0, words: 1, numbers: 2, heaps: 3 } as const

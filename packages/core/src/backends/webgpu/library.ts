@@ -1,6 +1,6 @@
 /** Kernels that do not depend on a plan: the check for finiteness, copies of parameters, totals over tensors. */
 
-import { head, heapName, type Kernel, lanes, moduleOf } from './kernel.ts'
+import { head, heapName, type Kernel, kernelOf, lanes, moduleOf } from './kernel.ts'
 
 /**
  * Notes the attempt that runs as the one that failed when an element is infinite or not a number, and marks the tensor with it. By
@@ -17,7 +17,7 @@ export function checkFinite(heaps: number, heap: number): Kernel {
       atomicStore(&words[entry], attempt);
     }
   }`
-  return { label, code: moduleOf(label, heaps, [body], { judges: true }), words: [] }
+  return kernelOf(label, moduleOf(label, heaps, [body], { judges: true }))
 }
 
 /** Copies arrays. Entry: where to and where from. Items: first and last. */
@@ -28,7 +28,7 @@ export function copyKernel(heaps: number, to: number, from: number): Kernel {
   for (var i = item.y + lane; i < item.z; i += ${lanes}u) {
     ${heapName(to)}[to + i] = ${heapName(from)}[source + i];
   }`
-  return { label, code: moduleOf(label, heaps, [body]), words: [] }
+  return kernelOf(label, moduleOf(label, heaps, [body]))
 }
 
 /**
@@ -46,5 +46,5 @@ export function totalsKernel(heaps: number, kind: 'sum' | 'maximum'): Kernel {
     total = ${kind === 'sum' ? 'total + value' : 'larger(total, value)'};
   }
   numbers[item.w] = total;`
-  return { label, code: moduleOf(label, heaps, [body], { lanes: 1 }), words: [] }
+  return kernelOf(label, moduleOf(label, heaps, [body], { lanes: 1 }))
 }

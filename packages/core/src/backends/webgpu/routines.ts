@@ -1,9 +1,19 @@
 /** The kernels of matrix functions. */
 
-import { type Dimensions, formatDimensions, sizeOf } from '../../graph/node.ts'
+import { type Dimensions, sizeOf } from '../../graph/node.ts'
 import { type RoutineName, routineOf } from '../../routines/table.ts'
 import type { Placed } from './heaps.ts'
-import { type ElementText, heapName, type Kernel, lanes, moduleOf } from './kernel.ts'
+import { type ElementText, heapName, type Kernel, kernelOf, lanes, moduleOf } from './kernel.ts'
+import {
+  eigenBody,
+  mostColumns,
+  mostSingular,
+  notANumber,
+  orthonormalizationBody,
+  qrBody,
+  svdBody,
+  wait,
+} from './routines/factorizations.ts'
 import { productBody, productTiles } from './routines/product.ts'
 
 /** An operand or a result: where it lies, and its batch, rows and columns. */
@@ -103,10 +113,17 @@ const solution =
 /** One workgroup for each matrix of the batch. */
 const batches = (batch: number) => Array.from({ length: batch }, (_, b): [number, number, number] => [b, 0, 0])
 
-/** Waits for all lanes, and for what they wrote to arrays. */
-const wait = 'storageBarrier(); workgroupBarrier();'
+const shorter = ([, rows, columns]: Dimensions) => Math.min(rows, columns)
 
-const writers: Readonly<Partial<Record<RoutineName, Writer>>> = {
+/** @throws Error for a matrix of more columns than a workgroup has room for. */
+function refuseWide(name: RoutineName, columns: number, most: number): void {
+  if (columns <= most) return
+  throw new Error(
+    `webgpu: ${routineOf(name).title} of ${columns} vectors; a workgroup has room for ${most}; use wasm()`,
+  )
+}
+
+const writers: Readonly<Record<RoutineName, Writer>> = {
   product: product('product'),
   gram: product('gram'),
   symmetricProduct: product('symmetricProduct'),
@@ -208,36 +225,58 @@ const writers: Readonly<Partial<Record<RoutineName, Writer>>> = {
   }
   if (failed) {
     for (var place = lane; place < order * order; place += ${lanes}u) {
-      ${element(1, 'start + place')} = bitcast<f32>(words[1] | 0x00400000u);
+      ${element(1, 'start + place')} = ${notANumber};
     }
   }`,
   }),
   solveLower: solution(true),
   solveUpper: solution(false),
+  qr: ([operand], element) => {
+    const [batch, rows, columns] = operand!.dimensions
+    const rank = shorter(operand!.dimensions)
+    refuseWide('qr', rank, mostColumns)
+    return { sizes: { rows, columns, rank }, items: batches(batch), ...qrBody(element) }
+  },
+  orthonormalization: ([operand], element) => {
+    const [batch, rows, columns] = operand!.dimensions
+    refuseWide('orthonormalization', columns, mostColumns)
+    return { sizes: { rows, columns }, items: batches(batch), ...orthonormalizationBody(element) }
+  },
+  eigen: ([operand], element) => {
+    const [batch, order] = operand!.dimensions
+    refuseWide('eigen', order, mostColumns)
+    return { sizes: { order }, items: batches(batch), ...eigenBody(element) }
+  },
+  svd: ([operand], element) => {
+    const [batch, rows, columns] = operand!.dimensions
+    const small = shorter(operand!.dimensions)
+    refuseWide('svd', small, mostSingular)
+    let width = lanes
+    while (width > 1 && width * Math.ceil(small / 2) > lanes) width /= 2
+    const sizes = { rows, columns, small, large: Math.max(rows, columns), width }
+    return { sizes, items: batches(batch), ...svdBody(element) }
+  },
+}
+
+/** How many float32 a matrix function needs to work with, besides operands and results. */
+export function workspaceOf(name: RoutineName, [operand]: readonly Dimensions[]): number {
+  const [batch, rows, columns] = operand!
+  if (name === 'eigen') return 2 * batch * rows * rows
+  return name === 'svd' ? batch * shorter(operand!) * (Math.max(rows, columns) + shorter(operand!)) : 0
 }
 
 /**
- * What a call of a matrix function runs, one dispatch after the other.
- * @throws Error for a function that has no kernel here.
+ * What a call of a matrix function runs.
+ * @param arrays operands, results, and the workspace where it needs one.
+ * @throws Error for matrices that are too large.
  */
-export function routineCall(
-  name: RoutineName,
-  operands: readonly Matrix[],
-  results: readonly Matrix[],
-  heaps: number,
-): RoutineDispatch[] {
-  const writer = writers[name]
-  const { title } = routineOf(name)
-  if (!writer) {
-    const shapes = operands.map(({ dimensions }) => formatDimensions(dimensions)).join(' by ')
-    throw new Error(`webgpu: there is no ${title} on this backend, which this rule takes of ${shapes}; use wasm()`)
-  }
-  const arrays = [...operands, ...results]
+export function routineCall(name: RoutineName, arrays: readonly Matrix[], heaps: number): RoutineDispatch {
   const element: ElementText = (array, index) => `${heapName(arrays[array]!.heap)}[at${array} + ${index}]`
-  const { sizes, items, body, shared = [] } = writer(arrays, element)
+  const { sizes, items, body, shared = [] } = writers[name](arrays, element)
+  const { title } = routineOf(name)
   const names = [...arrays.map((_, array) => `at${array}`), ...Object.keys(sizes)]
   const top = names.map((word, index) => `  let ${word} = words[entry + ${index}u];`)
   const code = moduleOf(title, heaps, [...top, body], { shared })
   const words = [...arrays.map(({ at }) => at), ...Object.values(sizes)]
-  return [{ kernel: { label: title, code, words: [] }, words, items }]
+  return { kernel: kernelOf(title, code), words, items }
 }

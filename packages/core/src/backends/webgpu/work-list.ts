@@ -46,8 +46,8 @@ function merged(parallel: readonly (readonly Dispatch[])[]): Dispatch[] {
       const dispatch = list[turn]
       if (!dispatch) continue
       const { kernel, items } = dispatch
-      const known = together.get(kernel.code) ?? { kernel, items: [] }
-      together.set(kernel.code, known)
+      const known = together.get(kernel.key) ?? { kernel, items: [] }
+      together.set(kernel.key, known)
       for (const item of items) known.items.push(item)
     }
     result.push(...together.values())

@@ -36,9 +36,9 @@ export function productBody(kind: 'product' | 'gram' | 'symmetricProduct', eleme
   const at = (row: string, column: string) => element(result, `(item.y * rows + ${row}) * columns + ${column}`)
   const store =
     kind === 'product'
-      ? `if (column < columns) { ${at('row', 'column')} = line[c]; }`
+      ? `if (column < columns) { ${at('row', 'column')} = value; }`
       : // Only half is computed, so that the result is symmetric to the bit.
-        `if (column <= row) { ${at('row', 'column')} = line[c]; ${at('column', 'row')} = line[c]; }`
+        `if (column <= row) { ${at('row', 'column')} = value; ${at('column', 'row')} = value; }`
   const elements = productTile * depth
   const perLane = 4
   const acrossLanes = productTile / perLane
@@ -47,10 +47,7 @@ export function productBody(kind: 'product' | 'gram' | 'symmetricProduct', eleme
     kind === 'gram' ? [`t % ${depth}u`, `t / ${depth}u`] : [`t / ${productTile}u`, `t % ${productTile}u`]
   const body = `  let own_row = lane / ${acrossLanes}u * ${perLane}u;
   let own_column = lane % ${acrossLanes}u * ${perLane}u;
-  var sum0 = vec4f();
-  var sum1 = vec4f();
-  var sum2 = vec4f();
-  var sum3 = vec4f();
+  var sums = mat4x4f();
   for (var inner_at = 0u; inner_at < inner; inner_at += ${depth}u) {
     for (var t = lane; t < ${elements}u; t += ${lanes}u) {
       let row = item.z + t / ${depth}u;
@@ -69,22 +66,16 @@ export function productBody(kind: 'product' | 'gram' | 'symmetricProduct', eleme
       let a = k * ${productTile}u + own_row;
       let b = k * ${productTile}u + own_column;
       let line = vec4f(right_tile[b], right_tile[b + 1u], right_tile[b + 2u], right_tile[b + 3u]);
-      sum0 += left_tile[a] * line;
-      sum1 += left_tile[a + 1u] * line;
-      sum2 += left_tile[a + 2u] * line;
-      sum3 += left_tile[a + 3u] * line;
+      for (var r = 0u; r < ${perLane}u; r++) { sums[r] += left_tile[a + r] * line; }
     }
     workgroupBarrier();
   }
   for (var r = 0u; r < ${perLane}u; r++) {
     let row = item.z + own_row + r;
-    var line = sum0;
-    if (r == 1u) { line = sum1; }
-    if (r == 2u) { line = sum2; }
-    if (r == 3u) { line = sum3; }
     if (row < rows) {
       for (var c = 0u; c < ${perLane}u; c++) {
         let column = item.w + own_column + c;
+        let value = sums[r][c];
         ${store}
       }
     }
