@@ -1,52 +1,23 @@
-import { type CompiledOptimizer, compile, type OptimizerFactory, reference, registry, type Shapes } from 'fallline'
-import { webgpu } from 'fallline/webgpu'
+import { type OptimizerFactory, registry, type Shapes } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { differences, notFinite, type Snapshot, snapshot, type Tolerance } from '../support/compare.ts'
 import { everyShape, smallModel, vectorsOfEverySize } from '../support/models.ts'
-import { fillAll, randomNumbers } from '../support/random.ts'
+import { randomNumbers } from '../support/random.ts'
 import { everything, meets } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
 import { cancelling, comparable, freeRanks, stepTolerance } from '../support/tolerances.ts'
 import { changesOf, type Variant, wrappersAround } from '../support/variants.ts'
-import { hasWebgpu, sharedDevice } from '../support/webgpu.ts'
+import { besideReference, fillGradients, hasWebgpu, readSnapshot } from '../support/webgpu.ts'
 
 const steps = 4
 
 /** Of a vector that is several parameters a device can show no part. */
 const chosen = registry.filter(({ definition }) => !definition.joint && meets('on WebGPU', definition.name))
 
-interface Pair {
-  readonly exact: CompiledOptimizer
-  readonly fast: CompiledOptimizer
-}
+type Pair = Awaited<ReturnType<typeof besideReference>>
 
-async function pair(
-  factory: OptimizerFactory,
-  settings: Variant['settings'],
-  shapes: Shapes,
-  wrap = 'none',
-): Promise<Pair> {
-  const optimizer = comparable(factory, settings, wrap)
-  const exact = await compile(optimizer, shapes, { backend: reference() })
-  const fast = await compile(optimizer, shapes, { backend: webgpu({ device: await sharedDevice() }) })
-  fillAll(exact.parameters, randomNumbers(1), 11)
-  for (const values of Object.values(exact.parameters)) values.set(values.map(Math.fround))
-  fast.writeParameters(exact.parameters)
-  return { exact, fast }
-}
-
-/** As `snapshot`, from a device. */
-async function readSnapshot(optimizer: CompiledOptimizer): Promise<Snapshot> {
-  const result: Record<string, Float64Array> = Object.create(null)
-  const parameters = await optimizer.readParameters()
-  for (const name of optimizer.names) {
-    result[name] = new Float64Array(parameters[name]!)
-    for (const [slot, value] of Object.entries(await optimizer.readState(name))) {
-      result[`${name} state ${slot}`] = typeof value === 'number' ? Float64Array.of(value) : new Float64Array(value)
-    }
-  }
-  return result
-}
+const pair = (factory: OptimizerFactory, settings: Variant['settings'], shapes: Shapes, wrap = 'none') =>
+  besideReference(comparable(factory, settings, wrap), shapes)
 
 const asSnapshot = (arrays: Readonly<Record<string, ArrayLike<number>>>): Snapshot =>
   Object.fromEntries(Object.entries(arrays).map(([name, array]) => [name, Float64Array.from(array)]))
@@ -60,10 +31,7 @@ async function run({ exact, fast }: Pair, tolerance: Tolerance, count = steps, f
     for (let step = 1; step <= count; step++) {
       if (step >= from) exact.load(await fast.saveAsync())
       const before = snapshot(exact)
-      fillAll(exact.gradients, random, 13)
-      const gradients = Object.fromEntries(
-        Object.entries(exact.gradients).map(([name, values]) => [name, values.map(Math.fround)]),
-      )
+      const gradients = fillGradients(exact, random)
       await takeStep(fast, { gradients })
       if (step < from) continue
       await takeStep(exact, { gradients })

@@ -19,6 +19,7 @@ import {
 import { webgpu } from 'fallline/webgpu'
 import { describe, expect, it } from 'vitest'
 import { randomNumbers } from '../support/random.ts'
+import { everything } from '../support/sample.ts'
 import { hasWebgpu, newDevice, sharedDevice } from '../support/webgpu.ts'
 
 const shapes = { weight: [3, 4], bias: [4] }
@@ -275,12 +276,12 @@ describe.runIf(hasWebgpu)('a device', () => {
     optimizer.step({ gradients })
     await optimizer.settled()
     const held = counts.buffers
-    for (let step = 1; step <= 10_000; step++) {
+    const steps = everything ? 10_000 : 1000
+    for (let step = 1; step <= steps; step++) {
       optimizer.step({ gradients })
       if (step % 500 === 0) await optimizer.settled()
     }
-    await optimizer.settled()
-    expect(optimizer.steps).toBe(10_001)
+    expect(optimizer.steps).toBe(steps + 1)
     expect(counts.buffers).toBe(held)
     optimizer.dispose()
     optimizer.dispose()
@@ -329,9 +330,9 @@ describe.runIf(hasWebgpu)('a device', () => {
       },
     })
     await expect(compile(adamW(), { w: [1000] }, { backend: webgpu({ device: small }) })).rejects.toThrow(
-      /webgpu: parameter of all tensors take 0 MiB, all arrays 0 MiB; a kernel of this device reaches 5 buffers of 0 MiB/,
+      /webgpu: parameter of all tensors take 0 MiB, all arrays 0 MiB; a kernel of this device reaches 4 buffers of 0 MiB/,
     )
-    // Five arrays of 60 numbers fit into as many buffers.
+    // Four arrays of 60 numbers fit into as many buffers.
     const optimizer = await compile(adamW({ learningRate: 0.1 }), { w: [60] }, { backend: webgpu({ device: small }) })
     const exact = await compile(adamW({ learningRate: 0.1 }), { w: [60] }, { backend: reference() })
     for (const each of [optimizer, exact]) each.step({ gradients: gradientsOf({ w: [60] }, 1) })

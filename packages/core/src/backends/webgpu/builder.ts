@@ -5,12 +5,16 @@ import { dimensionsOf, elementsOf, type Plan, type PlannedArray, type Sizes } fr
 import { planTogether } from '../../plan/planner.ts'
 import { HostEvaluator } from '../../program/host.ts'
 import { type Program, startOf } from '../../program/program.ts'
+import { bytesOf, provided } from '../../storage/provided.ts'
+import type { StagedStorage } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
 import { formsOf, type ProgramForm } from '../forms.ts'
 import { type Factor, factorsOf, generateKernels, type LoopKernel, type PlanKernels } from './generate.ts'
 import { Heaps, type Placed } from './heaps.ts'
-import { columnsTogether, head, type Kernel, type KernelWord, lanes } from './kernel.ts'
+import { head, type Kernel, type KernelWord } from './kernel.ts'
 import { routineCall, workspaceOf } from './routines.ts'
+import { tableOf } from './storages.ts'
+import { columnsTogether, lanes } from './workgroup.ts'
 
 /** Elements per item of work. Fixed, because parts of sums belong to items. */
 export const chunkElements = 4096
@@ -43,13 +47,25 @@ export interface Prepared {
   readonly telemetry: ReadonlyMap<string, number>
 }
 
+/** An array that is not kept in float32, among the words of bytes. */
+export interface Packed {
+  readonly storage: StagedStorage
+  /** The first of its words. */
+  readonly at: number
+  /** How many elements it has. */
+  readonly size: number
+  readonly bytes: number
+}
+
 export interface TensorMemory {
   readonly size: number
   readonly parameter: Placed
   readonly gradient: Placed
   readonly average: Placed | undefined
   readonly inputs: ReadonlyMap<string, Placed>
+  /** State in float32, and other state. */
   readonly arrays: ReadonlyMap<string, Placed>
+  readonly packed: ReadonlyMap<string, Packed>
   /** Places of numbers kept as state. */
   readonly numbers: ReadonlyMap<string, number>
   /** The word that says in which attempt its gradient was not finite. */
@@ -71,8 +87,11 @@ export interface Blueprint {
   /** How many words the host writes before each step, from that of the attempt on. */
   readonly hostWords: number
   readonly numbers: Float32Array<ArrayBuffer>
+  /** How many words the bytes of arrays take that are not in float32. */
+  readonly byteWords: number
   /** What arrays begin with. */
   readonly starts: readonly { readonly place: Placed; readonly values: Float32Array<ArrayBuffer> }[]
+  readonly packedStarts: readonly { readonly place: Packed; readonly bytes: Uint8Array }[]
   readonly kernels: readonly Kernel[]
   /** Gives an entry for a copy from one place to another. */
   readonly copyEntry: (tensor: number, key: string) => number
@@ -109,6 +128,8 @@ export class BlueprintMaker {
   private readonly generated = new Map<number, PlanKernels>()
   private readonly kernels = new Map<string, Kernel>()
   private preparedCount = 0
+  private byteWords = 0
+  private readonly tables = new Map<StagedStorage, number>()
   /** Where the numbers of the host begin, by tensor. */
   private readonly hostNumbers: Map<Program, number>[] = []
 
@@ -116,7 +137,6 @@ export class BlueprintMaker {
   constructor(tensors: readonly BackendTensor[], title: string) {
     this.tensors = tensors
     this.title = title
-    refuseOtherStorages(tensors)
     const { forms, programs } = formsOf(tensors)
     this.forms = forms
     this.plans = planTogether(programs)
@@ -127,6 +147,7 @@ export class BlueprintMaker {
     const reserved = this.tensors.map((tensor) => this.reserve(tensor))
     const scratches = this.tensors.map((tensor) => this.reserveScratch(tensor))
     this.heaps.choose(most)
+    refuseLarge(4 * this.byteWords, most)
     const hostWords = this.reserveHostWords()
     const marks = this.words.length
     for (const _ of this.tensors) this.words.push(0)
@@ -149,10 +170,16 @@ export class BlueprintMaker {
     }
     const starts = this.tensors.flatMap(({ slots }, index) =>
       slots.flatMap((slot) =>
-        slot.space === 'array' && slot.start !== 0 && slot.start !== 'parameter'
+        slot.space === 'array' && slot.storage === 'float32' && slot.start !== 0 && slot.start !== 'parameter'
           ? [{ place: tensors[index]!.arrays.get(slot.key)!, values: startOf(slot) }]
           : [],
       ),
+    )
+    const packedStarts = this.tensors.flatMap(({ slots }, index) =>
+      slots.flatMap((slot) => {
+        const place = tensors[index]!.packed.get(slot.key)
+        return place ? [{ place, bytes: provided().start(slot) }] : []
+      }),
     )
     return {
       tensors,
@@ -164,7 +191,9 @@ export class BlueprintMaker {
       marks,
       hostWords,
       numbers: Float32Array.from([...this.numbers, 0]),
+      byteWords: this.byteWords,
       starts,
+      packedStarts,
       kernels: [...this.kernels.values()],
       copyEntry: (tensor, key) => copies.get(`${tensor} ${key}`)!,
     }
@@ -212,9 +241,11 @@ export class BlueprintMaker {
       ([name, size]) => [name, this.heaps.reserve(`input ${name}`, size)] as const,
     )
     const arrays: (readonly [string, () => Placed])[] = []
+    const packed = new Map<string, Packed>()
     const numbers = new Map<string, number>()
-    for (const { key, space, shared, dimensions, start } of slots) {
-      if (space === 'array') arrays.push([key, this.heaps.reserve(`state ${key}`, sizeOf(dimensions))])
+    for (const { key, space, shared, dimensions, start, storage } of slots) {
+      if (space === 'array' && storage !== 'float32') packed.set(key, this.reserveBytes(storage, sizeOf(dimensions)))
+      else if (space === 'array') arrays.push([key, this.heaps.reserve(`state ${key}`, sizeOf(dimensions))])
       else if (space === 'host') continue
       else if (!shared) numbers.set(key, this.number(start as number))
       else if (!this.shared.has(key)) this.shared.set(key, this.number(start as number))
@@ -228,9 +259,24 @@ export class BlueprintMaker {
       average: averageArray?.(),
       inputs: settled(inputs),
       arrays: settled(arrays),
+      packed,
       numbers,
       mark,
     })
+  }
+
+  private reserveBytes(storage: StagedStorage, size: number): Packed {
+    const at = this.byteWords
+    const bytes = bytesOf(storage, size)
+    this.byteWords += 4 * Math.ceil(bytes / 16)
+    return { storage, at, size, bytes }
+  }
+
+  /** Where the table of a storage begins among the words. */
+  private table(storage: StagedStorage): number {
+    const known = this.tables.get(storage) ?? this.entry([...tableOf(storage)])
+    this.tables.set(storage, known)
+    return known
   }
 
   /** Programs of one tensor never run at the same time, so they use the same scratch, and within one what nobody needs any more. */
@@ -286,7 +332,7 @@ export class BlueprintMaker {
     const made = generateKernels(plan, {
       title: this.title,
       host: form.computation,
-      heaps: plan.arrays.map((array) => this.heaps.heapOf(roleOf(array))),
+      heaps: plan.arrays.map((array) => (array.storage === 'float32' ? this.heaps.heapOf(roleOf(array)) : -1)),
       heapCount: this.heaps.sizes.length,
     })
     this.generated.set(index, made)
@@ -300,7 +346,9 @@ export class BlueprintMaker {
     const kernels = this.kernelsOf(form.plan, form)
     const scalars = this.numbers.length
     for (const _ of plan.scalars) this.number()
+    const packedOf = (array: number) => memory.packed.get((plan.arrays[array] as { readonly key: string }).key)!
     const places = plan.arrays.map((array, index): Placed => {
+      // State that is packed has no place in a heap, and no word asks for it.
       if (array.kind === 'slot') return memory.arrays.get(array.key)!
       if (array.kind === 'input') return memory.inputs.get(array.key)!
       return array.kind === 'scratch' ? scratch.arrays.get(index)!() : memory[array.kind]!
@@ -320,6 +368,12 @@ export class BlueprintMaker {
       switch (word.kind) {
         case 'array':
           return places[word.array]!.at
+        case 'bytes':
+          return packedOf(word.array).at
+        case 'elements':
+          return packedOf(word.array).size
+        case 'table':
+          return this.table(word.storage)
         case 'argument':
           return hostNumbers + 2 * word.index
         case 'scalar':
@@ -340,6 +394,7 @@ export class BlueprintMaker {
     }
     const dispatch = (kernel: Kernel, list: readonly Item[]): Dispatch => {
       this.note(kernel)
+      for (const word of kernel.words) if (word.kind === 'table') this.table(word.storage)
       // Where an entry has no words the item says all; 0 would say that there is nothing to do.
       const entry = kernel.words.length > 0 ? this.entry(kernel.words.map(wordOf)) : 1
       return { kernel, items: list.map(([, ...rest]) => [entry, ...rest]) }
@@ -382,16 +437,13 @@ export class BlueprintMaker {
   }
 }
 
-/** @throws Error when state is kept otherwise than in float32. */
-function refuseOtherStorages(tensors: readonly BackendTensor[]): void {
-  for (const { name, slots } of tensors) {
-    const other = slots.find(({ storage }) => storage !== 'float32')
-    if (!other) continue
-    throw new Error(
-      `webgpu: the state '${other.name}' of '${name}' is kept as ${other.storage}, and this backend keeps float32 only; ` +
-        'leave out quantized(...), or use wasm()',
-    )
-  }
+/** @throws Error when what is not kept in float32 is more than a kernel reaches. */
+function refuseLarge(bytes: number, most: number): void {
+  if (bytes <= most) return
+  const mebibytes = (count: number) => `${(count / 2 ** 20).toFixed(0)} MiB`
+  throw new Error(
+    `webgpu: state in few bits takes ${mebibytes(bytes)}; a kernel of this device reaches ${mebibytes(most)} of it`,
+  )
 }
 
 /** How many lanes share a row: a power of two, so that they are put together in pairs. */

@@ -3,6 +3,9 @@
 import type { Distribution, ElementOperation } from '../../graph/node.ts'
 import { philoxIncrements, philoxMultipliers, philoxRounds } from '../../graph/philox.ts'
 
+/** The WGSL of functions by their names; what they call is found in it. */
+export type Functions = Readonly<Record<string, string>>
+
 type Expression = (a: string, b: string, c: string) => string
 
 const call =
@@ -67,15 +70,12 @@ const lnTwo = [0.693359375, -2.1219444e-4] as const
 const pi = [3.140625, 9.675025939941406e-4, 1.5099579909783765e-7] as const
 
 /**
- * Functions that WGSL has not, or promises little of. Each is followed by those that it calls. Errors are a few units in the last place;
- * those of a power grow with its logarithm.
+ * Functions that WGSL has not, or promises little of. Errors are a few units in the last place; those of a power grow with its logarithm.
  */
-const functions: Readonly<Record<string, { readonly calls?: readonly string[]; readonly code: string }>> = {
-  infinity: { code: `fn infinity() -> f32 {\n  return -bitcast<f32>(words[1]);\n}` },
-  is_nan: { code: `fn is_nan(x: f32) -> bool {\n  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;\n}` },
-  exponential: {
-    calls: ['infinity', 'is_nan'],
-    code: `fn exponential(x: f32) -> f32 {
+export const mathematics: Functions = {
+  infinity: `fn infinity() -> f32 {\n  return -bitcast<f32>(words[1]);\n}`,
+  is_nan: `fn is_nan(x: f32) -> bool {\n  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;\n}`,
+  exponential: `fn exponential(x: f32) -> f32 {
   if (is_nan(x)) { return x; }
   if (x > 88.72283f) { return infinity(); }
   if (x < -87.33654f) { return 0f; }
@@ -87,10 +87,7 @@ const functions: Readonly<Record<string, { readonly calls?: readonly string[]; r
   )};
   return ldexp(ldexp(power, i32(n) / 2), i32(n) - i32(n) / 2);
 }`,
-  },
-  logarithm: {
-    calls: ['infinity', 'is_nan'],
-    code: `fn logarithm(x: f32) -> f32 {
+  logarithm: `fn logarithm(x: f32) -> f32 {
   if (is_nan(x) || x == infinity()) { return x; }
   if (x == 0f) { return -infinity(); }
   if (x < 0f) { return infinity() - infinity(); }
@@ -104,37 +101,23 @@ const functions: Readonly<Record<string, { readonly calls?: readonly string[]; r
   let square = s * s;
   return fma(e, ${float(lnTwo[0])}, fma(e, ${float(lnTwo[1])}, s * ${polynomial('square', odd(5))}));
 }`,
-  },
-  power: {
-    calls: ['exponential', 'logarithm'],
-    code: `fn power(x: f32, y: f32) -> f32 {
+  power: `fn power(x: f32, y: f32) -> f32 {
   if (y == 0f) { return 1f; }
   return exponential(y * logarithm(x));
 }`,
-  },
-  sigmoid: {
-    calls: ['exponential'],
-    code: `fn sigmoid(x: f32) -> f32 {\n  return 1f / (1f + exponential(-x));\n}`,
-  },
-  hyperbolic_tangent: {
-    calls: ['exponential'],
-    code: `fn hyperbolic_tangent(x: f32) -> f32 {
+  sigmoid: `fn sigmoid(x: f32) -> f32 {\n  return 1f / (1f + exponential(-x));\n}`,
+  hyperbolic_tangent: `fn hyperbolic_tangent(x: f32) -> f32 {
   let square = x * x;
   if (square < 0.0625f) { return x * ${polynomial('square', [1, -1 / 3, 2 / 15, -17 / 315, 62 / 2835])}; }
   return 1f - 2f / (exponential(x + x) + 1f);
 }`,
-  },
-  softplus: {
-    calls: ['exponential'],
-    code: `fn softplus(x: f32) -> f32 {
+  softplus: `fn softplus(x: f32) -> f32 {
   let y = exponential(-abs(x));
   let s = y / (2f + y);
   let square = s * s;
   return select(x, 0f, x < 0f) + s * ${polynomial('square', odd(8))};
 }`,
-  },
-  cosine: {
-    code: `fn cosine(x: f32) -> f32 {
+  cosine: `fn cosine(x: f32) -> f32 {
   let n = round(x * ${float(1 / Math.PI)});
   let r = fma(n, ${float(-pi[2])}, fma(n, ${float(-pi[1])}, fma(n, ${float(-pi[0])}, x)));
   let square = r * r;
@@ -146,15 +129,12 @@ const functions: Readonly<Record<string, { readonly calls?: readonly string[]; r
   )};
   return select(value, -value, (i32(n) & 1) != 0);
 }`,
-  },
-  random_words: {
-    code: `fn high_word(a: u32, b: u32) -> u32 {
+  high_word: `fn high_word(a: u32, b: u32) -> u32 {
   let middle = (a >> 16u) * (b & 0xffffu) + (((a & 0xffffu) * (b & 0xffffu)) >> 16u);
   let other = (a & 0xffffu) * (b >> 16u) + (middle & 0xffffu);
   return (a >> 16u) * (b >> 16u) + (middle >> 16u) + (other >> 16u);
-}
-
-/// Philox4x32-10.
+}`,
+  random_words: `/// Philox4x32-10.
 fn random_words(start: vec4u, seed: u32) -> vec4u {
   var c = start;
   var key = vec2u(seed, 0u);
@@ -166,33 +146,22 @@ fn random_words(start: vec4u, seed: u32) -> vec4u {
     key += vec2u(${philoxIncrements.map(hexadecimal).join(', ')});
   }
   return c;
-}
-
-/// The words of a place: sixteen places share four counters.
+}`,
+  words_at: `/// The words of a place: sixteen places share four counters.
 fn words_at(i: u32, seed: u32, step: u32, tensor: u32, draw: u32) -> vec4u {
   return random_words(vec4u((i >> 4u) * 4u + (i & 3u), step, tensor, draw), seed);
-}
-
-/// A number strictly between 0 and 1 with 23 random bits.
+}`,
+  unit: `/// A number strictly between 0 and 1 with 23 random bits.
 fn unit(word: u32) -> f32 {
   return (f32(word >> 9u) + 0.5f) * ${float(2 ** -23)};
 }`,
-  },
-  random_uniform: {
-    calls: ['random_words'],
-    code: `fn random_uniform(i: u32, seed: u32, step: u32, tensor: u32, draw: u32) -> f32 {
+  random_uniform: `fn random_uniform(i: u32, seed: u32, step: u32, tensor: u32, draw: u32) -> f32 {
   return unit(words_at(i, seed, step, tensor, draw)[(i >> 2u) & 3u]);
 }`,
-  },
-  random_sign: {
-    calls: ['random_words'],
-    code: `fn random_sign(i: u32, seed: u32, step: u32, tensor: u32, draw: u32) -> f32 {
+  random_sign: `fn random_sign(i: u32, seed: u32, step: u32, tensor: u32, draw: u32) -> f32 {
   return select(1f, -1f, (words_at(i, seed, step, tensor, draw)[(i >> 2u) & 3u] >> 31u) == 1u);
 }`,
-  },
-  random_normal: {
-    calls: ['random_words', 'logarithm'],
-    code: `/// cos 2πv = sin 2π(|v - 1/2| - 1/4), whose angle is between -π/2 and π/2.
+  cosine_of_turns: `/// cos 2πv = sin 2π(|v - 1/2| - 1/4), whose angle is between -π/2 and π/2.
 fn cosine_of_turns(v: f32) -> f32 {
   let angle = ${float(2 * Math.PI)} * (abs(v - 0.5f) - 0.25f);
   let square = angle * angle;
@@ -202,9 +171,8 @@ fn cosine_of_turns(v: f32) -> f32 {
       .filter((_, k) => k % 2 === 1)
       .map((f, k) => (k % 2 === 0 ? 1 : -1) / f),
   )};
-}
-
-/// Box and Muller: two words make two numbers.
+}`,
+  random_normal: `/// Box and Muller: two words make two numbers.
 fn random_normal(i: u32, seed: u32, step: u32, tensor: u32, draw: u32) -> f32 {
   let quarter = (i >> 2u) & 3u;
   let four = words_at(i, seed, step, tensor, draw);
@@ -214,17 +182,4 @@ fn random_normal(i: u32, seed: u32, step: u32, tensor: u32, draw: u32) -> f32 {
   let sine = select(turns - 0.25f, turns + 0.75f, turns < 0.25f);
   return sqrt(-2f * logarithm(unit(two.x))) * cosine_of_turns(select(sine, turns, (quarter & 1u) == 0u));
 }`,
-  },
-}
-
-/** The functions that some WGSL calls, each once, in no order of importance. */
-export function functionsCalledBy(code: string): string[] {
-  const found = new Set<string>()
-  const visit = (name: string): void => {
-    if (found.has(name)) return
-    found.add(name)
-    for (const called of functions[name]!.calls ?? []) visit(called)
-  }
-  for (const name of Object.keys(functions)) if (new RegExp(`\\b${name}\\(`).test(code)) visit(name)
-  return [...found].map((name) => functions[name]!.code)
 }

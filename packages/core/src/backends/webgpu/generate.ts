@@ -4,8 +4,11 @@ import type { Instruction, Loop, LoopReduction, NumberReference, Plan, Stage } f
 import { isMask } from '../../plan/plan.ts'
 import { hostFormula, ownName } from '../../program/formula.ts'
 import type { HostProgram } from '../../program/host.ts'
+import type { StagedStorage } from '../../storage/storage.ts'
 import { expression, randomName } from './expressions.ts'
-import { columnsTogether, heapName, type Kernel, type KernelWord, kernelOf, lanes, moduleOf } from './kernel.ts'
+import { heapName, type Kernel, type KernelWord, kernelOf, moduleOf } from './kernel.ts'
+import { decodeName, encodeName } from './storages.ts'
+import { columnsTogether, lanes } from './workgroup.ts'
 
 /** How the elements of a loop are shared among workgroups. */
 export type Split = 'elements' | 'rows' | 'columns'
@@ -17,7 +20,7 @@ export interface LoopKernel {
 
 /** The kernels of one plan. */
 export interface PlanKernels {
-  /** For each loop those that reduce columns, and that which does everything else; they run in this order. */
+  /** For each loop those that reduce columns, or rows apart from the rest, and that which does the rest; they run in this order. */
   readonly loops: readonly (readonly LoopKernel[])[]
   /** By the place of the stage. */
   readonly stages: ReadonlyMap<number, Kernel>
@@ -71,8 +74,13 @@ export function generateKernels(plan: Plan, surroundings: Surroundings): PlanKer
     }
     // Before anything is stored that they read.
     if (columns.length > 0) add('columns', columns, [])
-    const byRow = others.some((position) => loop.reductions[position]!.over === 'row')
-    if (others.length + loop.stores.length > 0) add(byRow ? 'rows' : 'elements', others, loop.stores)
+    const rows = others.filter((position) => loop.reductions[position]!.over === 'row')
+    if (loop.staged && rows.length > 0) {
+      // What is kept in blocks is written block by block, which does not follow rows.
+      const all = others.filter((position) => !rows.includes(position))
+      add('rows', rows, [])
+      if (all.length + loop.stores.length > 0) add('elements', all, loop.stores)
+    } else if (others.length + loop.stores.length > 0) add(rows.length > 0 ? 'rows' : 'elements', others, loop.stores)
     return kernels
   })
   const stages = new Map<number, Kernel>()
@@ -151,6 +159,22 @@ abstract class Writer {
       return `numbers[${this.word(`at_${identifier(scalar.key)}`, { kind: 'number', key: scalar.key })}]`
     if (scalar.kind === 'total') return `numbers[${this.word('at_total', { kind: 'total', key: scalar.key })}]`
     return `numbers[${this.word(undefined, { kind: 'scalar', index })}]`
+  }
+
+  /** What reads and writes an array in fewer bits is called with. */
+  protected packed(array: number): { readonly storage: StagedStorage; readonly where: string } {
+    const storage = this.plan.arrays[array]!.storage as StagedStorage
+    const name = this.arrayName(array)
+    const words = [
+      this.word(`at_${name}`, { kind: 'bytes', array }),
+      this.word(`size_of_${name}`, { kind: 'elements', array }),
+      this.word(`codes_of_${name}`, { kind: 'table', storage }),
+    ]
+    return { storage, where: words.join(', ') }
+  }
+
+  protected isPacked(array: number): boolean {
+    return this.plan.arrays[array]!.storage !== 'float32'
   }
 
   /** An element of an array. */
@@ -259,7 +283,10 @@ class LoopWriter extends Writer {
       )
       lines.push(`let ${names[register]} = ${value};`)
     })
-    for (const { array, register } of this.stores) lines.push(`${this.element(array, 'i')} = ${names[register]!};`)
+    this.stores.forEach(({ array, register }, store) => {
+      const target = this.isPacked(array) ? `new${store}` : this.element(array, 'i')
+      lines.push(`${target} = ${names[register]!};`)
+    })
     for (const position of this.reductions) {
       const { reduction, registers } = loop.reductions[position]!
       const value = registers.map((register) => names[register]!).join(' * ')
@@ -271,8 +298,12 @@ class LoopWriter extends Writer {
 
   private value(instruction: Exclude<Instruction, { readonly operation: 'scalar' }>, names: readonly string[]): string {
     switch (instruction.operation) {
-      case 'load':
-        return this.element(instruction.array, 'i')
+      case 'load': {
+        const { array } = instruction
+        if (!this.isPacked(array)) return this.element(array, 'i')
+        const { storage, where } = this.packed(array)
+        return `${decodeName(storage)}(${where}, i)`
+      }
       case 'broadcast':
         return this.repeated(instruction)
       case 'index':
@@ -373,10 +404,35 @@ class LoopWriter extends Writer {
   }
 
   private flat(elements: readonly string[]): string[] {
+    if (this.stores.some(({ array }) => this.isPacked(array))) return this.blocks(elements)
     return [
       ...this.over('all').map((position) => this.start(position)),
       `for (var i = item.y + lane; i < item.z; i += ${lanes}u) {`,
       ...indent(elements),
+      '}',
+      ...this.parts(),
+    ]
+  }
+
+  /** All lanes have an element of the same blocks, or none behind the last, and write them together. */
+  private blocks(elements: readonly string[]): string[] {
+    const stored = this.stores.flatMap((store, index) => (this.isPacked(store.array) ? [{ ...store, index }] : []))
+    const writes = stored.map(({ array, index, stream }) => {
+      const { storage, where } = this.packed(array)
+      const random = stream?.map((number) => `, ${this.wholeNumber(number)}`).join('') ?? ''
+      return `${encodeName(storage, stream !== undefined)}(${where}, base, lane, new${index}${random});`
+    })
+    return [
+      ...this.over('all').map((position) => this.start(position)),
+      `for (var base = item.y; base < item.z; base += ${lanes}u) {`,
+      ...indent([
+        'let i = base + lane;',
+        ...stored.map(({ index }) => `var new${index} = 0f;`),
+        'if (i < item.z) {',
+        ...indent(elements),
+        '}',
+        ...writes,
+      ]),
       '}',
       ...this.parts(),
     ]

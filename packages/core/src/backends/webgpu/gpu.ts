@@ -45,6 +45,7 @@ export class Gpu {
         entry(bindings.items, 'read-only-storage', true),
         entry(bindings.words, judges ? 'storage' : 'read-only-storage'),
         entry(bindings.numbers, 'storage'),
+        entry(bindings.bytes, 'storage'),
         ...Array.from({ length: heaps }, (_, heap) => entry(bindings.heaps + heap, 'storage')),
       ],
     })

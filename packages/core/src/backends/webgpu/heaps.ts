@@ -1,7 +1,7 @@
 /** Where arrays lie: in a few buffers of float32, so that any number of tensors fits in what a kernel may be bound to. */
 
-/** Heaps at most: with items, words and numbers a kernel has no more than the eight storage buffers of every device. */
-const mostHeaps = 5
+/** Heaps at most: with items, words, numbers and bytes a kernel has no more than the eight storage buffers of every device. */
+const mostHeaps = 4
 
 /** Elements to which the beginning of an array is rounded up. */
 const alignment = 16

@@ -1,8 +1,9 @@
 /** What runs on a device: steps, readback, and the verdicts of the check for finiteness. */
 
 import type { Program } from '../../program/program.ts'
+import { provided } from '../../storage/provided.ts'
 import type { DeferredExecutor, FloatArray, Place, Readback, Work, WritablePlace } from '../backend.ts'
-import { type Blueprint, chunkElements, type Dispatch, type Item, type Prepared } from './builder.ts'
+import { type Blueprint, chunkElements, type Dispatch, type Item, type Packed, type Prepared } from './builder.ts'
 import { type Gpu, itemAlignment, readBuffers, usage } from './gpu.ts'
 import type { Placed } from './heaps.ts'
 import { bindings, head } from './kernel.ts'
@@ -27,6 +28,8 @@ interface WorkList {
     readonly offset: number
     readonly groups: readonly [number, number]
   }[]
+  /** True when it has run once, and the device found nothing wrong with how. */
+  tried: boolean
 }
 
 interface Attempt {
@@ -53,6 +56,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   private readonly heaps: readonly GPUBuffer[]
   private readonly words: GPUBuffer
   private readonly numbers: GPUBuffer
+  private readonly bytes: GPUBuffer
   private readonly lists = new Map<string, WorkList>()
   /** The words that the host writes before each step, and their two ways to be seen. */
   private readonly hostWords: Uint32Array<ArrayBuffer>
@@ -63,6 +67,8 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   /** Attempts whose outcome nobody was told yet, in order. */
   private waiting: Attempt[] = []
   private asking = false
+  /** What the device found wrong, if anything. */
+  private failure: Error | undefined
   private disposed = false
 
   constructor(gpu: Gpu, blueprint: Blueprint, pipelines: ReadonlyMap<string, GPUComputePipeline>, release: () => void) {
@@ -77,10 +83,12 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     this.heaps = blueprint.heaps.map((size, heap) => buffer(`heap ${heap}`, 4 * size))
     this.words = buffer('words', blueprint.words.byteLength)
     this.numbers = buffer('numbers', blueprint.numbers.byteLength)
+    this.bytes = buffer('bytes', 4 * Math.max(4, blueprint.byteWords))
     const { queue } = gpu.device
     queue.writeBuffer(this.words, 0, blueprint.words)
     queue.writeBuffer(this.numbers, 0, blueprint.numbers)
     for (const { place, values } of blueprint.starts) this.writeArray(place, values)
+    for (const { place, bytes } of blueprint.packedStarts) this.writeBytes(place, bytes)
   }
 
   run(work: readonly Work[]): void {
@@ -114,12 +122,23 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
       this.gpu,
       places.map((place) => this.range(place)),
     )
-    return arrays.map((array) => new Float32Array(array))
+    this.refuseAfterFailure()
+    return arrays.map((array, index) => {
+      const place = places[index]!
+      const packed = this.packedAt(place)
+      if (!packed) return new Float32Array(array)
+      const bytes = new Uint8Array(array, 0, packed.bytes)
+      // Only checkpoints ask for bytes, and give them back.
+      if (place.kind === 'bytes') return bytes as ArrayLike<number> as FloatArray
+      return Float32Array.from(provided().codecs[packed.storage].decode(bytes, packed.size))
+    })
   }
 
   write(place: WritablePlace, values: ArrayLike<number>): void {
     this.gpu.refuseWhenLost('webgpu')
-    if (place.kind === 'number') {
+    const packed = this.packedAt(place)
+    if (packed) this.writeBytes(packed, values)
+    else if (place.kind === 'number') {
       this.gpu.device.queue.writeBuffer(this.numbers, 4 * this.numberPlace(place), Float32Array.of(values[0]!))
     } else this.writeArray(this.placeOf(place), values)
   }
@@ -138,7 +157,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     if (this.disposed) return
     this.disposed = true
     for (const { items } of this.lists.values()) items.destroy()
-    for (const buffer of [...this.heaps, this.words, this.numbers]) buffer.destroy()
+    for (const buffer of [...this.heaps, this.words, this.numbers, this.bytes]) buffer.destroy()
     this.release()
   }
 
@@ -146,7 +165,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   private perform(task: Task, attempt: number): void {
     // An attempt is told so when it asks.
     if (this.gpu.lost !== undefined && attempt > 0) return
-    this.gpu.refuseWhenLost('webgpu')
+    this.refuseAfterFailure()
     const { work } = task
     const ready = work.map(({ tensor, program }) => this.preparedOf(tensor, program))
     this.hostWords[0] = attempt
@@ -157,6 +176,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     const list = this.listFor(task, ready)
     if (list.dispatches.length === 0) return
     const { device } = this.gpu
+    if (!list.tried) device.pushErrorScope('validation')
     device.queue.writeBuffer(this.words, 4 * head.attempt, this.hostWords)
     const encoder = device.createCommandEncoder()
     const pass = encoder.beginComputePass()
@@ -169,6 +189,19 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     }
     pass.end()
     device.queue.submit([encoder.finish()])
+    if (list.tried) return
+    list.tried = true
+    device.popErrorScope().then(
+      (error) => {
+        if (error) this.failure ??= new Error(`webgpu: the device refused the kernels of a step: ${error.message}`)
+      },
+      () => {},
+    )
+  }
+
+  private refuseAfterFailure(): void {
+    this.gpu.refuseWhenLost('webgpu')
+    if (this.failure) throw this.failure
   }
 
   private preparedOf(tensor: number, program: Program): Prepared {
@@ -275,14 +308,15 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
           { binding: bindings.items, resource: { buffer: items, size: window } },
           { binding: bindings.words, resource: { buffer: this.words } },
           { binding: bindings.numbers, resource: { buffer: this.numbers } },
+          { binding: bindings.bytes, resource: { buffer: this.bytes } },
           ...this.heaps.map((buffer, heap) => ({ binding: bindings.heaps + heap, resource: { buffer } })),
         ],
       })
     const dispatches = laidOut.map(({ offset, dispatch, groups }) => {
       const { key } = dispatch.kernel
-      return { pipeline: this.pipelines.get(key)!, judges: key.includes('atomic<u32>'), offset, groups }
+      return { pipeline: this.pipelines.get(key)!, judges: key.includes('words: array<atomic<u32>>'), offset, groups }
     })
-    return { items, group: group(false), judging: group(true), dispatches }
+    return { items, group: group(false), judging: group(true), dispatches, tried: false }
   }
 
   /** Asks what became of the attempts that wait. */
@@ -295,6 +329,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
         { buffer: this.words, offset: 4 * head.failed, bytes: 4 },
         { buffer: this.words, offset: 4 * marks, bytes: 4 * tensors.length },
       ])
+      this.refuseAfterFailure()
       const first = new Uint32Array(failed!)[0]!
       const marked = new Uint32Array(found!)
       const told = this.waiting.filter(({ number }) => number <= asked)
@@ -317,6 +352,8 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
       return { buffer: this.numbers, offset: 4 * (found ?? 0), bytes: found === undefined ? 0 : 4 }
     }
     if (place.kind === 'number') return { buffer: this.numbers, offset: 4 * this.numberPlace(place), bytes: 4 }
+    const packed = this.packedAt(place)
+    if (packed) return { buffer: this.bytes, offset: 4 * packed.at, bytes: 4 * Math.ceil(packed.bytes / 4) }
     return this.rangeOf(this.placeOf(place))
   }
 
@@ -329,6 +366,19 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     if (!('key' in place)) return memory[place.kind]
     const { kind, key } = place
     return (kind === 'input' ? memory.inputs : memory.arrays).get(key)!
+  }
+
+  private packedAt(place: Place): Packed | undefined {
+    const { kind } = place
+    return kind === 'array' || kind === 'bytes'
+      ? this.blueprint.tensors[place.tensor]!.packed.get(place.key)
+      : undefined
+  }
+
+  private writeBytes({ at, bytes }: Packed, values: ArrayLike<number>): void {
+    const whole = new Uint8Array(4 * Math.ceil(bytes / 4))
+    whole.set(values)
+    this.gpu.device.queue.writeBuffer(this.bytes, 4 * at, whole)
   }
 
   private numberPlace({ tensor, key }: { readonly tensor: number; readonly key: string }): number {

@@ -1,17 +1,17 @@
 /** Kernels as WGSL, and what they need to be told of the tensor that they work on. */
 
 import type { Size } from '../../plan/plan.ts'
-import { functionsCalledBy } from './expressions.ts'
-
-/** Invocations of a workgroup: what every device has. */
-export const lanes = 256
-
-/** Columns that a workgroup reduces side by side. */
-export const columnsTogether = 32
+import type { StagedStorage } from '../../storage/storage.ts'
+import { type Functions, mathematics } from './expressions.ts'
+import { storageFunctions } from './storages.ts'
+import { columnsTogether, lanes } from './workgroup.ts'
 
 /** What a word of a kernel's entry holds. Arrays are places in a heap, numbers places among numbers or words. */
 export type KernelWord =
   | { readonly kind: 'array'; readonly array: number }
+  /** Of an array that is not kept in float32: where it begins among the words of bytes, how many elements it has, its table of codes. */
+  | { readonly kind: 'bytes' | 'elements'; readonly array: number }
+  | { readonly kind: 'table'; readonly storage: StagedStorage }
   /** A number that the host supplies for a step, the words of which say it as float32 and as a whole number. */
   | { readonly kind: 'argument'; readonly index: number }
   /** A number that the device computes. */
@@ -48,7 +48,7 @@ export function kernelOf(label: string, code: string, words: readonly KernelWord
 }
 
 /** Places of the bindings. */
-export const bindings = { items: 0, words: 1, numbers: 2, heaps: 3 } as const
+export const bindings = { items: 0, words: 1, numbers: 2, bytes: 3, heaps: 4 } as const
 
 /** Words at the beginning: the attempt that failed or 0, the bits of -∞, the attempt that runs or 0 for what runs in any case. */
 export const head = { failed: 0, leastNumber: 1, attempt: 2, length: 3 } as const
@@ -56,18 +56,13 @@ export const head = { failed: 0, leastNumber: 1, attempt: 2, length: 3 } as cons
 /** The name of a heap: one of few buffers of float32 that all arrays lie in. */
 export const heapName = (heap: number) => `heap${heap}`
 
-const combinations = {
-  sum: 'lane_values[lane] + lane_values[lane + half]',
-  maximum: 'larger(lane_values[lane], lane_values[lane + half])',
-} as const
-
 /** Puts the numbers of neighbouring lanes together, in pairs, pairs of pairs and so on: always in the same order. */
-const overLanes = (name: keyof typeof combinations) => `fn ${name}_of_lanes(value: f32, lane: u32, width: u32) -> f32 {
+const overLanes = (name: string, combination: string) => `fn ${name}(value: f32, lane: u32, width: u32) -> f32 {
   lane_values[lane] = value;
   workgroupBarrier();
   for (var half = width / 2u; half > 0u; half /= 2u) {
     if (lane % width < half) {
-      lane_values[lane] = ${combinations[name]};
+      lane_values[lane] = ${combination};
     }
     workgroupBarrier();
   }
@@ -76,26 +71,47 @@ const overLanes = (name: keyof typeof combinations) => `fn ${name}_of_lanes(valu
   return result;
 }`
 
-/** Gives the lane of a column and a group of rows what the lane of the same column and group has, where groups are neighbours. */
-const turned = `fn turned(value: f32, lane: u32) -> f32 {
+/** Functions of what the lanes of a workgroup have. */
+const ofLanes: Functions = {
+  larger: `/// The larger of two numbers, or the one that is not a number.
+fn larger(a: f32, b: f32) -> f32 {
+  return select(b, a, a >= b || a != a);
+}`,
+  sum_of_lanes: overLanes('sum_of_lanes', 'lane_values[lane] + lane_values[lane + half]'),
+  maximum_of_lanes: overLanes('maximum_of_lanes', 'larger(lane_values[lane], lane_values[lane + half])'),
+  turned: `/// What the lane of the same column and group of rows has, where groups are neighbours instead of columns.
+fn turned(value: f32, lane: u32) -> f32 {
   lane_values[lane] = value;
   workgroupBarrier();
   let groups = ${lanes}u / ${columnsTogether}u;
   let result = lane_values[lane % groups * ${columnsTogether}u + lane / groups];
   workgroupBarrier();
   return result;
-}`
+}`,
+}
 
-/** The larger of two numbers, or the one that is not a number. */
-const larger = `fn larger(a: f32, b: f32) -> f32 {
-  return select(b, a, a >= b || a != a);
-}`
+const functions: Functions = { ...mathematics, ...ofLanes, ...storageFunctions }
+
+/** The functions that some WGSL calls, and those that these call, each once. */
+function calledBy(text: string): string[] {
+  const found = new Set<string>()
+  const visit = (code: string): void => {
+    for (const [name, own] of Object.entries(functions)) {
+      if (found.has(own) || !new RegExp(`\\b${name}\\(`).test(code)) continue
+      found.add(own)
+      visit(own)
+    }
+  }
+  visit(text)
+  return [...found]
+}
 
 /**
  * The module of a kernel.
  * @param body what `main` does with `item`, `lane` and `entry`.
  * @param settings.lanes invocations of a workgroup.
  * @param settings.judges true for the kernel that may write to the words.
+ * @param settings.shared variables of a workgroup, and functions, that no other kernel has.
  */
 export function moduleOf(
   title: string,
@@ -105,30 +121,26 @@ export function moduleOf(
 ): string {
   const { lanes: size = lanes, judges = false, shared = [] } = settings
   const text = body.join('\n')
-  const everything = [...shared, text].join('\n')
-  const helpers = functionsCalledBy(everything)
-  const sums = (['sum', 'maximum'] as const).filter((name) => everything.includes(`${name}_of_lanes(`)).map(overLanes)
-  const compares = everything.includes('larger(') || sums.some((code) => code.includes('larger('))
+  const helpers = calledBy([...shared, text].join('\n'))
+  const everything = [...shared, ...helpers, text].join('\n')
   const binding = (place: number, access: string, name: string, type: string) =>
     `@group(0) @binding(${place}) var<storage, ${access}> ${name}: array<${type}>;`
-  const used = Array.from({ length: heaps }, (_, heap) => heap).filter((heap) => everything.includes(heapName(heap)))
+  const used = (name: string) => new RegExp(`\\b${name}\\[`).test(everything)
+  const heapsUsed = Array.from({ length: heaps }, (_, heap) => heap).filter((heap) => used(heapName(heap)))
+  const isFunction = (code: string) => code.startsWith('fn ')
   return [
     `// ${title}`,
     binding(bindings.items, 'read', 'items', 'vec4u'),
     judges
       ? binding(bindings.words, 'read_write', 'words', 'atomic<u32>')
       : binding(bindings.words, 'read', 'words', 'u32'),
-    ...(/\bnumbers\[/.test(everything) ? [binding(bindings.numbers, 'read_write', 'numbers', 'f32')] : []),
-    ...used.map((heap) => binding(bindings.heaps + heap, 'read_write', heapName(heap), 'f32')),
-    ...(sums.length > 0 ? [`var<workgroup> lane_values: array<f32, ${size}>;`] : []),
-    ...shared.filter((code) => !code.startsWith('fn ')),
-    ...[
-      ...helpers,
-      ...(compares ? [larger] : []),
-      ...sums,
-      ...(everything.includes('turned(') ? [turned] : []),
-      ...shared.filter((code) => code.startsWith('fn ')),
-    ].map((code) => `\n${code}`),
+    ...(used('numbers') ? [binding(bindings.numbers, 'read_write', 'numbers', 'f32')] : []),
+    ...(used('bytes') ? [binding(bindings.bytes, 'read_write', 'bytes', 'u32')] : []),
+    ...heapsUsed.map((heap) => binding(bindings.heaps + heap, 'read_write', heapName(heap), 'f32')),
+    ...(used('lane_values') ? [`var<workgroup> lane_values: array<f32, ${size}>;`] : []),
+    ...(used('packed_codes') ? [`var<workgroup> packed_codes: array<u32, ${size}>;`] : []),
+    ...shared.filter((code) => !isFunction(code)),
+    ...[...helpers, ...shared.filter(isFunction)].map((code) => `\n${code}`),
     '',
     `@compute @workgroup_size(${size})`,
     'fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {',

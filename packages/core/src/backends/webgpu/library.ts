@@ -1,6 +1,7 @@
 /** Kernels that do not depend on a plan: the check for finiteness, copies of parameters, totals over tensors. */
 
-import { head, heapName, type Kernel, kernelOf, lanes, moduleOf } from './kernel.ts'
+import { head, heapName, type Kernel, kernelOf, moduleOf } from './kernel.ts'
+import { lanes } from './workgroup.ts'
 
 /**
  * Notes the attempt that runs as the one that failed when an element is infinite or not a number, and marks the tensor with it. By

@@ -3,7 +3,7 @@
 import { type Dimensions, sizeOf } from '../../graph/node.ts'
 import { type RoutineName, routineOf } from '../../routines/table.ts'
 import type { Placed } from './heaps.ts'
-import { type ElementText, heapName, type Kernel, kernelOf, lanes, moduleOf } from './kernel.ts'
+import { type ElementText, heapName, type Kernel, kernelOf, moduleOf } from './kernel.ts'
 import {
   eigenBody,
   mostColumns,
@@ -15,6 +15,7 @@ import {
   wait,
 } from './routines/factorizations.ts'
 import { productBody, productTiles } from './routines/product.ts'
+import { lanes } from './workgroup.ts'
 
 /** An operand or a result: where it lies, and its batch, rows and columns. */
 export type Matrix = Placed & { readonly dimensions: Dimensions }

@@ -3,7 +3,8 @@
  * some hundred rows that rules factor now and then, and takes long for large ones.
  */
 
-import { type ElementText, lanes } from '../kernel.ts'
+import type { ElementText } from '../kernel.ts'
+import { lanes } from '../workgroup.ts'
 
 /** Columns of the largest matrix: so many numbers a workgroup can hold beside each other, and of those with singular values. */
 export const mostColumns = 2048

@@ -1,6 +1,7 @@
 /** Products of matrices in tiles: a workgroup finds 64 by 64 elements, a lane 4 by 4 of them. */
 
-import { type ElementText, lanes } from '../kernel.ts'
+import type { ElementText } from '../kernel.ts'
+import { lanes } from '../workgroup.ts'
 
 /** Rows and columns of a tile. */
 const productTile = 64

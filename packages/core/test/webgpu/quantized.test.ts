@@ -1,0 +1,52 @@
+import { adamW, compile, lamb, quantized, sgd, wasm } from 'fallline'
+import { describe, expect, it } from 'vitest'
+import { differences, differentByte, notFinite, type Snapshot, snapshot } from '../support/compare.ts'
+import { differentState, kept, shapes, tolerance, ways } from '../support/quantized.ts'
+import { randomNumbers } from '../support/random.ts'
+import { everything } from '../support/sample.ts'
+import { besideReference, fillGradients, hasWebgpu, readSnapshot } from '../support/webgpu.ts'
+
+const factories = { adamW, lamb, sgd }
+
+describe.runIf(hasWebgpu)('state in fewer bits, on WebGPU', () => {
+  const cases = Object.keys(ways).flatMap((way) =>
+    (['adamW', 'lamb', 'sgd'] as const).map((name) => [way, name] as const),
+  )
+  it.each(everything ? cases : cases.filter(([, name]) => name === 'adamW'))(
+    'is what the reference says: %s, %s',
+    async (way, name) => {
+      const own = name === 'sgd' ? sgd({ momentum: 0.9 }) : factories[name]()
+      const { exact, fast } = await besideReference(kept(own, way), shapes)
+      const allowed = tolerance(factories[name])
+      const random = randomNumbers(3)
+      for (let step = 1; step <= 4; step++) {
+        exact.load(await fast.saveAsync())
+        const before = snapshot(exact)
+        const gradients = fillGradients(exact, random)
+        for (const each of [exact, fast]) each.step({ gradients })
+        const [expected, actual] = [snapshot(exact), await readSnapshot(fast)]
+        const parameters = (all: Snapshot) =>
+          Object.fromEntries(Object.entries(all).filter(([key]) => !key.includes(' state ')))
+        expect([
+          ...notFinite(actual),
+          ...differences(parameters(actual), parameters(expected), before, allowed),
+          ...differentState(actual, expected, allowed, ways[way]!.gap),
+        ]).toEqual([])
+      }
+      fast.dispose()
+    },
+  )
+
+  it('is saved and loaded to the bit, in a file that the other backends read', async () => {
+    const optimizer = quantized(adamW(), { bits: 8, minimumSize: 0 })
+    const { exact, fast } = await besideReference(optimizer, shapes)
+    fast.step({ gradients: fillGradients(exact, randomNumbers(4)) })
+    const saved = await fast.saveAsync()
+    const other = await compile(optimizer, shapes, { backend: wasm() })
+    other.load(saved)
+    expect(differentByte(other.save(), saved)).toBe(-1)
+    fast.load(saved)
+    expect(differentByte(await fast.saveAsync(), saved)).toBe(-1)
+    fast.dispose()
+  })
+})
