@@ -8,7 +8,7 @@ import {
   type Sizes,
   type Stage,
 } from '../../plan/plan.ts'
-import { HostEvaluator, type HostProgram } from '../../program/host.ts'
+import { HostEvaluator } from '../../program/host.ts'
 import type { Program } from '../../program/program.ts'
 import type { RoutineName } from '../../routines/table.ts'
 import { workspaces } from '../../routines/workspaces.ts'
