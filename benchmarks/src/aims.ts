@@ -9,6 +9,7 @@ import type { QuantizedLoss, QuantizedResult } from './sections/quantized.ts'
 import type { SizeResult } from './sections/size.ts'
 import type { StepResult } from './sections/steps.ts'
 import type { TensorflowResult } from './sections/tensorflow.ts'
+import type { WebgpuReport } from './sections/webgpu.ts'
 import type { Summary } from './statistics.ts'
 
 /** Everything that a run measured. */
@@ -25,6 +26,7 @@ export interface Results {
   quantized?: QuantizedResult[]
   quantizedLosses?: QuantizedLoss[]
   matrices?: MatrixReport
+  webgpu?: WebgpuReport
 }
 
 /** A promise of the product with what was measured. */

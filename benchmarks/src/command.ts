@@ -18,6 +18,7 @@ import { measureQuantized, measureQuantizedLosses } from './sections/quantized.t
 import { measureSizes } from './sections/size.ts'
 import { effortFor, guessSeconds, measureStep, type StepEffort, type StepResult } from './sections/steps.ts'
 import { measureTensorflow } from './sections/tensorflow.ts'
+import { measureWebgpu } from './sections/webgpu.ts'
 import { sizes } from './sizes.ts'
 import { principal } from './subjects.ts'
 
@@ -30,6 +31,7 @@ interface Options {
   tfjs?: boolean
   jax?: boolean
   quantizedLosses?: boolean
+  webgpu?: boolean
   side?: number
   python?: string
   json?: string
@@ -108,19 +110,21 @@ async function measureSteps(factories: readonly OptimizerFactory[], elapsed: () 
 }
 
 /** Everything that went wrong, to end with an error. */
-function countFailures({ steps, cold, peers, jax, library }: Results): number {
+function countFailures({ steps, cold, peers, jax, library, webgpu }: Results): number {
   const stepFailures = (steps ?? []).reduce((sum, { failures }) => sum + Object.keys(failures).length, 0)
   const coldFailures = (cold ?? []).filter(({ error }) => error !== undefined).length
   const ownFailures = (peers?.results ?? []).filter(({ error }) => error?.startsWith('fallline:')).length
   const jaxFailures = (jax ?? []).filter(({ error }) => error !== undefined).length
   const libraryFailures = (library ?? []).filter(({ error }) => error !== undefined).length
-  return libraryFailures + stepFailures + coldFailures + ownFailures + jaxFailures
+  const webgpuFailures = (webgpu?.results ?? []).filter(({ error }) => error !== undefined).length
+  return webgpuFailures + libraryFailures + stepFailures + coldFailures + ownFailures + jaxFailures
 }
 
 async function bench(given: Options, command: Command): Promise<void> {
   // Asked for alone, what runs in other libraries is measured alone.
   const alone =
-    (given.jax || given.tfjs || given.quantizedLosses) && command.getOptionValueSource('sections') === 'default'
+    (given.jax || given.tfjs || given.quantizedLosses || given.webgpu) &&
+    command.getOptionValueSource('sections') === 'default'
   const options = alone ? { ...given, sections: [] } : given
   const start = performance.now()
   const elapsed = () => (performance.now() - start) / 1000
@@ -152,6 +156,7 @@ async function bench(given: Options, command: Command): Promise<void> {
   const peersElsewhere = options.sections.every((name) => name === 'matrices') && options.sections.length > 0
   if (options.peers && !peersElsewhere) results.peers = await measurePeers(factories, options.python, progress)
   if (options.tfjs) results.tensorflow = await measureTensorflow(progress)
+  if (options.webgpu) results.webgpu = await measureWebgpu(progress, options.side)
   endProgress()
   console.log(report(results))
   console.log(colors.dim(`\n${elapsed().toFixed(0)} s`))
@@ -181,7 +186,15 @@ await new Command('bench')
     '--quantized-losses',
     'train with state in float32, 8 and 4 bits on 20 seeds and compare the losses; alone, unless --sections says what else',
   )
-  .option('--side <number>', 'the section matrices on squares of this side alone, to see that it runs', parseSide)
+  .option(
+    '--webgpu',
+    'measure steps on WebGPU beside a copy between its buffers; alone, unless --sections says what else',
+  )
+  .option(
+    '--side <number>',
+    'the section matrices, and WebGPU, on squares of this side alone, to see that it runs',
+    parseSide,
+  )
   .option('--json <file>', 'also write everything that was measured to a file')
   .action(bench)
   .parseAsync()

@@ -14,6 +14,7 @@ import type { QuantizedLoss, QuantizedResult } from './sections/quantized.ts'
 import type { SizeResult } from './sections/size.ts'
 import type { RatioName, StepResult } from './sections/steps.ts'
 import type { TensorflowResult } from './sections/tensorflow.ts'
+import type { WebgpuReport } from './sections/webgpu.ts'
 import { relativeSpread, type Summary } from './statistics.ts'
 
 const plain = {
@@ -179,6 +180,33 @@ function quantizedLossSection(results: readonly QuantizedLoss[]): string {
   )
   const columns = ['task', 'optimizer', 'state', 'float32', 'spread', 'difference', 'interval']
   return `${heading('Losses with state in fewer bits')}${table(columns, rows, [0, 1, 2])}\n${legend}`
+}
+
+/** Steps on a graphics processor as a table. */
+export function webgpuSection({ adapter, results, missing: absent }: WebgpuReport): string {
+  const title = heading(`Steps on WebGPU: ${adapter}`)
+  if (absent !== undefined) return `${title}${colors.red(absent)}`
+  const rows = results.map((result) => {
+    const { optimizer, parameters, bytesPerParameter, seconds, share, dispatches, submits, error } = result
+    const gigabytes = seconds && (bytesPerParameter! * parameters) / seconds.median / 1e9
+    return [
+      optimizer,
+      String(parameters),
+      bytesPerParameter === undefined ? missing : number(bytesPerParameter),
+      seconds ? number(1000 * seconds.median) : missing,
+      gigabytes ? number(gigabytes) : missing,
+      share ? number(share.median) : missing,
+      String(dispatches ?? missing),
+      String(submits ?? missing),
+      colors.red(error ?? ''),
+    ]
+  })
+  const legend = colors.dim(
+    'Milliseconds a step; gigabytes a second by the bytes of the plan; /copy: beside a copy between two buffers in the same rounds. ' +
+      'Dispatches and submissions a step',
+  )
+  const columns = ['', 'parameters', 'B/par', 'ms', 'GB/s', '/copy', 'dispatches', 'submits', '']
+  return `${title}${table(columns, rows, [0, 8])}\n${legend}`
 }
 
 function matrixSection({ peak, fused, products, results, versions, missing: absent }: MatrixReport): string {
@@ -390,6 +418,7 @@ function aimSection(results: Results): string {
 export function report(results: Results): string {
   const { steps, cold, sizes, peers, jax, tensorflow, library, choose, decay, matrices, quantized, quantizedLosses } =
     results
+  const { webgpu } = results
   const sections = [
     steps && steps.length > 0 && stepSection(steps),
     library && library.length > 0 && librarySection(library),
@@ -403,6 +432,7 @@ export function report(results: Results): string {
     peers && peerSection(peers),
     jax && jaxSection(jax),
     tensorflow && tensorflowSection(tensorflow),
+    webgpu && webgpuSection(webgpu),
     (steps ?? cold ?? sizes ?? peers ?? library ?? choose) && aimSection(results),
   ]
   return sections.filter((section) => typeof section === 'string').join('\n')

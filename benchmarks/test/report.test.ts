@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { aims, judge, type Results, verdict } from '../src/aims.ts'
-import { librarySection, report } from '../src/report.ts'
+import { librarySection, report, webgpuSection } from '../src/report.ts'
 import { effortFor, guessSeconds, type StepResult } from '../src/sections/steps.ts'
 import { sizes } from '../src/sizes.ts'
 import type { Summary } from '../src/statistics.ts'
@@ -146,5 +146,34 @@ describe('the section of every optimizer', () => {
     const library = [{ ...common, optimizer: 'lamb', kind: 'reduction', aim: 0.85, adamW: exactly(0.8) }]
     const aim = aims({ library }).find(({ title }) => title === 'lamb beside AdamW, 16 M')
     expect(aim).toMatchObject({ bound: 0.85, met: false })
+  })
+})
+
+describe('steps on WebGPU', () => {
+  it('are told in bytes of the plan, beside a copy', () => {
+    const text = stripVTControlCharacters(
+      webgpuSection({
+        adapter: 'vendor architecture',
+        results: [
+          {
+            optimizer: 'adamW',
+            parameters: 1_000_000,
+            bytesPerParameter: 28,
+            seconds: exactly(0.001),
+            share: exactly(0.8),
+            dispatches: 1,
+            submits: 1,
+          },
+          { optimizer: 'muon', parameters: 1_000_000, error: 'too large' },
+        ],
+      }),
+    )
+    expect(text).toContain('Steps on WebGPU: vendor architecture')
+    expect(text).toMatch(/adamW +1000000 +28\.0 +1\.00 +28\.0 +0\.80 +1 +1/)
+    expect(text).toMatch(/muon +1000000.*too large/)
+  })
+
+  it('say why there are none', () => {
+    expect(webgpuSection({ adapter: 'none', results: [], missing: 'no adapter' })).toContain('no adapter')
   })
 })

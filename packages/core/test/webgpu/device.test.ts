@@ -16,7 +16,7 @@ import {
   sharpnessAware,
   wasm,
 } from 'fallline'
-import { webgpu } from 'fallline/webgpu'
+import { buffersOf, webgpu } from 'fallline/webgpu'
 import { describe, expect, it } from 'vitest'
 import { randomNumbers } from '../support/random.ts'
 import { everything } from '../support/sample.ts'
@@ -141,6 +141,41 @@ describe.runIf(hasWebgpu)('steps on WebGPU', () => {
       device.dispose()
     }
     expect(results[0]).toEqual(results[1])
+  })
+
+  it('take gradients that a kernel of the user wrote, without copies', async () => {
+    const device = await sharedDevice()
+    const { here, device: optimizer } = await both(adamW({ learningRate: 0.1 }))
+    const module = device.createShaderModule({
+      code: `@group(0) @binding(0) var<storage, read> parameter: array<f32>;
+        @group(0) @binding(1) var<storage, read_write> gradient: array<f32>;
+        @compute @workgroup_size(16)
+        fn main(@builtin(global_invocation_id) id: vec3u) {
+          if (id.x < arrayLength(&parameter)) { gradient[id.x] = 2f * parameter[id.x]; }
+        }`,
+    })
+    const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: 'main' } })
+    for (let step = 1; step <= 3; step++) {
+      const encoder = device.createCommandEncoder()
+      const pass = encoder.beginComputePass()
+      pass.setPipeline(pipeline)
+      for (const { parameter, gradient } of Object.values(buffersOf(optimizer))) {
+        const resources = [parameter, gradient]
+        const entries = resources.map((resource, binding) => ({ binding, resource }))
+        pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }))
+        pass.dispatchWorkgroups(1)
+      }
+      pass.end()
+      device.queue.submit([encoder.finish()])
+      optimizer.step()
+      for (const name of ['weight', 'bias']) here.gradients[name]!.set(here.parameters[name]!.map((x) => 2 * x))
+      here.step()
+    }
+    await optimizer.settled()
+    await expectClose(optimizer.readParameters(), here.parameters)
+    optimizer.dispose()
+    expect(() => buffersOf(optimizer)).toThrow('buffersOf: this optimizer has been disposed')
+    expect(() => buffersOf(here)).toThrow('buffersOf: this optimizer was not compiled with webgpu()')
   })
 
   it('report telemetry when they are settled', async () => {

@@ -12,30 +12,27 @@ describe.runIf(hasWebgpu)('state in fewer bits, on WebGPU', () => {
   const cases = Object.keys(ways).flatMap((way) =>
     (['adamW', 'lamb', 'sgd'] as const).map((name) => [way, name] as const),
   )
-  it.each(everything ? cases : cases.filter(([, name]) => name === 'adamW'))(
-    'is what the reference says: %s, %s',
-    async (way, name) => {
-      const own = name === 'sgd' ? sgd({ momentum: 0.9 }) : factories[name]()
-      const { exact, fast } = await besideReference(kept(own, way), shapes)
-      const allowed = tolerance(factories[name])
-      const random = randomNumbers(3)
-      for (let step = 1; step <= 4; step++) {
-        exact.load(await fast.saveAsync())
-        const before = snapshot(exact)
-        const gradients = fillGradients(exact, random)
-        for (const each of [exact, fast]) each.step({ gradients })
-        const [expected, actual] = [snapshot(exact), await readSnapshot(fast)]
-        const parameters = (all: Snapshot) =>
-          Object.fromEntries(Object.entries(all).filter(([key]) => !key.includes(' state ')))
-        expect([
-          ...notFinite(actual),
-          ...differences(parameters(actual), parameters(expected), before, allowed),
-          ...differentState(actual, expected, allowed, ways[way]!.gap),
-        ]).toEqual([])
-      }
-      fast.dispose()
-    },
-  )
+  it.each(everything ? cases : cases.slice(0, 1))('is what the reference says: %s, %s', async (way, name) => {
+    const own = name === 'sgd' ? sgd({ momentum: 0.9 }) : factories[name]()
+    const { exact, fast } = await besideReference(kept(own, way), shapes)
+    const allowed = tolerance(factories[name])
+    const random = randomNumbers(3)
+    for (let step = 1; step <= 4; step++) {
+      exact.load(await fast.saveAsync())
+      const before = snapshot(exact)
+      const gradients = fillGradients(exact, random)
+      for (const each of [exact, fast]) each.step({ gradients })
+      const [expected, actual] = [snapshot(exact), await readSnapshot(fast)]
+      const parameters = (all: Snapshot) =>
+        Object.fromEntries(Object.entries(all).filter(([key]) => !key.includes(' state ')))
+      expect([
+        ...notFinite(actual),
+        ...differences(parameters(actual), parameters(expected), before, allowed),
+        ...differentState(actual, expected, allowed, ways[way]!.gap),
+      ]).toEqual([])
+    }
+    fast.dispose()
+  })
 
   it('is saved and loaded to the bit, in a file that the other backends read', async () => {
     const optimizer = quantized(adamW(), { bits: 8, minimumSize: 0 })

@@ -1,10 +1,13 @@
 /** Where arrays lie: in a few buffers of float32, so that any number of tensors fits in what a kernel may be bound to. */
 
-/** Heaps at most: with items, words, numbers and bytes a kernel has no more than the eight storage buffers of every device. */
-const mostHeaps = 4
+/**
+ * Heaps at most: with items, words, numbers and bytes a kernel has no more than the eight storage buffers of every device. Parameters and
+ * gradients have one each, so that whoever computes gradients can read one buffer and write the other.
+ */
+const heapRoles = [['parameter'], ['gradient'], undefined, undefined] as const
 
-/** Elements to which the beginning of an array is rounded up. */
-const alignment = 16
+/** Elements to which the beginning of an array is rounded up: so that each can be bound on its own. */
+const alignment = 64
 
 /** An array that has its place. */
 export interface Placed {
@@ -35,30 +38,33 @@ export class Heaps {
   }
 
   /**
-   * Chooses the heap of every role: one for all if they fit, else as few as possible.
+   * Chooses the heap of every role.
    * @param most bytes that a kernel may be bound to at once.
    * @throws Error when they do not fit.
    */
   choose(most: number): void {
     const largest = Math.floor(most / 4)
-    const sizes: number[] = []
+    const sizes: number[] = heapRoles.map(() => 0)
     const placed = new Map<string, { heap: number; from: number }>()
     for (const [role, length] of [...this.lengths].sort((a, b) => b[1] - a[1])) {
-      let heap = sizes.findIndex((size) => size + length <= largest)
-      if (heap < 0) heap = sizes.push(0) - 1
-      if (length > largest || heap >= mostHeaps) {
+      const own = heapRoles.findIndex((roles) => roles?.some((other) => other === role))
+      const shared = sizes.findIndex((size, heap) => !heapRoles[heap] && size + length <= largest)
+      const heap = own >= 0 ? own : shared
+      if (heap < 0 || length > largest) {
         const mebibytes = (elements: number) => `${(elements / 2 ** 18).toFixed(0)} MiB`
         const total = [...this.lengths.values()].reduce((sum, each) => sum + each, 0)
         throw new Error(
           `webgpu: ${role} of all tensors take ${mebibytes(length)}, all arrays ${mebibytes(total)}; a kernel of this device ` +
-            `reaches ${mostHeaps} buffers of ${mebibytes(largest)}`,
+            `reaches ${heapRoles.length} buffers of ${mebibytes(largest)}, one for parameters and one for gradients`,
         )
       }
       placed.set(role, { heap, from: sizes[heap]! })
       sizes[heap]! += length
     }
+    // The last is seldom needed.
+    if (sizes.at(-1) === 0) sizes.pop()
     this.placed = placed
-    this.sizes = sizes.length > 0 ? sizes.map((size) => Math.max(size, alignment)) : [alignment]
+    this.sizes = sizes.map((size) => Math.max(size, alignment))
   }
 
   /** The heap of a role. */

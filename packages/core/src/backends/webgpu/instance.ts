@@ -6,7 +6,7 @@ import type { DeferredExecutor, FloatArray, Place, Readback, Work, WritablePlace
 import { type Blueprint, chunkElements, type Dispatch, type Item, type Packed, type Prepared } from './builder.ts'
 import { type Gpu, itemAlignment, readBuffers, usage } from './gpu.ts'
 import type { Placed } from './heaps.ts'
-import { bindings, head } from './kernel.ts'
+import { bindings, head, heapName } from './kernel.ts'
 import { checkFinite, copyKernel } from './library.ts'
 import { dispatchesOf } from './work-list.ts'
 
@@ -37,6 +37,20 @@ interface Attempt {
   readonly tensors: readonly number[]
   readonly settle: (found: readonly number[]) => void
   readonly fail: (error: unknown) => void
+}
+
+/** A part of a buffer, as a bind group takes it. */
+export interface BufferRange {
+  readonly buffer: GPUBuffer
+  /** In bytes, a multiple of 256. */
+  readonly offset: number
+  readonly size: number
+}
+
+/** Where the parameter and its gradient lie on the device. */
+export interface ParameterBuffers {
+  readonly parameter: BufferRange
+  readonly gradient: BufferRange
 }
 
 /** What is asked of the device in one go. */
@@ -80,7 +94,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     this.hostFloats = new Float32Array(this.hostWords.buffer)
     const buffer = (label: string, bytes: number) =>
       gpu.device.createBuffer({ label, size: bytes, usage: usage.storage | usage.copySource | usage.copyTarget })
-    this.heaps = blueprint.heaps.map((size, heap) => buffer(`heap ${heap}`, 4 * size))
+    this.heaps = blueprint.heaps.map((size, heap) => buffer(heapName(heap), 4 * size))
     this.words = buffer('words', blueprint.words.byteLength)
     this.numbers = buffer('numbers', blueprint.numbers.byteLength)
     this.bytes = buffer('bytes', 4 * Math.max(4, blueprint.byteWords))
@@ -151,6 +165,16 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
       places.map((place) => this.rangeOf(place)),
     )
     return arrays.map((array) => new Float32Array(array))
+  }
+
+  /** Where the parameter and the gradient of a tensor lie. */
+  buffersOf(tensor: number): ParameterBuffers {
+    const { parameter, gradient } = this.blueprint.tensors[tensor]!
+    const range = (place: Placed) => {
+      const { buffer, offset, bytes: size } = this.rangeOf(place)
+      return { buffer, offset, size }
+    }
+    return { parameter: range(parameter), gradient: range(gradient) }
   }
 
   dispose(): void {

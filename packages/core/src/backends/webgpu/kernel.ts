@@ -53,8 +53,10 @@ export const bindings = { items: 0, words: 1, numbers: 2, bytes: 3, heaps: 4 } a
 /** Words at the beginning: the attempt that failed or 0, the bits of -∞, the attempt that runs or 0 for what runs in any case. */
 export const head = { failed: 0, leastNumber: 1, attempt: 2, length: 3 } as const
 
-/** The name of a heap: one of few buffers of float32 that all arrays lie in. */
-export const heapName = (heap: number) => `heap${heap}`
+const heapNames = ['parameters', 'gradients', 'state', 'more_state'] as const
+
+/** The name of a heap: one of few buffers of float32 that all arrays lie in, scratch, inputs and averages beside the state. */
+export const heapName = (heap: number): string => heapNames[heap]!
 
 /** Puts the numbers of neighbouring lanes together, in pairs, pairs of pairs and so on: always in the same order. */
 const overLanes = (name: string, combination: string) => `fn ${name}(value: f32, lane: u32, width: u32) -> f32 {
