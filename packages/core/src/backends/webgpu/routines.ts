@@ -128,6 +128,9 @@ const writers: Readonly<Record<RoutineName, Writer>> = {
   product: product('product'),
   gram: product('gram'),
   symmetricProduct: product('symmetricProduct'),
+  householder: () => {
+    throw new Error(`webgpu: ${routineOf('householder').title} whose signs are those of LAPACK; use wasm()`)
+  },
   transposition: moved(
     ([, result]) => ({ rows: result!.dimensions[1], columns: result!.dimensions[2] }),
     '(i / columns / rows * columns + i % columns) * rows + i / columns % rows',
