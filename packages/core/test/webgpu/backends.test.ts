@@ -11,10 +11,8 @@ import { besideReference, fillGradients, hasWebgpu, readSnapshot } from '../supp
 
 const steps = 4
 
-/** Of a vector that is several parameters a device can show no part, and it has no QR factors with the signs of LAPACK. */
-const chosen = registry.filter(
-  ({ definition: { name, joint } }) => !joint && name !== 'fourBitShampoo' && meets('on WebGPU', name),
-)
+/** Of a vector that is several parameters a device can show no part. */
+const chosen = registry.filter(({ definition }) => !definition.joint && meets('on WebGPU', definition.name))
 
 type Pair = Awaited<ReturnType<typeof besideReference>>
 

@@ -143,6 +143,9 @@ describe.runIf(hasWebgpu)('matrix functions on WebGPU', () => {
       1e-6,
     ],
     ['cholesky', [definite([2, 37], 10)], [2, 37, 37], 1e-5],
+    ['householder', [matrix([2, 20, 7], 10)], [2, 20, 7], 3e-6],
+    ['householder', [matrix([1, 6, 30], 11)], [1, 6, 30], 3e-6],
+    ['householder', [{ values: new Float64Array(6), dimensions: [1, 3, 2] }], [1, 3, 2], 1e-6],
     ['solveLower', [definite([2, 20], 11), matrix([2, 20, 3], 12)], [2, 20, 3], 1e-4],
     ['solveUpper', [definite([1, 20], 13), matrix([1, 20, 300], 14)], [1, 20, 300], 1e-4],
   ])('%s gives what the reference gives', async (name, operands, asked, tolerance) => {

@@ -6,6 +6,7 @@ import type { Placed } from './heaps.ts'
 import { type ElementText, heapName, type Kernel, kernelOf, moduleOf } from './kernel.ts'
 import {
   eigenBody,
+  householderBody,
   mostColumns,
   mostSingular,
   notANumber,
@@ -128,9 +129,6 @@ const writers: Readonly<Record<RoutineName, Writer>> = {
   product: product('product'),
   gram: product('gram'),
   symmetricProduct: product('symmetricProduct'),
-  householder: () => {
-    throw new Error(`webgpu: ${routineOf('householder').title} whose signs are those of LAPACK; use wasm()`)
-  },
   transposition: moved(
     ([, result]) => ({ rows: result!.dimensions[1], columns: result!.dimensions[2] }),
     '(i / columns / rows * columns + i % columns) * rows + i / columns % rows',
@@ -241,6 +239,12 @@ const writers: Readonly<Record<RoutineName, Writer>> = {
     refuseWide('qr', rank, mostColumns)
     return { sizes: { rows, columns, rank }, items: batches(batch), ...qrBody(element) }
   },
+  householder: ([operand], element) => {
+    const [batch, rows, columns] = operand!.dimensions
+    const rank = shorter(operand!.dimensions)
+    refuseWide('householder', rank, mostColumns)
+    return { sizes: { rows, columns, rank }, items: batches(batch), ...householderBody(element) }
+  },
   orthonormalization: ([operand], element) => {
     const [batch, rows, columns] = operand!.dimensions
     refuseWide('orthonormalization', columns, mostColumns)
@@ -266,6 +270,7 @@ const writers: Readonly<Record<RoutineName, Writer>> = {
 export function workspaceOf(name: RoutineName, [operand]: readonly Dimensions[]): number {
   const [batch, rows, columns] = operand!
   if (name === 'eigen') return 2 * batch * rows * rows
+  if (name === 'householder') return batch * rows * (columns + shorter(operand!))
   return name === 'svd' ? batch * shorter(operand!) * (Math.max(rows, columns) + shorter(operand!)) : 0
 }
 

@@ -129,6 +129,56 @@ export function qrBody(element: ElementText) {
   return { body, shared: [along(mostColumns), axis, dependent] }
 }
 
+/** Each column is reflected onto an axis, with the signs of LAPACK. The workspace has what is left of the operand, then the reflections. */
+export function householderBody(element: ElementText) {
+  const start = 'item.y * rows * (columns + rank)'
+  const rest = (row: string, column: string) => element(3, `${start} + ${row} * columns + ${column}`)
+  const v = (row: string, column: string) => element(3, `${start} + rows * columns + ${row} * rank + ${column}`)
+  const q = (row: string, column: string) => element(1, `(item.y * rows + ${row}) * rank + ${column}`)
+  /** Lines that reflect columns from one on of a matrix. */
+  const reflect = (
+    at: typeof q,
+    first: string,
+    count: string,
+  ) => `for (var j = ${first} + lane; j < ${count}; j += ${lanes}u) {
+      var part = 0f;
+      for (var i = k; i < rows; i++) { part += ${v('i', 'k')} * ${at('i', 'j')}; }
+      part *= along[k];
+      for (var i = k; i < rows; i++) { ${at('i', 'j')} -= part * ${v('i', 'k')}; }
+    }
+    ${wait}`
+  const body = `  for (var place = lane; place < rows * columns; place += ${lanes}u) {
+    ${rest('place / columns', 'place % columns')} = ${element(0, 'item.y * rows * columns + place')};
+  }
+  ${wait}
+  for (var k = 0u; k < rank; k++) {
+    var squares = 0f;
+    for (var i = k + 1u + lane; i < rows; i += ${lanes}u) { squares += ${rest('i', 'k')} * ${rest('i', 'k')}; }
+    let below = sum_of_lanes(squares, lane, ${lanes}u);
+    let own = ${rest('k', 'k')};
+    let size = sqrt(below + own * own);
+    let first = own + select(size, -size, own < 0f);
+    for (var i = k + lane; i < rows; i += ${lanes}u) { ${v('i', 'k')} = select(${rest('i', 'k')}, first, i == k); }
+    if (lane == 0u) { along[k] = select(2f / (below + first * first), 0f, below == 0f); }
+    ${wait}
+    ${reflect(rest, 'k', 'columns')}
+  }
+  for (var place = lane; place < rows * rank; place += ${lanes}u) {
+    ${q('place / rank', 'place % rank')} = select(0f, 1f, place / rank == place % rank);
+  }
+  ${wait}
+  for (var done = 0u; done < rank; done++) {
+    let k = rank - 1u - done;
+    ${reflect(q, '0u', 'rank')}
+  }
+  for (var place = lane; place < rank * columns; place += ${lanes}u) {
+    let k = place / columns;
+    let j = place % columns;
+    ${element(2, '(item.y * rank + k) * columns + j')} = select(0f, ${rest('k', 'j')}, j >= k);
+  }`
+  return { body, shared: [along(mostColumns)] }
+}
+
 /** Columns of marks from 0 to below 1 are made orthonormal in the order of their marks. */
 export function orthonormalizationBody(element: ElementText) {
   const at = (row: string, column: string) => element(2, `(item.y * rows + ${row}) * columns + ${column}`)
