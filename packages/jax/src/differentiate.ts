@@ -37,7 +37,7 @@ import type { TransformationOptions } from './transformation.ts'
  * const optimizer = egn(model.parameters, { damping: 1e-6 })
  * const batch = model.on(np.array([0, 1, 2]), np.array([1, 3, 5]))
  * for (let step = 0; step < 3; step++) await optimizer.minimize(batch.linearize)
- * console.log(Array.from(model.parameters.line, (value) => value.toFixed(2)).join(' ')) // 2.00 1.00
+ * console.log(Array.from(model.parameters.line!, (value) => value.toFixed(2)).join(' ')) // 2.00 1.00
  * batch.dispose()
  * model.dispose()
  * ```

@@ -110,7 +110,7 @@ describe('an application with one optimizer', () => {
   it('does not grow unnoticed', async () => {
     const { text } = await bundle(app, { minify: true })
     // The benchmark reports the size beside its aim. Raise this only for a reason.
-    expect(gzipSync(text).length).toBeLessThan(54.2 * 1024)
+    expect(gzipSync(text).length).toBeLessThan(54.7 * 1024)
   })
 })
 
