@@ -1061,7 +1061,7 @@ describe('the examples of the doc comments', () => {
   it('exist for every schedule', () => {
     const text = examples.map(({ code }) => code).join()
     const makers = Object.keys(schedules).filter((name) => name !== 'evaluateSchedule' && name !== 'isSchedule')
-    expect(makers.length).toBe(24)
+    expect(makers.length).toBe(25)
     for (const name of makers) expect(text).toContain(`${name}(`)
   })
 

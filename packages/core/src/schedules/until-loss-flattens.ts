@@ -48,11 +48,14 @@ const all = 1_000_000_000
  * ```
  *
  * ```ts
- * import { mkor, sgd, untilLossFlattens } from 'fallline'
+ * import { untilLossFlattens } from 'fallline'
  *
- * const secondOrderSteps = untilLossFlattens({ threshold: 0.2 })
- * export const optimizer = mkor(sgd({ momentum: 0.9 }), { hybrid: true, secondOrderSteps })
- * secondOrderSteps.report(2.3) // after every step
+ * // To be given to mkor(sgd(), { hybrid: true, secondOrderSteps }).
+ * const secondOrderSteps = untilLossFlattens({ window: 1, decay: 0 })
+ * for (const loss of [5, 3, 2]) secondOrderSteps.report(loss)
+ * secondOrderSteps.at(4) // 1000000000
+ * secondOrderSteps.report(1.95)
+ * secondOrderSteps.at(5) // 1
  * ```
  *
  * The paper of MKOR-H says that it "evaluates the changes in the loss function in different iterations" and switches by the rate of decrease;

@@ -13,8 +13,9 @@ export type KernelTable = { readonly loops: readonly number[]; readonly stages: 
 export type Gathering = typeof import('./gathering.ts')
 
 /** Whether a plan needs it. */
-export function gathers({ loops, stages }: Plan): boolean {
+export function gathers({ loops, stages, scalars }: Plan): boolean {
   return (
+    scalars.some(({ kind }) => kind === 'total') ||
     loops.some((loop) => loop.staged || !isFlat(loop)) ||
     stages.some(({ kind }) => kind === 'scalars' || kind === 'commit')
   )
