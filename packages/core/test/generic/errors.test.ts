@@ -18,7 +18,6 @@ import {
   registry,
   sgd,
   sgdSaI,
-  shampoo,
   sPlus,
   wasm,
 } from 'fallline'
@@ -152,9 +151,10 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
         (factory === (sgdSaI as unknown) && name === 'epsilon') ||
         (factory === (gravity as unknown) && name === 'alpha') ||
         (factory === (dion as unknown) && name === 'seed')
-      // The cadences of Shampoo and PSGD are every step, unless told otherwise.
+      // The cadences of both Shampoos and PSGD are every step, unless told otherwise.
       const often =
-        (factory === (shampoo as unknown) && ['beta', 'epsilon'].includes(name)) ||
+        (['shampoo', 'distributedShampoo'].includes(factory.definition.name) &&
+          ['beta', 'epsilon', 'inverseExponent'].includes(name)) ||
         (factory.definition.name.startsWith('psgd') &&
           ['smoothnessBeta', 'damping', 'relativeDamping', 'preconditionerRate', 'seed'].includes(name))
       if (early || (!often && !new RegExp(`\\b${name}\\b`).test(phases))) {
