@@ -269,9 +269,11 @@ const writers: Readonly<Record<RoutineName, Writer>> = {
 /** How many float32 a matrix function needs to work with, besides operands and results. */
 export function workspaceOf(name: RoutineName, [operand]: readonly Dimensions[]): number {
   const [batch, rows, columns] = operand!
-  if (name === 'eigen') return 2 * batch * rows * rows
-  if (name === 'householder') return batch * rows * (columns + shorter(operand!))
-  return name === 'svd' ? batch * shorter(operand!) * (Math.max(rows, columns) + shorter(operand!)) : 0
+  const small = shorter(operand!)
+  // Of an empty matrix a place, which its kernel names.
+  if (name === 'eigen') return Math.max(1, 2 * batch * rows * rows)
+  if (name === 'householder') return Math.max(1, batch * rows * (columns + small))
+  return name === 'svd' ? Math.max(1, batch * small * (Math.max(rows, columns) + small)) : 0
 }
 
 /**
