@@ -3,8 +3,8 @@ import { onDevice } from '../../run/device.ts'
 import type { Backend, BackendInstance, BackendTensor } from '../backend.ts'
 import { type Blueprint, BlueprintMaker } from './builder.ts'
 import { type Gpu, gpuOf } from './gpu.ts'
+import { mebibytes } from './heaps.ts'
 import { WebgpuInstance } from './instance.ts'
-import type { Kernel } from './kernel.ts'
 import { checkFinite, copyKernel, totalsKernel } from './library.ts'
 
 export interface WebgpuOptions {
@@ -77,9 +77,9 @@ async function create(
   const instance = new WebgpuInstance(gpu, blueprint, pipelines, release)
   const failure = await device.popErrorScope()
   if (failure) {
-    const mebibytes = blueprint.heaps.reduce((sum, size) => sum + size, 0) / 2 ** 18
+    const bytes = 4 * blueprint.heaps.reduce((sum, size) => sum + size, 0)
     instance.dispose()
-    throw new Error(`webgpu: could not allocate ${mebibytes.toFixed(0)} MiB on the device: ${failure.message}`)
+    throw new Error(`webgpu: could not allocate ${mebibytes(bytes)} on the device: ${failure.message}`)
   }
   return onDevice(instance, instance, precision, () => instance.dispose())
 }
@@ -94,11 +94,7 @@ async function compileKernels(gpu: Gpu, blueprint: Blueprint): Promise<Map<strin
     [...arrays.values()].map(({ heap }) => copyKernel(heaps, heap, parameter.heap)),
   )
   const sums = totals.size > 0 ? (['sum', 'maximum'] as const).map((kind) => totalsKernel(heaps, kind)) : []
-  const wanted = new Map<string, { kernel: Kernel; judges: boolean }>()
-  for (const kernel of checks) wanted.set(kernel.key, { kernel, judges: true })
-  for (const kernel of [...copies, ...sums, ...kernels]) wanted.set(kernel.key, { kernel, judges: false })
-  const made = [...wanted].map(
-    async ([key, { kernel, judges }]) => [key, await gpu.pipeline(kernel, heaps, judges)] as const,
-  )
+  const wanted = new Map([...checks, ...copies, ...sums, ...kernels].map((kernel) => [kernel.key, kernel]))
+  const made = [...wanted].map(async ([key, kernel]) => [key, await gpu.pipeline(kernel, heaps)] as const)
   return new Map(await Promise.all(made))
 }

@@ -10,7 +10,7 @@ import type { StagedStorage } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
 import { formsOf, type ProgramForm } from '../forms.ts'
 import { type Factor, factorsOf, generateKernels, type LoopKernel, type PlanKernels } from './generate.ts'
-import { Heaps, type Placed } from './heaps.ts'
+import { Heaps, mebibytes, type Placed } from './heaps.ts'
 import { head, type Kernel, type KernelWord } from './kernel.ts'
 import { routineCall, workspaceOf } from './routines.ts'
 import { tableOf } from './storages.ts'
@@ -114,7 +114,7 @@ interface ScratchPlaces {
   readonly workspaces: readonly ((() => Placed) | undefined)[]
 }
 
-/** How much of what is laid out: `plan` for WGSL alone. */
+/** Lays out what tensors have on a device, and generates the kernels of their programs. */
 export class BlueprintMaker {
   private readonly tensors: readonly BackendTensor[]
   private readonly title: string
@@ -394,7 +394,6 @@ export class BlueprintMaker {
     }
     const dispatch = (kernel: Kernel, list: readonly Item[]): Dispatch => {
       this.note(kernel)
-      for (const word of kernel.words) if (word.kind === 'table') this.table(word.storage)
       // Where an entry has no words the item says all; 0 would say that there is nothing to do.
       const entry = kernel.words.length > 0 ? this.entry(kernel.words.map(wordOf)) : 1
       return { kernel, items: list.map(([, ...rest]) => [entry, ...rest]) }
@@ -440,7 +439,6 @@ export class BlueprintMaker {
 /** @throws Error when what is not kept in float32 is more than a kernel reaches. */
 function refuseLarge(bytes: number, most: number): void {
   if (bytes <= most) return
-  const mebibytes = (count: number) => `${(count / 2 ** 20).toFixed(0)} MiB`
   throw new Error(
     `webgpu: state in few bits takes ${mebibytes(bytes)}; a kernel of this device reaches ${mebibytes(most)} of it`,
   )
@@ -453,14 +451,19 @@ function rowWidth(columns: number): number {
   return width
 }
 
+/** First and last of every so many. */
+export function chunks(count: number, each: number): [first: number, last: number][] {
+  const parts: [number, number][] = []
+  for (let first = 0; first < count; first += each) parts.push([first, Math.min(first + each, count)])
+  return parts
+}
+
 /** Cuts a loop into items; their entry comes later. */
 function itemsOf(plan: Plan, index: number, split: LoopKernel['split'], sizes: Sizes): Item[] {
   const loop = plan.loops[index]!
   const items: Item[] = []
   const add = (count: number, each: number) => {
-    for (let first = 0; first < count; first += each) {
-      items.push([0, first, Math.min(first + each, count), items.length])
-    }
+    for (const [first, last] of chunks(count, each)) items.push([0, first, last, items.length])
   }
   if (split === 'elements') {
     add(elementsOf(loop.extent, sizes), chunkElements)

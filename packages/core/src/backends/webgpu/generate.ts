@@ -6,7 +6,7 @@ import { hostFormula, ownName } from '../../program/formula.ts'
 import type { HostProgram } from '../../program/host.ts'
 import type { StagedStorage } from '../../storage/storage.ts'
 import { expression, randomName } from './expressions.ts'
-import { heapName, type Kernel, type KernelWord, kernelOf, moduleOf } from './kernel.ts'
+import { heapName, type Kernel, type KernelWord, kernelOf, moduleOf, startOfReduction, takenUp } from './kernel.ts'
 import { decodeName, encodeName } from './storages.ts'
 import { columnsTogether, lanes } from './workgroup.ts'
 
@@ -291,7 +291,7 @@ class LoopWriter extends Writer {
       const { reduction, registers } = loop.reductions[position]!
       const value = registers.map((register) => names[register]!).join(' * ')
       const sum = this.sum(position)
-      lines.push(reduction === 'sum' ? `${sum} += ${value};` : `${sum} = larger(${sum}, ${value});`)
+      lines.push(takenUp(reduction, sum, value))
     }
     return lines
   }
@@ -379,7 +379,7 @@ class LoopWriter extends Writer {
 
   private start(position: number): string {
     const { reduction } = this.loop.reductions[position]!
-    return `var ${this.sum(position)} = ${reduction === 'sum' ? '0f' : 'bitcast<f32>(words[1])'};`
+    return `var ${this.sum(position)} = ${startOfReduction(reduction)};`
   }
 
   private over(over: LoopReduction['over']): number[] {
@@ -525,11 +525,10 @@ class ScalarsWriter extends Writer {
       const at = this.word(`at_parts_of_${name}`, { kind: 'partial', loop, reduction })
       const count = this.word('parts', { kind: 'parts', loop })
       const part = `numbers[${at} + part]`
-      const sum = found.reduction === 'sum'
       lines.push(
-        `var own_${name} = ${sum ? '0f' : 'bitcast<f32>(words[1])'};`,
+        `var own_${name} = ${startOfReduction(found.reduction)};`,
         `for (var part = lane; part < ${count}; part += ${lanes}u) {`,
-        `  ${sum ? `own_${name} += ${part};` : `own_${name} = larger(own_${name}, ${part});`}`,
+        `  ${takenUp(found.reduction, `own_${name}`, part)}`,
         '}',
         `let ${name} = ${found.reduction}_of_lanes(own_${name}, lane, ${lanes}u);`,
       )

@@ -55,11 +55,11 @@ export class Gpu {
   }
 
   /** @throws Error that names the kernel when it does not compile. */
-  pipeline(kernel: Kernel, heaps: number, judges = false): Promise<GPUComputePipeline> {
+  pipeline(kernel: Kernel, heaps: number): Promise<GPUComputePipeline> {
     const key = `${heaps} ${kernel.key}`
     const known = this.pipelines.get(key)
     if (known) return known
-    const made = this.compile(kernel, this.layout(heaps, judges).pipeline)
+    const made = this.compile(kernel, this.layout(heaps, kernel.judges).pipeline)
     this.pipelines.set(key, made)
     made.catch(() => this.pipelines.delete(key))
     return made

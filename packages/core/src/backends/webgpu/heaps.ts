@@ -9,6 +9,9 @@ const heapRoles = [['parameter'], ['gradient'], undefined, undefined] as const
 /** Elements to which the beginning of an array is rounded up: so that each can be bound on its own. */
 const alignment = 64
 
+/** Bytes, for errors. */
+export const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MiB`
+
 /** An array that has its place. */
 export interface Placed {
   readonly heap: number
@@ -51,11 +54,10 @@ export class Heaps {
       const shared = sizes.findIndex((size, heap) => !heapRoles[heap] && size + length <= largest)
       const heap = own >= 0 ? own : shared
       if (heap < 0 || length > largest) {
-        const mebibytes = (elements: number) => `${(elements / 2 ** 18).toFixed(0)} MiB`
         const total = [...this.lengths.values()].reduce((sum, each) => sum + each, 0)
         throw new Error(
-          `webgpu: ${role} of all tensors take ${mebibytes(length)}, all arrays ${mebibytes(total)}; a kernel of this device ` +
-            `reaches ${heapRoles.length} buffers of ${mebibytes(largest)}, one for parameters and one for gradients`,
+          `webgpu: ${role} of all tensors take ${mebibytes(4 * length)}, all arrays ${mebibytes(4 * total)}; a kernel of this device ` +
+            `reaches ${heapRoles.length} buffers of ${mebibytes(4 * largest)}, one for parameters and one for gradients`,
         )
       }
       placed.set(role, { heap, from: sizes[heap]! })

@@ -3,7 +3,15 @@
 import type { Program } from '../../program/program.ts'
 import { provided } from '../../storage/provided.ts'
 import type { DeferredExecutor, FloatArray, Place, Readback, Work, WritablePlace } from '../backend.ts'
-import { type Blueprint, chunkElements, type Dispatch, type Item, type Packed, type Prepared } from './builder.ts'
+import {
+  type Blueprint,
+  chunkElements,
+  chunks,
+  type Dispatch,
+  type Item,
+  type Packed,
+  type Prepared,
+} from './builder.ts'
 import { type Gpu, itemAlignment, readBuffers, usage } from './gpu.ts'
 import type { Placed } from './heaps.ts'
 import { bindings, head, heapName } from './kernel.ts'
@@ -280,7 +288,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   private checkOf(tensors: readonly number[]): Dispatch {
     const items = tensors.flatMap((tensor) => {
       const { mark, gradient } = this.blueprint.tensors[tensor]!
-      return chunks(gradient.size).map(([first, last]): Item => [mark, first, last, gradient.at])
+      return chunks(gradient.size, chunkElements).map(([first, last]): Item => [mark, first, last, gradient.at])
     })
     const { gradient } = this.blueprint.tensors[tensors[0]!]!
     return { kernel: checkFinite(this.heaps.length, gradient.heap), items }
@@ -291,7 +299,10 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
       const { parameter, arrays } = this.blueprint.tensors[tensor]!
       const kernel = copyKernel(this.heaps.length, arrays.get(key)!.heap, parameter.heap)
       const entry = this.blueprint.copyEntry(tensor, key)
-      return { kernel, items: chunks(parameter.size).map(([first, last]): Item => [entry, first, last, 0]) }
+      return {
+        kernel,
+        items: chunks(parameter.size, chunkElements).map(([first, last]): Item => [entry, first, last, 0]),
+      }
     })
   }
 
@@ -337,8 +348,8 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
         ],
       })
     const dispatches = laidOut.map(({ offset, dispatch, groups }) => {
-      const { key } = dispatch.kernel
-      return { pipeline: this.pipelines.get(key)!, judges: key.includes('words: array<atomic<u32>>'), offset, groups }
+      const { key, judges } = dispatch.kernel
+      return { pipeline: this.pipelines.get(key)!, judges, offset, groups }
     })
     return { items, group: group(false), judging: group(true), dispatches, tried: false }
   }
@@ -414,10 +425,4 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     const floats = values instanceof Float32Array ? (values as Float32Array<ArrayBuffer>) : Float32Array.from(values)
     this.gpu.device.queue.writeBuffer(this.heaps[heap]!, 4 * at, floats)
   }
-}
-
-function chunks(size: number): [number, number][] {
-  const parts: [number, number][] = []
-  for (let first = 0; first < size; first += chunkElements) parts.push([first, Math.min(first + chunkElements, size)])
-  return parts
 }

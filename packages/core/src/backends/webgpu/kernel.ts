@@ -1,5 +1,6 @@
 /** Kernels as WGSL, and what they need to be told of the tensor that they work on. */
 
+import type { ReductionKind } from '../../graph/node.ts'
 import type { Size } from '../../plan/plan.ts'
 import type { StagedStorage } from '../../storage/storage.ts'
 import { type Functions, mathematics } from './expressions.ts'
@@ -37,14 +38,16 @@ export interface Kernel {
   readonly key: string
   /** What an entry of it holds, in this order. */
   readonly words: readonly KernelWord[]
+  /** True for the check of gradients, which may write to the words. */
+  readonly judges: boolean
 }
 
 /** Writes an element of a matrix function's arrays: `of(0, 'i')` of the first; operands come before results. */
 export type ElementText = (array: number, index: string) => string
 
 /** A kernel of a text. */
-export function kernelOf(label: string, code: string, words: readonly KernelWord[] = []): Kernel {
-  return { label, code, key: code.replaceAll(/ *\/\/.*$/gm, ''), words }
+export function kernelOf(label: string, code: string, words: readonly KernelWord[] = [], judges = false): Kernel {
+  return { label, code, key: code.replaceAll(/ *\/\/.*$/gm, ''), words, judges }
 }
 
 /** Places of the bindings. */
@@ -57,6 +60,14 @@ const heapNames = ['parameters', 'gradients', 'state', 'more_state'] as const
 
 /** The name of a heap: one of few buffers of float32 that all arrays lie in, scratch, inputs and averages beside the state. */
 export const heapName = (heap: number): string => heapNames[heap]!
+
+/** What a sum or a maximum of nothing is. */
+export const startOfReduction = (kind: ReductionKind) =>
+  kind === 'sum' ? '0f' : `bitcast<f32>(words[${head.leastNumber}])`
+
+/** The line that takes a value up into a sum or a maximum. */
+export const takenUp = (kind: ReductionKind, into: string, value: string) =>
+  kind === 'sum' ? `${into} += ${value};` : `${into} = larger(${into}, ${value});`
 
 /** Puts the numbers of neighbouring lanes together, in pairs, pairs of pairs and so on: always in the same order. */
 const overLanes = (name: string, combination: string) => `fn ${name}(value: f32, lane: u32, width: u32) -> f32 {

@@ -1,6 +1,7 @@
 /** Kernels that do not depend on a plan: the check for finiteness, copies of parameters, totals over tensors. */
 
-import { head, heapName, type Kernel, kernelOf, moduleOf } from './kernel.ts'
+import type { ReductionKind } from '../../graph/node.ts'
+import { head, heapName, type Kernel, kernelOf, moduleOf, startOfReduction, takenUp } from './kernel.ts'
 import { lanes } from './workgroup.ts'
 
 /**
@@ -18,7 +19,7 @@ export function checkFinite(heaps: number, heap: number): Kernel {
       atomicStore(&words[entry], attempt);
     }
   }`
-  return kernelOf(label, moduleOf(label, heaps, [body], { judges: true }))
+  return kernelOf(label, moduleOf(label, heaps, [body], { judges: true }), [], true)
 }
 
 /** Copies arrays. Entry: where to and where from. Items: first and last. */
@@ -36,15 +37,14 @@ export function copyKernel(heaps: number, to: number, from: number): Kernel {
  * The sum or the maximum over tensors of a global reduction, in the order of the tensors. Items: 1, how many parts, the first of them
  * among the items, where the total goes. Parts: where the number lies, and whether it is one of the host.
  */
-export function totalsKernel(heaps: number, kind: 'sum' | 'maximum'): Kernel {
+export function totalsKernel(heaps: number, kind: ReductionKind): Kernel {
   const label = `${kind} over tensors`
-  const start = kind === 'sum' ? '0f' : 'bitcast<f32>(words[1])'
-  const body = `  var total = ${start};
+  const body = `  var total = ${startOfReduction(kind)};
   for (var part = item.z; part < item.z + item.y; part++) {
     let place = items[part];
     var value = 0f;
     if (place.y == 1u) { value = bitcast<f32>(words[place.x]); } else { value = numbers[place.x]; }
-    total = ${kind === 'sum' ? 'total + value' : 'larger(total, value)'};
+    ${takenUp(kind, 'total', 'value')}
   }
   numbers[item.w] = total;`
   return kernelOf(label, moduleOf(label, heaps, [body], { lanes: 1 }))
