@@ -1,4 +1,5 @@
 import { type Dimensions, sizeOf } from '../../graph/node.ts'
+import { placeScratch, type ScratchNeed, type ScratchPlace } from '../../plan/place-scratch.ts'
 import {
   dimensionsOf,
   elementsOf,
@@ -97,16 +98,13 @@ interface RoutineOperand {
 /** Cuts a call of a matrix function into items for its kernel. */
 type RoutineWork = (operands: readonly RoutineOperand[], results: readonly RoutineOperand[], kernel: number) => Items[]
 
-/** A place for what exists only within a step. */
-interface ScratchPlace {
-  readonly address: number
-  readonly bytes: number
-}
+/** An address, and how many bytes there are. */
+type Room = ScratchPlace & { readonly address: number }
 
 /** Places for scratch, which grow as it is placed: for what waits for a total over all tensors, and for the rest. */
 interface Scratch {
-  readonly lasting: ScratchPlace[]
-  readonly passing: ScratchPlace[]
+  readonly lasting: Room[]
+  readonly passing: Room[]
 }
 
 /** Lays out the memory of an instance and fills in its entries. */
@@ -257,11 +255,11 @@ export class InstanceBuilder {
    */
   private prepareTensors(memories: readonly TensorMemory[]): Map<Program, Prepared>[] {
     const prepared: Map<Program, Prepared>[] = []
-    const common: ScratchPlace[] = []
+    const common: Room[] = []
     // The largest come first, and leave room enough for all others.
     const order = [...this.tensors.entries()].sort(([, a], [, b]) => b.size - a.size)
     for (const [index, tensor] of order) {
-      const own: ScratchPlace[] = []
+      const own: Room[] = []
       const scratch = { lasting: own, passing: this.threading ? own : common }
       prepared[index] = new Map(
         programsOfTensor(tensor).map((program) => [program, this.prepare(program, memories[index]!, scratch)]),
@@ -342,29 +340,19 @@ export class InstanceBuilder {
 
   /** Where every array of a plan lies; scratch gets its place here. */
   private arrayAddresses(plan: Plan, sizes: Sizes, memory: TensorMemory, scratch: Scratch): number[] {
-    const taken = new Map<ScratchPlace, number>()
-    const place = (bytes: number, from: number, to: number): number => {
-      const lasting = this.levelsOfTotals.some((level) => from < level && level <= to)
-      const places = lasting ? scratch.lasting : scratch.passing
-      const fitting = places.filter((one) => (taken.get(one) ?? -1) < from && one.bytes >= bytes)
-      const fits = fitting.sort((a, b) => a.bytes - b.bytes)[0]
-      const chosen = fits ?? { address: this.layout.reserveArray(bytes), bytes }
-      if (!fits) places.push(chosen)
-      taken.set(chosen, to)
-      return chosen.address
-    }
     const addresses: number[] = []
-    const needed: { index: number; bytes: number; from: number; to: number }[] = []
+    const needed: (ScratchNeed & { readonly index: number })[] = []
     plan.arrays.forEach((array, index) => {
       const { extent, storage } = array
       if (array.kind === 'input') addresses[index] = memory.inputs.get(array.key)!.address
       else if (array.kind === 'slot') addresses[index] = memory.arrays.get(array.key)!.address
       else if (array.kind !== 'scratch') addresses[index] = memory[array.kind]
-      else needed.push({ ...array, index, bytes: bytesOf(storage, elementsOf(extent, sizes)) })
+      else needed.push({ ...array, index, size: bytesOf(storage, elementsOf(extent, sizes)) })
     })
-    for (const { index, bytes, from, to } of needed.sort((a, b) => a.from - b.from)) {
-      addresses[index] = place(bytes, from, to)
-    }
+    const placesFor = ({ from, to }: ScratchNeed) =>
+      this.levelsOfTotals.some((level) => from < level && level <= to) ? scratch.lasting : scratch.passing
+    const places = placeScratch(needed, placesFor, (size) => ({ address: this.layout.reserveArray(size), size }))
+    for (const [{ index }, { address }] of places) addresses[index] = address
     return addresses
   }
 

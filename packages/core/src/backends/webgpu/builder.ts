@@ -1,6 +1,7 @@
 /** Lays out what an optimizer keeps on a device, and makes its programs ready to run there. */
 
 import { sizeOf } from '../../graph/node.ts'
+import { placeScratch, type ScratchPlace } from '../../plan/place-scratch.ts'
 import { dimensionsOf, elementsOf, type Plan, type PlannedArray, type Sizes } from '../../plan/plan.ts'
 import { planTogether } from '../../plan/planner.ts'
 import { HostEvaluator } from '../../program/host.ts'
@@ -103,9 +104,8 @@ function roleOf(array: PlannedArray): string {
   return array.kind === 'input' ? `input ${array.key}` : array.kind
 }
 
-interface Scratch {
+interface Scratch extends ScratchPlace {
   readonly place: () => Placed
-  readonly size: number
 }
 
 /** What a program has for the time of a step: arrays by their place in the plan, and what its matrix functions work with. */
@@ -286,24 +286,13 @@ export class BlueprintMaker {
     return new Map(
       programsOfTensor(tensor).map((program) => {
         const { plan: index, sizes } = this.forms.get(program)!
-        const free = buffers.map((buffer) => ({ buffer, until: -1 }))
-        const places = new Map<number, () => Placed>()
-        const scratch = this.plans[index]!.arrays.flatMap((array, place) =>
+        const needed = this.plans[index]!.arrays.flatMap((array, place) =>
           array.kind === 'scratch' ? [{ ...array, place, size: elementsOf(array.extent, sizes) }] : [],
         )
-        for (const { place, size, from, to } of scratch.sort((a, b) => a.from - b.from)) {
-          const fitting = free.filter(({ until, buffer }) => until < from && buffer.size >= size)
-          let chosen = fitting.sort((a, b) => a.buffer.size - b.buffer.size)[0]
-          if (!chosen) {
-            const buffer = { place: this.heaps.reserve('scratch', size), size }
-            buffers.push(buffer)
-            chosen = { buffer, until: -1 }
-            free.push(chosen)
-          }
-          chosen.until = to
-          places.set(place, chosen.buffer.place)
-        }
-        return [program, { arrays: places, workspaces: this.reserveWorkspaces(index, sizes, workspaces) }]
+        const make = (size: number) => ({ place: this.heaps.reserve('scratch', size), size })
+        const found = placeScratch(needed, () => buffers, make)
+        const arrays = new Map([...found].map(([need, { place }]) => [need.place, place]))
+        return [program, { arrays, workspaces: this.reserveWorkspaces(index, sizes, workspaces) }]
       }),
     )
   }
