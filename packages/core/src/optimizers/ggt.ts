@@ -1,9 +1,9 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { decayRate, fraction, logUniform, nonNegative, positive } from '../language/hyperparameters.ts'
-import { shaped, zeros } from '../language/slots.ts'
+import { zeros } from '../language/slots.ts'
 import { where } from '../language/value.ts'
 import { ageOf } from '../parts/age.ts'
-import { exchanged, singularOfWindow } from '../parts/gradient-window.ts'
+import { gradientWindowSlots, singularOfWindow, withNewest } from '../parts/gradient-window.ts'
 
 /**
  * GGT: full-matrix AdaGrad with the last gradients of the whole model; the matrix of all parameters is never formed.
@@ -50,8 +50,7 @@ export const ggt = defineOptimizer({
   },
   options: { window: 32 },
   state: {
-    gradients: shaped(({ size }, { window }) => [1, window as number, size]),
-    products: shaped((_, { window }) => [1, window as number, window as number]),
+    ...gradientWindowSlots,
     older: zeros({ when: ({ disabled }) => !disabled('beta1') }),
   },
   decay: 'coupled',
@@ -60,10 +59,8 @@ export const ggt = defineOptimizer({
   largestGradient: 2 ** 50,
   rule({ g, t, state, hyper, options, shape, disabled }) {
     const { beta1, beta2, damping } = hyper
-    const row = g.as([1, 1, shape.size])
     const newest = ageOf(t, options.window).minus(1)
-    const gradients = where(state.gradients.rowIndex().equals(newest), row, state.gradients)
-    const products = exchanged(state.products, gradients.matmul(row.transposed()), newest)
+    const { gradients, products } = withNewest(state, g, newest)
     // How long ago each row came.
     const behind = newest.minus(products.rowIndex())
     const age = where(behind.isLessThan(0), behind.plus(options.window), behind)

@@ -1,9 +1,9 @@
 import { defineOptimizer } from '../language/definition.ts'
 import { fraction, logUniform, nonNegative, positive } from '../language/hyperparameters.ts'
-import { shaped, zeros } from '../language/slots.ts'
-import { ema, where } from '../language/value.ts'
+import { zeros } from '../language/slots.ts'
+import { ema } from '../language/value.ts'
 import { ageOf } from '../parts/age.ts'
-import { exchanged, inverseFisherShares } from '../parts/gradient-window.ts'
+import { gradientWindowSlots, inverseFisherShares, withNewest } from '../parts/gradient-window.ts'
 
 /**
  * M-FAC: natural gradient with the empirical Fisher matrix of the last gradients of the whole model, never formed.
@@ -44,19 +44,16 @@ export const mFac = defineOptimizer({
   },
   options: { window: 32 },
   state: {
-    gradients: shaped(({ size }, { window }) => [1, window as number, size]),
-    products: shaped((_, { window }) => [1, window as number, window as number]),
+    ...gradientWindowSlots,
     M: zeros({ when: ({ disabled }) => !disabled('momentum') }),
   },
   decay: 'coupled',
   search: { learningRate: logUniform(1e-5, 1e-2), damping: logUniform(1e-6, 1e-2) },
   // Inner products of such gradients stay in the range of float32.
   largestGradient: 2 ** 50,
-  rule({ g, t, state, hyper, options, shape, disabled }) {
-    const row = g.as([1, 1, shape.size])
+  rule({ g, t, state, hyper, options, disabled }) {
     const newest = ageOf(t, options.window).minus(1)
-    const gradients = where(state.gradients.rowIndex().equals(newest), row, state.gradients)
-    const products = exchanged(state.products, gradients.matmul(row.transposed()), newest)
+    const { gradients, products } = withNewest(state, g, newest)
     const shares = inverseFisherShares(products, newest, hyper.damping)
     const u = shares.transposed().matmul(gradients).as(g)
     const kept = { gradients, products }

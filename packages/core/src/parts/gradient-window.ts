@@ -1,5 +1,6 @@
 import type { Paper } from '../language/definition.ts'
 import { cholesky, eigen, solveLower, solveUpper } from '../language/factorizations.ts'
+import { shaped } from '../language/slots.ts'
 import { type Value, where } from '../language/value.ts'
 import { onDiagonal } from './diagonal.ts'
 
@@ -19,6 +20,23 @@ export function exchanged(products: Value, ofNewest: Value, newest: Value): Valu
   const inRow = products.rowIndex().equals(newest)
   const inColumn = products.columnIndex().equals(newest)
   return where(inRow, ofNewest.transposed(), where(inColumn, ofNewest, products))
+}
+
+/** State of a window of whole gradients: its rows, and their inner products. */
+export const gradientWindowSlots = {
+  gradients: shaped(({ size }, { window }) => [1, window as number, size]),
+  products: shaped((_, { window }) => [1, window as number, window as number]),
+}
+
+/** A window with a gradient in row `newest`. */
+export function withNewest(
+  state: { readonly gradients: Value; readonly products: Value },
+  g: Value,
+  newest: Value,
+): { readonly gradients: Value; readonly products: Value } {
+  const row = g.as([1, 1, state.gradients.columns])
+  const gradients = where(state.gradients.rowIndex().equals(newest), row, state.gradients)
+  return { gradients, products: exchanged(state.products, gradients.matmul(row.transposed()), newest) }
 }
 
 /**
