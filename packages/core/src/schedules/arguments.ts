@@ -21,6 +21,12 @@ export const fraction: Kind = {
   accepts: (value) => typeof value === 'number' && value >= 0 && value < 1,
 }
 
+/** A share of the whole that is neither nothing nor all of it. */
+export const partOfWhole: Kind = {
+  expected: 'a number above 0 and below 1',
+  accepts: (value) => typeof value === 'number' && value > 0 && value < 1,
+}
+
 /** A number of steps that is at least 1. */
 export const steps: Kind = {
   expected: 'a whole number of steps, 1 or more',

@@ -1,5 +1,5 @@
 import { bestHeight } from '../convex/convex-bound.ts'
-import { checkArguments, checkObject, fraction, positive, steps as stepCount, wrongArgument } from './arguments.ts'
+import { checkArguments, checkObject, partOfWhole, positive, steps as stepCount, wrongArgument } from './arguments.ts'
 import type { Schedule } from './schedule.ts'
 
 /** Arguments of {@link extendedRun}. */
@@ -44,7 +44,7 @@ export function extendedRun(options: ExtendedRunArguments): Schedule {
     peak: positive,
     steps: stepCount,
     extended: stepCount,
-    cooldown: { expected: 'a number above 0 and below 1', accepts: (value) => fraction.accepts(value) && value !== 0 },
+    cooldown: partOfWhole,
   })
   const { peak, steps, extended, cooldown } = given
   if (extended <= steps) throw wrongArgument('extendedRun', 'extended', extended, `more steps than ${steps}`)

@@ -1,4 +1,4 @@
-import { checkArguments, checkObject, finite, type Kind, oneOf, stepsOrNone } from './arguments.ts'
+import { checkArguments, checkObject, finite, type Kind, oneOf, partOfWhole, stepsOrNone } from './arguments.ts'
 import { checkReport, checkState, type ReportingSchedule } from './reporting.ts'
 
 /** Arguments of {@link reduceOnPlateau}. */
@@ -35,10 +35,6 @@ export type ReduceOnPlateauState = {
   readonly cooling: number
 }
 
-const factorKind: Kind = {
-  expected: 'a number above 0 and below 1',
-  accepts: (value) => typeof value === 'number' && value > 0 && value < 1,
-}
 const thresholdKind: Kind = {
   expected: 'a finite number, 0 or more',
   accepts: (value) => Number.isFinite(value) && (value as number) >= 0,
@@ -92,7 +88,7 @@ export function reduceOnPlateau(
   }
   checkArguments('reduceOnPlateau', given, {
     from: finite,
-    factor: factorKind,
+    factor: partOfWhole,
     patience: stepsOrNone,
     cooldown: stepsOrNone,
     minimum: finite,

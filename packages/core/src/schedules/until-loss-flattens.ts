@@ -1,4 +1,4 @@
-import { checkArguments, checkObject, finite, type Kind, steps, stepsOrNone } from './arguments.ts'
+import { checkArguments, checkObject, finite, fraction, partOfWhole, steps, stepsOrNone } from './arguments.ts'
 import { checkReport, checkState, type ReportingSchedule } from './reporting.ts'
 
 /** Arguments of {@link untilLossFlattens}. */
@@ -23,15 +23,6 @@ export type UntilLossFlattensState = {
   readonly fastest: number
   /** 1 when the loss has flattened, else 0. */
   readonly isFlat: number
-}
-
-const shareKind: Kind = {
-  expected: 'a number above 0 and below 1',
-  accepts: (value) => typeof value === 'number' && value > 0 && value < 1,
-}
-const decayKind: Kind = {
-  expected: 'a number from 0 to below 1',
-  accepts: (value) => typeof value === 'number' && value >= 0 && value < 1,
 }
 
 /** More steps than a run has. */
@@ -75,7 +66,7 @@ export function untilLossFlattens(
   saved?: UntilLossFlattensState,
 ): ReportingSchedule<UntilLossFlattensState> {
   const given = { threshold: 0.1, window: 50, decay: 0.95, ...checkObject('untilLossFlattens', options) }
-  checkArguments('untilLossFlattens', given, { threshold: shareKind, window: steps, decay: decayKind })
+  checkArguments('untilLossFlattens', given, { threshold: partOfWhole, window: steps, decay: fraction })
   const { threshold, window, decay } = given
   let state = checkState('untilLossFlattens', saved ?? { average: 0, reports: 0, before: 0, fastest: 0, isFlat: 0 }, {
     average: finite,
