@@ -1,5 +1,5 @@
 import { sizeOf } from './graph/node.ts'
-import { checkOptimizer, inputsOf, type Optimizer, type OptimizerFactory } from './language/definition.ts'
+import { inputsOf, type Optimizer, type OptimizerFactory, optimizerOf } from './language/definition.ts'
 import type { Input } from './language/inputs.ts'
 import { mainChain, mainRule, visit } from './language/walk.ts'
 import { argumentsOf, canonicalize } from './plan/canonical.ts'
@@ -62,12 +62,6 @@ interface Planned {
   readonly plans: ReadonlyMap<Program, Bound>
   readonly size: number
   readonly hyper: (key: string) => number
-}
-
-function optimizerOf(subject: Optimizer | OptimizerFactory): Optimizer {
-  if (typeof subject === 'function' && 'definition' in subject) return subject()
-  checkOptimizer('the argument', subject)
-  return subject
 }
 
 function planFor(optimizer: Optimizer, shape: readonly number[]): Planned {

@@ -711,6 +711,17 @@ export function checkOptimizer(what: string, value: unknown): asserts value is O
   throw new Error(`${what} must be an optimizer such as adamW(), not ${given}`)
 }
 
+/**
+ * An optimizer with its defaults, where a factory is given.
+ * @internal
+ * @throws Error for what is neither.
+ */
+export function optimizerOf(subject: Optimizer | OptimizerFactory): Optimizer {
+  if (typeof subject === 'function' && 'definition' in subject) return subject()
+  checkOptimizer('the argument', subject)
+  return subject
+}
+
 /** @internal @throws Error when an argument object has a name that is not among the known ones */
 export function checkNames(caller: string, given: object, known: readonly string[]): void {
   checkKnown(caller, given, known, didYouMean)

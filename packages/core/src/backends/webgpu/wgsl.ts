@@ -1,4 +1,4 @@
-import { checkOptimizer, type Optimizer, type OptimizerFactory } from '../../language/definition.ts'
+import { type Optimizer, type OptimizerFactory, optimizerOf } from '../../language/definition.ts'
 import { mainRule } from '../../language/walk.ts'
 import { traceModel } from '../../program/model.ts'
 import { backendTensors } from '../backend.ts'
@@ -12,8 +12,7 @@ const anySize = 2 ** 32
  * @throws Error when the optimizer does not take such a parameter, or needs what the backend lacks.
  */
 export function wgslOf(subject: Optimizer | OptimizerFactory, shape: readonly number[] = [1024, 1024]): string {
-  const optimizer = typeof subject === 'function' && 'definition' in subject ? subject() : subject
-  checkOptimizer('the argument', optimizer)
+  const optimizer = optimizerOf(subject)
   const model = traceModel(optimizer, { parameter: shape }, false)
   const maker = new BlueprintMaker(backendTensors(model), mainRule(optimizer).definition.name)
   return maker
