@@ -25,7 +25,7 @@ import { smallModel } from '../support/models.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { meets, sample } from '../support/sample.ts'
 import { readsGradient, takeStep } from '../support/step.ts'
-import { make, tiesTensors } from '../support/variants.ts'
+import { tiesTensors, tried } from '../support/variants.ts'
 
 const backends: readonly (readonly [string, () => Backend])[] = [
   ['reference', reference],
@@ -184,10 +184,6 @@ const movesFew = ['sparseGGT', 'sparseMFac']
 function largestOf(arrays: CompiledOptimizer['gradients']): number {
   return Math.max(...Object.values(arrays).map((array) => Math.max(...Array.from(array, Math.abs))))
 }
-
-/** Powers of singular matrices of distributed Shampoo are as large as its epsilon is small. */
-const tried = (factory: OptimizerFactory) =>
-  make(factory, factory.definition.name === 'distributedShampoo' ? { epsilon: 1e-3 } : {})
 
 async function both(factory: OptimizerFactory): Promise<{ exact: CompiledOptimizer; fast: CompiledOptimizer }> {
   const options = { nonFinite: 'allow' as const }

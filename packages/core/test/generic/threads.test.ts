@@ -19,7 +19,7 @@ import { copyAll, randomNumbers } from '../support/random.ts'
 import { optimizerOf } from '../support/rules.ts'
 import { meets, sample } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
-import { make } from '../support/variants.ts'
+import { tried } from '../support/variants.ts'
 
 /** Several chunks of work for one tensor, rows that no chunk holds evenly, a batch of matrices, and small ones. */
 const shapes: Shapes = {
@@ -61,8 +61,7 @@ const met = registry.filter(({ definition }) => meets('threads', definition.name
 
 describe.each(met.map((factory) => [factory.definition.name, factory] as const))('%s', (name, factory) => {
   it('gives the same bits with several threads as with one', async () => {
-    // Matrices of its usual size are slow to factor.
-    const optimizer = make(factory, name === 'distributedShampoo' ? { blockSize: 32 } : {})
+    const optimizer = tried(factory)
     const single = await run(optimizer, 1)
     for (const threads of sample(name, [2, 3], String)) {
       const several = await run(optimizer, threads)

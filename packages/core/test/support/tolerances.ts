@@ -9,7 +9,7 @@ import {
   ranger25,
 } from 'fallline'
 import type { Tolerance } from './compare.ts'
-import { make, type Variant, wrappers } from './variants.ts'
+import { distributedShampooSettings, make, type Variant, wrappers } from './variants.ts'
 
 /**
  * One step from equal numbers. Float32 rounds every operation to 6e-8 of its result; rules chain some ten of them, and
@@ -54,7 +54,7 @@ const settingsFor: Readonly<Record<string, Variant['settings']>> = {
   alice: { rank: 2 },
   apolloAdamW: { rank: 2 },
   dion: { rank: 2 },
-  distributedShampoo: { epsilon: 1e-3, blockSize: 32 },
+  distributedShampoo: distributedShampooSettings,
   fira: { rank: 2 },
   focus: { gamma: 0.01 },
   gaLore: { rank: 2 },

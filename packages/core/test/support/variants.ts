@@ -71,6 +71,13 @@ export function make(factory: OptimizerFactory, settings: Readonly<Record<string
   return factory(settings as never)
 }
 
+/** What distributed Shampoo is tried with: matrices that are quick to factor, and an epsilon that float32 holds beside singular ones. */
+export const distributedShampooSettings = { epsilon: 1e-3, blockSize: 32 }
+
+/** The defaults, or what an optimizer is tried with where its defaults are slow or leave too little to float32. */
+export const tried = (factory: OptimizerFactory): Optimizer =>
+  make(factory, factory.definition.name === 'distributedShampoo' ? distributedShampooSettings : {})
+
 /** What goes with an option so that it does not take long: every step of an iteration is compiled on its own. */
 const companions: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   '{roots:coupledNewton}': { rootSteps: 8 },
