@@ -28,6 +28,7 @@ export type { ForeignInstance } from './backends/wasm/instance.ts'
 export { textOf } from './backends/wasm/listing.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export { wasmPrecision } from './backends/wasm/precision.ts'
+export { joined, spread } from './curvature/joined-parameters.ts'
 export * from './graph/node.ts'
 export {
   hashName,

@@ -9,7 +9,7 @@ import type {
   SymmetricProduct,
   TargetModel,
 } from 'fallline'
-import { checkLayout, checkNames } from 'fallline/internal'
+import { checkLayout, checkNames, joined, spread } from 'fallline/internal'
 import { Evaluator, read, release } from './evaluator.ts'
 import { type LinearizedBatch, linearizationOf } from './linearization.ts'
 import { type Longer, type Loss, type LossInParts, Model, type ModelOptions, refs } from './model.ts'
@@ -149,13 +149,14 @@ export class ModelOnBatch {
   product(at: ParameterArrays): SymmetricProduct {
     return async (vector) => {
       const names = Object.keys(at)
-      const given = [this.evaluator.tree(at), this.evaluator.tree(split(names, at, vector)), ...refs(this.batch)]
+      const values = Object.fromEntries(names.map((name) => [name, new Float64Array(at[name]!.length)]))
+      spread(names, vector, values)
+      const given = [this.evaluator.tree(at), this.evaluator.tree(values), ...refs(this.batch)]
       const { model } = this.evaluator
       const product = (params: Tree, direction: Tree, ...batch: Tree[]) => model.product(params, direction, batch)
       const found = this.evaluator.call('product', () => product as never, given)
-      const values = Object.fromEntries(names.map((name) => [name, new Float64Array(at[name]!.length)]))
       await this.evaluator.write(found, values)
-      return names.flatMap((name) => [...values[name]!])
+      return joined(names, values)
     }
   }
 
@@ -200,6 +201,7 @@ export class ModelOnBatch {
       await this.evaluator.write(found, gradients as Readonly<Record<string, FloatArray>>)
     },
   }
+
   /** Frees the batch. */
   dispose(): void {
     release(this.batch)
@@ -219,15 +221,4 @@ export class ModelOnBatch {
       `${caller}: the outputs of the model are needed apart from the loss: give differentiate { outputs, lossOfOutputs } in place of a function`,
     )
   }
-}
-
-/** The parts of a vector of all parameters, by name. */
-function split(names: readonly string[], like: ParameterArrays, vector: Float64Array): Record<string, Float64Array> {
-  let offset = 0
-  return Object.fromEntries(
-    names.map((name) => {
-      offset += like[name]!.length
-      return [name, vector.subarray(offset - like[name]!.length, offset)]
-    }),
-  )
 }
