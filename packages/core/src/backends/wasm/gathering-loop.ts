@@ -364,13 +364,7 @@ export class GatheringLoopGenerator extends LoopGenerator {
             .if(() => {
               f.loop(() => {
                 this.row(local)
-                f.get(local.row).i32(1).op('i32.add').set(local.row)
-                if (narrowColumns.length > 0) {
-                  f.get(local.row).get(local.block).op('i32.sub').i32(blockRows).op('i32.eq')
-                  f.get(local.row).get(local.rowEnd).op('i32.eq', 'i32.or')
-                  f.if(() => settle([undefined]))
-                }
-                f.get(local.row).get(local.rowEnd).op('i32.lt_u').branchIf(0)
+                this.nextRow(local, local.rowEnd, () => settle([undefined]))
               })
             })
           f.get(local.slice).i32(1).op('i32.add').tee(local.slice).get(this.last).op('i32.lt_u').branchIf(0)
@@ -384,7 +378,6 @@ export class GatheringLoopGenerator extends LoopGenerator {
     settle: (behind: readonly (Local | undefined)[]) => void,
   ): void {
     const { f } = this
-    const narrowColumns = this.accumulators.some((accumulator) => accumulator.narrowColumns)
     const { apart, end, ...others } = locals(f, ['apart', 'end', 'second', 'third', 'fourth'])
     const behind = [others.second, others.third, others.fourth]
     f.get(local.rowEnd).get(local.row).op('i32.sub').i32(2).op('i32.shr_u').tee(apart)
@@ -400,18 +393,21 @@ export class GatheringLoopGenerator extends LoopGenerator {
       })
       f.loop(() => {
         this.takeRows(local, behind)
-        f.get(local.row).i32(1).op('i32.add').set(local.row)
-        if (narrowColumns) {
-          f.get(local.row).get(local.block).op('i32.sub').i32(blockRows).op('i32.eq')
-          f.get(local.row)
-            .get(end)
-            .op('i32.eq', 'i32.or')
-            .if(() => settle([undefined, ...behind]))
-        }
-        f.get(local.row).get(end).op('i32.lt_u').branchIf(0)
+        this.nextRow(local, end, () => settle([undefined, ...behind]))
       })
       f.get(local.row).get(others.fourth).op('i32.add').set(local.row)
     })
+  }
+
+  /** Goes on to the next row of the loop around, up to an end; sums of columns are settled behind a block of rows and at the end. */
+  private nextRow(local: { readonly row: Local; readonly block: Local }, end: Local, settle: () => void): void {
+    const { f } = this
+    f.get(local.row).i32(1).op('i32.add').set(local.row)
+    if (this.accumulators.some(({ narrowColumns }) => narrowColumns)) {
+      f.get(local.row).get(local.block).op('i32.sub').i32(blockRows).op('i32.eq')
+      f.get(local.row).get(end).op('i32.eq', 'i32.or').if(settle)
+    }
+    f.get(local.row).get(end).op('i32.lt_u').branchIf(0)
   }
 
   /** Goes through four rows side by side: the one that the loop is in, and those that lie so many rows behind it. */
