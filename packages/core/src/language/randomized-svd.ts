@@ -43,19 +43,19 @@ export interface RandomizedSvdArguments {
  * Halko, Martinsson, Tropp 2011, Finding Structure with Randomness: Probabilistic Algorithms for Constructing Approximate Matrix
  * Decompositions, arXiv 0909.4061 (Algorithms 4.4 and 5.1).
  *
- * @throws Error when rank, oversampling or powerIterations is not a whole number, a rank of 1 or more.
+ * @throws Error when rank, oversampling or powerIterations is not a whole number; the rank is 1 or more, but of an empty matrix 0.
  */
 export function randomizedSvd(matrix: Value, settings: RandomizedSvdArguments): SingularValues {
   const { rank, oversampling = 10, powerIterations = 2, random, seed, draw = 0 } = settings
+  const { batch, rows, columns } = matrix
   for (const [name, value, least] of [
-    ['rank', rank, 1],
+    ['rank', rank, Math.min(1, rows, columns)],
     ['oversampling', oversampling, 0],
     ['powerIterations', powerIterations, 0],
   ] as const) {
     if (Number.isSafeInteger(value) && value >= least) continue
     throw new Error(`randomizedSvd: ${name} must be a whole number from ${least} up, not ${String(value)}`)
   }
-  const { batch, rows, columns } = matrix
   const width = rank + oversampling
   const first = ({ left, values, right }: SingularValues): SingularValues => ({
     left: left.firstColumns(rank),
