@@ -88,6 +88,7 @@ export {
   copiesOf,
   keptAs,
   movedAlong,
+  placesInBoth,
   restart,
   restore,
 } from './run/checkpointing.ts'
