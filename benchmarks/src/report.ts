@@ -318,8 +318,9 @@ function remarkOn({ reason, instructions, adamW, aim }: LibraryResult): string {
 
 /** Whole training steps in jax-js. */
 export function jaxSection(results: readonly JaxResult[]): string {
-  const rows = results.map(({ model, optimizer, way, seconds, ratio, kernels, error }) => [
+  const rows = results.map(({ model, device, optimizer, way, seconds, ratio, kernels, error }) => [
     model,
+    device,
     optimizer,
     way,
     number(seconds && seconds.median * 1000),
@@ -329,10 +330,10 @@ export function jaxSection(results: readonly JaxResult[]): string {
     kernels === undefined ? missing : String(kernels),
     error ? colors.red(error) : '',
   ])
-  const head = ['model, batch 64', 'optimizer', 'way', 'ms', '+-', 'speed', 'quartiles', 'kernels', '']
+  const head = ['model, batch 64', 'device', 'optimizer', 'way', 'ms', '+-', 'speed', 'quartiles', 'kernels', '']
   const legend =
-    'A whole training step in jax-js on WebAssembly. speed: over the first of the group. kernels: those of jax-js for the update alone.'
-  return `${heading('Training steps in jax-js')}${table(head, rows, [0, 1, 2, 6, 8])}\n${colors.dim(legend)}`
+    'A whole training step in jax-js. speed: over the first of the group. kernels: for the update alone, on wasm those of jax-js.'
+  return `${heading('Training steps in jax-js')}${table(head, rows, [0, 1, 2, 3, 7, 9])}\n${colors.dim(legend)}`
 }
 
 function tensorflowSection(results: readonly TensorflowResult[]): string {

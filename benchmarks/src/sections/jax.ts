@@ -1,6 +1,7 @@
 import { createTrainer, type Trainer, type TrainerPath, type Tree } from '@fallline/jax'
-import { init, jit, nn, numpy as np, tree, valueAndGrad } from '@jax-js/jax'
+import { type Device, defaultDevice, init, jit, nn, numpy as np, tree, valueAndGrad } from '@jax-js/jax'
 import { adam, muon, type Optimizer } from 'fallline'
+import { startGpu } from '../gpu.ts'
 import { type Contender, type Effort, measure } from '../measure.ts'
 import { type Summary, speedRatio } from '../statistics.ts'
 import { fill } from '../values.ts'
@@ -8,13 +9,15 @@ import { fill } from '../values.ts'
 /** One way of taking a whole training step. */
 export interface JaxResult {
   readonly model: string
+  /** Where jax-js computes. */
+  readonly device: Device
   readonly optimizer: string
   readonly way: string
   /** Seconds per training step. */
   readonly seconds?: Summary
   /** How many times faster than the first way of the group. */
   readonly ratio?: Summary
-  /** Kernels that jax-js starts in a step, besides those of loss and gradient. */
+  /** Kernels that are started in a step, besides those of loss and gradient: by jax-js, and on webgpu by Fallline too. */
   readonly kernels?: number
   readonly error?: string
 }
@@ -143,11 +146,19 @@ function contenderOf(name: string, training: Training, batch: ReturnType<typeof 
   }
 }
 
-/** The kernels of one step: jax-js makes an instance of a module for each. */
+/** The kernels of one step: jax-js makes an instance of a module for each on wasm, and on webgpu each is a dispatch. */
 async function countKernels(training: Training, batch: ReturnType<typeof batchOf>): Promise<number> {
   for (let step = 0; step < 3; step++) await training.step(batch.next())
   const { Instance } = WebAssembly
   let count = 0
+  const pass = globalThis.GPUComputePassEncoder?.prototype
+  const { dispatchWorkgroups } = pass ?? {}
+  if (dispatchWorkgroups) {
+    pass.dispatchWorkgroups = function (...groups) {
+      count++
+      return dispatchWorkgroups.apply(this, groups)
+    }
+  }
   WebAssembly.Instance = class extends Instance {
     constructor(module: WebAssembly.Module, imports?: WebAssembly.Imports) {
       super(module, imports)
@@ -158,6 +169,7 @@ async function countKernels(training: Training, batch: ReturnType<typeof batchOf
     await training.step(batch.next())
   } finally {
     WebAssembly.Instance = Instance
+    if (dispatchWorkgroups) pass.dispatchWorkgroups = dispatchWorkgroups
   }
   return count
 }
@@ -185,19 +197,32 @@ async function measureGroup(
   const first = measurements.get(contenders[0]!.name)
   return contenders.map(({ name }) => {
     const own = measurements.get(name)
-    const common = { model: model.name, optimizer, way: name, kernels: kernels.get(name)! }
+    const common = { model: model.name, device: defaultDevice(), optimizer, way: name, kernels: kernels.get(name)! }
     if (!own) return { ...common, error: failures.get(name) ?? 'was not measured' }
     return { ...common, seconds: own.step, ...(first && { ratio: speedRatio(own.rounds, first.rounds) }) }
   })
 }
 
-/** Whole training steps (batch, loss, gradient, update) in jax-js on WebAssembly, taken in several ways. */
+/** Whole training steps (batch, loss, gradient, update) in jax-js on WebAssembly and, where there is an adapter, on WebGPU, taken in several ways. */
 export async function measureJax(progress: (text: string) => void): Promise<JaxResult[]> {
-  await init('cpu', 'wasm')
+  const gpu = await startGpu()
+  if (gpu) Object.defineProperty(globalThis, 'navigator', { value: { gpu, userAgent: 'Node' }, configurable: true })
+  const devices: readonly Device[] = gpu ? ['wasm', 'webgpu'] : ['wasm']
+  await init('cpu', ...devices)
+  const results: JaxResult[] = []
+  for (const device of devices) {
+    defaultDevice(device)
+    results.push(...(await measureModels(progress)))
+  }
+  return results
+}
+
+/** On the default device. */
+async function measureModels(progress: (text: string) => void): Promise<JaxResult[]> {
   const effort: Effort = { seconds: 12, blockSeconds: 0.05 }
   const results: JaxResult[] = []
   for (const model of models) {
-    progress(`jax-js, ${model.name}`)
+    progress(`jax-js on ${defaultDevice()}, ${model.name}`)
     const own = adam({ learningRate })
     const adamWays = {
       "jax-js's own": () => ownAdam(model),

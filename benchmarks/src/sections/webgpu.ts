@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { adamW, adan, compile, describe, lamb, lion, muon, type Optimizer, quantized } from 'fallline'
 import { webgpu } from 'fallline/webgpu'
+import { startGpu } from '../gpu.ts'
 import { type Contender, measure } from '../measure.ts'
 import { type Summary, speedRatio } from '../statistics.ts'
 
@@ -25,9 +25,6 @@ export interface WebgpuReport {
   /** Why there is nothing to measure. */
   missing?: string
 }
-
-/** Debian's Chromium brings a Vulkan driver along that computes in software. */
-const softwareDriver = '/usr/lib/chromium/vk_swiftshader_icd.json'
 
 const rules: Readonly<Record<string, () => Optimizer>> = {
   adamW: () => adamW(),
@@ -80,13 +77,8 @@ function onDevice(name: string, device: GPUDevice, action: () => void): Contende
 
 /** Measures steps on WebGPU at some sides of a square matrix. */
 export async function measureWebgpu(progress: (text: string) => void, side?: number): Promise<WebgpuReport> {
-  if (process.env.VK_ICD_FILENAMES === undefined && existsSync(softwareDriver)) {
-    process.env.VK_ICD_FILENAMES = softwareDriver
-  }
-  const { create, globals } = await import('webgpu')
-  Object.assign(globalThis, globals)
-  const gpu = create([])
-  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
+  const gpu = await startGpu()
+  const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' })
   if (!adapter)
     return { adapter: 'none', results: [], missing: 'no adapter: install chromium and libvulkan1, or a driver' }
   const { info, limits } = adapter

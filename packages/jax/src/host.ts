@@ -144,6 +144,12 @@ export class Host {
     this.conditions = check
   }
 
+  /** Whether an update multiplies or factors matrices. */
+  get matrices(): boolean {
+    const programs = this.parameters.flatMap(({ traced }) => (traced ? programsOf(traced.variants) : []))
+    return programs.some(({ outputs }) => [...nodesOf(outputs)].some(({ operation }) => operation === 'routine'))
+  }
+
   /** What the optimizer declares as inputs. */
   get needs(): Readonly<Record<string, Input>> {
     return new DeclaredInputs(this.conductor).needs

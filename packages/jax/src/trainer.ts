@@ -37,7 +37,7 @@ export interface TrainerOptions<Params extends Tree = Tree, Batch extends Tree[]
    * `fused`: jax-js computes the gradients and Fallline's kernels take the step; for every optimizer, also those that need the loss or
    * evaluate several times in a step. On `webgpu` they work on the arrays where jax-js has them, elsewhere on copies in their own memory,
    * from which the parameters go back. `graph`: the step is part of the jitted function. `auto` (default): `graph` when the default device
-   * of jax-js is `webgl`, else `fused`.
+   * of jax-js is `webgl`, and on `webgpu` for what multiplies matrices, unless `nonFinite` or `backend` asks for more; else `fused`.
    */
   readonly path?: TrainerPath | 'auto'
   /** What to do when a gradient is not finite, as for `compile`: `throw` by default. The graph path does not check. */
@@ -105,10 +105,10 @@ export async function createTrainer<
   parameters: Params,
   options: TrainerOptions<Params, Longer<Batch, OfOutputs>> = {},
 ): Promise<Trainer<Params, Longer<Batch, OfOutputs>, H>> {
-  const path = choosePath(options)
   const named = nameArrays('createTrainer', parameters)
   const layout = options.layout ?? 'outputLast'
   checkLayout('createTrainer', layout)
+  const path = choosePath(options, () => multiplies(optimizer, named, layout))
   const model = new Model('createTrainer', loss as never, named, layout, options as ModelOptions)
   try {
     const engine =
@@ -142,7 +142,17 @@ async function fusedEngine(
 const isJoint = ({ definition }: { readonly definition: object }): boolean =>
   (definition as { readonly joint?: boolean }).joint === true
 
-function choosePath(options: object): TrainerPath {
+/** Whether the graph can take the steps and they multiply or factor matrices. */
+function multiplies(optimizer: Optimizer, named: NamedArrays, layout: LayoutChoice): boolean {
+  try {
+    return new Host(optimizer, shapesOf(named), layout, true).matrices
+  } catch {
+    // What is wrong, if anything, the other path says.
+    return false
+  }
+}
+
+function choosePath(options: object, matrices: () => boolean): TrainerPath {
   const known = ['path', 'nonFinite', 'backend', 'layout', 'inputs', 'seed']
   const unknown = Object.keys(options).find((name) => !known.includes(name))
   if (unknown !== undefined) {
@@ -153,7 +163,10 @@ function choosePath(options: object): TrainerPath {
     throw new Error(`createTrainer: path must be auto, fused or graph, not ${String(path)}`)
   }
   const device = defaultDevice()
-  const chosen = path === 'auto' ? (device === 'webgl' ? 'graph' : 'fused') : path
+  // On webgpu the products of jax-js are the faster ones.
+  const free = (nonFinite ?? 'allow') === 'allow' && !backend
+  const graph = device === 'webgl' || (device === 'webgpu' && free && matrices())
+  const chosen = path === 'auto' ? (graph ? 'graph' : 'fused') : path
   if (chosen === 'graph' && ((nonFinite ?? 'allow') !== 'allow' || backend)) {
     const option = backend ? 'backend' : `nonFinite: '${nonFinite}'`
     throw new Error(`createTrainer: ${option} needs the fused path; on the device ${device} the path is ${chosen}`)

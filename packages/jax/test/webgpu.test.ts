@@ -8,6 +8,7 @@ import {
   clipByGlobalNorm,
   lookahead,
   mezo,
+  muon,
   type Optimizer,
   parameterAverage,
   quantized,
@@ -68,7 +69,7 @@ function expectClose(found: readonly number[], expected: readonly number[], tole
 }
 
 async function compareWithWasm(optimizer: Optimizer, steps = 3, tolerance?: number): Promise<void> {
-  const [here, there] = [await create('webgpu', optimizer), await create('wasm', optimizer)]
+  const [here, there] = [await create('webgpu', optimizer, { path: 'fused' }), await create('wasm', optimizer)]
   expect([here.path, there.path]).toEqual(['fused', 'fused'])
   expectClose(await train(here, 'webgpu', steps), await train(there, 'wasm', steps), tolerance)
   expectClose(await flat(here.parameters()), await flat(there.parameters()), tolerance)
@@ -97,6 +98,12 @@ describe.runIf(hasWebgpu)('on the device webgpu', () => {
     expectClose(await train(here, 'webgpu', 3), await train(there, 'webgpu', 3))
     expectClose(await flat(here.parameters()), await flat(there.parameters()))
     for (const trainer of [here, there]) trainer.dispose()
+  })
+
+  it('the path is that of the kernels, or the graph where matrices are multiplied', async () => {
+    const paths = [adamW(), muon(), mezo()].map(async (rule) => (await create('webgpu', rule)).path)
+    expect(await Promise.all(paths)).toEqual(['fused', 'graph', 'fused'])
+    expect((await create('webgpu', muon(), { nonFinite: 'throw' })).path).toBe('fused')
   })
 
   it('kernels may still run on copies, and do for what takes all parameters as one vector', async () => {
