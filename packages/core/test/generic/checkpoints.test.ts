@@ -75,7 +75,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     await expectToContinue(factory(), backend)
   })
 
-  it('continues to the bit with options and with wrappers', async () => {
+  it.runIf(meets('a run with more', name))('continues to the bit with options and with wrappers', async () => {
     // What is kept does not depend on the kernel.
     for (const { settings } of changesOf(factory))
       await expectToContinue(make(factory, settings), reference, matrixAndVector)
