@@ -42,6 +42,10 @@ function takenBy({ definition }: OptimizerFactory, several: Shapes): Shapes {
 /** Where a matrix is singular any basis is right, and jax-js has no QR factors of such. */
 const freeBasis = ['cosmos', 'soap', 'sPlus']
 
+/** Divides by √v + ε where a turned gradient, and so its v, is nothing but rounding. */
+const divided = (settings: Readonly<Record<string, unknown>>) =>
+  settings.form === 'eigenvalueCorrected' ? { epsilon: 1e-3, ...settings } : settings
+
 /** Rules amplify the rounding of float32 differently; a wrong rule is off by far more. */
 const tolerance = 2e-3
 
@@ -105,7 +109,7 @@ describe.each(replayed.map((factory) => [factory.definition.name, factory] as co
     check(make(factory), 4, takenBy(factory, ofFullRank ? squares : shapes)))
 
   it.each(variantsHere(factory))('with %s agrees with the interpreter', (_, settings) =>
-    check(make(factory, settings), 4, takenBy(factory, ofFullRank ? squares : fewShapes)),
+    check(make(factory, divided(settings)), 4, takenBy(factory, ofFullRank ? squares : fewShapes)),
   )
 })
 
