@@ -1,7 +1,7 @@
 import { backendTensors } from '../backends/backend.ts'
 import { formsOf } from '../backends/forms.ts'
-import { InstanceBuilder } from '../backends/wasm/builder.ts'
 import { everything } from '../backends/wasm/everything.ts'
+import { GatheringBuilder } from '../backends/wasm/gathering-builder.ts'
 import { generateModule } from '../backends/wasm/kernels.ts'
 import type { LaidOut, PreparedProgram } from '../backends/wasm/prepared.ts'
 import { checkNames, checkOptimizer, type Optimizer } from '../language/definition.ts'
@@ -72,7 +72,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const tensors = backendTensors(model)
   const { forms, programs: distinct } = formsOf(tensors)
   const { bytes, ...kernels } = generateModule(distinct, everything(false))
-  const { laidOut, prepared } = new InstanceBuilder({ tensors, forms, kernels }).layOut()
+  const { laidOut, prepared } = new GatheringBuilder({ tensors, forms, kernels }).layOut()
 
   const programs: BuiltOptimizer['programs'][number][] = []
   const texts: string[] = []

@@ -93,7 +93,8 @@ describe('an application with one optimizer', () => {
     expect(files.filter((file) => file.startsWith('transforms/'))).toEqual([])
     expect(files.filter((file) => file.startsWith('backends/reference/'))).toEqual([])
     expect(files.filter((file) => file.startsWith('schedules/') && file !== 'schedules/schedule.ts')).toEqual([])
-    for (const unused of ['explain.ts', 'plan/planner.ts']) expect(files).not.toContain(unused)
+    const unused = ['explain.ts', 'plan/planner.ts', 'backends/wasm/gathering-builder.ts']
+    expect(files.filter((file) => unused.includes(file))).toEqual([])
     for (const { definition } of registry) {
       if (definition.name !== 'adamW') expect(text).not.toContain(definition.paper.title)
     }
@@ -110,7 +111,7 @@ describe('an application with one optimizer', () => {
   it('does not grow unnoticed', async () => {
     const { text } = await bundle(app, { minify: true })
     // The benchmark reports the size beside its aim. Raise this only for a reason.
-    expect(gzipSync(text).length).toBeLessThan(51.6 * 1024)
+    expect(gzipSync(text).length).toBeLessThan(50.1 * 1024)
   })
 })
 
