@@ -6,7 +6,8 @@
  * later loop rather than stored, and new state is stored early where that saves traffic.
  */
 
-import { callText, type Dimensions, isElement, type Node, type NodeOf, sameDimensions, sizeOf } from '../graph/node.ts'
+import { callText } from '../graph/call-text.ts'
+import { type Dimensions, isElement, type Node, type NodeOf, sameDimensions, sizeOf } from '../graph/node.ts'
 import type { Output } from '../program/program.ts'
 import { routineOf } from '../routines/table.ts'
 import { bytesOf } from '../storage/provided.ts'
