@@ -7,7 +7,7 @@ import type { Plan } from '../../plan/plan.ts'
 import type { RoutineName } from '../../routines/table.ts'
 import { assembleModule, type FunctionBuilder, type Helpers } from './assembler.ts'
 import { type Gathering, gathers, generateKernels, type KernelTable } from './generate.ts'
-import { checkFinite, driver, settle, sharedDriver, sharedImports } from './library.ts'
+import { checkFinite, driver, settle } from './library.ts'
 import { isRandomFunction } from './names.ts'
 
 /** A compiled module with the plans it was generated from. */
@@ -188,8 +188,9 @@ async function compileKernels(
   const loops = generateLoops(plans, gathering)
   const parts = await partsFor(loops, plans, fused)
   const { functions, helpers, ...rest } = withRoutines(loops, plans, parts)
-  const run = shared ? sharedDriver() : driver()
-  const bytes = assembleModule(functions, run, { ...helpers, ...parts.helpers }, shared ? sharedImports : undefined)
+  const several = shared ? await import('./shared-driver.ts') : undefined
+  const run = several?.sharedDriver() ?? driver()
+  const bytes = assembleModule(functions, run, { ...helpers, ...parts.helpers }, several?.sharedImports)
   const module = await WebAssembly.compile(bytes)
   compilations++
   return { plans, ...rest, module }
