@@ -2,10 +2,9 @@ import { type Backend, backendTensors } from './backends/backend.ts'
 import { wasm } from './backends/wasm/backend.ts'
 import { checkNames, checkOptimizer, type Optimizer } from './language/definition.ts'
 import { checkLayout, type LayoutChoice } from './language/layout.ts'
-import { mainRule } from './language/walk.ts'
-import { checkShapes, type Shapes, traceModel } from './program/model.ts'
+import { checkShapes, type Shapes, traceAlone } from './program/model.ts'
 import { CompiledOptimizer } from './run/compiled-optimizer.ts'
-import { declaredInputs } from './run/inputs.ts'
+import { noInputs, takesInputs } from './run/no-inputs.ts'
 import type { GradientMemory, NonFinitePolicy } from './run/step.ts'
 
 export interface CompileOptions {
@@ -71,10 +70,12 @@ export async function compile<const Name extends string, H extends string>(
     throw new Error(`compile: gradients must be together or oneAtATime, not ${String(gradients)}`)
   }
   checkLayout('compile', layout)
-  const model = traceModel(optimizer, shapes, telemetry, { layout })
+  const model =
+    (telemetry ? undefined : traceAlone(optimizer, shapes, layout)) ??
+    (await import('./program/trace-model.ts')).traceModel(optimizer, shapes, telemetry, { layout })
   const instance = await (options.backend ?? wasm()).create(backendTensors(model), {
     gradients,
-    title: mainRule(optimizer).definition.name,
+    title: model.rule,
   })
   const joined = model.parameters.find(({ shape }) => shape.parts)
   if (joined && !instance.memory) {
@@ -83,5 +84,6 @@ export async function compile<const Name extends string, H extends string>(
       `compile: ${joined.shape.name} are one vector to this optimizer, and this backend can show none of its parts`,
     )
   }
-  return new CompiledOptimizer<Name, H>(model, instance, { nonFinite, telemetry, gradients, inputs: declaredInputs })
+  const inputs = takesInputs(model) ? (await import('./run/inputs.ts')).declaredInputs : () => noInputs
+  return new CompiledOptimizer<Name, H>(model, instance, { nonFinite, telemetry, gradients, inputs })
 }

@@ -3,7 +3,12 @@
  * cost nothing, and a few algebraic rules keep host scalars together so that a kernel sees as few of them as possible.
  */
 
-import { type RoutineName, routineOf } from '../routines/table.ts'
+import { gram } from '../routines/gram.ts'
+import { product } from '../routines/product.ts'
+import { reversal } from '../routines/reversal.ts'
+import type { Routine } from '../routines/routine.ts'
+import type { RoutineName } from '../routines/table.ts'
+import { transposition } from '../routines/transposition.ts'
 import type { StorageName } from '../storage/storage.ts'
 import {
   type Dimensions,
@@ -190,26 +195,30 @@ export class Graph {
   transpose(input: Node): Node {
     if (input.operation === 'routine' && input.routine === 'transposition') return input.inputs[0]!
     if (isSymmetric(input)) return input
-    return this.routine('transposition', [input], 'transposed')[0]!
+    return this.routine('transposition', transposition, [input], 'transposed')[0]!
   }
 
   reverse(input: Node): Node {
     if (input.operation === 'routine' && input.routine === 'reversal') return input.inputs[0]!
-    return this.routine('reversal', [input], 'reversed')[0]!
+    return this.routine('reversal', reversal, [input], 'reversed')[0]!
   }
 
   matmul(left: Node, right: Node): Node {
     const transposes = left === right ? isSymmetric(left) : isTransposition(left, right) || isTransposition(right, left)
-    return this.routine(transposes ? 'gram' : 'product', transposes ? [left] : [left, right], 'matmul')[0]!
+    return transposes
+      ? this.routine('gram', gram, [left], 'matmul')[0]!
+      : this.routine('product', product, [left, right], 'matmul')[0]!
   }
 
   /**
    * All results of a matrix function.
+   * @param declared what the table has of it: who calls brings it along, so that nobody else loads it.
    * @param asked the dimensions of the result, if the operands do not say them.
    * @throws Error when the operands do not fit or are not matrices.
    */
   routine(
     routine: RoutineName,
+    declared: Routine,
     operands: readonly Node[],
     caller: string = routine,
     asked: Dimensions = scalarDimensions,
@@ -219,7 +228,7 @@ export class Graph {
       if (operand.space !== 'array') throw new Error(`${caller}: a ${operand.space} scalar is not a matrix`)
     }
     const shapes = operands.map(({ dimensions }) => dimensions)
-    const results = routineOf(routine).results(shapes, asked)
+    const results = declared.results(shapes, asked)
     return results.map((dimensions, result) =>
       this.intern({ operation: 'routine', routine, result }, operands, 'array', dimensions, false, true),
     )

@@ -1,4 +1,5 @@
-import { callText, type ElementOperation, type Node, type NodeOf, type Operation } from '../graph/node.ts'
+import { callText } from '../graph/call-text.ts'
+import type { ElementOperation, Node, NodeOf, Operation } from '../graph/node.ts'
 import { findTotal, type Program } from './program.ts'
 
 /** What is neither known on the host nor computed element by element. */

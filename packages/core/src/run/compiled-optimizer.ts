@@ -5,11 +5,13 @@ import type { Loaded, LoadOptions } from '../state/checkpoint.ts'
 import { type ArraysByName, AttachedArrays, givenArrays } from './attached-arrays.ts'
 import { checkpointPlaces, type Rebased, rebase, stateOf, statePlaces } from './checkpointing.ts'
 import type { Part } from './conductor.ts'
-import { minimize } from './minimize.ts'
 import { encodeRun } from './portable.ts'
 import { RunningOptimizer, type RunSettings, within } from './running-optimizer.ts'
 import { load, save } from './saving.ts'
 import type { Evaluate, StepResult } from './step.ts'
+
+/** What `minimize` needs, from its first call on. */
+let minimizing: typeof import('./minimize.ts') | undefined
 
 /** An optimizer with its parameters, gradients, state and kernels. Made by `compile`. */
 export class CompiledOptimizer<Name extends string = string, H extends string = string> extends RunningOptimizer<
@@ -110,7 +112,16 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
    */
 
   async minimize(evaluate: Evaluate<Name>): Promise<StepResult<Name>> {
-    return minimize(this, evaluate, {
+    if (!minimizing) {
+      this.refuseWhileBusy('minimize')
+      this.busy = 'minimize is waiting for an evaluation of the model'
+      try {
+        minimizing = await import('./minimize.ts')
+      } finally {
+        this.busy = undefined
+      }
+    }
+    return minimizing.minimize(this, evaluate, {
       ...(this.attached ? { shown: this.attached.shown } : {}),
       evaluated: () => this.attached?.readGradients(),
     })

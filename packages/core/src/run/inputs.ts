@@ -2,9 +2,9 @@ import type { FloatArray, Work } from '../backends/backend.ts'
 import { formatDimensions, sameDimensions } from '../graph/node.ts'
 import { type Input, lossInput } from '../language/inputs.ts'
 import type { Program } from '../program/program.ts'
-import { isLoss, lossKey, matrixDimensions, programsOfStep } from '../program/trace.ts'
+import { lossKey, matrixDimensions, programsOfStep } from '../program/trace.ts'
 import type { Conductor } from './conductor.ts'
-import type { StepInputs } from './no-inputs.ts'
+import { nonFiniteNumbers, type StepInputs } from './no-inputs.ts'
 import type { StepOptions } from './step.ts'
 
 /** What the steps of an optimizer take besides gradients. */
@@ -86,8 +86,7 @@ export class DeclaredInputs implements StepInputs {
 
   /** The inputs that are infinite or not a number. */
   nonFinite(numbers: ReadonlyMap<string, number>): string[] {
-    const wrong = [...numbers].filter(([, value]) => !Number.isFinite(value))
-    return [...new Set(wrong.map(([name]) => (isLoss(name) ? 'loss' : name)))]
+    return nonFiniteNumbers(numbers)
   }
 
   /** The title of what evaluates the model. */

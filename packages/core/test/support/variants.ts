@@ -33,9 +33,9 @@ import {
   zClip,
   zeroNans,
 } from 'fallline'
-import { traceModel } from '../../src/program/model.ts'
 import { programsOf } from '../../src/program/program.ts'
 import { pointsOf } from '../../src/program/trace.ts'
+import { traceModel } from '../../src/program/trace-model.ts'
 import { everything, meets, sample } from './sample.ts'
 
 const styles = ['decoupled', 'independent', 'corrected', 'proximal', 'coupled'] as const
