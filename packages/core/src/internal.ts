@@ -28,6 +28,8 @@ export type { ForeignInstance } from './backends/wasm/instance.ts'
 export { textOf } from './backends/wasm/listing.ts'
 export { MemoryLayout } from './backends/wasm/memory.ts'
 export { wasmPrecision } from './backends/wasm/precision.ts'
+export { createAttachedInstance } from './backends/webgpu/backend.ts'
+export type { WebgpuInstance } from './backends/webgpu/instance.ts'
 export { joined, spread } from './curvature/joined-parameters.ts'
 export * from './graph/node.ts'
 export {

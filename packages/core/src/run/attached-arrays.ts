@@ -24,7 +24,7 @@ export class AttachedArrays {
 
   /** @throws Error when two of the arrays share memory: what is written for one would be lost. */
   constructor(views: AttachedArrays['shown'], parameters: GivenArrays = {}, gradients: GivenArrays = {}) {
-    checkSeparateMemory(parameters, gradients)
+    checkSeparateMemory('attach', parameters, gradients, stretchOf, 'an array of its own')
     const pairs = (arrays: GivenArrays, own: Views) =>
       Object.entries(arrays).map(([name, array]) => ({ view: own[name]!, array }))
     this.parameters = pairs(parameters, views.parameters)
@@ -61,29 +61,39 @@ function replaced(views: Views, arrays: GivenArrays): Views {
   return Object.freeze(Object.assign(Object.create(null), views, arrays))
 }
 
-/** @throws Error when two of the arrays share memory: what is written for one would be lost. */
-function checkSeparateMemory(parameters: GivenArrays, gradients: GivenArrays): void {
+/** A stretch of a memory, in bytes. */
+export interface Stretch {
+  readonly memory: object
+  readonly first: number
+  readonly end: number
+}
+
+const stretchOf = (array: GivenArrays[string]): Stretch =>
+  Array.isArray(array)
+    ? { memory: array, first: 0, end: 1 }
+    : { memory: array.buffer, first: array.byteOffset, end: array.byteOffset + array.byteLength }
+
+/** @throws Error when two of what is attached share memory: what is written for one would be lost. */
+export function checkSeparateMemory<T>(
+  caller: string,
+  parameters: Readonly<Record<string, T>>,
+  gradients: Readonly<Record<string, T>>,
+  stretchOf: (given: T) => Stretch,
+  instead: string,
+): void {
   const all = [
-    ...Object.entries(parameters).map(([name, array]) => ({ what: `the parameter '${name}'`, array })),
-    ...Object.entries(gradients).map(([name, array]) => ({ what: `the gradient of '${name}'`, array })),
+    ...Object.entries(parameters).map(([name, given]) => ({ what: `the parameter '${name}'`, ...stretchOf(given) })),
+    ...Object.entries(gradients).map(([name, given]) => ({ what: `the gradient of '${name}'`, ...stretchOf(given) })),
   ]
   const seen = new Map<object, (typeof all)[number][]>()
   for (const entry of all) {
-    const key = Array.isArray(entry.array) ? entry.array : entry.array.buffer
-    const others = seen.get(key) ?? []
-    const other = others.find((candidate) => overlap(candidate.array, entry.array))
+    const others = seen.get(entry.memory) ?? []
+    const other = others.find(({ first, end }) => first < entry.end && entry.first < end)
     if (other) {
-      throw new Error(
-        `attach: ${other.what} and ${entry.what} are given the same memory; each needs an array of its own`,
-      )
+      throw new Error(`${caller}: ${other.what} and ${entry.what} are given the same memory; each needs ${instead}`)
     }
-    seen.set(key, [...others, entry])
+    seen.set(entry.memory, [...others, entry])
   }
-}
-
-function overlap(a: GivenArrays[string], b: GivenArrays[string]): boolean {
-  if (Array.isArray(a) || Array.isArray(b)) return a === b
-  return a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
 }
 
 function copy(from: FloatArray, to: GivenArrays[string]): void {

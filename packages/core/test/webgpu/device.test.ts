@@ -16,7 +16,7 @@ import {
   sharpnessAware,
   wasm,
 } from 'fallline'
-import { buffersOf, webgpu } from 'fallline/webgpu'
+import { attachBuffers, buffersOf, webgpu } from 'fallline/webgpu'
 import { describe, expect, it } from 'vitest'
 import { randomNumbers } from '../support/random.ts'
 import { everything } from '../support/sample.ts'
@@ -192,6 +192,104 @@ describe.runIf(hasWebgpu)('steps on WebGPU', () => {
       }
     }
     device.dispose()
+  })
+})
+
+describe.runIf(hasWebgpu)('buffers of the user', () => {
+  const storage = 128 + 8 + 4
+  const model = { weight: [40, 120], bias: [120], none: [0, 3] }
+
+  /** Parameters and gradients in one buffer each, but for the bias, whose gradient has two buffers by turns. */
+  async function attached(optimizer: Optimizer, options: CompileOptions = {}) {
+    const device = await sharedDevice()
+    const make = (elements: number) => device.createBuffer({ size: 4 * elements, usage: storage })
+    const [weight, bias, gradient] = [make(5000), make(120), make(4800)]
+    const turns = [make(120), make(120)] as const
+    const backend = webgpu({ device, attached: true })
+    const compiled = await compile(optimizer, model, { ...options, backend })
+    const write = (buffer: GPUBuffer, values: ArrayLike<number>, offset = 0) =>
+      device.queue.writeBuffer(buffer, offset, Float32Array.from(values))
+    attachBuffers(compiled, {
+      parameters: { weight: { buffer: weight, offset: 256, size: 4 * 4800 }, bias },
+      gradients: { weight: gradient },
+    })
+    return { compiled, weight, bias, gradient, turns, write }
+  }
+
+  it.each<[string, Optimizer]>([
+    ['one kernel', adamW({ learningRate: 0.1 })],
+    ['sums over all parameters, and an average', parameterAverage(clipByGlobalNorm(sgd({ learningRate: 0.1 })))],
+    ['copies of parameters', lookahead(sgd({ learningRate: 0.1 }), { period: 2 })],
+  ])('are read and written in place: %s', async (_, optimizer) => {
+    const here = await compile(optimizer, model, { backend: reference() })
+    const { compiled, weight, bias, gradient, turns, write } = await attached(optimizer, { telemetry: true })
+    expect(() => compiled.step()).toThrow("webgpu: the gradient of 'bias' lies nowhere yet: attach a buffer")
+    const start = gradientsOf(model, 9)
+    write(weight, start.weight!, 256)
+    write(bias, start.bias!)
+    for (const name of ['weight', 'bias'] as const) here.parameters[name].set(start[name]!)
+    for (let step = 1; step <= 4; step++) {
+      const gradients = gradientsOf(model, step)
+      const turn = turns[step % 2]!
+      write(gradient, gradients.weight!)
+      write(turn, gradients.bias!)
+      attachBuffers(compiled, { gradients: { bias: turn } })
+      compiled.step()
+      here.step({ gradients })
+      await compiled.settled()
+    }
+    await expectClose(compiled.readParameters(), here.parameters)
+    await expectClose(compiled.readEvaluationParameters(), here.evaluationParameters())
+    expect(buffersOf(compiled).weight.parameter).toEqual({ buffer: weight, offset: 256, size: 4 * 4800 })
+    const saved = await compiled.saveAsync()
+    compiled.writeParameters({ bias: new Float32Array(120) })
+    compiled.load(saved)
+    here.load(saved)
+    await expectClose(compiled.readParameters(), here.parameters)
+    compiled.dispose()
+    // They stay the user's.
+    write(weight, [1], 256)
+  })
+
+  it('are left as they are by a step whose gradient is not finite', async () => {
+    const { compiled, gradient, turns, write } = await attached(adamW({ learningRate: 0.1 }))
+    attachBuffers(compiled, { gradients: { bias: turns[0] } })
+    const before = await compiled.saveAsync()
+    write(gradient, new Float32Array(4800))
+    write(turns[0], new Float32Array(120).fill(Number.NaN))
+    compiled.step()
+    await expect(compiled.settled()).rejects.toThrow("step 1: the gradient of 'bias' is not finite")
+    expect(await compiled.saveAsync()).toEqual(before)
+    compiled.dispose()
+  })
+
+  it('are refused where they do not fit', async () => {
+    const device = await sharedDevice()
+    expect(() => webgpu({ attached: true })).toThrow('webgpu: attached needs { device } too')
+    const { compiled, bias, turns, weight } = await attached(adamW())
+    const attach = (buffers: object) => () => attachBuffers(compiled, buffers)
+    expect(attach({ gradients: { bias } })).toThrow(
+      "attachBuffers: the parameter 'bias' and the gradient of 'bias' are given the same memory; each needs a part of its own",
+    )
+    expect(attach({ parameters: { weight: turns[0] } })).toThrow(
+      "attachBuffers: the buffer of 'weight' must have 19200 bytes for the shape [40, 120], not 480",
+    )
+    expect(attach({ gradients: { bias: { buffer: weight, offset: 16, size: 480 } } })).toThrow(
+      "attachBuffers: the buffer of 'bias' must begin at a multiple of 256 bytes, not at 16",
+    )
+    const readable = device.createBuffer({ size: 480, usage: 128 })
+    expect(attach({ gradients: { bias: readable } })).toThrow(
+      "attachBuffers: the buffer of 'bias' must have the usages STORAGE, COPY_SRC and COPY_DST",
+    )
+    expect(attach({ gradients: { bis: readable } })).toThrow("'bias'")
+    expect(attach({ states: {} })).toThrow("attachBuffers: unknown option 'states'")
+    const own = await there(adamW())
+    expect(() => attachBuffers(own, { parameters: { bias } })).toThrow(
+      'compile with webgpu({ device, attached: true })',
+    )
+    expect(() => attachBuffers(compiled, {})).not.toThrow()
+    for (const each of [compiled, own]) each.dispose()
+    expect(() => attachBuffers(compiled, {})).toThrow('attachBuffers: this optimizer has been disposed')
   })
 })
 

@@ -13,6 +13,12 @@ export interface WebgpuOptions {
    * adapter has, and ends it when it is disposed of.
    */
   readonly device?: GPUDevice
+  /**
+   * True where parameters and gradients are kept in buffers of yours on that device, which `attachBuffers` names. The optimizer
+   * then has no memory for them. A kernel that works on them runs once for each parameter, because each has another buffer; so many
+   * small parameters are better kept by the optimizer (see `buffersOf`). Default false.
+   */
+  readonly attached?: boolean
 }
 
 const precision = { arrays: 'float32', scalars: 'float32', sums: 'float32' } as const
@@ -29,16 +35,21 @@ const precision = { arrays: 'float32', scalars: 'float32', sums: 'float32' } as 
  * const optimizer = await compile(adamW(), { weights: [256, 256] }, { backend: webgpu() })
  * ```
  *
- * @throws Error from `compile` when there is no WebGPU or no adapter, or the device has too small buffers.
+ * @throws Error for `attached` without a device. From `compile` when there is no WebGPU or no adapter, or the device has too small
+ * buffers.
  */
 export function webgpu(options: WebgpuOptions = {}): Backend {
-  checkNames('webgpu', options, ['device'])
+  checkNames('webgpu', options, ['device', 'attached'])
+  const { attached = false } = options
+  if (attached && !options.device) {
+    throw new Error('webgpu: attached needs { device } too, the one that your buffers were made on')
+  }
   return {
     name: 'webgpu',
     create: async (tensors, memory) => {
       const { device, release } = options.device ? { device: options.device, release: () => {} } : await ownDevice()
       try {
-        return await create(gpuOf(device), tensors, memory?.title ?? 'a rule', release)
+        return await create(gpuOf(device), tensors, memory?.title ?? 'a rule', attached, release)
       } catch (error) {
         release()
         throw error
@@ -66,11 +77,10 @@ async function create(
   gpu: Gpu,
   tensors: readonly BackendTensor[],
   title: string,
+  attached: boolean,
   release: () => void,
 ): Promise<BackendInstance> {
-  gpu.refuseWhenLost('compile')
-  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits
-  const blueprint = new BlueprintMaker(tensors, title).make(Math.min(maxBufferSize, maxStorageBufferBindingSize))
+  const blueprint = blueprintFor(gpu, tensors, title, attached)
   const pipelines = await compileKernels(gpu, blueprint)
   const { device } = gpu
   device.pushErrorScope('out-of-memory')
@@ -82,6 +92,22 @@ async function create(
     throw new Error(`webgpu: could not allocate ${mebibytes(bytes)} on the device: ${failure.message}`)
   }
   return onDevice(instance, instance, precision, () => instance.dispose())
+}
+
+function blueprintFor(gpu: Gpu, tensors: readonly BackendTensor[], title: string, attached: boolean): Blueprint {
+  gpu.refuseWhenLost('compile')
+  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits
+  return new BlueprintMaker(tensors, title, attached).make(Math.min(maxBufferSize, maxStorageBufferBindingSize))
+}
+
+/**
+ * @internal An instance at once, with parameters and gradients in buffers that are attached. Kernels are compiled when a step first
+ * needs them, and what the device finds wrong is an error of a later call.
+ * @throws Error when the device is lost or has too small buffers, or a rule needs what the backend lacks.
+ */
+export function createAttachedInstance(device: GPUDevice, tensors: readonly BackendTensor[]): WebgpuInstance {
+  const gpu = gpuOf(device)
+  return new WebgpuInstance(gpu, blueprintFor(gpu, tensors, 'a rule', true), new Map(), () => {})
 }
 
 /** All kernels that steps may need, by their text. */

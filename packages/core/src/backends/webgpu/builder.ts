@@ -29,6 +29,8 @@ export interface Dispatch {
   readonly items: readonly Item[]
   /** How many of the items have a workgroup, from the first on; all, if absent. */
   readonly groups?: number
+  /** The tensor whose own buffers the kernel works on; absent where it needs none. */
+  readonly buffersOf?: number
 }
 
 /** A program made ready to run on one tensor. */
@@ -59,6 +61,7 @@ export interface Packed {
 }
 
 export interface TensorMemory {
+  readonly name: string
   readonly size: number
   readonly parameter: Placed
   readonly gradient: Placed
@@ -75,6 +78,8 @@ export interface TensorMemory {
 
 /** Everything that is on a device, before it is there. */
 export interface Blueprint {
+  /** Whether every parameter and every gradient has a buffer of its own. */
+  readonly attached: boolean
   readonly tensors: readonly TensorMemory[]
   readonly prepared: readonly ReadonlyMap<Program, Prepared>[]
   readonly shared: ReadonlyMap<string, number>
@@ -132,11 +137,16 @@ export class BlueprintMaker {
   private readonly tables = new Map<StagedStorage, number>()
   /** Where the numbers of the host begin, by tensor. */
   private readonly hostNumbers: Map<Program, number>[] = []
+  private readonly attached: boolean
 
-  /** @param title what the rule is called. */
-  constructor(tensors: readonly BackendTensor[], title: string) {
+  /**
+   * @param title what the rule is called.
+   * @param attached whether every parameter and every gradient has a buffer of its own.
+   */
+  constructor(tensors: readonly BackendTensor[], title: string, attached = false) {
     this.tensors = tensors
     this.title = title
+    this.attached = attached
     const { forms, programs } = formsOf(tensors)
     this.forms = forms
     this.plans = planTogether(programs)
@@ -157,7 +167,7 @@ export class BlueprintMaker {
       return new Map(
         programs.map((program) => {
           const hostNumbers = this.hostNumbers[index]!.get(program)!
-          return [program, this.prepare(program, tensors[index]!, scratches[index]!.get(program)!, hostNumbers)]
+          return [program, this.prepare(program, index, tensors[index]!, scratches[index]!.get(program)!, hostNumbers)]
         }),
       )
     })
@@ -182,6 +192,7 @@ export class BlueprintMaker {
       }),
     )
     return {
+      attached: this.attached,
       tensors,
       prepared,
       shared: this.shared,
@@ -233,9 +244,11 @@ export class BlueprintMaker {
   }
 
   private reserve(tensor: BackendTensor): (mark: number) => TensorMemory {
-    const { size, slots, average } = tensor
-    const parameter = this.heaps.reserve('parameter', size)
-    const gradient = this.heaps.reserve('gradient', size)
+    const { name, size, slots, average } = tensor
+    // In a buffer of its own each begins at 0.
+    const reserved = this.attached ? 0 : size
+    const parameter = this.heaps.reserve('parameter', reserved)
+    const gradient = this.heaps.reserve('gradient', reserved)
     const averageArray = average ? this.heaps.reserve('average', size) : undefined
     const inputs = [...arrayInputs(programsOfTensor(tensor))].map(
       ([name, size]) => [name, this.heaps.reserve(`input ${name}`, size)] as const,
@@ -253,9 +266,10 @@ export class BlueprintMaker {
     const settled = (list: readonly (readonly [string, () => Placed])[]) =>
       new Map(list.map(([key, place]) => [key, place()]))
     return (mark) => ({
+      name,
       size,
-      parameter: parameter(),
-      gradient: gradient(),
+      parameter: { ...parameter(), size },
+      gradient: { ...gradient(), size },
       average: averageArray?.(),
       inputs: settled(inputs),
       arrays: settled(arrays),
@@ -328,7 +342,13 @@ export class BlueprintMaker {
     return made
   }
 
-  private prepare(program: Program, memory: TensorMemory, scratch: ScratchPlaces, hostNumbers: number): Prepared {
+  private prepare(
+    program: Program,
+    tensor: number,
+    memory: TensorMemory,
+    scratch: ScratchPlaces,
+    hostNumbers: number,
+  ): Prepared {
     const form = this.forms.get(program)!
     const { sizes, computation } = form
     const plan = this.plans[form.plan]!
@@ -385,7 +405,7 @@ export class BlueprintMaker {
       this.note(kernel)
       // Where an entry has no words the item says all; 0 would say that there is nothing to do.
       const entry = kernel.words.length > 0 ? this.entry(kernel.words.map(wordOf)) : 1
-      return { kernel, items: list.map(([, ...rest]) => [entry, ...rest]) }
+      return { kernel, items: list.map(([, ...rest]) => [entry, ...rest]), ...this.buffersFor(kernel, tensor) }
     }
     const loops = kernels.loops.map((ofLoop, loop) =>
       ofLoop.map(({ kernel }, position) => dispatch(kernel, items[loop]![position]!)),
@@ -408,7 +428,7 @@ export class BlueprintMaker {
       )
       this.note(kernel)
       const entry = this.entry(words)
-      return [{ kernel, items: items.map((rest) => [entry, ...rest]) }]
+      return [{ kernel, items: items.map((rest) => [entry, ...rest]), ...this.buffersFor(kernel, tensor) }]
     })
     const telemetry = new Map(
       plan.scalarOutputs.flatMap(({ target, value }) =>
@@ -418,6 +438,11 @@ export class BlueprintMaker {
     const evaluator = new HostEvaluator(computation)
     const id = this.preparedCount++
     return { id, plan, evaluator, factors: factorsOf(plan), hostNumbers, scalars, loops, routines, stages, telemetry }
+  }
+
+  /** Whose buffers a dispatch needs. */
+  private buffersFor({ reaches }: Kernel, tensor: number): Pick<Dispatch, 'buffersOf'> {
+    return this.attached && reaches ? { buffersOf: tensor } : {}
   }
 
   private note(kernel: Kernel): void {

@@ -20,6 +20,7 @@ export class Gpu {
   readonly device: GPUDevice
   private readonly layouts = new Map<string, Layout>()
   private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>()
+  private readonly pipelinesAtOnce = new Map<string, GPUComputePipeline>()
   /** Why the device is lost, when it is. */
   lost: string | undefined
 
@@ -62,6 +63,17 @@ export class Gpu {
     const made = this.compile(kernel, this.layout(heaps, kernel.judges).pipeline)
     this.pipelines.set(key, made)
     made.catch(() => this.pipelines.delete(key))
+    return made
+  }
+
+  /** The same at once: what is wrong with the kernel the device says when it is first used. */
+  pipelineAtOnce({ label, code, key, judges }: Kernel, heaps: number): GPUComputePipeline {
+    const known = this.pipelinesAtOnce.get(`${heaps} ${key}`)
+    if (known) return known
+    const module = this.device.createShaderModule({ label, code })
+    const { pipeline: layout } = this.layout(heaps, judges)
+    const made = this.device.createComputePipeline({ label, layout, compute: { module, entryPoint: 'main' } })
+    this.pipelinesAtOnce.set(`${heaps} ${key}`, made)
     return made
   }
 

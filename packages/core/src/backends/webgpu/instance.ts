@@ -14,9 +14,9 @@ import {
 } from './builder.ts'
 import { type Gpu, itemAlignment, readBuffers, usage } from './gpu.ts'
 import type { Placed } from './heaps.ts'
-import { bindings, head, heapName } from './kernel.ts'
+import { bindings, gradientHeap, head, heapName, parameterHeap } from './kernel.ts'
 import { checkFinite, copyKernel } from './library.ts'
-import { dispatchesOf } from './work-list.ts'
+import { dispatchesOf, merged } from './work-list.ts'
 
 /** How many work lists are kept: one for every recent combination of tensors and programs. */
 const keptLists = 16
@@ -24,17 +24,27 @@ const keptLists = 16
 const itemBytes = 16
 const mostGroups = 65535
 
-/** Dispatches that are ready to be recorded. */
-interface WorkList {
-  readonly items: GPUBuffer
+/** What kernels are bound to. */
+interface BoundBuffers {
   readonly group: GPUBindGroup
   /** For the check, which writes to the words. */
   readonly judging: GPUBindGroup
+}
+
+/** Dispatches that are ready to be recorded. */
+interface WorkList {
+  readonly items: GPUBuffer
+  /** Bytes of items that a kernel sees at most. */
+  readonly window: number
+  readonly bound: BoundBuffers
+  /** With the buffers of one tensor, as they were last attached. */
+  readonly boundTo: Map<number, BoundBuffers & { readonly attached: AttachedBuffers }>
   readonly dispatches: readonly {
     readonly pipeline: GPUComputePipeline
     readonly judges: boolean
     readonly offset: number
     readonly groups: readonly [number, number]
+    readonly buffersOf: number | undefined
   }[]
   /** True when it has run once, and the device found nothing wrong with how. */
   tried: boolean
@@ -61,6 +71,16 @@ export interface ParameterBuffers {
   readonly gradient: BufferRange
 }
 
+/** The same, where these buffers are the user's and may be yet to come. */
+export type AttachedBuffers = Partial<ParameterBuffers>
+
+/** Where an array begins, in bytes, and how many elements it has. */
+interface ArrayOnDevice {
+  readonly buffer: GPUBuffer
+  readonly offset: number
+  readonly size: number
+}
+
 /** What is asked of the device in one go. */
 interface Task {
   readonly work: readonly Work[]
@@ -80,6 +100,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   private readonly numbers: GPUBuffer
   private readonly bytes: GPUBuffer
   private readonly lists = new Map<string, WorkList>()
+  private readonly attached: AttachedBuffers[]
   /** The words that the host writes before each step, and their two ways to be seen. */
   private readonly hostWords: Uint32Array<ArrayBuffer>
   private readonly hostFloats: Float32Array<ArrayBuffer>
@@ -98,6 +119,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     this.blueprint = blueprint
     this.pipelines = pipelines
     this.release = release
+    this.attached = blueprint.tensors.map(() => ({}))
     this.hostWords = new Uint32Array(blueprint.hostWords)
     this.hostFloats = new Float32Array(this.hostWords.buffer)
     const buffer = (label: string, bytes: number) =>
@@ -109,7 +131,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     const { queue } = gpu.device
     queue.writeBuffer(this.words, 0, blueprint.words)
     queue.writeBuffer(this.numbers, 0, blueprint.numbers)
-    for (const { place, values } of blueprint.starts) this.writeArray(place, values)
+    for (const { place, values } of blueprint.starts) this.writeArray(this.inHeap(place), values)
     for (const { place, bytes } of blueprint.packedStarts) this.writeBytes(place, bytes)
   }
 
@@ -162,7 +184,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     if (packed) this.writeBytes(packed, values)
     else if (place.kind === 'number') {
       this.gpu.device.queue.writeBuffer(this.numbers, 4 * this.numberPlace(place), Float32Array.of(values[0]!))
-    } else this.writeArray(this.placeOf(place), values)
+    } else this.writeArray(this.arrayAt(place), values)
   }
 
   async compute(work: readonly Work[]): Promise<readonly FloatArray[]> {
@@ -170,19 +192,38 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     const places = work.map(({ tensor }) => this.blueprint.tensors[tensor]!.average!)
     const arrays = await readBuffers(
       this.gpu,
-      places.map((place) => this.rangeOf(place)),
+      places.map((place) => this.rangeOf(this.inHeap(place))),
     )
     return arrays.map((array) => new Float32Array(array))
   }
 
+  /** Whether parameters and gradients lie in buffers that are attached. */
+  get attaches(): boolean {
+    return this.blueprint.attached
+  }
+
+  /** The device that everything lies on. */
+  get device(): GPUDevice {
+    return this.gpu.device
+  }
+
   /** Where the parameter and the gradient of a tensor lie. */
   buffersOf(tensor: number): ParameterBuffers {
-    const { parameter, gradient } = this.blueprint.tensors[tensor]!
-    const range = (place: Placed) => {
-      const { buffer, offset, bytes: size } = this.rangeOf(place)
+    const range = (kind: keyof ParameterBuffers) => {
+      const { buffer, offset, bytes: size } = this.rangeOf(this.arrayAt({ kind, tensor }))
       return { buffer, offset, size }
     }
-    return { parameter: range(parameter), gradient: range(gradient) }
+    return { parameter: range('parameter'), gradient: range('gradient') }
+  }
+
+  /** The buffers that are attached to a tensor. */
+  attachedTo(tensor: number): AttachedBuffers {
+    return this.attached[tensor]!
+  }
+
+  /** Takes the parameter or the gradient of a tensor, or both, to lie in other buffers from now on. */
+  attach(tensor: number, buffers: AttachedBuffers): void {
+    this.attached[tensor] = { ...this.attached[tensor], ...buffers }
   }
 
   dispose(): void {
@@ -199,6 +240,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     if (this.gpu.lost !== undefined && attempt > 0) return
     this.refuseAfterFailure()
     const { work } = task
+    if (this.attaches) this.checkAttached(task)
     const ready = work.map(({ tensor, program }) => this.preparedOf(tensor, program))
     this.hostWords[0] = attempt
     work.forEach(({ tensor, environment }, index) => {
@@ -216,7 +258,8 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     for (const dispatch of list.dispatches) {
       if (dispatch.pipeline !== pipeline) pass.setPipeline(dispatch.pipeline)
       pipeline = dispatch.pipeline
-      pass.setBindGroup(0, dispatch.judges ? list.judging : list.group, [dispatch.offset])
+      const { group, judging } = dispatch.buffersOf === undefined ? list.bound : this.boundTo(list, dispatch.buffersOf)
+      pass.setBindGroup(0, dispatch.judges ? judging : group, [dispatch.offset])
       pass.dispatchWorkgroups(...dispatch.groups)
     }
     pass.end()
@@ -271,11 +314,11 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     const known = this.lists.get(key)
     if (known) return known
     const { blueprint } = this
-    const heaps = blueprint.heaps.length
-    const dispatches: Dispatch[] = []
-    if (check.length > 0) dispatches.push(this.checkOf(check))
-    dispatches.push(...this.copiesOf(copies), ...dispatchesOf(ready, blueprint.totals, heaps))
-    const list = this.makeList(dispatches)
+    const list = this.makeList([
+      ...merged(check.map((tensor) => [this.checkOf(tensor)])),
+      ...merged(copies.map((copy) => [this.copyOf(copy)])),
+      ...dispatchesOf(ready, blueprint.totals, blueprint.heaps.length),
+    ])
     if (this.lists.size >= keptLists) {
       const [oldest, dropped] = this.lists.entries().next().value!
       dropped.items.destroy()
@@ -285,30 +328,65 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     return list
   }
 
-  private checkOf(tensors: readonly number[]): Dispatch {
-    const items = tensors.flatMap((tensor) => {
-      const { mark, gradient } = this.blueprint.tensors[tensor]!
-      return chunks(gradient.size, chunkElements).map(([first, last]): Item => [mark, first, last, gradient.at])
-    })
-    const { gradient } = this.blueprint.tensors[tensors[0]!]!
-    return { kernel: checkFinite(this.heaps.length, gradient.heap), items }
+  private checkOf(tensor: number): Dispatch {
+    const { mark, gradient } = this.blueprint.tensors[tensor]!
+    const items = chunks(gradient.size, chunkElements).map(([first, last]): Item => [mark, first, last, gradient.at])
+    return { kernel: checkFinite(this.heaps.length, gradient.heap), items, ...this.buffersFor(tensor) }
   }
 
-  private copiesOf(copies: Task['copies']): Dispatch[] {
-    return copies.map(({ tensor, key }) => {
-      const { parameter, arrays } = this.blueprint.tensors[tensor]!
-      const kernel = copyKernel(this.heaps.length, arrays.get(key)!.heap, parameter.heap)
-      const entry = this.blueprint.copyEntry(tensor, key)
-      return {
-        kernel,
-        items: chunks(parameter.size, chunkElements).map(([first, last]): Item => [entry, first, last, 0]),
-      }
-    })
+  private copyOf({ tensor, key }: Task['copies'][number]): Dispatch {
+    const { parameter, arrays } = this.blueprint.tensors[tensor]!
+    const kernel = copyKernel(this.heaps.length, arrays.get(key)!.heap, parameter.heap)
+    const entry = this.blueprint.copyEntry(tensor, key)
+    const items = chunks(parameter.size, chunkElements).map(([first, last]): Item => [entry, first, last, 0])
+    return { kernel, items, ...this.buffersFor(tensor) }
+  }
+
+  private buffersFor(tensor: number): Pick<Dispatch, 'buffersOf'> {
+    return this.attaches ? { buffersOf: tensor } : {}
+  }
+
+  /** @throws Error when a parameter or a gradient that is needed lies nowhere. */
+  private checkAttached({ work, check, copies }: Task): void {
+    const need = (tensor: number, kind: keyof ParameterBuffers) => void this.arrayAt({ kind, tensor })
+    for (const { tensor, program } of work) {
+      need(tensor, 'parameter')
+      if (program.leaves.gradient) need(tensor, 'gradient')
+    }
+    for (const tensor of check) need(tensor, 'gradient')
+    for (const { tensor } of copies) need(tensor, 'parameter')
+  }
+
+  /** What the kernels of a list are bound to when they work on the buffers of a tensor. */
+  private boundTo(list: WorkList, tensor: number): BoundBuffers {
+    const attached = this.attached[tensor]!
+    const known = list.boundTo.get(tensor)
+    if (known && sameRange(known.attached, attached)) return known
+    const made = { ...this.bind(list.items, list.window, attached), attached }
+    list.boundTo.set(tensor, made)
+    return made
+  }
+
+  private bind(items: GPUBuffer, window: number, { parameter, gradient }: AttachedBuffers): BoundBuffers {
+    const heaps: GPUBufferBinding[] = this.heaps.map((buffer) => ({ buffer }))
+    if (parameter) heaps[parameterHeap] = parameter
+    if (gradient) heaps[gradientHeap] = gradient
+    const group = (judges: boolean) =>
+      this.gpu.device.createBindGroup({
+        layout: this.gpu.layout(this.heaps.length, judges).group,
+        entries: [
+          { binding: bindings.items, resource: { buffer: items, size: window } },
+          { binding: bindings.words, resource: { buffer: this.words } },
+          { binding: bindings.numbers, resource: { buffer: this.numbers } },
+          { binding: bindings.bytes, resource: { buffer: this.bytes } },
+          ...heaps.map((resource, heap) => ({ binding: bindings.heaps + heap, resource })),
+        ],
+      })
+    return { group: group(false), judging: group(true) }
   }
 
   private makeList(all: readonly Dispatch[]): WorkList {
     const { device } = this.gpu
-    const heaps = this.heaps.length
     const laidOut: { offset: number; dispatch: Dispatch; groups: readonly [number, number] }[] = []
     let bytes = 0
     let window: number = itemAlignment
@@ -336,22 +414,11 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
       usage: usage.storage | usage.copyTarget,
     })
     device.queue.writeBuffer(items, 0, values)
-    const group = (judges: boolean) =>
-      device.createBindGroup({
-        layout: this.gpu.layout(heaps, judges).group,
-        entries: [
-          { binding: bindings.items, resource: { buffer: items, size: window } },
-          { binding: bindings.words, resource: { buffer: this.words } },
-          { binding: bindings.numbers, resource: { buffer: this.numbers } },
-          { binding: bindings.bytes, resource: { buffer: this.bytes } },
-          ...this.heaps.map((buffer, heap) => ({ binding: bindings.heaps + heap, resource: { buffer } })),
-        ],
-      })
-    const dispatches = laidOut.map(({ offset, dispatch, groups }) => {
-      const { key, judges } = dispatch.kernel
-      return { pipeline: this.pipelines.get(key)!, judges, offset, groups }
+    const dispatches = laidOut.map(({ offset, dispatch: { kernel, buffersOf }, groups }) => {
+      const pipeline = this.pipelines.get(kernel.key) ?? this.gpu.pipelineAtOnce(kernel, this.heaps.length)
+      return { pipeline, judges: kernel.judges, offset, groups, buffersOf }
     })
-    return { items, group: group(false), judging: group(true), dispatches, tried: false }
+    return { items, window, bound: this.bind(items, window, {}), boundTo: new Map(), dispatches, tried: false }
   }
 
   /** Asks what became of the attempts that wait. */
@@ -389,18 +456,27 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     if (place.kind === 'number') return { buffer: this.numbers, offset: 4 * this.numberPlace(place), bytes: 4 }
     const packed = this.packedAt(place)
     if (packed) return { buffer: this.bytes, offset: 4 * packed.at, bytes: 4 * Math.ceil(packed.bytes / 4) }
-    return this.rangeOf(this.placeOf(place))
+    return this.rangeOf(this.arrayAt(place))
   }
 
-  private rangeOf({ heap, at, size }: Placed) {
-    return { buffer: this.heaps[heap]!, offset: 4 * at, bytes: 4 * size }
+  private rangeOf({ buffer, offset, size }: ArrayOnDevice) {
+    return { buffer, offset, bytes: 4 * size }
   }
 
-  private placeOf(place: Exclude<WritablePlace, { readonly kind: 'number' }>): Placed {
+  private inHeap({ heap, at, size }: Placed): ArrayOnDevice {
+    return { buffer: this.heaps[heap]!, offset: 4 * at, size }
+  }
+
+  /** @throws Error for a parameter or a gradient that is kept in a buffer of the user's and has none yet. */
+  private arrayAt(place: Exclude<WritablePlace, { readonly kind: 'number' }>): ArrayOnDevice {
     const memory = this.blueprint.tensors[place.tensor]!
-    if (!('key' in place)) return memory[place.kind]
-    const { kind, key } = place
-    return (kind === 'input' ? memory.inputs : memory.arrays).get(key)!
+    if ('key' in place) return this.inHeap((place.kind === 'input' ? memory.inputs : memory.arrays).get(place.key)!)
+    const own = memory[place.kind]
+    if (!this.attaches || own.size === 0) return this.inHeap(own)
+    const range = this.attached[place.tensor]![place.kind]
+    if (range) return { ...range, size: own.size }
+    const what = place.kind === 'parameter' ? 'the parameter' : 'the gradient of'
+    throw new Error(`webgpu: ${what} '${memory.name}' lies nowhere yet: attach a buffer with attachBuffers`)
   }
 
   private packedAt(place: Place): Packed | undefined {
@@ -420,9 +496,17 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     return this.blueprint.tensors[tensor]!.numbers.get(key) ?? this.blueprint.shared.get(key)!
   }
 
-  private writeArray({ heap, at, size }: Placed, values: ArrayLike<number>): void {
+  private writeArray({ buffer, offset, size }: ArrayOnDevice, values: ArrayLike<number>): void {
     if (size === 0) return
     const floats = values instanceof Float32Array ? (values as Float32Array<ArrayBuffer>) : Float32Array.from(values)
-    this.gpu.device.queue.writeBuffer(this.heaps[heap]!, 4 * at, floats)
+    this.gpu.device.queue.writeBuffer(buffer, offset, floats)
   }
+}
+
+/** Whether buffers are attached that were so before. */
+function sameRange(before: AttachedBuffers, now: AttachedBuffers): boolean {
+  return (['parameter', 'gradient'] as const).every((kind) => {
+    const [a, b] = [before[kind], now[kind]]
+    return a?.buffer === b?.buffer && a?.offset === b?.offset && a?.size === b?.size
+  })
 }

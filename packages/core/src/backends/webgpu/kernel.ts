@@ -40,6 +40,8 @@ export interface Kernel {
   readonly words: readonly KernelWord[]
   /** True for the check of gradients, which may write to the words. */
   readonly judges: boolean
+  /** True when it reads or writes parameters or gradients, which may lie in buffers of their own. */
+  readonly reaches: boolean
 }
 
 /** Writes an element of a matrix function's arrays: `of(0, 'i')` of the first; operands come before results. */
@@ -47,8 +49,12 @@ export type ElementText = (array: number, index: string) => string
 
 /** A kernel of a text. */
 export function kernelOf(label: string, code: string, words: readonly KernelWord[] = [], judges = false): Kernel {
-  return { label, code, key: code.replaceAll(/ *\/\/.*$/gm, ''), words, judges }
+  const key = code.replaceAll(/ *\/\/.*$/gm, '')
+  return { label, code, key, words, judges, reaches: attachedHeaps.some((heap) => mentions(code, heapName(heap))) }
 }
+
+/** Whether WGSL reads or writes elements of an array of that name. */
+const mentions = (text: string, name: string): boolean => new RegExp(`\\b${name}\\[`).test(text)
 
 /** Places of the bindings. */
 export const bindings = { items: 0, words: 1, numbers: 2, bytes: 3, heaps: 4 } as const
@@ -57,6 +63,11 @@ export const bindings = { items: 0, words: 1, numbers: 2, bytes: 3, heaps: 4 } a
 export const head = { failed: 0, leastNumber: 1, attempt: 2, length: 3 } as const
 
 const heapNames = ['parameters', 'gradients', 'state', 'more_state'] as const
+
+/** The heap of parameters and that of gradients: what lies there may lie in buffers of the user's instead. */
+export const parameterHeap = 0
+export const gradientHeap = 1
+const attachedHeaps = [parameterHeap, gradientHeap]
 
 /** The name of a heap: one of few buffers of float32 that all arrays lie in, scratch, inputs and averages beside the state. */
 export const heapName = (heap: number): string => heapNames[heap]!
@@ -138,7 +149,7 @@ export function moduleOf(
   const everything = [...shared, ...helpers, text].join('\n')
   const binding = (place: number, access: string, name: string, type: string) =>
     `@group(0) @binding(${place}) var<storage, ${access}> ${name}: array<${type}>;`
-  const used = (name: string) => new RegExp(`\\b${name}\\[`).test(everything)
+  const used = (name: string) => mentions(everything, name)
   const heapsUsed = Array.from({ length: heaps }, (_, heap) => heap).filter((heap) => used(heapName(heap)))
   const isFunction = (code: string) => code.startsWith('fn ')
   return [

@@ -24,18 +24,19 @@ export function dispatchesOf(
   )
 }
 
-/** Dispatches one after the other, with those that may run side by side as one where they have the same kernel. */
-function merged(parallel: readonly (readonly Dispatch[])[]): Dispatch[] {
+/** Dispatches one after the other, with those that may run side by side as one where they have the same kernel and buffers. */
+export function merged(parallel: readonly (readonly Dispatch[])[]): Dispatch[] {
   const result: Dispatch[] = []
   const turns = parallel.reduce((most, list) => Math.max(most, list.length), 0)
   for (let turn = 0; turn < turns; turn++) {
-    const together = new Map<string, { kernel: Dispatch['kernel']; items: Item[] }>()
+    const together = new Map<string, Dispatch & { items: Item[] }>()
     for (const list of parallel) {
       const dispatch = list[turn]
       if (!dispatch) continue
-      const { kernel, items } = dispatch
-      const known = together.get(kernel.key) ?? { kernel, items: [] }
-      together.set(kernel.key, known)
+      const { items } = dispatch
+      const key = `${dispatch.buffersOf} ${dispatch.kernel.key}`
+      const known = together.get(key) ?? { ...dispatch, items: [] }
+      together.set(key, known)
       for (const item of items) known.items.push(item)
     }
     result.push(...together.values())
