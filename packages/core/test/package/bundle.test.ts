@@ -122,6 +122,11 @@ describe('an application with one optimizer', () => {
     const { text } = await bundle(app, { minify: true })
     // The benchmark reports the size beside its aim. Raise this only for a reason.
     expect(gzipSync(text).length).toBeLessThan(41.3 * 1024)
+    const running = await bundle(app.replaceAll('compile', 'compileRunning'), { minify: true })
+    expect(running.files.filter((file) => file.startsWith('state/') || file === 'run/compiled-optimizer.ts')).toEqual(
+      [],
+    )
+    expect(gzipSync(running.text).length).toBeLessThan(33.8 * 1024)
   })
 })
 
