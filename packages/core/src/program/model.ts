@@ -1,3 +1,4 @@
+import { Beyond } from '../graph/graph.ts'
 import type { BaseOptimizer, Optimizer } from '../language/definition.ts'
 import { type LayoutChoice, parameterShape } from '../language/layout.ts'
 import { signatureOfRule } from '../language/rule-signature.ts'
@@ -5,7 +6,7 @@ import type { ParameterShape } from '../language/slots.ts'
 import { didYouMean } from '../language/suggest.ts'
 import { declareHyper, ownerOf } from './declare-hyper.ts'
 import { HyperFacts, HyperStore } from './hyper-store.ts'
-import { Beyond, type TracedParameter, type TraceSettings, traceRule } from './trace.ts'
+import { type TracedParameter, type TraceSettings, traceRule } from './trace.ts'
 
 /** Names and shapes of a model's parameters, `[]` for a single number. The order is kept. */
 export type Shapes<Name extends string = string> = Readonly<Record<Name, readonly number[]>>

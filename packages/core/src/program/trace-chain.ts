@@ -2,6 +2,7 @@
 
 import { type Dimensions, type Distribution, formatDimensions, type Node, sameDimensions } from '../graph/node.ts'
 import { hashName } from '../graph/philox.ts'
+import { WholeGraph } from '../graph/whole-graph.ts'
 import {
   type BaseOptimizer,
   type CommonContext,
@@ -16,6 +17,7 @@ import {
   type WrappedOptimizer,
 } from '../language/definition.ts'
 import type { Input } from '../language/inputs.ts'
+import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, type Slot, scalar, zeros } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
 import { routines } from '../routines/table.ts'
@@ -294,7 +296,7 @@ class ChainTrace extends Trace {
     decisions: readonly boolean[],
     evaluatingClock: string,
   ) {
-    super(shape, settings, slots)
+    super(shape, settings, slots, new WholeGraph(outputSide(shape)))
     this.evaluatingClock = evaluatingClock
     this.chain = chain
     this.keeping = keepingOf(elementsOf(chain))

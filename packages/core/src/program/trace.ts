@@ -1,4 +1,4 @@
-import { Graph, refuseMask } from '../graph/graph.ts'
+import { Beyond, Graph, refuseMask } from '../graph/graph.ts'
 import type { Dimensions, Node } from '../graph/node.ts'
 import {
   type BaseOptimizer,
@@ -185,9 +185,6 @@ function slotDimensions({ extent }: Slot, shape: ParameterShape, options: SlotFa
   }
 }
 
-/** What a rule asked for that `Trace` has not: tracing the whole chain gives it. */
-export class Beyond extends Error {}
-
 type FurtherContext = Pick<
   CommonContext<string, OptionSpecification, string, string>,
   'inputs' | 'losses' | 'random' | 'every' | 'firstSteps'
@@ -230,11 +227,16 @@ export class Trace {
   protected readonly settings: TraceSettings
   protected readonly slots: readonly SlotStorage[]
 
-  constructor(shape: ParameterShape, settings: TraceSettings, slots: readonly SlotStorage[]) {
+  constructor(
+    shape: ParameterShape,
+    settings: TraceSettings,
+    slots: readonly SlotStorage[],
+    graph = new Graph(outputSide(shape)),
+  ) {
     this.shape = shape
     this.settings = settings
     this.slots = slots
-    this.graph = new Graph(outputSide(shape))
+    this.graph = graph
     const dimensions = matrixDimensions(shape.shape)
     this.p = this.value(this.graph.parameter(dimensions))
     this.gradient = this.value(this.graph.gradient(dimensions))
