@@ -11,7 +11,6 @@ import {
   nonNegative,
   type Optimizer,
   type OptimizerFactory,
-  registry,
   type Shapes,
   sgd,
   shampoo,
@@ -22,7 +21,7 @@ import {
 import { type BaseOptimizer, inputsOf, nodesOf, pointsOf, programsOf, traceModel } from 'fallline/internal'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { everything, meets, metByAll, sample } from '../../core/test/support/sample.ts'
-import { make, sensitive, variantsOf, wrappers, wrappersAround } from '../../core/test/support/variants.ts'
+import { make, registry, sensitive, variantsOf, wrappers, wrappersAround } from '../../core/test/support/variants.ts'
 import { jaxTrajectory, numbersFor, referenceTrajectory, worstError } from './support/training.ts'
 
 beforeAll(async () => {

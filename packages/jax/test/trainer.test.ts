@@ -27,13 +27,13 @@ import {
   prodigy,
   quantized,
   reference,
-  registry,
   scheduleFreeAdamW,
   sgd,
   sophiaH,
 } from 'fallline'
 import { type BaseOptimizer, inputsOf } from 'fallline/internal'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { registry } from '../../core/test/support/variants.ts'
 import { numbers } from './support/numbers.ts'
 
 beforeAll(async () => {

@@ -150,6 +150,18 @@ export function findTotal(program: Program, key: string): NodeOf<'reduce'> | und
   return found.get(key)
 }
 
+const routines = new WeakMap<Program, readonly Node[]>()
+
+/** The results of matrix functions in a program, each after those that it depends on. */
+export function routinesOf(program: Program): readonly Node[] {
+  let found = routines.get(program)
+  if (!found) {
+    found = [...nodesOf(program.outputs)].filter(({ operation }) => operation === 'routine')
+    routines.set(program, found)
+  }
+  return found
+}
+
 /** What a program reads that the user supplies: the gradient, and inputs by name. */
 export interface Leaves {
   readonly gradient: boolean

@@ -5,7 +5,6 @@ import {
   compile,
   type OptimizerFactory,
   reference,
-  registry,
   type Shapes,
   wasm,
 } from 'fallline'
@@ -16,7 +15,7 @@ import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { meets } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
 import { cancelling, comparable, freeRanks, stepTolerance } from '../support/tolerances.ts'
-import { changesOf, type Variant, wrappersAround } from '../support/variants.ts'
+import { changesOf, registry, type Variant, wrappersAround } from '../support/variants.ts'
 
 /** Enough for rectification. */
 const steps = 8

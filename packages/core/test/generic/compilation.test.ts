@@ -6,7 +6,6 @@ import {
   cosine,
   type Hyperparameter,
   type OptimizerFactory,
-  registry,
   sgd,
   wasm,
 } from 'fallline'
@@ -15,7 +14,7 @@ import { changedBits, snapshot } from '../support/compare.ts'
 import { smallModel } from '../support/models.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { takeStep } from '../support/step.ts'
-import { make } from '../support/variants.ts'
+import { make, registry } from '../support/variants.ts'
 
 /** A valid value other than the default, nearer to what is off for small `share`; what is 0 stays 0. */
 function moved({ default: value, minimum, aboveMinimum, whole }: Hyperparameter, share: number): number {
@@ -40,7 +39,7 @@ async function steps(optimizer: CompiledOptimizer, count: number, before: (step:
   return snapshot(optimizer)
 }
 
-const orthogonalizing = ['adaGo', 'adaMuon', 'lanton', 'muon', 'norMuon', 'scion']
+const orthogonalizing = ['adaGo', 'adaMuon', 'lanton', 'muon', 'norMuon', 'scion', 'spectralSphere']
 
 describe.each(registry.map((factory) => [factory.definition.name, factory] as const))('%s', (name, factory) => {
   it('compiles nothing when every hyperparameter changes at every step', async () => {

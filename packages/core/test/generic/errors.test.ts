@@ -15,7 +15,6 @@ import {
   type OptimizerDefinition,
   type OptimizerFactory,
   reference,
-  registry,
   sgd,
   sgdSaI,
   sPlus,
@@ -30,7 +29,7 @@ import { smallModel } from '../support/models.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { meets, sample } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
-import { make } from '../support/variants.ts'
+import { make, registry } from '../support/variants.ts'
 
 /** The text of a value as a regular expression. */
 const literally = (value: unknown) => String(value).replace(/[.*+?^${}()|[\]\\]/g, '\\$&')

@@ -9,7 +9,6 @@ import {
   nero,
   parameterAverage,
   reference,
-  registry,
   sgd,
   wasm,
 } from 'fallline'
@@ -20,7 +19,7 @@ import { smallModel } from '../support/models.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { meets } from '../support/sample.ts'
 import { draws, lossOf, takeStep } from '../support/step.ts'
-import { make, tiesTensors } from '../support/variants.ts'
+import { make, registry, tiesTensors } from '../support/variants.ts'
 
 const backends: readonly (readonly [string, () => Backend])[] = [
   ['reference', reference],

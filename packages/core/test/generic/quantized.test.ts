@@ -7,7 +7,6 @@ import {
   type Optimizer,
   quantized,
   reference,
-  registry,
   type Shapes,
   sgd,
   wasm,
@@ -19,7 +18,7 @@ import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { everything, meets, metByAll, sample } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
 import { cancelling } from '../support/tolerances.ts'
-import { make, refuses, wrappers } from '../support/variants.ts'
+import { make, refuses, registry, wrappers } from '../support/variants.ts'
 
 /** Steps the reference and WebAssembly from the same bytes each time. */
 async function compare(optimizer: Optimizer, allowed: Tolerance, gap: number, steps: number): Promise<string[]> {

@@ -6,7 +6,6 @@ import {
   type Optimizer,
   parameterAverage,
   reference,
-  registry,
   type Shapes,
   scheduleFreeAdamW,
   sgd,
@@ -18,7 +17,7 @@ import { everyShape, smallModel } from '../support/models.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { meets } from '../support/sample.ts'
 import { lossOf, takeStep } from '../support/step.ts'
-import { make, wrappers, wrappersAround } from '../support/variants.ts'
+import { make, registry, wrappers, wrappersAround } from '../support/variants.ts'
 
 const backends: readonly (readonly [string, () => Backend])[] = [
   ['reference', reference],

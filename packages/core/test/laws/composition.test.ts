@@ -21,7 +21,6 @@ import {
   parameterAverage,
   proximalWeightDecay,
   reference,
-  registry,
   scheduleFreeAdamW,
   sgd,
   soap,
@@ -35,7 +34,7 @@ import { smallModel } from '../support/models.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { meets, sampleSize } from '../support/sample.ts'
 import { draws, lossOf, readsGradient, takeStep } from '../support/step.ts'
-import { make, refuses } from '../support/variants.ts'
+import { make, refuses, registry } from '../support/variants.ts'
 
 /** Laws hold for every model and history; a few of each find what a single example would hide. */
 const someRuns = { numRuns: sampleSize(5), seed: 20 } as const

@@ -4,7 +4,7 @@
  */
 
 import { existsSync } from 'node:fs'
-import { type CompiledOptimizer, compile, type Optimizer, reference, type Shapes } from 'fallline'
+import { type Backend, type CompiledOptimizer, compile, type Optimizer, reference, type Shapes } from 'fallline'
 import { webgpu } from 'fallline/webgpu'
 import type { Snapshot } from './compare.ts'
 import { fillAll, randomNumbers } from './random.ts'
@@ -49,6 +49,12 @@ export function sharedDevice(): Promise<GPUDevice> {
   return shared
 }
 
+/** The backend on the device that all tests of a file share. */
+export async function newBackend(): Promise<Backend> {
+  if (!gpu) throw new Error(advice)
+  return webgpu({ device: await sharedDevice() })
+}
+
 /** As `snapshot`, from a device. */
 export async function readSnapshot(optimizer: CompiledOptimizer): Promise<Snapshot> {
   const result: Record<string, Float64Array> = Object.create(null)
@@ -65,7 +71,7 @@ export async function readSnapshot(optimizer: CompiledOptimizer): Promise<Snapsh
 /** The same optimizer on the reference and on WebGPU, with the same parameters, which float32 holds. */
 export async function besideReference(optimizer: Optimizer, shapes: Shapes) {
   const exact = await compile(optimizer, shapes, { backend: reference() })
-  const fast = await compile(optimizer, shapes, { backend: webgpu({ device: await sharedDevice() }) })
+  const fast = await compile(optimizer, shapes, { backend: await newBackend() })
   fillAll(exact.parameters, randomNumbers(1), 11)
   for (const values of Object.values(exact.parameters)) values.set(values.map(Math.fround))
   fast.writeParameters(exact.parameters)

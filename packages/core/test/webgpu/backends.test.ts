@@ -1,4 +1,4 @@
-import { type OptimizerFactory, registry, type Shapes } from 'fallline'
+import type { OptimizerFactory, Shapes } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { differences, notFinite, type Snapshot, snapshot, type Tolerance } from '../support/compare.ts'
 import { everyShape, smallModel, vectorsOfEverySize } from '../support/models.ts'
@@ -6,7 +6,7 @@ import { randomNumbers } from '../support/random.ts'
 import { everything, meets, sample } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
 import { cancelling, comparable, freeRanks, stepTolerance } from '../support/tolerances.ts'
-import { changesOf, type Variant, wrappersAround } from '../support/variants.ts'
+import { changesOf, registry, type Variant, wrappersAround } from '../support/variants.ts'
 import { besideReference, fillGradients, hasWebgpu, readSnapshot } from '../support/webgpu.ts'
 
 const steps = 4
