@@ -89,6 +89,7 @@ export {
   copiesOf,
   keptAs,
   movedAlong,
+  placesInBoth,
   restart,
   restore,
 } from './run/checkpointing.ts'

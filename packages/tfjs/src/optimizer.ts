@@ -17,8 +17,10 @@ import {
   type HyperValue,
   hyperBeforeTraining,
   keptAs,
+  mainRule,
   movedAlong,
   PortableNames,
+  placesInBoth,
   programsOfTensor,
   readTelemetry,
   restart,
@@ -725,7 +727,7 @@ export class TensorFlowOptimizer<H extends string = string> extends tf.Optimizer
     const tensors = backendTensors(model)
     const backend = tf.getBackend()
     const policy = nonFinite ?? (backend === 'wasm' || backend === 'cpu' ? 'throw' : 'allow')
-    const instance = createInstance(tensors, this.held.slots, fused)
+    const instance = createInstance(tensors, this.held.slots, fused, mainRule(this.current).definition.name)
     // Telemetry is read on request and not by the step, which would wait for the device.
     const conductor = new Conductor(model)
     const inputs = new DeclaredInputs(conductor)
@@ -763,8 +765,10 @@ export class TensorFlowOptimizer<H extends string = string> extends tf.Optimizer
       this.pending = { ...pending, variables: pending.variables.filter((variable) => !isTaken(variable, fits)) }
     }
     if (!before) return
-    // Tensors stay where they are; what lies in the memory of a kernel is copied.
-    const stays = isKernel(before.instance) === isKernel(instance) && !isKernel(instance)
+    // Tensors stay where they are, and what lies on a device there; what lies in the memory of a kernel is copied.
+    const stays = isKernel(before.instance)
+      ? instance.takeOver?.(before.instance, placesInBoth(before.conductor, conductor, gone))
+      : !isKernel(instance)
     const scope = stays ? 'host' : 'state'
     const values = before.instance.readback.readSync(checkpointPlaces(before.conductor, scope))
     const carried = checkpointOf(before.conductor, scope, values)
@@ -785,7 +789,7 @@ function checkShape({ name, shape }: tf.Variable, what: string, tensor: tf.Tenso
   throw new Error(`the variable '${name}' has shape [${shape}], but its ${what} has shape [${tensor.shape}]`)
 }
 
-const isKernel = ({ execution }: VariableInstance): boolean => execution === 'wasm' || execution === 'cpu'
+const isKernel = ({ execution }: VariableInstance): boolean => ['wasm', 'cpu', 'webgpu'].includes(execution)
 
 const withoutShared = (numbers: ReadonlyMap<string, number>): Map<string, number> =>
   new Map([...numbers].filter(([key]) => !key.startsWith('shared/')))

@@ -121,6 +121,8 @@ export interface DeferredExecutor extends Runner {
   ): Promise<readonly number[]>
   /** Lets attempts act again. */
   resume(): void
+  /** True where parameters and gradients lie in memory of the device that the user has, and evaluates the model with. */
+  readonly attaches?: boolean
 }
 
 export type Executor = PromptExecutor | DeferredExecutor

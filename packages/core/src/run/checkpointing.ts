@@ -61,6 +61,20 @@ export function checkpointPlaces(conductor: Conductor, scope: Scope): Place[] {
   return entriesOf(conductor, scope).flatMap(({ place }) => place ?? [])
 }
 
+/** Where state of the same name lies that two conductors know, but for what belongs to some parameters of the first. */
+export function placesInBoth(
+  before: Conductor,
+  after: Conductor,
+  except: readonly string[],
+): (readonly [before: Place, after: Place])[] {
+  const places = new Map(entriesOf(after, 'state').map(({ key, place }) => [key, place]))
+  return entriesOf(before, 'state').flatMap(({ key, place, tensor, slot }) => {
+    const other = places.get(key)
+    const left = !slot!.shared && except.includes(tensor.shape.name)
+    return place && other && !left ? [[place, other] as const] : []
+  })
+}
+
 /**
  * Parameters, state and counts.
  * @param values what lies in the `checkpointPlaces`, in their order.

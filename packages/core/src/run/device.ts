@@ -10,6 +10,7 @@ import {
 } from '../backends/backend.ts'
 import { programsOfStep } from '../program/trace.ts'
 import type { Conductor, Tensor } from './conductor.ts'
+import { record } from './running-optimizer.ts'
 import type { Answer, Evaluate, EvaluationRequest, NonFinitePolicy, Question } from './step.ts'
 import { readTelemetry } from './telemetry.ts'
 import { Verdicts } from './verdicts.ts'
@@ -32,6 +33,7 @@ class Device implements DeviceSupport {
   readonly inputs: readonly ReadonlyMap<string, FloatArray>[]
   readonly report: DeviceSupport['report']
   private readonly conductor: Conductor
+  private readonly attaches: boolean
   private readonly readback: Readback
   private readonly precision: Precision
 
@@ -44,6 +46,7 @@ class Device implements DeviceSupport {
     telemetry: boolean,
   ) {
     this.conductor = conductor
+    this.attaches = executor.attaches === true
     this.readback = readback
     this.precision = precision
     this.inputs = conductor.tensors.map(({ traced }) => {
@@ -56,8 +59,8 @@ class Device implements DeviceSupport {
   }
 
   views(what: 'parameters' | 'gradients'): Readonly<Record<string, FloatArray>> {
-    const instead =
-      what === 'parameters' ? 'writeParameters(...) and await readParameters()' : 'step({ gradients: ... })'
+    const own = what === 'parameters' ? 'writeParameters(...) and await readParameters()' : 'step({ gradients: ... })'
+    const instead = this.attaches ? 'the buffers that you attached' : own
     const result = Object.create(null)
     const get = () => {
       throw new Error(`${what}: this backend keeps them on a device; use ${instead}`)
@@ -68,22 +71,31 @@ class Device implements DeviceSupport {
 
   evaluator(evaluate: Evaluate, inputs: EvaluationRequest['inputs']): (question: Question) => Promise<Answer> {
     const { tensors, names } = this.conductor
+    const attached = this.attaches && { parameters: this.views('parameters'), gradients: this.views('gradients') }
     const gradients: Record<string, FloatArray> = Object.create(null)
-    for (const { shape } of tensors) gradients[shape.name] = this.array(shape.size)
+    for (const { shape } of attached ? [] : tensors) gradients[shape.name] = this.array(shape.size)
     return async (question) => {
       const { wants } = question
-      const values = await this.readback.read(names.map((_, tensor): Place => ({ kind: 'parameter', tensor })))
-      const parameters: Record<string, FloatArray> = Object.create(null)
-      for (const [tensor, name] of names.entries()) parameters[name] = values[tensor]!
-      const answer = await evaluate({ parameters, gradients, inputs, ...question })
+      const answer = await evaluate({
+        ...(attached || { parameters: await this.parameters(), gradients }),
+        inputs,
+        ...question,
+      })
       for (const [tensor, name] of names.entries()) {
-        if (wants.has('gradient')) this.readback.write({ kind: 'gradient', tensor }, gradients[name]!)
+        if (wants.has('gradient') && !attached) this.readback.write({ kind: 'gradient', tensor }, gradients[name]!)
         for (const [key, array] of this.inputs[tensor]!) {
           if (wants.has(key)) this.readback.write({ kind: 'input', tensor, key }, array)
         }
       }
       return answer
     }
+  }
+
+  /** Copies of the parameters. */
+  private async parameters(): Promise<Record<string, FloatArray>> {
+    const { names } = this.conductor
+    const values = await this.readback.read(names.map((_, tensor): Place => ({ kind: 'parameter', tensor })))
+    return record(names, (tensor) => values[tensor]!)
   }
 
   private array(size: number): FloatArray {

@@ -16,7 +16,7 @@ const advice =
   `(its Vulkan driver is ${softwareDriver}), a Vulkan driver of your own is found by itself or named in VK_ICD_FILENAMES.`
 
 /** Kept: what is made from it ends with it. */
-const gpu = await findGpu()
+export const gpu = await findGpu()
 
 async function findGpu(): Promise<GPU | undefined> {
   if (process.env.VK_ICD_FILENAMES === undefined && existsSync(softwareDriver)) {

@@ -251,6 +251,37 @@ describe.runIf(hasWebgpu)('buffers of the user', () => {
     write(weight, [1], 256)
   })
 
+  it('are where the model is evaluated, and gradients may lie in others at every evaluation', async () => {
+    const optimizer = sharpnessAware(adamW({ learningRate: 0.1 }), { rho: 0.3 })
+    const here = await compile(optimizer, model, { backend: reference() })
+    const { compiled, weight, bias, gradient, turns, write } = await attached(optimizer)
+    const device = await sharedDevice()
+    const start = gradientsOf(model, 9)
+    write(weight, start.weight!, 256)
+    write(bias, start.bias!)
+    for (const name of ['weight', 'bias'] as const) here.parameters[name].set(start[name]!)
+    for (let step = 1; step <= 2; step++) {
+      await here.minimize(({ parameters, gradients }) => {
+        for (const name of ['weight', 'bias'] as const) gradients[name].set(parameters[name])
+        return 1
+      })
+      // The gradient of half the square is the parameter.
+      await compiled.minimize((request) => {
+        expect(() => request.gradients.bias).toThrow('use the buffers that you attached')
+        expect(() => attachBuffers(compiled, { parameters: { bias } })).toThrow('minimize is waiting')
+        const turn = turns[request.evaluation % 2]!
+        const encoder = device.createCommandEncoder()
+        encoder.copyBufferToBuffer(weight, 256, gradient, 0, 4 * 4800)
+        encoder.copyBufferToBuffer(bias, 0, turn, 0, 480)
+        device.queue.submit([encoder.finish()])
+        attachBuffers(compiled, { gradients: { bias: turn } })
+        return 1
+      })
+    }
+    await expectClose(compiled.readParameters(), here.parameters)
+    compiled.dispose()
+  })
+
   it('are left as they are by a step whose gradient is not finite', async () => {
     const { compiled, gradient, turns, write } = await attached(adamW({ learningRate: 0.1 }))
     attachBuffers(compiled, { gradients: { bias: turns[0] } })

@@ -8,7 +8,7 @@ import {
   MemoryLayout,
   type Work,
 } from 'fallline/internal'
-import { type Bound, checkInputs, type Execution, type VariableInstance } from './instance.ts'
+import { type Bound, checkInputs, type Execution, separate, type VariableInstance } from './instance.ts'
 
 /** How a fused kernel reaches the data of tensors. */
 interface Home {
@@ -165,13 +165,6 @@ export function wasmHome(): Home | undefined {
 
 /** A tensor that no scope disposes. */
 const keep = (info: tf.TensorInfo): tf.Tensor => tf.keep(tf.engine().makeTensorFromTensorInfo(info))
-
-/** Gives a variable data of its own on the current backend. */
-function separate(variable: tf.Variable): void {
-  const copy = tf.tidy(() => tf.keep(tf.mul(variable, 1)))
-  variable.assign(copy)
-  copy.dispose()
-}
 
 /** What the adapter uses of TensorFlow.js's cpu backend. */
 interface CpuBackend {

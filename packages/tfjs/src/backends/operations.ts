@@ -23,7 +23,7 @@ import {
   type Work,
   type WritablePlace,
 } from 'fallline/internal'
-import { type Bound, checkInputs, type Execution, type VariableInstance } from './instance.ts'
+import { type Bound, checkInputs, type Execution, nonFiniteGradients, type VariableInstance } from './instance.ts'
 
 /** A value while a program runs: what the host knows is a number (truth values 1 or 0), everything else a tensor. */
 export type Computed = number | tf.Tensor
@@ -113,13 +113,7 @@ export class OperationInstance implements VariableInstance {
   }
 
   findNonFinite(tensors: readonly number[]): number[] {
-    const filled = tensors.filter((index) => this.tensors[index]!.size > 0 && this.bound.get(index)!.gradient)
-    if (filled.length === 0) return []
-    // x times 0 is 0 for finite x, else not a number, and so is any sum that it enters.
-    const sums = tf.tidy(() =>
-      tf.stack(filled.map((index) => tf.sum(tf.mul(this.bound.get(index)!.gradient!, 0)))).dataSync(),
-    )
-    return filled.filter((_, position) => sums[position] !== 0)
+    return nonFiniteGradients(tensors.map((index) => this.bound.get(index)!))
   }
 
   run(work: readonly Work[]): void {

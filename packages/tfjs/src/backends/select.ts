@@ -4,11 +4,20 @@ import type { VariableInstance } from './instance.ts'
 import { cpuHome, KernelInstance, wasmHome } from './kernel.ts'
 import { OperationInstance, type SlotStore } from './operations.ts'
 import { webglFuser } from './webgl.ts'
+import { webgpuKernels } from './webgpu.ts'
 
-/** The fastest way to run an optimizer on the current backend of TensorFlow.js. */
-export function createInstance(tensors: readonly BackendTensor[], slots: SlotStore, fused: boolean): VariableInstance {
+/**
+ * The fastest way to run an optimizer on the current backend of TensorFlow.js.
+ * @param title what its rule is called.
+ */
+export function createInstance(
+  tensors: readonly BackendTensor[],
+  slots: SlotStore,
+  fused: boolean,
+  title: string,
+): VariableInstance {
   if (fused) {
-    const kernel = createKernel(tensors)
+    const kernel = createKernel(tensors, title)
     if (kernel) return kernel
     checkStorages(tensors, `the ${tf.getBackend()} backend has none`)
     const fuser = tf.getBackend() === 'webgl' ? webglFuser() : undefined
@@ -23,14 +32,15 @@ function checkStorages(tensors: readonly BackendTensor[], why: string): void {
   if (tensors.every(({ slots }) => slots.every(({ storage }) => storage === 'float32'))) return
   throw new Error(
     `TensorFlow.js keeps all state in float32 where no kernel of Fallline runs, and ${why}: leave out quantized(...), or use the ` +
-      'backend wasm or cpu',
+      'backend wasm, cpu or webgpu',
   )
 }
 
-function createKernel(tensors: readonly BackendTensor[]): KernelInstance | undefined {
+function createKernel(tensors: readonly BackendTensor[], title: string): VariableInstance | undefined {
   const name = tf.getBackend()
-  if (name !== 'wasm' && name !== 'cpu') return undefined
+  if (name !== 'wasm' && name !== 'cpu' && name !== 'webgpu') return undefined
   try {
+    if (name === 'webgpu') return webgpuKernels(tensors, title)
     const home = name === 'wasm' ? wasmHome() : cpuHome(tensors.map(({ size }) => size))
     return home && new KernelInstance(tensors, home)
   } catch (cause) {

@@ -22,7 +22,8 @@ export interface BackendReport {
   readonly error?: string
 }
 
-const shapes = { weight: [5, 7], kernel: [3, 2, 3, 3], bias: [5], scale: [] }
+/** Random numbers follow the names here and the order of variables in TensorFlow.js. */
+const shapes = { 'variable 0': [5, 7], 'variable 1': [3, 2, 3, 3], 'variable 2': [5], 'variable 3': [] }
 
 function seeded(seed: number): () => number {
   let state = seed
@@ -45,12 +46,11 @@ const rules: readonly (readonly [string, Optimizer])[] = [
 
 async function compareWithCore(rule: Optimizer): Promise<number> {
   const random = seeded(1)
-  const compiled: CompiledOptimizer = await compile(rule, shapes)
+  const compiled: CompiledOptimizer = await compile(rule, shapes, { layout: 'outputLast' })
   const optimizer = toTensorFlow(rule)
   const variables = Object.entries(shapes).map(([name, shape]) => {
     const values = compiled.parameters[name]!.map(random) as Float32Array
     compiled.parameters[name]!.set(values)
-    // Random numbers follow the names.
     return { name, variable: tf.tidy(() => tf.variable(tf.tensor(values.slice(), shape), true, name)) }
   })
   const list = variables.map(({ variable }) => variable)

@@ -105,9 +105,13 @@ function blueprintFor(gpu: Gpu, tensors: readonly BackendTensor[], title: string
  * needs them, and what the device finds wrong is an error of a later call.
  * @throws Error when the device is lost or has too small buffers, or a rule needs what the backend lacks.
  */
-export function createAttachedInstance(device: GPUDevice, tensors: readonly BackendTensor[]): WebgpuInstance {
+export function createAttachedInstance(
+  device: GPUDevice,
+  tensors: readonly BackendTensor[],
+  title: string,
+): WebgpuInstance {
   const gpu = gpuOf(device)
-  return new WebgpuInstance(gpu, blueprintFor(gpu, tensors, 'a rule', true), new Map(), () => {})
+  return new WebgpuInstance(gpu, blueprintFor(gpu, tensors, title, true), new Map(), () => {})
 }
 
 /** All kernels that steps may need, by their text. */

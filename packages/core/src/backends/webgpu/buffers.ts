@@ -29,7 +29,7 @@ export type BuffersByName<Name extends string = string> = { readonly [name in Na
 /**
  * Names the buffers in which parameters and gradients are kept, for an optimizer of `webgpu({ device, attached: true })`: kernels read
  * and write them in place, and nothing is copied. From the next step on they are used, until others are named; a gradient may lie in another
- * buffer at every step. What lies in the buffers of the parameters are the parameters, so write their initial values there, or use
+ * buffer at every step, and at every evaluation of `minimize`, whose function finds the point in the parameters' buffers. What lies in the buffers of the parameters are the parameters, so write their initial values there, or use
  * `writeParameters`. The buffers stay yours; destroy none as long as it is used.
  *
  * ```ts
@@ -50,14 +50,15 @@ export type BuffersByName<Name extends string = string> = { readonly [name in Na
  *
  * @param buffers float32, one after the other; of the same device, with the usages `STORAGE`, `COPY_SRC` and `COPY_DST`. Parts begin at a
  * multiple of the device's `minStorageBufferOffsetAlignment` (256 where it says nothing else).
- * @throws Error for an optimizer of another kind, in the middle of a step, for an unknown name, a buffer that is too small, begins elsewhere
+ * @throws Error for an optimizer of another kind, for parameters in the middle of a step, for an unknown name, a buffer that is too small, begins elsewhere
  * or lacks a usage, and for two that overlap; nothing is changed then.
  */
 export function attachBuffers<Name extends string>(
   optimizer: RunningOptimizer<Name>,
   buffers: { readonly parameters?: BuffersByName<Name>; readonly gradients?: BuffersByName<Name> },
 ): void {
-  optimizer.refuseWhileBusy('attachBuffers')
+  if (buffers.parameters === undefined) optimizer.refuseAfterDispose('attachBuffers')
+  else optimizer.refuseWhileBusy('attachBuffers')
   checkNames('attachBuffers', buffers, ['parameters', 'gradients'])
   const instance = instanceOf('attachBuffers', optimizer)
   if (!instance.attaches) {

@@ -2,6 +2,13 @@
 
 import { bindings, type Kernel } from './kernel.ts'
 
+/** A stretch of a buffer. */
+export interface DeviceBytes {
+  readonly buffer: GPUBuffer
+  readonly offset: number
+  readonly bytes: number
+}
+
 /** Flags of buffer usage, which the host may lack as globals. */
 export const usage = { mapRead: 1, copySource: 4, copyTarget: 8, storage: 128 } as const
 const compute = 4
@@ -121,10 +128,7 @@ export function gpuOf(device: GPUDevice): Gpu {
 }
 
 /** Copies out what lies in buffers. */
-export async function readBuffers(
-  gpu: Gpu,
-  ranges: readonly { readonly buffer: GPUBuffer; readonly offset: number; readonly bytes: number }[],
-): Promise<ArrayBuffer[]> {
+export async function readBuffers(gpu: Gpu, ranges: readonly DeviceBytes[]): Promise<ArrayBuffer[]> {
   const { device } = gpu
   const total = ranges.reduce((sum, { bytes }) => sum + bytes, 0)
   if (total === 0) return ranges.map(() => new ArrayBuffer(0))

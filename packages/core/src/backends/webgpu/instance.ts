@@ -12,7 +12,7 @@ import {
   type Packed,
   type Prepared,
 } from './builder.ts'
-import { type Gpu, itemAlignment, readBuffers, usage } from './gpu.ts'
+import { type DeviceBytes, type Gpu, itemAlignment, readBuffers, usage } from './gpu.ts'
 import type { Placed } from './heaps.ts'
 import { bindings, gradientHeap, head, heapName, parameterHeap } from './kernel.ts'
 import { checkFinite, copyKernel } from './library.ts'
@@ -72,7 +72,7 @@ export interface ParameterBuffers {
 }
 
 /** The same, where these buffers are the user's and may be yet to come. */
-export type AttachedBuffers = Partial<ParameterBuffers>
+export type AttachedBuffers = { readonly [kind in keyof ParameterBuffers]?: BufferRange | undefined }
 
 /** Where an array begins, in bytes, and how many elements it has. */
 interface ArrayOnDevice {
@@ -80,6 +80,8 @@ interface ArrayOnDevice {
   readonly offset: number
   readonly size: number
 }
+
+const bytesOf = ({ buffer, offset, size }: ArrayOnDevice): DeviceBytes => ({ buffer, offset, bytes: 4 * size })
 
 /** What is asked of the device in one go. */
 interface Task {
@@ -167,15 +169,17 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
       places.map((place) => this.range(place)),
     )
     this.refuseAfterFailure()
-    return arrays.map((array, index) => {
-      const place = places[index]!
-      const packed = this.packedAt(place)
-      if (!packed) return new Float32Array(array)
-      const bytes = new Uint8Array(array, 0, packed.bytes)
-      // Only checkpoints ask for bytes, and give them back.
-      if (place.kind === 'bytes') return bytes as ArrayLike<number> as FloatArray
-      return Float32Array.from(provided().codecs[packed.storage].decode(bytes, packed.size))
-    })
+    return arrays.map((array, index) => this.decoded(places[index]!, array))
+  }
+
+  /** What bytes say that were copied from the range of a place. */
+  decoded(place: Place, array: ArrayBuffer): FloatArray {
+    const packed = this.packedAt(place)
+    if (!packed) return new Float32Array(array)
+    const bytes = new Uint8Array(array, 0, packed.bytes)
+    // Only checkpoints ask for bytes, and give them back.
+    if (place.kind === 'bytes') return bytes as ArrayLike<number> as FloatArray
+    return Float32Array.from(provided().codecs[packed.storage].decode(bytes, packed.size))
   }
 
   write(place: WritablePlace, values: ArrayLike<number>): void {
@@ -189,12 +193,22 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
 
   async compute(work: readonly Work[]): Promise<readonly FloatArray[]> {
     this.run(work)
-    const places = work.map(({ tensor }) => this.blueprint.tensors[tensor]!.average!)
     const arrays = await readBuffers(
       this.gpu,
-      places.map((place) => this.rangeOf(this.inHeap(place))),
+      work.map(({ tensor }) => this.average(tensor)),
     )
     return arrays.map((array) => new Float32Array(array))
+  }
+
+  /** Where a tensor's program that computes what to evaluate with has left it. */
+  average(tensor: number): DeviceBytes {
+    return bytesOf(this.inHeap(this.blueprint.tensors[tensor]!.average!))
+  }
+
+  /** How many bytes of the device it holds, but for what is small. */
+  get bytesHeld(): number {
+    const { heaps, byteWords } = this.blueprint
+    return heaps.reduce((sum, size) => sum + 4 * size, 4 * byteWords)
   }
 
   /** Whether parameters and gradients lie in buffers that are attached. */
@@ -210,7 +224,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   /** Where the parameter and the gradient of a tensor lie. */
   buffersOf(tensor: number): ParameterBuffers {
     const range = (kind: keyof ParameterBuffers) => {
-      const { buffer, offset, bytes: size } = this.rangeOf(this.arrayAt({ kind, tensor }))
+      const { buffer, offset, bytes: size } = this.range({ kind, tensor })
       return { buffer, offset, size }
     }
     return { parameter: range('parameter'), gradient: range('gradient') }
@@ -448,7 +462,11 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     else this.asking = false
   }
 
-  private range(place: Place) {
+  /**
+   * Where something lies; of nothing, 0 bytes.
+   * @throws Error for a parameter or a gradient that is kept in a buffer of the user's and has none yet.
+   */
+  range(place: Place): DeviceBytes {
     if (place.kind === 'telemetry') {
       const found = this.last[place.tensor]?.telemetry.get(place.key)
       return { buffer: this.numbers, offset: 4 * (found ?? 0), bytes: found === undefined ? 0 : 4 }
@@ -456,11 +474,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     if (place.kind === 'number') return { buffer: this.numbers, offset: 4 * this.numberPlace(place), bytes: 4 }
     const packed = this.packedAt(place)
     if (packed) return { buffer: this.bytes, offset: 4 * packed.at, bytes: 4 * Math.ceil(packed.bytes / 4) }
-    return this.rangeOf(this.arrayAt(place))
-  }
-
-  private rangeOf({ buffer, offset, size }: ArrayOnDevice) {
-    return { buffer, offset, bytes: 4 * size }
+    return bytesOf(this.arrayAt(place))
   }
 
   private inHeap({ heap, at, size }: Placed): ArrayOnDevice {
