@@ -15,9 +15,9 @@ const data = fileURLToPath(new URL('../golden-data/', import.meta.url))
 const daily = ['accsgd', 'adabelief', 'adan', 'lion', 'torch_adamw']
 
 describe.runIf(hasWebgpu)('trajectories of the reference implementations on WebGPU', async () => {
-  const names = (await readdir(data)).filter((name) => {
+  const names = (await readdir(data)).sort().filter((name, place) => {
     const optimizer = name.replace('.json.gz', '')
-    return !Object.hasOwn(drivers, optimizer) && (everything || daily.includes(optimizer))
+    return !Object.hasOwn(drivers, optimizer) && (daily.includes(optimizer) || (everything && place % 4 === 0))
   })
 
   // One run of each, for the same reason.
