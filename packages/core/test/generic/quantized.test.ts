@@ -49,7 +49,7 @@ async function compare(optimizer: Optimizer, allowed: Tolerance, gap: number, st
 }
 
 describe('every optimizer with its state in fewer bits is what the reference says', () => {
-  for (const factory of registry) {
+  for (const factory of registry.filter(({ definition }) => meets('fewer bits', definition.name))) {
     const { name } = factory.definition
     // What a wrapper does seldom depends on what it wraps.
     const wrapped = metByAll.includes(name)
