@@ -28,6 +28,16 @@ describe('compileRunning', () => {
     expect(Math.abs(optimizer.parameters.x[0]!)).toBeLessThan(0.5)
   })
 
+  it('refuses a loss that is not finite', async () => {
+    const optimizer = await compileRunning(adamW(), { x: [1] })
+    const step = minimize(optimizer, ({ gradients }) => {
+      gradients.x[0] = 1
+      return Number.NaN
+    })
+    await expect(step).rejects.toThrow("step 1: the input 'loss' is not finite")
+    expect(optimizer.steps).toBe(0)
+  })
+
   it('refuses what compile refuses, in its own name, and room for one gradient', async () => {
     await expect(compileRunning({} as Optimizer, shapes)).rejects.toThrow('compileRunning: the first argument')
     await expect(compileRunning(adamW(), { w: [-1] })).rejects.toThrow("the shape of parameter 'w'")

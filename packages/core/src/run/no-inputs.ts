@@ -4,6 +4,18 @@ import type { RunModel } from '../program/model.ts'
 import { isLoss } from '../program/trace.ts'
 import type { StepOptions } from './step.ts'
 
+/** Arrays besides gradients, by name and parameter. */
+export type InputViews = Readonly<Record<string, Readonly<Record<string, FloatArray>>>>
+
+/** Where what a step is given goes. */
+export interface InputTaker {
+  readonly inputs: InputViews
+  /** Present where arrays lie on a device. */
+  readonly device: object | undefined
+  checkLength(caller: string, name: string, array: ArrayLike<number>): void
+  write(kind: 'input', name: string, values: ArrayLike<number>, key: string): void
+}
+
 /** What a run asks about what steps take besides gradients. */
 export interface StepInputs {
   /** By name. */
@@ -12,6 +24,10 @@ export interface StepInputs {
     inputs: StepOptions['inputs'],
     check?: (input: string, parameter: string, array: ArrayLike<number>) => void,
   ): Map<string, number>
+  /** Copies what a step is given to where programs read it, and gives the numbers. */
+  take(inputs: StepOptions['inputs'], taker: InputTaker): Map<string, number>
+  /** The arrays besides gradients that programs read, by name and parameter, of those of tensors by name. */
+  views(arrays: readonly ReadonlyMap<string, FloatArray>[]): InputViews
   nonFinite(numbers: ReadonlyMap<string, number>): string[]
   checkNumbers(work: readonly Work[], given: ReadonlyMap<string, number>): void
   checkArrays(work: Work, arrays: ReadonlyMap<string, FloatArray>, settings: { readonly finite: boolean }): void
@@ -41,6 +57,8 @@ export const noInputs: StepInputs = {
     if (name !== undefined) throw new Error(`step: unknown input '${name}' of this optimizer; it takes none`)
     return new Map()
   },
+  take: (inputs) => noInputs.numbers(inputs),
+  views: () => Object.freeze(Object.create(null)),
   nonFinite: nonFiniteNumbers,
   checkNumbers() {},
   checkArrays() {},

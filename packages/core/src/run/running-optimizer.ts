@@ -93,7 +93,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     this.names = Object.freeze(this.conductor.parts.map(({ shape }) => shape.name)) as readonly Name[]
     this.parameters = this.views('parameters')
     this.gradients = this.gradientViews(settings)
-    this.inputs = this.inputViews()
+    this.inputs = this.stepInputs.views((memory ?? this.device!).inputs)
     this.needs = this.stepInputs.needs
     this.moves = this.course.moves
     // Assigning to them would change nothing but what callers see.
@@ -263,17 +263,6 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     return this.views('gradients')
   }
 
-  /** What no step reads is ignored, of whatever length. */
-  private checkInput(name: string, parameter: string, array: ArrayLike<number>): void {
-    const { size } = this.conductor.partOf('step', parameter).shape
-    const own = this.inputs[name]?.[parameter]
-    if (!own) return
-    if (own.length === size || typeof array !== 'object') this.checkLength('step', parameter, array)
-    else if (array.length !== own.length) {
-      throw new Error(`step: the input '${name}' of '${parameter}' has ${own.length} elements, not ${array.length}`)
-    }
-  }
-
   private views(what: 'parameters' | 'gradients'): Readonly<Record<Name, FloatArray>> {
     const { memory } = this.instance
     // A replaced array would be ignored: the kernel has only its own.
@@ -305,29 +294,6 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
 
   /** @internal copies arrays in and returns the numbers */
   takeInputs(inputs: StepOptions['inputs']): Map<string, number> {
-    if (!inputs) return new Map()
-    const numbers = this.stepInputs.numbers(inputs, (name, parameter, array) => this.checkInput(name, parameter, array))
-    for (const [name, value] of Object.entries(inputs)) {
-      if (typeof value === 'number') continue
-      for (const [parameter, array] of Object.entries(value)) {
-        const own = this.inputs[name]?.[parameter]
-        own?.set(array!)
-        if (own && !this.instance.memory) this.write('input', parameter, array!, name)
-      }
-    }
-    return numbers
-  }
-
-  private inputViews(): Record<string, Record<string, FloatArray>> {
-    const result: Record<string, Record<string, FloatArray>> = Object.create(null)
-    const { inputs } = this.instance.memory ?? this.device!
-    for (const part of this.conductor.parts) {
-      for (const [name, array] of inputs[part.tensor]!) {
-        result[name] ??= Object.create(null) as Record<string, FloatArray>
-        result[name][part.shape.name] = within(array, part)
-      }
-    }
-    for (const own of Object.values(result)) Object.freeze(own)
-    return Object.freeze(result)
+    return this.stepInputs.take(inputs, this)
   }
 }

@@ -55,8 +55,9 @@ export interface Placed {
 }
 
 /** True for a plan that is nothing but flat passes over float32 arrays; all others need a `GatheringBuilder`. */
-export function isPlain({ stages, loops, arrays }: Plan): boolean {
+export function isPlain({ stages, loops, arrays, scalars }: Plan): boolean {
   return (
+    scalars.length === 0 &&
     stages.every(({ kind }) => kind === 'loops') &&
     loops.every(({ view, reductions, staged }) => !view && !staged && reductions.length === 0) &&
     arrays.every(({ kind }) => kind !== 'scratch')
@@ -209,7 +210,7 @@ export class InstanceBuilder {
     const { plan: index, sizes, computation } = this.forms.get(program)!
     const plan = this.kernels.plans[index]!
     const table = this.kernels.tables[index]!
-    const layout = new EntryLayout(plan)
+    const layout = this.entryLayout(plan)
     const entry = this.layout.reserve(layout.bytes)
     const hostArguments = this.layout.reserve(8 * plan.arguments.length)
     const scalars = this.layout.reserve(8 * plan.scalars.length)
@@ -229,6 +230,10 @@ export class InstanceBuilder {
       evaluator: new HostEvaluator(computation),
       group: this.groupOf(JSON.stringify(computation)),
     }
+  }
+
+  protected entryLayout(plan: Plan): EntryLayout {
+    return new EntryLayout(plan)
   }
 
   /** Says in an entry, at this address, where something lies. */

@@ -9,7 +9,8 @@ import type { RoutineName } from '../../routines/table.ts'
 import { workspaces } from '../../routines/workspaces.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
 import { type BuilderSettings, InstanceBuilder, type Placed } from './builder.ts'
-import type { EntryWord } from './entry.ts'
+import type { EntryLayout, EntryWord } from './entry.ts'
+import { GatheringEntryLayout } from './gathering-entry.ts'
 import {
   chunkElements,
   type Items,
@@ -107,6 +108,10 @@ export class GatheringBuilder extends InstanceBuilder {
       prepared[index] = this.prepareTensor(index, memories[index]!)
     }
     return prepared
+  }
+
+  protected override entryLayout(plan: Plan): EntryLayout {
+    return new GatheringEntryLayout(plan)
   }
 
   protected override fillWord(word: EntryWord, address: number, placed: Placed): void {

@@ -2,23 +2,14 @@
 
 import type { Distribution } from '../../graph/node.ts'
 import type { Instruction, Loop, LoopReduction, Plan } from '../../plan/plan.ts'
+import { asideRegister, isAside, toAside } from './aside.ts'
 import type { FunctionBuilder, Local } from './assembler.ts'
 import type { EntryLayout } from './entry.ts'
 import { countUp, locals, whileLeft } from './library.ts'
 import { type Gathering, isSlow, LoopGenerator, type Part, unroll } from './loop.ts'
 import { randomFunction, sixteenFunction } from './names.ts'
 import { emitNumber } from './numbers.ts'
-import {
-  asideRegister,
-  blockElements,
-  blockRows,
-  hasNarrowColumns,
-  isAside,
-  putAside,
-  shortestBlock,
-  smallestOfProducts,
-  toAside,
-} from './sums.ts'
+import { blockElements, blockRows, hasNarrowColumns, putAside, shortestBlock, smallestOfProducts } from './sums.ts'
 
 /**
  * Rows that a loop goes through side by side where numbers belong to columns: each is then fetched once for so many rows, as are
