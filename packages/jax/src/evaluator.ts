@@ -9,6 +9,12 @@ type Values = Readonly<Record<string, ArrayLike<number>>>
 /** A function that jax-js compiled. */
 type Jitted = ((...given: Tree[]) => Tree) & { dispose(): void }
 
+/** What an evaluation gives besides gradients and arrays: the loss, and inputs that are numbers. */
+export interface Found {
+  readonly loss: np.Array
+  readonly numbers: Readonly<Record<string, number>>
+}
+
 /** Computes what a model gives where arrays of the host say, and writes it into others. Every function is compiled once. */
 export class Evaluator {
   readonly model: Model
@@ -25,14 +31,28 @@ export class Evaluator {
    * @param step chooses the probe of products with the Hessian.
    * @returns the loss, and inputs that are numbers.
    */
-  async evaluate(
+  evaluate(
     request: Pick<EvaluationRequest, 'parameters' | 'gradients' | 'inputs' | 'wants'>,
     batch: readonly Tree[],
     step: number,
-  ): Promise<{ readonly loss: np.Array; readonly numbers: Readonly<Record<string, number>> }> {
-    const { wants, inputs } = request
+  ): Promise<Found> {
+    const take = (gradients: Tree) => this.write(gradients, request.gradients)
+    return this.evaluateAt(this.tree(request.parameters), request, batch, step, take)
+  }
+
+  /**
+   * The same where arrays of jax-js say.
+   * @param params consumed.
+   * @param take what to do with gradients; what it leaves is freed.
+   */
+  async evaluateAt(
+    params: Tree,
+    { wants, inputs }: Pick<EvaluationRequest, 'inputs' | 'wants'>,
+    batch: readonly Tree[],
+    step: number,
+    take: (gradients: Tree) => void | Promise<void>,
+  ): Promise<Found> {
     const others = [...wants].filter((want) => want !== 'gradient' && want !== 'loss')
-    const params = this.tree(request.parameters)
     if (!wants.has('gradient') && others.length === 0) {
       const loss = this.call('loss', () => this.model.loss, [params, ...refs(batch)]) as np.Array
       return { loss, numbers: {} }
@@ -42,7 +62,7 @@ export class Evaluator {
     const given = [params, this.model.probe(asked, step), ...refs(batch)]
     const found = this.call(JSON.stringify(asked), () => traced as never, given) as Evaluated
     try {
-      if (wants.has('gradient')) await this.write(found.gradients, request.gradients)
+      if (wants.has('gradient')) await take(found.gradients)
       const numbers: Record<string, number> = {}
       for (const [name, arrays] of Object.entries(found.inputs)) {
         for (const [parameter, array] of Object.entries(arrays)) {

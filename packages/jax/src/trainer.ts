@@ -1,18 +1,26 @@
 import { defaultDevice, jit, numpy as np, tree } from '@jax-js/jax'
-import {
-  type Backend,
-  type CompiledOptimizer,
-  compile,
-  type HyperValue,
-  type LayoutChoice,
-  type Loaded,
-  type LoadOptions,
-  type NonFinitePolicy,
-  type Optimizer,
-  type Rebased,
+import type {
+  Backend,
+  EvaluationRequest,
+  HyperValue,
+  LayoutChoice,
+  Loaded,
+  LoadOptions,
+  NonFinitePolicy,
+  Optimizer,
+  Rebased,
 } from 'fallline'
-import { checkLayout, type FloatArray, movedAlong, type Place, type StagedStorage, sizeOf } from 'fallline/internal'
-import { Evaluator, read, release } from './evaluator.ts'
+import {
+  checkLayout,
+  elementsIn,
+  type FloatArray,
+  movedAlong,
+  type Place,
+  type StagedStorage,
+  sizeOf,
+} from 'fallline/internal'
+import { compileFor, type Engine, type FusedOptions, KernelEngine, type TrainerPath } from './engine.ts'
+import { type Found, read, release } from './evaluator.ts'
 import { Host } from './host.ts'
 import { type Asked, type Longer, type Loss, type LossInParts, Model, type ModelOptions } from './model.ts'
 import { packBytes, unpackBytes } from './packed-state.ts'
@@ -20,38 +28,25 @@ import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.
 import { type Scalars, type State, StepReplay } from './replay.ts'
 import { initialState, step, type TransformationOptions } from './transformation.ts'
 
-/** Where the update is computed: by Fallline's own kernel, or as jax-js operations. */
-export type TrainerPath = 'fused' | 'graph'
+export type { TrainerPath }
 
 export interface TrainerOptions<Params extends Tree = Tree, Batch extends Tree[] = Tree[]>
   extends TransformationOptions,
     ModelOptions<Params, Batch> {
   /**
-   * `fused`: jax-js computes the gradients, Fallline's kernel takes the step on copies in its own memory, and the
-   * parameters go back; for every optimizer, also those that need the loss or evaluate several times in a step. `graph`:
-   * the step is part of the jitted function and everything stays where jax-js has it. `auto` (default): `fused` when the
-   * default device of jax-js is `wasm` or `cpu`, else `graph`.
+   * `fused`: jax-js computes the gradients and Fallline's kernels take the step; for every optimizer, also those that need the loss or
+   * evaluate several times in a step. On `webgpu` they work on the arrays where jax-js has them, elsewhere on copies in their own memory,
+   * from which the parameters go back. `graph`: the step is part of the jitted function. `auto` (default): `graph` when the default device
+   * of jax-js is `webgl`, else `fused`.
    */
   readonly path?: TrainerPath | 'auto'
   /** What to do when a gradient is not finite, as for `compile`: `throw` by default. The graph path does not check. */
   readonly nonFinite?: NonFinitePolicy
-  /** Where the fused step runs: `wasm()` (default), also with threads, or `reference()`. */
+  /**
+   * Where the fused step runs on copies of what jax-js has: `wasm()` (default, but on the device `webgpu`), also with threads, or
+   * `reference()`.
+   */
   readonly backend?: Backend
-}
-
-/** The two ways of taking a step. */
-interface Engine {
-  readonly path: TrainerPath
-  readonly hyperparameters: Pick<CompiledOptimizer, 'hyperOf' | 'set'>
-  readonly steps: number
-  step(batch: readonly Tree[]): Promise<np.Array>
-  parameters(): np.Array[]
-  evaluationParameters(): np.Array[]
-  save(): Promise<Uint8Array>
-  load(bytes: Uint8Array, options: LoadOptions): Loaded
-  rebase(parameters: readonly np.Array[]): Promise<Rebased>
-  finish(): void
-  dispose(): void
 }
 
 /**
@@ -118,7 +113,7 @@ export async function createTrainer<
   try {
     const engine =
       path === 'fused'
-        ? await FusedEngine.create(model, optimizer, named, { ...options, layout })
+        ? await fusedEngine(model, optimizer, named, { ...options, layout })
         : new GraphEngine(model, optimizer, named, layout)
     return new Trainer(engine, named.structure)
   } catch (error) {
@@ -126,6 +121,26 @@ export async function createTrainer<
     throw error
   }
 }
+
+/** Kernels on the device of the arrays, where they can reach these, else on copies. */
+async function fusedEngine(
+  model: Model,
+  optimizer: Optimizer,
+  named: NamedArrays,
+  options: FusedOptions,
+): Promise<Engine> {
+  const reached = named.arrays.every(({ device }) => device === 'webgpu') && named.arrays.length > 0
+  // A vector of all parameters has no buffers of theirs.
+  if (!reached || options.backend || elementsIn(optimizer).some(isJoint)) {
+    return CopyingEngine.create(model, optimizer, named, options)
+  }
+  // Who does not train there does not load it.
+  const { DeviceEngine } = await import('./device-engine.ts')
+  return DeviceEngine.create(model, optimizer, named, options)
+}
+
+const isJoint = ({ definition }: { readonly definition: object }): boolean =>
+  (definition as { readonly joint?: boolean }).joint === true
 
 function choosePath(options: object): TrainerPath {
   const known = ['path', 'nonFinite', 'backend', 'layout', 'inputs', 'seed']
@@ -138,7 +153,7 @@ function choosePath(options: object): TrainerPath {
     throw new Error(`createTrainer: path must be auto, fused or graph, not ${String(path)}`)
   }
   const device = defaultDevice()
-  const chosen = path === 'auto' ? (device === 'wasm' || device === 'cpu' ? 'fused' : 'graph') : path
+  const chosen = path === 'auto' ? (device === 'webgl' ? 'graph' : 'fused') : path
   if (chosen === 'graph' && ((nonFinite ?? 'allow') !== 'allow' || backend)) {
     const option = backend ? 'backend' : `nonFinite: '${nonFinite}'`
     throw new Error(`createTrainer: ${option} needs the fused path; on the device ${device} the path is ${chosen}`)
@@ -326,62 +341,11 @@ export class Trainer<Params extends Tree, Batch extends Tree[], H extends string
 }
 
 /** Gradients out of jax-js, one step of Fallline's kernel, parameters in. */
-class FusedEngine implements Engine {
-  readonly path = 'fused'
-  private readonly compiled: CompiledOptimizer
-  private readonly evaluator: Evaluator
-
-  private constructor(evaluator: Evaluator, compiled: CompiledOptimizer) {
-    this.evaluator = evaluator
-    this.compiled = compiled
-  }
-
-  static async create(
-    model: Model,
-    optimizer: Optimizer,
-    named: NamedArrays,
-    { nonFinite, backend, layout }: Pick<TrainerOptions, 'nonFinite' | 'backend' | 'layout'>,
-  ): Promise<FusedEngine> {
-    const compiled = await compile(optimizer, shapesOf(named), {
-      ...(layout && { layout }),
-      ...(nonFinite && { nonFinite }),
-      ...(backend && { backend }),
-    })
-    try {
-      model.check('createTrainer', compiled.needs)
-    } catch (error) {
-      compiled.dispose()
-      throw error
-    }
+class CopyingEngine extends KernelEngine {
+  static async create(model: Model, optimizer: Optimizer, named: NamedArrays, options: FusedOptions) {
+    const compiled = await compileFor(model, optimizer, named, options)
     for (const [index, name] of named.names.entries()) compiled.parameters[name]!.set(await read(named.arrays[index]!))
-    return new FusedEngine(new Evaluator(model, named), compiled)
-  }
-
-  get hyperparameters(): CompiledOptimizer {
-    return this.compiled
-  }
-
-  get steps(): number {
-    return this.compiled.steps
-  }
-
-  async step(batch: readonly Tree[]): Promise<np.Array> {
-    let first: np.Array | undefined
-    try {
-      await this.compiled.minimize(async (request) => {
-        const { loss, numbers } = await this.evaluator.evaluate(request, batch, this.steps + 1)
-        const value = request.wants.has('loss') ? (await read(loss.ref))[0]! : undefined
-        if (request.evaluation === 0) first = loss
-        else loss.dispose()
-        return { inputs: numbers, ...(value !== undefined && { loss: value }) }
-      })
-    } catch (error) {
-      if (first) release([first])
-      throw error
-    } finally {
-      release(batch)
-    }
-    return first!
+    return new CopyingEngine(model, named, compiled)
   }
 
   parameters(): np.Array[] {
@@ -396,10 +360,6 @@ class FusedEngine implements Engine {
     return this.compiled.save()
   }
 
-  load(bytes: Uint8Array, options: LoadOptions): Loaded {
-    return this.compiled.load(bytes, options)
-  }
-
   async rebase(parameters: readonly np.Array[]): Promise<Rebased> {
     const numbers = await Promise.all(parameters.map((array) => read(array.ref)))
     const { names } = this.evaluator.model
@@ -410,9 +370,8 @@ class FusedEngine implements Engine {
     this.compiled.finish()
   }
 
-  dispose(): void {
-    this.evaluator.dispose()
-    this.compiled.dispose()
+  protected evaluate(request: EvaluationRequest, batch: readonly Tree[]): Promise<Found> {
+    return this.evaluator.evaluate(request, batch, this.steps + 1)
   }
 }
 

@@ -13,6 +13,7 @@ import {
 } from 'fallline'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { everything } from '../../core/test/support/sample.ts'
+import { freeVectors } from '../../core/test/support/tolerances.ts'
 import { make } from '../../core/test/support/variants.ts'
 import { adamW, parameterAverage, prodigy, sgd, type TensorFlowOptimizer, toTensorFlow } from '../src/index.ts'
 import { check, checkPoints, steps } from './support/agreement.ts'
@@ -22,9 +23,6 @@ import { deviceOfBackend, hasWebgpu, startWebgpu } from './support/webgpu.ts'
 
 /** Float32 sums beside float64 sums of the core. */
 const tolerance = 2e-4
-
-/** Where the rows of a matrix are fewer than its columns, vectors of eigenvalues that are 0 are free, and rounding chooses them. */
-const free: Readonly<Record<string, number>> = { soap: 2e-2, sPlus: 5e-2 }
 
 const values = async (tensor: tf.Tensor) => [...(await tensor.data<'float32'>())]
 
@@ -45,7 +43,7 @@ describe.runIf(hasWebgpu)('on the backend webgpu', () => {
   it.each(chosen.map((factory) => [factory.definition.name, factory] as const))(
     '%s takes the steps of the core',
     async (name, factory) => {
-      await check(make(factory), 'webgpu', { tolerance: free[name] ?? tolerance, operations: name === 'adamW' })
+      await check(make(factory), 'webgpu', { tolerance: freeVectors[name] ?? tolerance, operations: name === 'adamW' })
     },
   )
 

@@ -69,6 +69,12 @@ const settingsFor: Readonly<Record<string, Variant['settings']>> = {
  */
 export const freeRanks = ({ spreads }: Variant['settings']): boolean => spreads === true
 
+/**
+ * How far some trajectories in float32 may be apart, relative to the largest element: where the rows of a matrix are fewer than its columns,
+ * vectors of eigenvalues that are 0 are free, and rounding chooses them.
+ */
+export const freeVectors: Readonly<Record<string, number>> = { soap: 2e-2, sPlus: 5e-2 }
+
 /** An optimizer under such settings, within a wrapper by name. */
 export function comparable(factory: OptimizerFactory, settings: Variant['settings'], wrap: string): Optimizer {
   const own = make(factory, { ...settingsFor[factory.definition.name], ...settings })

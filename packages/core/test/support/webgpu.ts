@@ -14,7 +14,7 @@ const advice =
   `(its Vulkan driver is ${softwareDriver}), a Vulkan driver of your own is found by itself or named in VK_ICD_FILENAMES.`
 
 /** Kept: what is made from it ends with it. */
-export const gpu = await findGpu()
+const gpu = await findGpu()
 
 async function findGpu(): Promise<GPU | undefined> {
   if (process.env.VK_ICD_FILENAMES === undefined && existsSync(softwareDriver)) {
@@ -32,6 +32,13 @@ async function findGpu(): Promise<GPU | undefined> {
 /** Whether there is an adapter; a loud line says so where there is none. */
 export const hasWebgpu = !!(await gpu?.requestAdapter())
 if (!hasWebgpu) console.warn(`\n${'!'.repeat(80)}\n${advice}\n${'!'.repeat(80)}\n`)
+
+/** Shows libraries that look for `navigator.gpu` what a page would show them. */
+export async function showGpu(): Promise<void> {
+  const { globals } = await import('webgpu')
+  Object.assign(globalThis, globals)
+  Object.defineProperty(globalThis, 'navigator', { value: { gpu, userAgent: 'Node' }, configurable: true })
+}
 
 /** A device of its own: a lost one takes no other along. */
 export async function newDevice(): Promise<GPUDevice> {

@@ -1,13 +1,11 @@
 /** TensorFlow.js's webgpu backend in Node, on the adapter of the npm package webgpu. */
 
 import * as tf from '@tensorflow/tfjs-core'
-import { gpu, hasWebgpu } from '../../../core/test/support/webgpu.ts'
+import { hasWebgpu, showGpu } from '../../../core/test/support/webgpu.ts'
 
 /** Makes the backend the current one; it looks for `navigator.gpu` when it is loaded. */
 export async function startWebgpu(): Promise<void> {
-  const { globals } = await import('webgpu')
-  Object.assign(globalThis, globals)
-  Object.defineProperty(globalThis, 'navigator', { value: { gpu }, configurable: true })
+  await showGpu()
   await import('@tensorflow/tfjs-backend-webgpu')
   await tf.setBackend('webgpu')
 }

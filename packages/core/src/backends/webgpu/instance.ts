@@ -147,7 +147,9 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
 
   attempt(work: readonly Work[], tensors: readonly number[], copies: Task['copies']): Promise<readonly number[]> {
     const number = ++this.attempts
-    this.perform({ work, check: tensors, copies }, number)
+    // What reads no gradient need not have one.
+    const check = this.attaches ? tensors.filter((tensor) => this.attached[tensor]!.gradient) : tensors
+    this.perform({ work, check, copies }, number)
     return new Promise((settle, fail) => {
       this.waiting.push({ number, tensors, settle, fail })
       // Many attempts that are made at once are asked about together.
@@ -361,13 +363,12 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   }
 
   /** @throws Error when a parameter or a gradient that is needed lies nowhere. */
-  private checkAttached({ work, check, copies }: Task): void {
+  private checkAttached({ work, copies }: Task): void {
     const need = (tensor: number, kind: keyof ParameterBuffers) => void this.arrayAt({ kind, tensor })
     for (const { tensor, program } of work) {
       need(tensor, 'parameter')
       if (program.leaves.gradient) need(tensor, 'gradient')
     }
-    for (const tensor of check) need(tensor, 'gradient')
     for (const { tensor } of copies) need(tensor, 'parameter')
   }
 
