@@ -23,8 +23,6 @@ export type News =
       readonly loss: number
       /** From one loss to the next, in milliseconds: gradient, update and reading the loss. */
       readonly milliseconds: number
-      /** How the update runs. */
-      readonly path: 'fused' | 'graph'
     }
   | { readonly finished: true }
   | { readonly error: string }

@@ -69,8 +69,6 @@ function show(device: Device, texts: Readonly<Record<string, string>>): void {
     runs[device].row.querySelector(`[data-is=${name}]`)!.textContent = text
 }
 
-const paths = { fused: "Fallline's kernels", graph: 'inside the jitted function' }
-
 function draw(): void {
   const longest = Math.max(...devices.map((device) => runs[device].losses.length))
   const steps = Array.from({ length: longest }, (_, index) => index + 1)
@@ -95,7 +93,6 @@ function hear(device: Device, news: News): void {
     run.times.push(news.milliseconds)
     show(device, {
       state: `Step ${news.step}`,
-      path: paths[news.path],
       loss: news.loss.toFixed(3),
       time: `${median(run.times).toFixed(1)} ms`,
     })
@@ -126,7 +123,7 @@ form.addEventListener('submit', (event) => {
   for (const device of usable) {
     const run = runs[device]
     ;[run.losses, run.times] = [[], []]
-    show(device, { state: 'Starting …', path: '', loss: '', time: '' })
+    show(device, { state: 'Starting …', loss: '', time: '' })
     const order: Order = {
       device,
       task: field('task').value,

@@ -34,7 +34,6 @@ export interface Row {
   readonly state: string
   readonly loss: string
   readonly time: string
-  readonly path: string
 }
 
 /** Trains once in headless Chromium and gives what the page says at the end. */
@@ -58,7 +57,7 @@ export async function trainInPage(
     })
     if (screenshot !== undefined) await page.screenshot({ path: screenshot, fullPage: true })
     const row = async (device: string): Promise<Row> => {
-      const cells = ['state', 'loss', 'time', 'path'].map(
+      const cells = ['state', 'loss', 'time'].map(
         async (name) => [name, await page.textContent(`#${device} [data-is=${name}]`)] as const,
       )
       return Object.fromEntries(await Promise.all(cells)) as unknown as Row
