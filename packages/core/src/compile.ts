@@ -1,7 +1,7 @@
 import { type Backend, backendTensors } from './backends/backend.ts'
 import { wasm } from './backends/wasm/backend.ts'
 import { checkNames, checkOptimizer, type Optimizer } from './language/definition.ts'
-import { checkLayout, type LayoutChoice } from './language/layout.ts'
+import { checkLayout, type Layout, type LayoutChoice } from './language/layout.ts'
 import { checkShapes, type Shapes, traceAlone } from './program/model.ts'
 import { CompiledOptimizer } from './run/compiled-optimizer.ts'
 import { noInputs, takesInputs } from './run/no-inputs.ts'
@@ -110,11 +110,12 @@ async function prepare(
   if (!['throw', 'skip', 'allow'].includes(nonFinite)) {
     throw new Error(`${caller}: nonFinite must be throw, skip or allow, not ${String(nonFinite)}`)
   }
-  const { telemetry = false, layout = 'outputFirst', gradients = 'together' } = options
+  const { telemetry = false, layout: choice = 'outputFirst', gradients = 'together' } = options
   if (!['together', 'oneAtATime'].includes(gradients)) {
     throw new Error(`${caller}: gradients must be together or oneAtATime, not ${String(gradients)}`)
   }
-  checkLayout(caller, layout)
+  checkLayout(caller, choice)
+  const layout = askedOnce(choice)
   const model =
     (telemetry ? undefined : traceAlone(optimizer, shapes, layout)) ??
     (await import('./program/trace-model.ts')).traceModel(optimizer, shapes, telemetry, { layout })
@@ -129,4 +130,15 @@ async function prepare(
   }
   const inputs = takesInputs(model) ? (await import('./run/inputs.ts')).declaredInputs : () => noInputs
   return { model, instance, settings: { nonFinite, telemetry, gradients, inputs } }
+}
+
+/** Asks for the layout of a parameter once, however often that is traced. */
+function askedOnce(choice: LayoutChoice): LayoutChoice {
+  if (typeof choice !== 'function') return choice
+  const known = new Map<string, Layout>()
+  return (name, shape) => {
+    const layout = known.get(name) ?? choice(name, shape)
+    known.set(name, layout)
+    return layout
+  }
 }
