@@ -66,7 +66,7 @@ export { dimensionsOf, elementsOf } from './plan/plan.ts'
 export { planTogether } from './plan/planner.ts'
 export { type HostEnvironment, HostEvaluator, hostProgram } from './program/host.ts'
 export { type Algebra, Interpreter, interpret, Totals } from './program/interpret.ts'
-export type { TracedModel } from './program/model.ts'
+export { checkParameters, type TracedModel } from './program/model.ts'
 export {
   findTotal,
   nodesOf,

@@ -571,3 +571,8 @@ it('state of 8 bits takes a quarter of the memory in the graph of jax-js', () =>
   expect(bytes(quantized(adamW(), { bits: 8 }))).toBe(2 * (4096 + (4 * 4096) / 256))
   expect(bytes(quantized(adamW(), { bits: 4 }))).toBe(2048 + (4 * 4096) / 128 + 2048 + 4 * 128)
 })
+
+it.each(['fused', 'graph'] as const)('refuses parameters in anything but float32 on the path %s', async (path) => {
+  const rule = quantized(adamW(), { parameters: 'bf16', minimumSize: 0 })
+  await expect(create(rule, { path })).rejects.toThrow(path === 'graph' ? "jax-js holds '" : 'is kept as bfloat16')
+})

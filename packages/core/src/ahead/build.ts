@@ -9,7 +9,7 @@ import type { Hyperparameter } from '../language/hyperparameters.ts'
 import { checkLayout, type LayoutChoice } from '../language/layout.ts'
 import { relativeRate } from '../language/relative-rate.ts'
 import type { HyperOwner } from '../program/hyper-store.ts'
-import { checkShapes, type Shapes } from '../program/model.ts'
+import { checkParameters, checkShapes, type Shapes } from '../program/model.ts'
 import type { Program, VariantTree } from '../program/program.ts'
 import { traceModel } from '../program/trace-model.ts'
 import { Conductor } from '../run/conductor.ts'
@@ -71,6 +71,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const { layout = 'outputFirst', telemetry = false } = options
   checkLayout('build', layout)
   const model = traceModel(optimizer, shapes, telemetry, { layout })
+  checkParameters(model, 'what build writes')
   const tensors = backendTensors(model)
   const { forms, programs: distinct } = formsOf(tensors)
   const { bytes, ...kernels } = generateModule(distinct, everything(false))

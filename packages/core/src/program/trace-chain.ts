@@ -21,11 +21,14 @@ import { outputSide } from '../language/layout.ts'
 import { type ParameterShape, type Slot, scalar, zeros } from '../language/slots.ts'
 import { Value, where } from '../language/value.ts'
 import { routines } from '../routines/table.ts'
+import { provided } from '../storage/provided.ts'
 import {
   type Firing,
   nodesOf,
   type Program,
+  parameterSlot,
   type SlotStorage,
+  type Target,
   type TelemetryName,
   type VariantTree,
 } from './program.ts'
@@ -301,6 +304,8 @@ class ChainTrace extends Trace {
     this.chain = chain
     this.keeping = keepingOf(elementsOf(chain))
     this.decisions = decisions
+    const kept = this.keptParameter()
+    if (kept) this.p = this.value(this.slotNode(kept))
     const evaluating = evaluatingElement(chain)
     this.evaluated = evaluating ? evaluationsOf(evaluating).map(({ wants }) => wants) : []
     this.evaluations = this.evaluated.length
@@ -323,6 +328,7 @@ class ChainTrace extends Trace {
     if (!at) return undefined
     this.evaluated = this.evaluated.slice(0, index)
     const { title } = element.optimizer.definition
+    if (this.keptParameter()) throw new Error(`${title} ${provided().parameters.pointsRefused}`)
     this.clock = this.evaluatingClock
     const moved = unprojectedOf(element, this.slots)
     if (moved && evaluations.slice(0, index).some((before) => before.at)) this.p = this.value(this.slotNode(moved))
@@ -665,6 +671,16 @@ class ChainTrace extends Trace {
       const old = pairs.get(value)
       return old && value.node.space !== 'host' ? where(fails, old, value) : value
     })
+  }
+
+  /** The slot that holds the parameter, where it is not in float32. */
+  private keptParameter(): SlotStorage | undefined {
+    return this.slots.find(({ key }) => key === parameterSlot)
+  }
+
+  protected override store(target: Target, ...rest: [value: Value, what: string, slot?: SlotStorage]): void {
+    const kept = target.kind === 'parameter' && this.keptParameter()
+    super.store(kept ? { kind: 'slot', key: kept.key, shared: false } : target, ...rest)
   }
 
   protected override slotNode(slot: SlotStorage): Node {

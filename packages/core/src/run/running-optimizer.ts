@@ -10,6 +10,7 @@ import { checkKnown } from '../language/definition.ts'
 import type { Input } from '../language/inputs.ts'
 import type { RunModel } from '../program/model.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
+import { provided } from '../storage/provided.ts'
 import { Conductor, type Part, type Tensor } from './conductor.ts'
 import { Course, checkList } from './course.ts'
 import type { StepInputs } from './no-inputs.ts'
@@ -169,7 +170,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     const work = this.conductor.averages()
     const computed = new Map(memory.compute(work).map((array, index) => [work[index]!.tensor, array]))
     return this.eachPart(
-      (tensor) => computed.get(tensor) ?? memory.parameters[tensor]!,
+      (tensor) => computed.get(tensor) ?? viewPlace(memory, { kind: 'parameter', tensor }),
       (array) => array.slice(),
     )
   }
@@ -183,6 +184,12 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     this.refuseWhileBusy('dispose')
     this.disposed = true
     this.instance.dispose()
+  }
+
+  /** @internal true where there are parameters that are not in float32 */
+  get keepsParameters(): boolean {
+    const { memory } = this.instance
+    return this.conductor.tensors.some(({ index }) => memory?.parameterStorage(index))
   }
 
   /** @internal called before parameters, gradients or inputs are looked at */
@@ -230,8 +237,14 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     const { tensor } = part
     const place = kind === 'input' ? { kind, tensor, key } : { kind, tensor }
     const { memory, readback } = this.instance
-    if (memory) within(viewPlace(memory, place), part).set(values)
-    else readback.write(place, values)
+    if (!memory) {
+      readback.write(place, values)
+      return
+    }
+    const view = viewPlace(memory, place)
+    within(view, part).set(values)
+    // Of what is not in float32 this was a copy.
+    if (kind === 'parameter') readback.write(place, view)
   }
 
   /** @internal what is made of the arrays of all tensors, for each parameter */
@@ -267,12 +280,15 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     const { memory } = this.instance
     // A replaced array would be ignored: the kernel has only its own.
     if (!memory) return this.device!.views(what)
-    return Object.freeze(
-      this.eachPart(
-        (tensor) => memory[what][tensor]!,
-        (view) => view,
-      ),
+    const views = this.eachPart(
+      (tensor) => memory[what][tensor]!,
+      (view) => view,
     )
+    for (const { tensor, shape } of this.conductor.parts) {
+      const storage = what === 'parameters' && memory.parameterStorage(tensor)
+      if (storage) provided().parameters.hide(views, shape.name, storage)
+    }
+    return Object.freeze(views)
   }
 
   /** The tensors that have a gradient this step. */

@@ -223,7 +223,7 @@ describe('state in fewer bits', () => {
       'Quantized state: minimumSize must be a whole number from 0 up',
     )
     expect(() => quantized(adamW(), { storage: 'half' as 'bf16' })).toThrow(
-      'Quantized state: storage must be one of blocks, bf16, bf16+byte, not half',
+      'Quantized state: storage must be one of blocks, bf16, bf16+byte, float32, not half',
     )
   })
 })

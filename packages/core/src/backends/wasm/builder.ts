@@ -1,7 +1,7 @@
 import { sizeOf } from '../../graph/node.ts'
 import { elementsOf, type Plan, type Sizes } from '../../plan/plan.ts'
 import { HostEvaluator } from '../../program/host.ts'
-import type { Program } from '../../program/program.ts'
+import { type Program, parameterSlot } from '../../program/program.ts'
 import { bytesOf } from '../../storage/provided.ts'
 import type { StorageName } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
@@ -161,7 +161,8 @@ export class InstanceBuilder {
 
   private reserveTensor(tensor: BackendTensor): TensorMemory {
     const { size, slots, average } = tensor
-    const parameter = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', size))
+    const ownSize = slots.some(({ key }) => key === parameterSlot) ? 0 : size
+    const parameter = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', ownSize))
     const gradient = this.foreign ? 0 : this.reserveGradient(size)
     const arrays = new Map<string, { address: number; size: number; storage: StorageName }>()
     const numbers = new Map<string, number>()
@@ -181,7 +182,7 @@ export class InstanceBuilder {
     this.words.push({ address: finiteEntry, value: gradient }, { address: finiteEntry + 4, value: flag })
     const averageArray = average ? this.layout.reserveArray(bytesOf('float32', size)) : 0
     const floats = [...arrays.values()].filter(({ storage }) => storage === 'float32')
-    const settling = [{ address: parameter, size }, ...floats].map(({ address: value, size }) => {
+    const settling = [{ address: parameter, size: ownSize }, ...floats].map(({ address: value, size }) => {
       const entry = this.layout.reserve(8)
       this.words.push({ address: entry, value })
       return { entry, size }
