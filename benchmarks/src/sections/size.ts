@@ -50,6 +50,10 @@ export async function measureSizes(): Promise<SizeResult[]> {
     await applicationSize('one optimizer (adamW on wasm)', oneOptimizer),
     await applicationSize('adamW built ahead', builtAhead, builtFor(adamW({ learningRate: 1e-3 }))),
     await applicationSize('muon built ahead, with adamW for vectors', builtAhead, builtFor(muon())),
+    await applicationSize(
+      'one optimizer by compileRunning',
+      oneOptimizer.replaceAll('compile(', 'compileRunning(').replace('compile }', 'compileRunning }'),
+    ),
     await applicationSize('everything that is exported', everything),
   ]
 }

@@ -12,7 +12,7 @@ Replays every trajectory file (*.json, *.json.gz) of DIR: on the reference backe
 Prints the worst relative error of each configuration and exits with 1 if one is too large.
 
   --only NAME,...  only the files of these optimizers, such as adan,torch_adamw
-  --backend NAME   only this backend: reference or wasm
+  --backend NAME   only this backend: reference, wasm, or webgpu where there is an adapter
   --help           this text
 
 Known optimizers: ${[...Object.keys(mappings), ...Object.keys(drivers)].sort().join(', ')}
@@ -75,8 +75,8 @@ function readArguments(args: readonly string[]) {
   if (values.help) return { directory: undefined, only: undefined, backends: [] }
   if (positionals.length !== 1) throw new UsageError(`give one directory, not ${positionals.length || 'none'}`)
   const backends: BackendName[] = ['reference', 'wasm']
-  if (values.backend !== undefined && !backends.includes(values.backend as BackendName)) {
-    throw new UsageError(`--backend must be reference or wasm, not '${values.backend}'`)
+  if (values.backend !== undefined && ![...backends, 'webgpu'].includes(values.backend)) {
+    throw new UsageError(`--backend must be reference, wasm or webgpu, not '${values.backend}'`)
   }
   return {
     directory: positionals[0]!,

@@ -2,7 +2,15 @@ import type { FloatArray } from 'fallline'
 import { Fields, Skip } from './fields.ts'
 import type { GoldenFile, GoldenRun } from './files.ts'
 import type { Numbers } from './problem.ts'
-import { type BackendName, nudge, type Outcome, type RunResult, relativeError, rounding, tolerances } from './replay.ts'
+import {
+  type HostBackendName,
+  nudge,
+  type Outcome,
+  type RunResult,
+  relativeError,
+  rounding,
+  tolerances,
+} from './replay.ts'
 
 /** A method that takes steps of its own kind, at the start of a run. */
 export interface Driven {
@@ -12,14 +20,14 @@ export interface Driven {
 }
 
 /** Inner products round as well, in float64 whatever the arrays are: beside roundings to float32 they count for nothing. */
-export const allowance: Readonly<Record<BackendName, number>> = { reference: 1000, wasm: 30 }
+export const allowance: Readonly<Record<HostBackendName, number>> = { reference: 1000, wasm: 30 }
 
 /** What a driver is to start with. */
 export interface DriverSettings {
   readonly salt: number
   /** The arrays of the parameters: float64 to compare with `reference`, float32 with `wasm`. */
   readonly zeros: readonly FloatArray[]
-  readonly backend: BackendName
+  readonly backend: HostBackendName
   /** To be called with the gradients of each evaluation: a rounding for each, where the sensitivity is measured. */
   readonly disturb: (gradients: readonly Numbers[]) => void
 }
@@ -40,13 +48,13 @@ export interface DriverMapping {
 export async function replayDriver(
   file: GoldenFile,
   mapping: DriverMapping,
-  backends: readonly BackendName[],
+  backends: readonly HostBackendName[],
 ): Promise<RunResult[]> {
   const results: RunResult[] = []
   for (const run of file.runs) {
     const name = { optimizer: file.optimizer, config: run.config, layout: run.layout }
     try {
-      const outcomes: Partial<Record<BackendName, Outcome>> = {}
+      const outcomes: Partial<Record<HostBackendName, Outcome>> = {}
       for (const backend of backends) outcomes[backend] = await replayRun(file, run, mapping, backend)
       results.push({ ...name, outcomes })
     } catch (error) {
@@ -61,7 +69,7 @@ async function replayRun(
   { salt }: GoldenFile,
   run: GoldenRun,
   mapping: DriverMapping,
-  backend: BackendName,
+  backend: HostBackendName,
 ): Promise<Outcome> {
   const begin = async (disturb: DriverSettings['disturb'] = () => {}) => {
     const fields = new Fields(run.hyper)
@@ -100,7 +108,7 @@ async function replayRun(
   return { error, comparison, ...(failedAt === undefined ? {} : { failedAt }) }
 }
 
-function zerosOf({ shapes }: GoldenRun, backend: BackendName): FloatArray[] {
+function zerosOf({ shapes }: GoldenRun, backend: HostBackendName): FloatArray[] {
   return shapes.map((shape) => {
     const size = shape.reduce((product, length) => product * length, 1)
     return backend === 'reference' ? new Float64Array(size) : new Float32Array(size)

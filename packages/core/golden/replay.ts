@@ -26,13 +26,37 @@ import {
 } from './problem.ts'
 import { replayDriver } from './replay-driver.ts'
 
-export type BackendName = 'reference' | 'wasm'
+export type BackendName = HostBackendName | 'webgpu'
 
-/** The largest relative error that passes at any checkpoint: float64 on the reference backend, float32 on wasm. */
-export const tolerances: Readonly<Record<BackendName, number>> = { reference: 1e-9, wasm: 2e-4 }
+/** Those whose arrays can be reached, which drivers need. */
+export type HostBackendName = 'reference' | 'wasm'
+
+/** The largest relative error that passes at any checkpoint: float64 on the reference backend, float32 on the others. */
+export const tolerances: Readonly<Record<BackendName, number>> = { reference: 1e-9, wasm: 2e-4, webgpu: 2e-4 }
 
 /** The largest error of one step in float32, in parameters and state, where steps are compared one by one. */
 export const stepTolerance = 1e-5
+
+/** On WebGPU sums are in float32 too, and quotients and roots may be wrong by some units. */
+const stepTolerances: Readonly<Record<BackendName, number>> = {
+  reference: stepTolerance,
+  wasm: stepTolerance,
+  webgpu: 3 * stepTolerance,
+}
+
+const backendOf: Readonly<Record<BackendName, () => Promise<Backend>>> = {
+  reference: async () => reference(),
+  wasm: async () => wasm(),
+  webgpu: async () => {
+    const { newBackend } = await import('../test/support/webgpu.ts')
+    return newBackend()
+  },
+}
+
+/** A device shows no part of a vector that is several parameters, and no state into which captured choices could be put. */
+const canRun = (name: BackendName, optimizer: Optimizer, { captured }: GoldenRun): boolean =>
+  name !== 'webgpu' ||
+  (captured === undefined && !elementsIn(optimizer).some(({ definition }) => 'joint' in definition && definition.joint))
 
 /**
  * How far the float64 tolerance may widen where a trajectory amplifies rounding. Steps of D-Adaptation that are far too large
@@ -41,7 +65,7 @@ export const stepTolerance = 1e-5
 const widest = (step: number) => (step <= 30 ? 1e-6 : 1e-2)
 
 /** The relative size of one rounding. */
-export const rounding: Readonly<Record<BackendName, number>> = { reference: 2 ** -53, wasm: 2 ** -24 }
+export const rounding: Readonly<Record<BackendName, number>> = { reference: 2 ** -53, wasm: 2 ** -24, webgpu: 2 ** -24 }
 
 /**
  * How a trajectory was compared: `free` from start to end; `sensitive`, the same with a tolerance widened by what one
@@ -81,7 +105,12 @@ export function passes(result: RunResult): boolean {
 
 /** Replays every run of a file, or says for each why not. */
 export async function replayFile(file: GoldenFile, backends: readonly BackendName[]): Promise<RunResult[]> {
-  if (Object.hasOwn(drivers, file.optimizer)) return replayDriver(file, drivers[file.optimizer]!, backends)
+  if (Object.hasOwn(drivers, file.optimizer))
+    return replayDriver(
+      file,
+      drivers[file.optimizer]!,
+      backends.filter((name) => name !== 'webgpu'),
+    )
   const mapping = Object.hasOwn(mappings, file.optimizer) ? mappings[file.optimizer] : undefined
   if (!mapping) {
     const skipped = `no optimizer here stands for '${file.optimizer}'`
@@ -97,7 +126,8 @@ export async function replayFile(file: GoldenFile, backends: readonly BackendNam
       const replayed = mapping.network ? joinLayers(run) : run
       const exact = mapping.float64Only?.(run)
       for (const backend of backends.filter((each) => each === 'reference' || exact === undefined))
-        outcomes[backend] = await replay(optimizer, replayed, file.salt, mapping, backend)
+        if (canRun(backend, optimizer, run))
+          outcomes[backend] = await replay(optimizer, replayed, file.salt, mapping, backend)
       results.push({ ...name, outcomes, ...(exact === undefined ? {} : { exact }) })
     } catch (error) {
       const { message } = error as Error
@@ -156,7 +186,7 @@ export async function replay(
   mapping: Mapping,
   name: BackendName,
 ): Promise<Outcome> {
-  const limit = mapping.tolerances?.[name] ?? tolerances[name]
+  const limit = toleranceOf(mapping, name)
   const { step: last = Number.POSITIVE_INFINITY } = untilOf(mapping, run) ?? {}
   const checkpoints = run.checkpoints.filter(({ step }) => step <= last).sort((a, b) => a.step - b.step)
   const ordered = { ...run, checkpoints }
@@ -174,7 +204,12 @@ export async function replay(
   if (!explained && !mapping.signs) return strict
   // The float64 trajectory leads, so it must be the right one.
   const leader = await replay(optimizer, run, salt, mapping, 'reference')
-  return leader.failedAt === undefined ? replayStepwise(optimizer, ordered, salt, mapping) : strict
+  return leader.failedAt === undefined ? replayStepwise(optimizer, ordered, salt, mapping, name) : strict
+}
+
+/** On WebGPU that of wasm, unless the mapping knows better. */
+function toleranceOf({ tolerances: known }: Mapping, name: BackendName): number {
+  return known?.[name] ?? (name === 'webgpu' ? known?.wasm : undefined) ?? tolerances[name]
 }
 
 /** Where the comparison of a run ends, if before its last checkpoint. */
@@ -200,15 +235,16 @@ async function errorsOf(
   mapping: Mapping,
   name: BackendName,
 ): Promise<number[]> {
-  const compiled = await start(optimizer, run, salt, mapping, name === 'wasm' ? wasm() : reference())
+  const compiled = await start(optimizer, run, salt, mapping, name)
   const evaluate = evaluation(compiled, run, salt, mapping)
   const errors: number[] = []
+  const seen = await viewOf(compiled, optimizer, run)
   for (const checkpoint of run.checkpoints) {
     while (compiled.steps < checkpoint.step) {
       placeChoices(compiled, run, mapping)
       await compiled.minimize(evaluate)
     }
-    errors.push(errorAt(compiled, checkpoint, mapping))
+    errors.push(errorAt(await seen(), checkpoint, mapping))
   }
   compiled.dispose()
   return errors
@@ -226,8 +262,8 @@ async function sensitivityOf(
   mapping: Mapping,
   unit: number,
 ): Promise<number[]> {
-  const plain = await start(optimizer, run, salt, mapping, reference())
-  const nudged = await start(optimizer, run, salt, mapping, reference())
+  const plain = await start(optimizer, run, salt, mapping, 'reference')
+  const nudged = await start(optimizer, run, salt, mapping, 'reference')
   const result: number[] = []
   for (const { step } of run.checkpoints) {
     while (plain.steps < step) {
@@ -262,10 +298,17 @@ export function nudge(parameters: readonly Numbers[], step: number, unit: number
  * Every step once in float32 and once in float64 from the same numbers, those of the float64 trajectory rounded to float32.
  * For trajectories that no float32 arithmetic can follow to the end: a rounding turns a sign, or decides an estimate.
  */
-async function replayStepwise(optimizer: Optimizer, run: GoldenRun, salt: number, mapping: Mapping): Promise<Outcome> {
-  const leader = await start(optimizer, run, salt, mapping, reference())
-  const exact = await start(optimizer, run, salt, mapping, reference())
-  const rounded = await start(optimizer, run, salt, mapping, wasm())
+async function replayStepwise(
+  optimizer: Optimizer,
+  run: GoldenRun,
+  salt: number,
+  mapping: Mapping,
+  name: BackendName,
+): Promise<Outcome> {
+  const leader = await start(optimizer, run, salt, mapping, 'reference')
+  const exact = await start(optimizer, run, salt, mapping, 'reference')
+  const rounded = await start(optimizer, run, salt, mapping, name)
+  const seen = await viewOf(rounded, optimizer, run)
   const last = run.checkpoints.at(-1)!.step
   const scales = new Map<string, number>()
   let error = 0
@@ -273,7 +316,7 @@ async function replayStepwise(optimizer: Optimizer, run: GoldenRun, salt: number
   while (leader.steps < last) {
     placeChoices(leader, run, mapping)
     rounded.load(leader.save())
-    exact.load(rounded.save())
+    exact.load(await rounded.saveAsync())
     // Both are told the same: what the model says at the points of the float32 step.
     const told: Answer[] = []
     const evaluate = evaluation(rounded, run, salt, mapping)
@@ -289,9 +332,9 @@ async function replayStepwise(optimizer: Optimizer, run: GoldenRun, salt: number
       return result
     })
     await leader.minimize(evaluation(leader, run, salt, mapping))
-    const found = stepDistance(rounded, exact, scales)
+    const found = stepDistance(await seen(), exact, scales)
     error = Math.max(error, found)
-    if (found > (mapping.tolerances?.step ?? stepTolerance)) failedAt ??= leader.steps
+    if (found > Math.max(mapping.tolerances?.step ?? 0, stepTolerances[name])) failedAt ??= leader.steps
   }
   for (const compiled of [leader, exact, rounded]) compiled.dispose()
   return { error, comparison: 'stepwise', ...(failedAt === undefined ? {} : { failedAt }) }
@@ -328,16 +371,40 @@ async function start(
   run: GoldenRun,
   salt: number,
   mapping: Mapping,
-  backend: Backend,
+  name: BackendName,
 ): Promise<CompiledOptimizer> {
-  const shapes = Object.fromEntries(run.shapes.map((shape, k) => [`tensor${k}`, shape]))
-  const compiled = await compile(optimizer, shapes, { backend, nonFinite: 'allow' })
+  const backend = await backendOf[name]()
+  if (name === 'webgpu') {
+    // What stands at the start is put there where arrays can be reached.
+    const placed = await start(optimizer, run, salt, mapping, 'reference')
+    const compiled = await compile(optimizer, shapesOf(run), { backend, nonFinite: 'allow' })
+    compiled.load(placed.save())
+    placed.dispose()
+    return compiled
+  }
+  const compiled = await compile(optimizer, shapesOf(run), { backend, nonFinite: 'allow' })
   compiled.names.forEach((name, k) => {
     if (mapping.network) writeInitialLayer(compiled.parameters[name]!, k, run.shapes[k]!, salt)
     else writeInitial(compiled.parameters[name]!, k, salt)
   })
   mapping.prepare?.(compiled)
   return compiled
+}
+
+const shapesOf = ({ shapes }: GoldenRun) => Object.fromEntries(shapes.map((shape, k) => [`tensor${k}`, shape]))
+
+/** The optimizer as it stands, with arrays that can be looked at: of a device, its checkpoint on the reference. */
+async function viewOf(
+  compiled: CompiledOptimizer,
+  optimizer: Optimizer,
+  run: GoldenRun,
+): Promise<() => Promise<CompiledOptimizer>> {
+  if (!compiled.device) return async () => compiled
+  const copy = await compile(optimizer, shapesOf(run), { backend: reference() })
+  return async () => {
+    copy.load(await compiled.saveAsync())
+    return copy
+  }
 }
 
 /** Evaluates the problem wherever the optimizer asks, with all that it wants. */

@@ -12,7 +12,11 @@ import {
 } from './replay.ts'
 import { allowance } from './replay-driver.ts'
 
-const headings: Readonly<Record<BackendName, string>> = { reference: 'float64', wasm: 'float32 wasm' }
+const headings: Readonly<Record<BackendName, string>> = {
+  reference: 'float64',
+  wasm: 'float32 wasm',
+  webgpu: 'float32 webgpu',
+}
 
 const marks: Readonly<Record<Comparison, string>> = { free: '  ', sensitive: ' +', stepwise: ' *' }
 

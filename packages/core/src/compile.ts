@@ -1,11 +1,11 @@
 import { type Backend, backendTensors } from './backends/backend.ts'
 import { wasm } from './backends/wasm/backend.ts'
 import { checkNames, checkOptimizer, type Optimizer } from './language/definition.ts'
-import { checkLayout, type LayoutChoice } from './language/layout.ts'
-import { mainRule } from './language/walk.ts'
-import { checkShapes, type Shapes, traceModel } from './program/model.ts'
+import { checkLayout, type Layout, type LayoutChoice } from './language/layout.ts'
+import { checkShapes, type Shapes, traceAlone } from './program/model.ts'
 import { CompiledOptimizer } from './run/compiled-optimizer.ts'
-import { declaredInputs } from './run/inputs.ts'
+import { noInputs, takesInputs } from './run/no-inputs.ts'
+import { RunningOptimizer } from './run/running-optimizer.ts'
 import type { GradientMemory, NonFinitePolicy } from './run/step.ts'
 
 export interface CompileOptions {
@@ -56,32 +56,89 @@ export async function compile<const Name extends string, H extends string>(
   shapes: Shapes<Name>,
   options: CompileOptions = {},
 ): Promise<CompiledOptimizer<Name, H>> {
-  checkOptimizer('compile: the first argument', optimizer)
-  checkShapes('compile', shapes)
-  checkNames('compile', options, ['backend', 'nonFinite', 'telemetry', 'layout', 'gradients'])
+  const known = ['backend', 'nonFinite', 'telemetry', 'layout', 'gradients']
+  const { model, instance, settings } = await prepare('compile', optimizer, shapes, options, known)
+  return new CompiledOptimizer<Name, H>(model, instance, settings)
+}
+
+/**
+ * Compiles as `compile` does, for pages that count bytes: what only some need of an optimizer is no method, but a function of
+ * `fallline/runtime` (`save`, `load`, `minimize`), so that bundlers leave out what is not called. Not for backends that keep parameters
+ * on a device.
+ *
+ * ```ts
+ * import { adamW, compileRunning } from 'fallline'
+ * import { load, save } from 'fallline/runtime'
+ *
+ * const optimizer = await compileRunning(adamW(), { w: [2] })
+ * optimizer.step({ gradients: { w: [1, -1] } })
+ * load(optimizer, save(optimizer))
+ * console.log(optimizer.steps) // 1
+ * ```
+ *
+ * @throws Error as `compile` does.
+ */
+export async function compileRunning<const Name extends string, H extends string>(
+  optimizer: Optimizer<H>,
+  shapes: Shapes<Name>,
+  options: Omit<CompileOptions, 'gradients'> = {},
+): Promise<RunningOptimizer<Name, H>> {
+  const known = ['backend', 'nonFinite', 'telemetry', 'layout']
+  const { model, instance, settings } = await prepare('compileRunning', optimizer, shapes, options, known)
+  if (!instance.memory) {
+    instance.dispose()
+    throw new Error('compileRunning: this backend keeps parameters and state on a device; use compile')
+  }
+  return new RunningOptimizer<Name, H>(model, instance, settings)
+}
+
+/** What an optimizer is made of that runs. */
+async function prepare(
+  caller: string,
+  optimizer: Optimizer,
+  shapes: Shapes,
+  options: CompileOptions,
+  known: readonly string[],
+) {
+  checkOptimizer(`${caller}: the first argument`, optimizer)
+  checkShapes(caller, shapes)
+  checkNames(caller, options, known)
   if (options.backend !== undefined && typeof options.backend?.create !== 'function') {
-    throw new Error(`compile: backend must be wasm(), reference() or webgpu(), not ${String(options.backend)}`)
+    throw new Error(`${caller}: backend must be wasm(), reference() or webgpu(), not ${String(options.backend)}`)
   }
   const nonFinite = options.nonFinite ?? 'throw'
   if (!['throw', 'skip', 'allow'].includes(nonFinite)) {
-    throw new Error(`compile: nonFinite must be throw, skip or allow, not ${String(nonFinite)}`)
+    throw new Error(`${caller}: nonFinite must be throw, skip or allow, not ${String(nonFinite)}`)
   }
-  const { telemetry = false, layout = 'outputFirst', gradients = 'together' } = options
+  const { telemetry = false, layout: choice = 'outputFirst', gradients = 'together' } = options
   if (!['together', 'oneAtATime'].includes(gradients)) {
-    throw new Error(`compile: gradients must be together or oneAtATime, not ${String(gradients)}`)
+    throw new Error(`${caller}: gradients must be together or oneAtATime, not ${String(gradients)}`)
   }
-  checkLayout('compile', layout)
-  const model = traceModel(optimizer, shapes, telemetry, { layout })
-  const instance = await (options.backend ?? wasm()).create(backendTensors(model), {
-    gradients,
-    title: mainRule(optimizer).definition.name,
-  })
+  checkLayout(caller, choice)
+  const layout = askedOnce(choice)
+  const model =
+    (telemetry ? undefined : traceAlone(optimizer, shapes, layout)) ??
+    (await import('./program/trace-model.ts')).traceModel(optimizer, shapes, telemetry, { layout })
+  const title = model.rule
+  const instance = await (options.backend ?? wasm()).create(backendTensors(model), { gradients, title })
   const joined = model.parameters.find(({ shape }) => shape.parts)
   if (joined && !instance.memory) {
     instance.dispose()
     throw new Error(
-      `compile: ${joined.shape.name} are one vector to this optimizer, and this backend can show none of its parts`,
+      `${caller}: ${joined.shape.name} are one vector to this optimizer, and this backend can show none of its parts`,
     )
   }
-  return new CompiledOptimizer<Name, H>(model, instance, { nonFinite, telemetry, gradients, inputs: declaredInputs })
+  const inputs = takesInputs(model) ? (await import('./run/inputs.ts')).declaredInputs : () => noInputs
+  return { model, instance, settings: { nonFinite, telemetry, gradients, inputs } }
+}
+
+/** Asks for the layout of a parameter once, however often that is traced. */
+function askedOnce(choice: LayoutChoice): LayoutChoice {
+  if (typeof choice !== 'function') return choice
+  const known = new Map<string, Layout>()
+  return (name, shape) => {
+    const layout = known.get(name) ?? choice(name, shape)
+    known.set(name, layout)
+    return layout
+  }
 }

@@ -17,9 +17,9 @@ import { type Traffic, trafficOf } from './plan/traffic.ts'
 import { formulaOf, hostFormula, ownName } from './program/formula.ts'
 import type { HostProgram } from './program/host.ts'
 import { splitHyperKey } from './program/hyper-store.ts'
-import { traceModel } from './program/model.ts'
-import type { Program, SlotStorage, VariantTree } from './program/program.ts'
+import { type Program, parameterSlot, type SlotStorage, type VariantTree } from './program/program.ts'
 import { programsOfStep, type TracedParameter } from './program/trace.ts'
+import { traceModel } from './program/trace-model.ts'
 import { routineOf } from './routines/table.ts'
 import { evaluateSchedule, type HyperValue } from './schedules/schedule.ts'
 import { bytesOf } from './storage/provided.ts'
@@ -108,7 +108,7 @@ export function describe(subject: Optimizer | OptimizerFactory, shape: readonly 
       : all.some(({ loops }) => loops.some(({ reductions }) => reductions.length > 0))
         ? 'reduction'
         : 'elementwise'
-  const state = traced.slots.reduce(
+  const state = stateOf(traced).reduce(
     (bytes, slot) => bytes + (slot.space === 'array' ? bytesOf(slot.storage, sizeOf(slot.dimensions)) : 8),
     0,
   )
@@ -159,8 +159,11 @@ export function explain(subject: Optimizer | OptimizerFactory, shape: readonly n
     ...indent(definition.rule.toString()),
     '',
     'State',
-    ...traced.slots.map((slot) => `  ${slot.name}: ${describeSlot(slot)}`),
-    ...(traced.slots.length === 0 ? ['  none'] : []),
+    ...stateOf(traced).map((slot) => `  ${slot.name}: ${describeSlot(slot)}`),
+    ...(stateOf(traced).length === 0 ? ['  none'] : []),
+    ...traced.slots.flatMap(({ key, storage }) =>
+      key === parameterSlot ? ['', `Parameters are kept as ${storage}`] : [],
+    ),
   ]
   const inputs = mainChain(optimizer).flatMap((element) => Object.entries(inputsOf(element)))
   if (inputs.length > 0) {
@@ -235,6 +238,11 @@ function describeChain(optimizer: Optimizer): string {
     grouped: ({ base, groups }) =>
       `${describeChain(base)}, with other settings for ${groups.map(({ name }) => name).join(', ')}`,
   })
+}
+
+/** The slots that hold no parameter. */
+function stateOf({ slots }: TracedParameter): SlotStorage[] {
+  return slots.filter(({ key }) => key !== parameterSlot)
 }
 
 function describeSlot({ space, dimensions, shared }: SlotStorage): string {

@@ -10,7 +10,7 @@ export { reference } from './backends/reference/interpreter.ts'
 export { type WasmOptions, wasm } from './backends/wasm/backend.ts'
 export { compilationCount } from './backends/wasm/kernels.ts'
 export * from './batch-size/index.ts'
-export { type CompileOptions, compile } from './compile.ts'
+export { type CompileOptions, compile, compileRunning } from './compile.ts'
 export {
   type ConvexBound,
   type ConvexBoundArguments,
@@ -147,6 +147,7 @@ export type { ArraysByName } from './run/attached-arrays.ts'
 export type { Rebased } from './run/checkpointing.ts'
 export type { CompiledOptimizer } from './run/compiled-optimizer.ts'
 export { type FusedBackward, fusedBackward } from './run/fused-backward.ts'
+export type { RunningOptimizer } from './run/running-optimizer.ts'
 export type {
   Evaluate,
   EvaluationRequest,

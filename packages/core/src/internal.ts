@@ -66,7 +66,7 @@ export { dimensionsOf, elementsOf } from './plan/plan.ts'
 export { planTogether } from './plan/planner.ts'
 export { type HostEnvironment, HostEvaluator, hostProgram } from './program/host.ts'
 export { type Algebra, Interpreter, interpret, Totals } from './program/interpret.ts'
-export { type TracedModel, traceModel } from './program/model.ts'
+export { checkParameters, type TracedModel } from './program/model.ts'
 export {
   findTotal,
   nodesOf,
@@ -80,6 +80,7 @@ export {
   type VariantTree,
 } from './program/program.ts'
 export { isLoss, pointsOf, programsOfStep } from './program/trace.ts'
+export { traceModel } from './program/trace-model.ts'
 export { references } from './routines/references.ts'
 export { type RoutineName, routineOf } from './routines/table.ts'
 export {

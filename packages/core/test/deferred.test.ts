@@ -12,7 +12,6 @@ import {
   parameterAverage,
   psgdXMat,
   reference,
-  registry,
   type Shapes,
   scheduleFreeAdamW,
   sgd,
@@ -25,7 +24,7 @@ import { smallModel } from './support/models.ts'
 import { randomNumbers } from './support/random.ts'
 import { meets } from './support/sample.ts'
 import { takeStep } from './support/step.ts'
-import { make } from './support/variants.ts'
+import { make, registry } from './support/variants.ts'
 
 const shapes = { weight: [3, 4], bias: [4] }
 

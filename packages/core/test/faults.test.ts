@@ -14,7 +14,6 @@ import {
   type RuleContext,
   reference,
   refresh,
-  registry,
   sgd,
   similarTriangles,
   sophiaH,
@@ -25,6 +24,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { decodeSafetensors, encodeSafetensors } from '../src/state/safetensors.ts'
 import { takeStep } from './support/step.ts'
+import { registry } from './support/variants.ts'
 
 const backends = [
   ['reference', reference],

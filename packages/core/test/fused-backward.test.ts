@@ -11,7 +11,6 @@ import {
   lookahead,
   mezo,
   reference,
-  registry,
   sgd,
   soap,
   sophiaH,
@@ -22,6 +21,7 @@ import { differentByte, snapshot, touched } from './support/compare.ts'
 import { deferred } from './support/deferred.ts'
 import { smallModel } from './support/models.ts'
 import { copyAll, fillAll, randomNumbers } from './support/random.ts'
+import { registry } from './support/variants.ts'
 
 const names = Object.keys(smallModel)
 

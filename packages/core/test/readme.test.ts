@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 import { adamW, describe as describeOptimizer, type Optimizer } from 'fallline'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -50,6 +50,16 @@ interface Example {
   readonly code: string
 }
 
+/** Leaves alone what examples import that readers make themselves; files of the library may have the same names. */
+const besideExamples = (folder: string): Plugin => ({
+  name: 'beside examples',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/(trained\.js|novo-grad\.ts)$/ }, ({ path, resolveDir }) =>
+      resolveDir === folder ? { path, external: true } : undefined,
+    )
+  },
+})
+
 describe('the examples of the documentation', () => {
   const examples: Example[] = pages.flatMap((page) =>
     blocksOf(page, 'ts').map((code, index) => ({
@@ -59,10 +69,8 @@ describe('the examples of the documentation', () => {
       code,
     })),
   )
-  /** Examples of the core alone: made one file each, they start at once. */
-  const alone = examples.filter(
-    ({ code }) => ![...code.matchAll(/from '(.*)'/g)].some(([, from]) => !/^(fallline|node:)/.test(from!)),
-  )
+  /** Made one file each, beside the libraries that they stand in, they start at once. Races start workers from files of their own. */
+  const bundled = examples.filter(({ code }) => !code.includes("from '@fallline/race'"))
   let folder = ''
   let program: ts.Program
 
@@ -72,13 +80,15 @@ describe('the examples of the documentation', () => {
     for (const { file, code } of examples) await writeFile(join(folder, file), code)
     await writeFile(join(folder, 'misspelled.mts'), "import { adan } from 'fallline'\nadan({ lerningRate: 1 })\n")
     await build({
-      entryPoints: alone.map(({ file }) => join(folder, file)),
-      outdir: join(folder, 'alone'),
+      entryPoints: bundled.map(({ file }) => join(folder, file)),
+      outdir: join(folder, 'bundled'),
       outExtension: { '.js': '.mjs' },
       bundle: true,
       platform: 'node',
       format: 'esm',
       conditions: ['@fallline/source'],
+      external: ['@jax-js/*', '@tensorflow/*'],
+      plugins: [besideExamples(folder)],
       logLevel: 'silent',
     })
     const { config } = ts.readConfigFile(join(root, 'tsconfig.base.json'), (path) => readFileSync(path, 'utf8'))
@@ -126,9 +136,9 @@ describe('the examples of the documentation', () => {
     '%s is right',
     async (_, { page, file, code }) => {
       expect(typeErrors(file)).toEqual([])
-      const bundled = join(folder, 'alone', file.replace('.mts', '.mjs'))
-      const node = existsSync(bundled)
-        ? [bundled]
+      const oneFile = join(folder, 'bundled', file.replace('.mts', '.mjs'))
+      const node = existsSync(oneFile)
+        ? [oneFile]
         : ['--import', 'tsx', '--conditions=@fallline/source', join(folder, file)]
       const { stdout } = await promisify(execFile)(process.execPath, node, { cwd: root })
       const claimed = [...code.matchAll(/^ *console\.log\(.*\) \/\/ (.*)$/gm)].map((match) => match[1]!)

@@ -1,6 +1,7 @@
 import type { HyperValue, Input, LayoutChoice, Loaded, LoadOptions, Optimizer, Shapes } from 'fallline'
 import {
   Conductor,
+  checkParameters,
   checkpointPlaces,
   copiesOf,
   DeclaredInputs,
@@ -75,6 +76,7 @@ export class Host {
    */
   constructor(optimizer: Optimizer, shapes: Shapes, layout: LayoutChoice, supplied = false) {
     this.model = traceModel(optimizer, shapes, false, { layout, separate: 'jax-js' })
+    checkParameters(this.model, 'jax-js')
     const obstacle = findObstacle(this.model, supplied)
     if (obstacle !== undefined) throw new Error(obstacle)
     this.parameters = this.model.parameters.map(({ shape, traced }) => ({

@@ -27,13 +27,13 @@ import {
   prodigy,
   quantized,
   reference,
-  registry,
   scheduleFreeAdamW,
   sgd,
   sophiaH,
 } from 'fallline'
 import { type BaseOptimizer, inputsOf } from 'fallline/internal'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { registry } from '../../core/test/support/variants.ts'
 import { numbers } from './support/numbers.ts'
 
 beforeAll(async () => {
@@ -570,4 +570,9 @@ it('state of 8 bits takes a quarter of the memory in the graph of jax-js', () =>
   expect(bytes(adamW())).toBe(2 * 4 * 4096)
   expect(bytes(quantized(adamW(), { bits: 8 }))).toBe(2 * (4096 + (4 * 4096) / 256))
   expect(bytes(quantized(adamW(), { bits: 4 }))).toBe(2048 + (4 * 4096) / 128 + 2048 + 4 * 128)
+})
+
+it.each(['fused', 'graph'] as const)('refuses parameters in anything but float32 on the path %s', async (path) => {
+  const rule = quantized(adamW(), { parameters: 'bf16', minimumSize: 0 })
+  await expect(create(rule, { path })).rejects.toThrow(path === 'graph' ? "jax-js holds '" : 'is kept as bfloat16')
 })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { families, registry } from 'fallline'
 import { afterAll, describe, expect, it } from 'vitest'
+import { everything } from '../../core/test/support/sample.ts'
 import type { RaceResults } from '../src/index.ts'
 import { command, fallline, fixture, inside } from './support/command.ts'
 
@@ -131,6 +132,18 @@ describe('fallline', () => {
     expect(continued.stdout).toContain('This is look 2 at a growing race')
   })
 
+  it.runIf(everything)('races all optimizers', async () => {
+    const short = ['--studies', '1', '--trials', '1', '--steps', '2']
+    const all = await inside(['race', fixture('quadratic'), ...short, '-o', 'all', ...out('all')])
+    // Some may diverge in two steps; those that the task cannot feed are left out, and nobody twice.
+    expect([0, 4]).toContain(all.code)
+    const { contenders, leftOut } = stored('all')
+    expect(leftOut.map(({ name }) => name)).toContain('multiAdam')
+    expect([...contenders, ...leftOut].map(({ name }) => name).sort()).toEqual(
+      registry.map(({ definition }) => definition.name).sort(),
+    )
+  })
+
   it('races families, wrapped optimizers, ranges, and what a task module exports', async () => {
     const quick = ['--studies', '1', '--trials', '1', '--steps', '4']
     const family = await inside(['race', fixture('quadratic'), ...quick, '-o', 'sign,lion', ...out('family')])
@@ -139,14 +152,6 @@ describe('fallline', () => {
       .filter(({ definition }) => definition.family === 'sign')
       .map(({ definition }) => definition.name)
     expect(stored('family').contenders.map(({ name }) => name)).toEqual(members)
-    const all = await inside(['race', fixture('quadratic'), ...quick, '--steps', '2', '-o', 'all', ...out('all')])
-    // Some may diverge in two steps; those that the task cannot feed are left out, and nobody twice.
-    expect([0, 4]).toContain(all.code)
-    const { contenders, leftOut } = stored('all')
-    expect(leftOut.map(({ name }) => name)).toContain('multiAdam')
-    expect([...contenders, ...leftOut].map(({ name }) => name).sort()).toEqual(
-      registry.map(({ definition }) => definition.name).sort(),
-    )
     const wrapped = await inside([
       'race',
       fixture('quadratic'),

@@ -9,6 +9,7 @@ import {
   checkLayout,
   checkNames,
   checkOptimizer,
+  checkParameters,
   checkpointOf,
   checkpointPlaces,
   copiesOf,
@@ -724,6 +725,7 @@ export class TensorFlowOptimizer<H extends string = string> extends tf.Optimizer
     // Exact slots in float32, so that the state goes from one backend of TensorFlow.js to another.
     const settings = { later, streams, layout, plainSlots: true, separate: 'TensorFlow.js' }
     const model = traceModel(this.current, shapes, telemetry, settings)
+    checkParameters(model, 'TensorFlow.js')
     const tensors = backendTensors(model)
     const backend = tf.getBackend()
     const policy = nonFinite ?? (backend === 'wasm' || backend === 'cpu' ? 'throw' : 'allow')

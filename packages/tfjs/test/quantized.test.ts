@@ -97,4 +97,13 @@ describe.each(backends)('on the backend %s', (backend) => {
     )
     expect(values(variable).every((value) => value === 1)).toBe(true)
   })
+
+  it('refuses parameters in anything but float32, which the variables are', () => {
+    const variable = make('w')
+    const optimizer = toTensorFlow(quantized(coreAdamW(), { parameters: 'bf16' }))
+    expect(() => step(optimizer, variable, 1)).toThrow(
+      "TensorFlow.js holds 'w' in float32: leave out 'parameters' of quantized, or take the step with compile of 'fallline'",
+    )
+    expect(values(variable).every((value) => value === 1)).toBe(true)
+  })
 })

@@ -111,6 +111,9 @@ export const secondHand: Readonly<Record<string, Mapping>> = {
       })
     },
   },
+  spectralsphere: wrong(
+    'the reference iterates in bfloat16, never goes back to the sphere, and does not scale its steps by the radius',
+  ),
   scionlight: wrong(
     'the reference iterates in bfloat16, and gives a vector the norm 1 where the code gives it a root mean square of 1',
   ),

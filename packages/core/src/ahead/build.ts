@@ -1,7 +1,7 @@
 import { backendTensors } from '../backends/backend.ts'
 import { formsOf } from '../backends/forms.ts'
-import { InstanceBuilder } from '../backends/wasm/builder.ts'
 import { everything } from '../backends/wasm/everything.ts'
+import { GatheringBuilder } from '../backends/wasm/gathering-builder.ts'
 import { generateModule } from '../backends/wasm/kernels.ts'
 import type { LaidOut, PreparedProgram } from '../backends/wasm/prepared.ts'
 import { checkNames, checkOptimizer, type Optimizer } from '../language/definition.ts'
@@ -9,9 +9,11 @@ import type { Hyperparameter } from '../language/hyperparameters.ts'
 import { checkLayout, type LayoutChoice } from '../language/layout.ts'
 import { relativeRate } from '../language/relative-rate.ts'
 import type { HyperOwner } from '../program/hyper-store.ts'
-import { checkShapes, type Shapes, traceModel } from '../program/model.ts'
+import { checkParameters, checkShapes, type Shapes } from '../program/model.ts'
 import type { Program, VariantTree } from '../program/program.ts'
+import { traceModel } from '../program/trace-model.ts'
 import { Conductor } from '../run/conductor.ts'
+import { takesInputs } from '../run/no-inputs.ts'
 import { PortableNames } from '../run/portable.ts'
 import * as schedules from '../schedules/index.ts'
 import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
@@ -69,10 +71,11 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const { layout = 'outputFirst', telemetry = false } = options
   checkLayout('build', layout)
   const model = traceModel(optimizer, shapes, telemetry, { layout })
+  checkParameters(model, 'what build writes')
   const tensors = backendTensors(model)
   const { forms, programs: distinct } = formsOf(tensors)
   const { bytes, ...kernels } = generateModule(distinct, everything(false))
-  const { laidOut, prepared } = new InstanceBuilder({ tensors, forms, kernels }).layOut()
+  const { laidOut, prepared } = new GatheringBuilder({ tensors, forms, kernels }).layOut()
 
   const programs: BuiltOptimizer['programs'][number][] = []
   const texts: string[] = []
@@ -173,11 +176,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const settings = model.hyper.groups.get('')!.flatMap((path) => Object.keys(model.hyper.owner(path).hyper))
   const slots = model.parameters.flatMap(({ traced }) => traced?.slots ?? [])
   const staged = slots.some(({ storage }) => storage !== 'float32')
-  const takes =
-    owners.some(({ inputs, evaluates }) => evaluates || Object.keys(inputs).length > 0) ||
-    model.parameters.some(({ traced }) =>
-      traced?.evaluations.some(({ point, wants }) => point || wants.includes('loss')),
-    )
+  const takes = takesInputs(model)
   const imports = [
     ...factories,
     ...(takes ? ['declaredInputs'] : []),

@@ -1,7 +1,14 @@
 import { sizeOf } from '../graph/node.ts'
 import type { HostEnvironment } from '../program/host.ts'
 import type { RunModel } from '../program/model.ts'
-import { type Program, programsOf, type SlotStorage, type TelemetryName, type VariantTree } from '../program/program.ts'
+import {
+  type Program,
+  parameterSlot,
+  programsOf,
+  type SlotStorage,
+  type TelemetryName,
+  type VariantTree,
+} from '../program/program.ts'
 import { pointsOf } from '../program/trace.ts'
 import type { Conductor, Tensor } from '../run/conductor.ts'
 import type {
@@ -14,6 +21,8 @@ import type {
   StepResult,
 } from '../run/step.ts'
 import type { Verdicts } from '../run/verdicts.ts'
+import { provided } from '../storage/provided.ts'
+import type { StagedStorage } from '../storage/storage.ts'
 
 /** Numbers that a backend computes with: float64 in the reference interpreter, float32 elsewhere. */
 export type FloatArray = Float32Array | Float64Array
@@ -129,6 +138,7 @@ export type Executor = PromptExecutor | DeferredExecutor
 
 /** Live views of what an executor works on, where the host can have them. */
 export interface HostMemory {
+  /** An empty array for a parameter that is not kept in float32. */
   readonly parameters: readonly FloatArray[]
   readonly gradients: readonly FloatArray[]
   /** The arrays besides the gradient that a tensor's programs read, by name. */
@@ -137,6 +147,8 @@ export interface HostMemory {
   slotArray(tensor: number, key: string): FloatArray
   /** The bytes of a slot that is not kept in float32; absent where all are. */
   readonly slotBytes?: (tensor: number, key: string) => Uint8Array
+  /** How a parameter is kept, as the slot `parameterSlot`, that is not in float32. */
+  parameterStorage(tensor: number): StagedStorage | undefined
   /** A number that programs keep; shared numbers are the same for every tensor. */
   readScalar(tensor: number, key: string): number
   writeScalar(tensor: number, key: string, value: number): void
@@ -216,7 +228,7 @@ export function hostReadback(memory: HostMemory): Required<Readback> {
   }
 }
 
-/** The array itself, where there is one. */
+/** The array itself, where there is one in float32; else a copy. */
 export function viewPlace(memory: HostMemory, place: Place): FloatArray {
   const { tensor } = place
   if (place.kind === 'number') return Float64Array.of(memory.readScalar(tensor, place.key))
@@ -229,13 +241,17 @@ export function viewPlace(memory: HostMemory, place: Place): FloatArray {
 
 function writePlace(memory: HostMemory, place: WritablePlace, values: ArrayLike<number>): void {
   if (place.kind === 'number') memory.writeScalar(place.tensor, place.key, values[0]!)
+  else if (place.kind === 'parameter' && memory.parameterStorage(place.tensor))
+    provided().parameters.write(memory, place.tensor, values)
   else viewOf(memory, place).set(values)
 }
 
 function viewOf(memory: HostMemory, place: ArrayPlace): FloatArray {
   switch (place.kind) {
     case 'parameter':
-      return memory.parameters[place.tensor]!
+      return memory.parameterStorage(place.tensor)
+        ? memory.slotArray(place.tensor, parameterSlot)
+        : memory.parameters[place.tensor]!
     case 'gradient':
       return memory.gradients[place.tensor]!
     case 'input':

@@ -3,7 +3,8 @@
  * cost nothing, and a few algebraic rules keep host scalars together so that a kernel sees as few of them as possible.
  */
 
-import { type RoutineName, routineOf } from '../routines/table.ts'
+import type { Routine } from '../routines/routine.ts'
+import type { RoutineName } from '../routines/table.ts'
 import type { StorageName } from '../storage/storage.ts'
 import {
   type Dimensions,
@@ -11,7 +12,6 @@ import {
   type ElementOperation,
   formatDimensions,
   identity,
-  isElement,
   type Kind,
   type Node,
   type Operation,
@@ -19,11 +19,10 @@ import {
   type ReductionKind,
   type Space,
   sameDimensions,
-  sizeOf,
 } from './node.ts'
 import { applyScalar } from './scalar.ts'
 
-const scalarDimensions: Dimensions = [1, 1, 1]
+export const scalarDimensions: Dimensions = [1, 1, 1]
 const spaceOrder: Record<Space, number> = { host: 0, global: 1, tensor: 2, array: 3 }
 
 function broadcast(operation: string, inputs: readonly Node[]): Dimensions {
@@ -62,7 +61,10 @@ export function refuseMask(what: string, node: Node): void {
   if (node.mask) throw new Error(`${what}: this is a truth value; make it a number with where(condition, 1, 0)`)
 }
 
-/** Builds nodes; equal requests give the same node. */
+/** What `Graph` has not, and a `WholeGraph` has. */
+export class Beyond extends Error {}
+
+/** Builds nodes of what goes element by element; equal requests give the same node. */
 export class Graph {
   readonly nodes: Node[] = []
   /** Which side of a matrix the outputs are. */
@@ -102,127 +104,63 @@ export class Graph {
     return this.leaf({ operation: 'slot', key, ...kept }, space, dimensions, perTensor)
   }
 
-  /** True at the elements whose flat index is a multiple of `period`. */
-  stride(period: number, dimensions: Dimensions): Node {
-    return this.intern({ operation: 'stride', period }, [], 'array', dimensions, true, true)
-  }
-
   /** What the user hands in besides the gradient: an array, or a number that is known before the step. */
   input(key: string, dimensions: Dimensions | undefined): Node {
     const space = dimensions ? 'array' : 'host'
     return this.leaf({ operation: 'input', key }, space, dimensions ?? scalarDimensions, !!dimensions)
   }
 
-  /** Random numbers: seed, step and tensor (host values), the draw and the place of the element decide each. */
-  random(
-    distribution: Distribution,
-    draw: number,
-    from: readonly [seed: Node, step: Node, tensor: Node],
-    dimensions: Dimensions,
-  ): Node {
-    return this.intern({ operation: 'random', distribution, draw }, from, 'array', dimensions, false, true)
+  /** The same elements under other dimensions, of which this graph knows none. */
+  view(input: Node, dimensions: Dimensions): Node {
+    if (input.space !== 'array' || sameDimensions(input.dimensions, dimensions)) return input
+    throw new Beyond()
+  }
+
+  /** True at the elements whose flat index is a multiple of `period`. */
+  stride(_period: number, _dimensions: Dimensions): Node {
+    throw new Beyond()
   }
 
   /** 0, 1, 2, ... over all elements. */
-  index(dimensions: Dimensions): Node {
-    return this.leaf({ operation: 'index' }, 'array', dimensions, true)
+  index(_dimensions: Dimensions): Node {
+    throw new Beyond()
   }
 
-  view(input: Node, dimensions: Dimensions): Node {
-    if (input.space !== 'array' || sameDimensions(input.dimensions, dimensions)) return input
-    if (sizeOf(input.dimensions) !== sizeOf(dimensions)) {
-      throw new Error(
-        `as: ${formatDimensions(input.dimensions)} has ${sizeOf(input.dimensions)} elements and cannot be seen as ` +
-          `${formatDimensions(dimensions)}, which has ${sizeOf(dimensions)}`,
-      )
-    }
-    if (input.mask) this.conditions.add(input)
-    const source = input.operation === 'view' ? input.inputs[0]! : input
-    if (sameDimensions(source.dimensions, dimensions)) return source
-    return this.intern({ operation: 'view' }, [source], 'array', dimensions, source.mask, true)
+  /** Random numbers: seed, step and tensor (host values), the draw and the place of the element decide each. */
+  random(_from: Distribution, _draw: number, _stream: readonly [Node, Node, Node], _dimensions: Dimensions): Node {
+    throw new Beyond()
   }
 
-  reduce(reduction: ReductionKind, input: Node, axis: ReductionAxis, key?: string): Node {
-    const { space: from } = input
-    refuseMask(reduction, input)
-    if (from !== 'array' && !(axis === 'all' && (from === 'tensor' || from === 'host'))) {
-      throw new Error(`${reduction}: a ${from} scalar has nothing to reduce; reduce an array value`)
-    }
-    // A scalar factor leaves the sum: one multiplication instead of one per element.
-    if (
-      reduction === 'sum' &&
-      from === 'array' &&
-      input.operation === 'multiply' &&
-      input.inputs[1]!.space !== 'array'
-    ) {
-      const [rest, factor] = input.inputs as [Node, Node]
-      // A factor may differ between tensors, so it enters before their sums meet.
-      if (axis === 'all' && factor.operation !== 'constant') {
-        return this.reduce(
-          reduction,
-          this.element('multiply', [this.reduce(reduction, rest, 'tensor'), factor]),
-          axis,
-          key,
-        )
-      }
-      return this.element('multiply', [this.reduce(reduction, rest, axis, key), factor])
-    }
-    const [batch, rows, columns] = input.dimensions
-    if ((axis === 'columns' && columns === 1) || (axis === 'rows' && rows === 1)) return input
-    const scalar = axis === 'tensor' || axis === 'all'
-    const dimensions: Dimensions = scalar
-      ? scalarDimensions
-      : axis === 'columns'
-        ? [batch, rows, 1]
-        : [batch, 1, columns]
-    const space: Space = axis === 'all' ? 'global' : axis === 'tensor' ? 'tensor' : 'array'
-    // Kept as two factors, so that a backend can take a sum in float64 where squares overflow float32 or vanish in it.
-    const product =
-      reduction === 'sum' &&
-      from === 'array' &&
-      input.operation === 'multiply' &&
-      sameDimensions(input.inputs[0]!.dimensions, input.inputs[1]!.dimensions)
-    const inputs = product ? input.inputs : [input]
-    const kind: Kind = { operation: 'reduce', reduction, axis, key: axis === 'all' ? (key ?? '') : '' }
-    return this.intern(kind, inputs, space, dimensions, false, axis !== 'all')
+  reduce(_reduction: ReductionKind, _input: Node, _axis: ReductionAxis, _key?: string): Node {
+    throw new Beyond()
   }
 
-  transpose(input: Node): Node {
-    if (input.operation === 'routine' && input.routine === 'transposition') return input.inputs[0]!
-    if (isSymmetric(input)) return input
-    return this.routine('transposition', [input], 'transposed')[0]!
+  transpose(_input: Node): Node {
+    throw new Beyond()
   }
 
-  reverse(input: Node): Node {
-    if (input.operation === 'routine' && input.routine === 'reversal') return input.inputs[0]!
-    return this.routine('reversal', [input], 'reversed')[0]!
+  reverse(_input: Node): Node {
+    throw new Beyond()
   }
 
-  matmul(left: Node, right: Node): Node {
-    const transposes = left === right ? isSymmetric(left) : isTransposition(left, right) || isTransposition(right, left)
-    return this.routine(transposes ? 'gram' : 'product', transposes ? [left] : [left, right], 'matmul')[0]!
+  matmul(_left: Node, _right: Node): Node {
+    throw new Beyond()
   }
 
   /**
    * All results of a matrix function.
+   * @param declared what the table has of it: who calls brings it along, so that nobody else loads it.
    * @param asked the dimensions of the result, if the operands do not say them.
    * @throws Error when the operands do not fit or are not matrices.
    */
   routine(
-    routine: RoutineName,
-    operands: readonly Node[],
-    caller: string = routine,
-    asked: Dimensions = scalarDimensions,
+    _name: RoutineName,
+    _declared: Routine,
+    _from: readonly Node[],
+    _caller?: string,
+    _asked?: Dimensions,
   ): Node[] {
-    for (const operand of operands) {
-      refuseMask(caller, operand)
-      if (operand.space !== 'array') throw new Error(`${caller}: a ${operand.space} scalar is not a matrix`)
-    }
-    const shapes = operands.map(({ dimensions }) => dimensions)
-    const results = routineOf(routine).results(shapes, asked)
-    return results.map((dimensions, result) =>
-      this.intern({ operation: 'routine', routine, result }, operands, 'array', dimensions, false, true),
-    )
+    throw new Beyond()
   }
 
   /** Keeps a value from what float32 cannot hold. The float64 reference leaves it out. */
@@ -346,11 +284,11 @@ export class Graph {
     return operation === 'multiply' && isReciprocal(divisor) && divisor!.inputs[1] === h ? x : undefined
   }
 
-  private leaf(kind: Kind, space: Space, dimensions: Dimensions, perTensor: boolean): Node {
+  protected leaf(kind: Kind, space: Space, dimensions: Dimensions, perTensor: boolean): Node {
     return this.intern(kind, [], space, dimensions, false, perTensor)
   }
 
-  private intern(
+  protected intern(
     kind: Kind,
     inputs: readonly Node[],
     space: Space,
@@ -370,26 +308,4 @@ export class Graph {
     this.byKey.set(text, node)
     return node
   }
-}
-
-function isTransposition(node: Node, of: Node): boolean {
-  return node.operation === 'routine' && node.routine === 'transposition' && node.inputs[0] === of
-}
-
-const symmetric = new WeakMap<Node, boolean>()
-
-/** True for what is known to be symmetric to the bit: Gram matrices, and what is made of them and numbers element by element. */
-function isSymmetric(node: Node): boolean {
-  const known = symmetric.get(node)
-  if (known !== undefined) return known
-  const { dimensions, inputs } = node
-  const arrays = inputs.filter(({ space }) => space === 'array')
-  const found =
-    node.operation === 'routine'
-      ? node.routine === 'gram' || node.routine === 'symmetricProduct'
-      : isElement(node) &&
-        arrays.length > 0 &&
-        arrays.every((input) => sameDimensions(input.dimensions, dimensions) && isSymmetric(input))
-  symmetric.set(node, found)
-  return found
 }

@@ -3,7 +3,7 @@
  * `Kind`, and everything that must know all operations (identity, interpreters, generators) fails to compile without it.
  */
 
-import { type RoutineName, routineOf } from '../routines/table.ts'
+import type { RoutineName } from '../routines/table.ts'
 import type { StorageName } from '../storage/storage.ts'
 import type { Dimensions } from './dimensions.ts'
 
@@ -106,11 +106,6 @@ export interface NodeFacts {
 }
 
 export type Node = Kind & NodeFacts
-
-/** A matrix function and its operands as text: the results of one call have the same. */
-export function callText({ routine, inputs, dimensions }: NodeOf<'routine'>): string {
-  return `${routine}:${inputs.map(({ id }) => id)}:${routineOf(routine).sized ? dimensions : ''}`
-}
 
 const elements: ReadonlySet<Operation> = new Set(elementOperations)
 

@@ -1,4 +1,4 @@
-import type { RoutineName } from '../routines/table.ts'
+import { type RoutineName, routineOf } from '../routines/table.ts'
 import { Value } from './value.ts'
 
 /** What `eigen` gives. */
@@ -121,5 +121,5 @@ export function matrixPower(matrix: Value, exponent: number, change = (values: V
 function factor(routine: RoutineName, ...operands: readonly Value[]): Value[] {
   const { graph, nameReduction } = operands[0]!
   const nodes = operands.map(({ node }) => node)
-  return graph.routine(routine, nodes).map((result) => new Value(graph, result, nameReduction))
+  return graph.routine(routine, routineOf(routine), nodes).map((result) => new Value(graph, result, nameReduction))
 }

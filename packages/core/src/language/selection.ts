@@ -1,5 +1,5 @@
 import type { Dimensions } from '../graph/node.ts'
-import type { RoutineName } from '../routines/table.ts'
+import { type RoutineName, routineOf } from '../routines/table.ts'
 import { Value } from './value.ts'
 
 /**
@@ -36,5 +36,5 @@ export function resized(x: Value, dimensions: Dimensions): Value {
 function call(routine: RoutineName, operands: readonly Value[], asked: Dimensions): Value {
   const { graph, nameReduction } = operands[0]!
   const nodes = operands.map(({ node }) => node)
-  return new Value(graph, graph.routine(routine, nodes, routine, asked)[0]!, nameReduction)
+  return new Value(graph, graph.routine(routine, routineOf(routine), nodes, routine, asked)[0]!, nameReduction)
 }

@@ -1,4 +1,5 @@
-import type { BaseOptimizer, Optimizer, WrappedOptimizer } from './definition.ts'
+import type { Optimizer } from './definition.ts'
+import { changedOptions, signatureOfRule } from './rule-signature.ts'
 import { visit } from './walk.ts'
 
 /**
@@ -7,14 +8,7 @@ import { visit } from './walk.ts'
  */
 export function signatureOf(optimizer: Optimizer, without?: ReadonlySet<string>): string {
   return visit(optimizer, {
-    base: (base) => {
-      const { definition, decay, maximize, fallback } = base
-      const settings = changedOptions(base)
-      if (decay !== definition.decay) settings.push(`decay: ${decay}`)
-      if (maximize) settings.push('maximize: true')
-      if (fallback) settings.push(`fallback: ${signatureOf(fallback, without)}`)
-      return `${definition.name}(${settings.join(', ')})`
-    },
+    base: (base) => signatureOfRule(base, base.fallback ? [`fallback: ${signatureOf(base.fallback, without)}`] : []),
     wrapped: (wrapped) => {
       const { definition, earlier, inner } = wrapped
       if (without?.has(definition.name)) return signatureOf(inner, without)
@@ -32,9 +26,4 @@ export function signatureOf(optimizer: Optimizer, without?: ReadonlySet<string>)
       return list.length > 0 ? `groups(${main}, ${list.join(', ')})` : main
     },
   })
-}
-
-function changedOptions({ definition, options }: BaseOptimizer | WrappedOptimizer): string[] {
-  const changed = Object.entries(options).filter(([name, value]) => value !== definition.options?.[name])
-  return changed.map(([name, value]) => `${name}: ${value}`)
 }

@@ -6,47 +6,24 @@
  * later loop rather than stored, and new state is stored early where that saves traffic.
  */
 
-import {
-  callText,
-  type Dimensions,
-  type ElementOperation,
-  isElement,
-  type Node,
-  type NodeOf,
-  sameDimensions,
-  sizeOf,
-} from '../graph/node.ts'
+import { callText } from '../graph/call-text.ts'
+import { type Dimensions, isElement, type Node, type NodeOf, sameDimensions, sizeOf } from '../graph/node.ts'
 import type { Output } from '../program/program.ts'
 import { routineOf } from '../routines/table.ts'
 import { bytesOf } from '../storage/provided.ts'
-import type { StorageName } from '../storage/storage.ts'
 import type { CanonicalProgram } from './canonical.ts'
+import { FlatPlanner, isFlat, LoopWriter, leafSource, type Store, storageOfLeaf } from './flat-planner.ts'
 import type {
-  ArraySource,
   Extent,
-  Instruction,
   Loop,
   LoopReduction,
   NumberReference,
   Plan,
-  PlannedArray,
   PlannedScalar,
   RoutineCall,
   ScalarTarget,
   Stage,
 } from './plan.ts'
-
-/** Arrays of the parameter, its gradient, inputs and state: where a leaf is kept. */
-function leafSource(node: Node): ArraySource | undefined {
-  if (node.space !== 'array') return undefined
-  if (node.operation === 'parameter' || node.operation === 'gradient') return { kind: node.operation }
-  return node.operation === 'input' || node.operation === 'slot' ? { kind: node.operation, key: node.key } : undefined
-}
-
-/** How the array of a leaf is kept. */
-function storageOfLeaf(node: Node): StorageName {
-  return (node.operation === 'slot' && node.storage) || 'float32'
-}
 
 /** True for an array that only loops can read, element after element. */
 function isStaged(node: Node): boolean {
@@ -87,15 +64,14 @@ export function planTogether(programs: readonly CanonicalProgram[]): Plan[] {
   const globalLevels = new Map<string, number>()
   for (;;) {
     const before = [...globalLevels.values()].join()
-    const planners = programs.map((program) => new Planner(program, globalLevels))
+    const planners = programs.map((program) =>
+      isFlat(program) ? new FlatPlanner(program) : new Planner(program, globalLevels),
+    )
     if ([...globalLevels.values()].join() === before) return planners.map((planner) => planner.plan())
   }
 }
 
-interface StoredOutput {
-  readonly array: number
-  readonly node: Node
-  readonly stream: Output['stream']
+interface StoredOutput extends Store {
   readonly earliest: number
   level: number
 }
@@ -104,12 +80,10 @@ interface LoopDraft {
   readonly level: number
   readonly domain: Node
   view: Node | undefined
-  readonly roots: {
-    readonly node: Node
-    readonly array?: number
-    readonly stream?: Output['stream']
-    readonly reduction?: NodeOf<'reduce'>
-  }[]
+  readonly roots: (
+    | (Store & { readonly reduction?: undefined })
+    | { readonly node: Node; readonly array?: undefined; readonly reduction: NodeOf<'reduce'> }
+  )[]
 }
 
 /** Rows and columns as a loop sees them: a trailing dimension of one is dropped, so that the last one is contiguous. */
@@ -148,31 +122,16 @@ class Counts {
   }
 }
 
-class Planner {
-  private readonly nodes: readonly Node[]
-  private readonly program: CanonicalProgram
+class Planner extends FlatPlanner {
   private readonly globalLevels: Map<string, number>
   private readonly counts: Counts
   private readonly levelOf = new Map<Node, number>()
-  /** All arrays, by the place that the plan gives them, and that place by what they are. */
-  private readonly arrays: {
-    readonly source: ArraySource
-    readonly extent: Extent
-    readonly storage: StorageName
-    from: number
-    to: number
-  }[] = []
-  private readonly places = new Map<string, number>()
-  private readonly leafPlaces = new Map<Node, number | undefined>()
   /** Nodes kept in scratch because another shape of loop or a matrix function reads them. */
   private readonly kept = new Map<Node, number>()
   private readonly outputs: StoredOutput[] = []
   private readonly scalarOutputs: Output[] = []
-  /** How many nodes and outputs use a node. */
-  private readonly uses = new Map<Node, number>()
   /** The stores that would overwrite what a later loop still reads, as found by the last `cost()`. */
   private readonly conflicts = new Set<StoredOutput>()
-  private readonly hostNodes: readonly Node[]
   private readonly scalars: PlannedScalar[] = []
   private readonly scalarPlaces = new Map<Node, number>()
   private readsOfRoutines: ReturnType<Planner['routineReads']> | undefined
@@ -181,13 +140,9 @@ class Planner {
   private lastLevel = 0
 
   constructor(program: CanonicalProgram, globalLevels: Map<string, number>) {
-    this.program = program
-    this.nodes = program.nodes
+    super(program)
     this.globalLevels = globalLevels
     this.counts = new Counts(program)
-    this.hostNodes = this.nodes.filter((node) => node.space === 'host')
-    const users = [...this.nodes.flatMap(({ inputs }) => inputs), ...program.program.outputs.map(({ node }) => node)]
-    for (const node of users) this.uses.set(node, (this.uses.get(node) ?? 0) + 1)
     for (const node of this.nodes) this.findKept(node)
     for (const node of this.nodes)
       if (node.space !== 'host') this.lastLevel = Math.max(this.lastLevel, this.workLevel(node))
@@ -196,7 +151,7 @@ class Planner {
     for (const output of this.outputs) output.level = this.lastLevel
   }
 
-  plan(): Plan {
+  override plan(): Plan {
     this.chooseStoreLevels()
     this.planScalars()
     const loops = this.draftLoops().map((draft) => this.buildLoop(draft))
@@ -210,53 +165,24 @@ class Planner {
     }))
     return {
       levels,
-      arrays: this.arrays.map(({ source, extent, storage, from, to }): PlannedArray => {
-        const kept = source.kind === 'scratch' ? { kind: source.kind, from, to } : source
-        return { ...kept, extent, storage }
-      }),
+      arrays: this.plannedArrays(),
       loops,
       routines,
       scalars: this.scalars,
       scalarOutputs,
-      arguments: this.hostNodes.map(({ mask }) => ({ mask })),
+      arguments: this.plannedArguments(),
       stages: this.stages(levels, loops, routines, scalarOutputs),
     }
   }
 
-  private extentOf(dimensions: Dimensions): Extent {
-    const { sizes } = this.program
-    const [batch, rows, columns] = dimensions
-    return [sizes.indexOf(batch), sizes.indexOf(rows), sizes.indexOf(columns)]
-  }
-
-  /** The place of an array of the plan. */
-  private arrayOf(source: ArraySource, dimensions: Dimensions, storage: StorageName = 'float32'): number {
-    const text = JSON.stringify(source)
-    const known = this.places.get(text)
-    if (known !== undefined && source.kind !== 'scratch') return known
-    this.places.set(text, this.arrays.length)
-    const { from, to } = source.kind === 'scratch' ? source : { from: 0, to: 0 }
-    return this.arrays.push({ source, extent: this.extentOf(dimensions), storage, from, to }) - 1
-  }
-
-  private leafArray(node: Node): number | undefined {
-    if (this.leafPlaces.has(node)) return this.leafPlaces.get(node)
-    const source = leafSource(node)
-    const place = source && this.arrayOf(source, node.dimensions, storageOfLeaf(node))
-    this.leafPlaces.set(node, place)
-    return place
-  }
-
-  private addOutput({ target, node, storage, stream }: Output): void {
+  private addOutput(output: Output): void {
+    const { target, node, stream } = output
     if (target.kind === 'telemetry') this.scalarOutputs.push({ target, node })
     else if (target.kind === 'slot' && !this.program.program.arraySlots.has(target.key)) {
       this.scalarOutputs.push({ target, node })
     } else {
-      const dimensions = node.space === 'array' ? node.dimensions : this.program.program.dimensions
-      const source = target.kind === 'slot' ? { kind: target.kind, key: target.key } : target
-      const array = this.arrayOf(source, dimensions, storage)
-      // What stays as it is needs no store.
-      if (this.leafArray(node) === array) return
+      const array = this.outputArray(output)
+      if (array === undefined) return
       const earliest = node.space === 'host' ? 0 : this.level(node)
       this.outputs.push({ array, node, stream, earliest, level: 0 })
     }
@@ -521,7 +447,7 @@ class Planner {
   }
 
   /** The array that holds a node's value when a loop of this level runs; `undefined` when it must be computed. */
-  private arrayFor(node: Node, level: number): number | undefined {
+  override arrayFor(node: Node, level: number): number | undefined {
     const leaf = this.leafArray(node)
     if (leaf !== undefined && (level < Number.POSITIVE_INFINITY || !isStaged(node))) return leaf
     const kept = this.kept.get(node)
@@ -537,117 +463,19 @@ class Planner {
     return level === Number.POSITIVE_INFINITY ? undefined : stored?.array
   }
 
-  /** A quotient of arrays that a loop of this level computes for one product only. */
-  private isOnlyFactor(node: Node, level: number): boolean {
-    const quotient = node.operation === 'divide' && node.inputs[1]!.space === 'array'
-    return quotient && this.arrayFor(node, level) === undefined && this.uses.get(node) === 1
-  }
-
-  /**
-   * The numbers that a value is multiplied with and divided by, one after the other, in a loop of this level, and the first
-   * of these operations; `undefined` where it is a single product.
-   */
-  private scaling(node: Node, level: number): { first: Node; times: Node[]; over: Node[] } | undefined {
-    const [times, over]: [Node[], Node[]] = [[], []]
-    const scales = ({ operation, space, inputs }: Node) =>
-      (operation === 'multiply' || operation === 'divide') && space === 'array' && inputs[1]!.space !== 'array'
-    if (!scales(node)) return undefined
-    for (let first = node; ; first = first.inputs[0]!) {
-      const list = first.operation === 'multiply' ? times : over
-      list.unshift(first.inputs[1]!)
-      const next = first.inputs[0]!
-      const alone = this.uses.get(next) === 1 && !this.kept.has(next) && this.arrayFor(next, level) === undefined
-      if (!alone || !scales(next)) return times.length > 1 || over.length > 0 ? { first, times, over } : undefined
-    }
+  override isAlone(node: Node, level: number): boolean {
+    return super.isAlone(node, level) && !this.kept.has(node)
   }
 
   private buildLoop(draft: LoopDraft): Loop {
-    const body: Instruction[] = []
-    const registers = new Map<Node, number>()
-    const repeated = new Map<string, number>()
-    let { view } = draft
-    let elementwise = false
-    const emit = (instruction: Instruction): number => body.push(instruction) - 1
-    const broadcast = (node: Node, input: Node): number => {
-      view ??= node
-      const apart = !sameDimensions(view.dimensions, node.dimensions)
-      if (apart) elementwise = true
-      const key = `${input.id}:${node.dimensions}`
-      const known = repeated.get(key)
-      if (known !== undefined) return known
-      const array = this.arrayFor(strip(input), Number.POSITIVE_INFINITY)!
-      // What the loop sees as rows and columns when the last dimension is 1.
-      const [batch, row, column] = node.dimensions[2] === 1 ? [1, ...input.dimensions] : input.dimensions
-      const [, rows, columns] = this.extentOf(normalize(node.dimensions))
-      const register = emit({
-        operation: 'broadcast',
-        inputs: [],
-        array,
-        own: { batch: batch! > 1, row: row! > 1, column: column! > 1 },
-        ...(apart ? { apart: { rows, columns } } : {}),
-      })
-      repeated.set(key, register)
-      return register
-    }
-    const visit = (node: Node): number => {
-      const known = registers.get(node)
-      if (known !== undefined) return known
-      const register = compute(node)
-      registers.set(node, register)
-      return register
-    }
-    const compute = (node: Node): number => {
-      if (node.space !== 'array') return emit({ operation: 'scalar', inputs: [], value: this.reference(node) })
-      // Before a view is seen through: its new value may be stored, and what it was made from overwritten.
-      const array = this.arrayFor(node, draft.level)
-      if (array !== undefined) return emit({ operation: 'load', inputs: [], array })
-      if (node.operation === 'view') return visit(node.inputs[0]!)
-      if (node.operation === 'stride') {
-        elementwise = true
-        return emit({ operation: node.operation, inputs: [], period: node.period })
-      }
-      if (node.operation === 'index') {
-        elementwise = true
-        return emit({ operation: node.operation, inputs: [] })
-      }
-      if (node.operation === 'random') {
-        const { operation, distribution, draw } = node
-        const [seed, step, tensor] = node.inputs.map((input) => this.reference(input)) as NumberReference[]
-        return emit({ operation, inputs: [], distribution, draw, stream: [seed!, step!, tensor!] })
-      }
-      const [quotient, factor] = node.inputs
-      if (node.operation === 'multiply' && factor!.space === 'host' && this.isOnlyFactor(quotient!, draft.level)) {
-        // (x / y) h = (x h) / y: the product is done while y is still awaited. Numbers that the device finds, such as the
-        // first step sizes of parameter-free methods, may be so small that x h underflows.
-        const [x, y] = quotient!.inputs as [Node, Node]
-        const product = emit({ operation: 'multiply', inputs: [operand(quotient!, x), visit(factor!)] })
-        return emit({ operation: 'divide', inputs: [product, operand(quotient!, y)] })
-      }
-      const scaling = this.scaling(node, draft.level)
-      if (scaling) {
-        const [times, over] = [scaling.times, scaling.over].map((numbers) =>
-          numbers.map((each) => this.reference(each)),
-        )
-        const inputs = [operand(scaling.first, scaling.first.inputs[0]!)] as const
-        return emit({ operation: 'scale', inputs, times: times!, over: over! })
-      }
-      const inputs = node.inputs.map((input) => operand(node, input))
-      return emit({ operation: node.operation as ElementOperation, inputs })
-    }
-    const operand = (node: Node, input: Node): number =>
-      input.space !== 'array' || sameDimensions(input.dimensions, node.dimensions)
-        ? visit(input)
-        : broadcast(node, input)
+    const writer = new WholeLoopWriter(this, draft.level, draft.view)
     const stores: Loop['stores'][number][] = []
     const reductions: LoopReduction[] = []
-    for (const { node, array, stream, reduction } of draft.roots) {
-      if (reduction) reductions.push(this.loopReduction(reduction, reduction.inputs.map(visit)))
-      else {
-        const [seed, step, tensor] = stream?.map((each) => this.reference(each)) ?? []
-        const random = seed && step && tensor ? { stream: [seed, step, tensor] as const } : {}
-        stores.push({ array: array!, register: visit(node), ...random })
-      }
+    for (const root of draft.roots) {
+      if (root.array !== undefined) stores.push(writer.store(root))
+      else reductions.push(this.loopReduction(root.reduction, root.reduction.inputs.map(writer.register)))
     }
+    const { body, view, elementwise } = writer
     const used = [...body, ...stores].flatMap((use) => ('array' in use ? [this.arrays[use.array]!] : []))
     return {
       level: draft.level,
@@ -696,10 +524,8 @@ class Planner {
     return { kind: 'total', key, reduction, part: { kind: 'scalar', index } } as const
   }
 
-  private reference(node: Node): NumberReference {
-    return node.space === 'host'
-      ? { kind: 'argument', index: this.hostNodes.indexOf(node) }
-      : { kind: 'scalar', index: this.scalarPlaces.get(node)! }
+  override reference(node: Node): NumberReference {
+    return node.space === 'host' ? super.reference(node) : { kind: 'scalar', index: this.scalarPlaces.get(node)! }
   }
 
   /** The calls of matrix functions; results of equal operands come from one call. */
@@ -779,5 +605,67 @@ class Planner {
       if (outputs.length > 0) stages.push({ kind: 'commit', shared, outputs })
     }
     return stages
+  }
+}
+
+/** Writes loops that repeat arrays, follow rows, or know where an element is. */
+class WholeLoopWriter extends LoopWriter {
+  /** What its rows and columns are of, if it follows them. */
+  view: Node | undefined
+  elementwise = false
+  private readonly repeated = new Map<string, number>()
+  private readonly whole: Planner
+
+  constructor(planner: Planner, level: number, view: Node | undefined) {
+    super(planner, level)
+    this.whole = planner
+    this.view = view
+  }
+
+  protected override operand(node: Node, input: Node): number {
+    return input.space !== 'array' || sameDimensions(input.dimensions, node.dimensions)
+      ? super.operand(node, input)
+      : this.broadcast(node, input)
+  }
+
+  private broadcast(node: Node, input: Node): number {
+    this.view ??= node
+    const apart = !sameDimensions(this.view.dimensions, node.dimensions)
+    if (apart) this.elementwise = true
+    const key = `${input.id}:${node.dimensions}`
+    const known = this.repeated.get(key)
+    if (known !== undefined) return known
+    const array = this.whole.arrayFor(strip(input), Number.POSITIVE_INFINITY)!
+    // What the loop sees as rows and columns when the last dimension is 1.
+    const [batch, row, column] = node.dimensions[2] === 1 ? [1, ...input.dimensions] : input.dimensions
+    const [, rows, columns] = this.whole.extentOf(normalize(node.dimensions))
+    const register = this.emit({
+      operation: 'broadcast',
+      inputs: [],
+      array,
+      own: { batch: batch! > 1, row: row! > 1, column: column! > 1 },
+      ...(apart ? { apart: { rows, columns } } : {}),
+    })
+    this.repeated.set(key, register)
+    return register
+  }
+
+  protected override compute(node: Node): number {
+    switch (node.operation) {
+      case 'view':
+        return this.register(node.inputs[0]!)
+      case 'stride':
+        this.elementwise = true
+        return this.emit({ operation: node.operation, inputs: [], period: node.period })
+      case 'index':
+        this.elementwise = true
+        return this.emit({ operation: node.operation, inputs: [] })
+      case 'random': {
+        const { operation, distribution, draw } = node
+        return this.emit({ operation, inputs: [], distribution, draw, stream: this.stream(node.inputs) })
+      }
+      default:
+        return super.compute(node)
+    }
   }
 }

@@ -1,8 +1,17 @@
 /** What tracing notes of hyperparameters. */
 
+import { type BaseOptimizer, inputsOf, type WrappedOptimizer } from '../language/definition.ts'
 import { isRelativeRate } from '../language/relative-rate.ts'
 import { isZero } from '../schedules/schedule.ts'
-import type { HyperEntry, HyperFacts, HyperStore } from './hyper-store.ts'
+import type { HyperEntry, HyperFacts, HyperOwner, HyperStore } from './hyper-store.ts'
+
+/** What a step knows of an optimizer or a wrapper. */
+export function ownerOf(optimizer: BaseOptimizer | WrappedOptimizer): HyperOwner {
+  const { definition, options } = optimizer
+  const { title, hyper, ordered = [], evaluations } = definition
+  const evaluates = (evaluations?.(options) ?? []).length > 0
+  return { title, hyper, ordered, inputs: inputsOf(optimizer), evaluates }
+}
 
 /** Adds hyperparameters, unless they are known; @throws Error when they are known as those of something else. */
 export function declareHyper({ entries, groups }: HyperStore, path: string, entry: HyperEntry, group: string): void {

@@ -1,5 +1,6 @@
-import { callText, type ElementOperation, type Node, type NodeOf, type Operation } from '../graph/node.ts'
-import { findTotal, type Program } from './program.ts'
+import { callText } from '../graph/call-text.ts'
+import type { ElementOperation, Node, NodeOf, Operation } from '../graph/node.ts'
+import { findTotal, type Program, routinesOf } from './program.ts'
 
 /** What is neither known on the host nor computed element by element. */
 type Structural = Exclude<Operation, ElementOperation | 'constant' | 'hyper' | 'count' | 'routine'>
@@ -51,6 +52,7 @@ export class Interpreter<Computed> {
   private readonly totals: Totals<Computed>
   private readonly values = new Map<Node, Computed>()
   private readonly calls = new Map<string, readonly Computed[]>()
+  private hasBegun = false
 
   constructor(program: Program, algebra: Algebra<Computed>, totals: Totals<Computed>) {
     this.program = program
@@ -62,6 +64,12 @@ export class Interpreter<Computed> {
     if (node.space === 'host') return this.algebra.host(node)
     const known = this.values.get(node)
     if (known !== undefined) return known
+    if (!this.hasBegun) {
+      this.hasBegun = true
+      // In their order, because an iteration may be longer than a stack of calls can be deep.
+      routinesOf(this.program).forEach(this.value)
+      return this.value(node)
+    }
     const value = this.compute(node)
     this.values.set(node, value)
     return value

@@ -1,12 +1,13 @@
-import type { Optimizer } from '../language/definition.ts'
+import { Beyond } from '../graph/graph.ts'
+import type { BaseOptimizer, Optimizer } from '../language/definition.ts'
 import { type LayoutChoice, parameterShape } from '../language/layout.ts'
-import { signatureOf } from '../language/signature.ts'
+import { signatureOfRule } from '../language/rule-signature.ts'
 import type { ParameterShape } from '../language/slots.ts'
 import { didYouMean } from '../language/suggest.ts'
-import { elementsIn } from '../language/walk.ts'
-import { HyperFacts, type HyperStore } from './hyper-store.ts'
-import { type ChainElement, elementsOf, Resolver } from './resolve.ts'
-import { type TracedParameter, type TraceSettings, traceParameter } from './trace.ts'
+import { declareHyper, ownerOf } from './declare-hyper.ts'
+import { HyperFacts, HyperStore } from './hyper-store.ts'
+import { parameterSlot } from './program.ts'
+import { type TracedParameter, type TraceSettings, traceRule } from './trace.ts'
 
 /** Names and shapes of a model's parameters, `[]` for a single number. The order is kept. */
 export type Shapes<Name extends string = string> = Readonly<Record<Name, readonly number[]>>
@@ -16,6 +17,14 @@ export function checkShapes(caller: string, shapes: unknown): asserts shapes is 
   if (typeof shapes === 'object' && shapes !== null) return
   throw new Error(
     `${caller}: the second argument must give the shape of every parameter by name, not ${String(shapes)}`,
+  )
+}
+
+/** @throws Error for what is no shape of a parameter. */
+export function checkShape(name: string, shape: unknown): void {
+  if (Array.isArray(shape) && shape.every((size) => Number.isInteger(size) && size >= 0)) return
+  throw new Error(
+    `compile: the shape of parameter '${name}' must be a list of whole numbers from 0 up, not ${String(shape)}`,
   )
 }
 
@@ -40,174 +49,72 @@ export interface RunModel {
 /** A model's parameters with their programs, traced from the rules of an optimizer. */
 export interface TracedModel extends RunModel {
   readonly optimizer: Optimizer
+  /** The name of the rule of the parameters that no group takes. */
+  readonly rule: string
   readonly parameters: readonly {
     readonly shape: ParameterShape & NamedShape
     readonly traced: TracedParameter | undefined
   }[]
 }
 
-/**
- * Traces every parameter of a model.
- * @param settings.later parameters that groups may match as well.
- * @param settings.streams other names for random numbers to follow, by parameter.
- * @param settings.layout which dimensions are outputs; `outputFirst` by default.
- * @param settings.plainSlots true to keep in float32 what could be kept exactly in less.
- * @param settings.separate who cannot join parameters for rules that take them as one vector.
- */
-export function traceModel(
-  optimizer: Optimizer,
-  shapes: Shapes,
-  telemetry: boolean,
-  settings: {
-    readonly later?: Shapes
-    readonly streams?: ReadonlyMap<string, string>
-    readonly layout?: LayoutChoice
-    readonly plainSlots?: boolean
-    readonly separate?: string
-  } = {},
-): TracedModel {
-  const { later = {}, streams = new Map<string, string>() } = settings
-  const resolver = new Resolver()
-  const facts = new HyperFacts()
-  const resolve = ([name, shape]: [string, readonly number[]]) => {
-    if (!Array.isArray(shape) || !shape.every((size) => Number.isInteger(size) && size >= 0)) {
-      throw new Error(
-        `compile: the shape of parameter '${name}' must be a list of whole numbers from 0 up, not ${String(shape)}`,
-      )
-    }
-    const facts = parameterShape(name, shape, settings.layout)
-    return { shape: facts, chain: resolver.resolve(optimizer, facts) }
-  }
-  const parameters = joined(Object.entries(shapes).map(resolve), settings.separate)
-  for (const entry of Object.entries(later)) {
-    try {
-      resolve(entry)
-    } catch {
-      // What does not fit is an error when it comes.
-    }
-  }
-  resolver.hyper.checkOrder((path, name) => resolver.hyper.get(path, name))
-  resolver.checkGroups([...Object.keys(shapes), ...Object.keys(later)])
-  const tracing: TraceSettings = {
-    hyper: resolver.hyper,
-    facts,
-    telemetry,
+/** What tracing begins with. */
+export function settingsFor(hyper: HyperStore): TraceSettings {
+  return {
+    hyper,
+    facts: new HyperFacts(),
+    telemetry: false,
     deviceSlots: new Set(),
     gradientReaders: new Map(),
     totals: new Map(),
-    streams,
-    plainSlots: settings.plainSlots === true,
+    streams: new Map(),
+    plainSlots: false,
   }
-  const trace = () =>
-    parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceNamed(chain, shape, tracing) }))
-  // Whether a scalar state is a host or a device number shows only after tracing: repeat until nothing moves.
-  for (;;) {
-    const known = tracing.deviceSlots.size
-    const traced = trace()
-    if (tracing.deviceSlots.size > known) continue
-    checkGradientReaders(tracing)
-    checkStateNames(traced)
-    const signature = (without?: ReadonlySet<string>) => signatureOf(optimizer, without)
-    const suggestion = didYouMean
-    const { hyper } = resolver
-    return { optimizer, signature, wrappers: wrappersIn(optimizer), hyper, facts, parameters: traced, suggestion }
-  }
-}
-
-function wrappersIn(optimizer: Optimizer): RunModel['wrappers'] {
-  const wrappers = elementsIn(optimizer).filter(({ kind }) => kind === 'wrapped')
-  return wrappers.map((wrapper) => ({ name: wrapper.definition.name, switches: 'earlier' in wrapper }))
-}
-
-/** @throws Error when the state of two parameters would have one name in a checkpoint. */
-function checkStateNames(parameters: TracedModel['parameters']): void {
-  const owners = new Map<string, string>()
-  for (const { shape, traced } of parameters) {
-    for (const slot of traced?.slots ?? []) {
-      if (slot.shared) continue
-      const name = `${shape.name}/${slot.key}`
-      const other = owners.get(name)
-      if (other !== undefined && other !== shape.name) {
-        throw new Error(
-          `compile: the state of '${other}' and of '${shape.name}' would both be named '${name}'; rename a parameter or a group`,
-        )
-      }
-      owners.set(name, shape.name)
-    }
-  }
-}
-
-/** @throws Error when a wrapper changes the gradient for nothing. */
-function checkGradientReaders({ gradientReaders }: TraceSettings): void {
-  for (const [{ definition }, { reader, reads }] of gradientReaders) {
-    if (reads) continue
-    const { title, name } = reader.definition
-    const instead = reader.kind === 'base' ? 'leave it out' : `put it inside: ${name}(${definition.name}(...))`
-    throw new Error(`${definition.title} changes the gradient, which ${title} does not read; ${instead}`)
-  }
-}
-
-interface Resolved {
-  readonly shape: ParameterShape & NamedShape
-  readonly chain: ChainElement[] | undefined
 }
 
 /**
- * Joins the parameters that one rule takes as a vector, in the place of the first of them.
- * @throws Error where they cannot be joined, or a parameter has the name of what they become.
+ * Traces the parameters of a model whose optimizer is a rule that goes by the gradient alone.
+ * @returns nothing where it is another, or something is wrong: `traceModel`, which knows all, traces it or says what is wrong.
  */
-function joined(parameters: readonly Resolved[], separate: string | undefined): Resolved[] {
-  const sets = new Map<string, Resolved[]>()
-  for (const resolved of parameters) {
-    const { chain, shape } = resolved
-    const title = chain && jointTitle(chain)
-    const key = title === undefined ? `parameter ${shape.name}` : `joined ${chain!.at(-1)!.hyperPath}`
-    const together = sets.get(key) ?? []
-    sets.set(key, [...together, resolved])
-    if (separate !== undefined && together.length > 0) {
-      throw new Error(
-        `${title} takes all parameters as one vector, and ${separate} keeps them apart: join them into one parameter, or take ` +
-          "the step with compile of 'fallline'",
-      )
-    }
-  }
-  return [...sets.values()].map((together) => {
-    const [first] = together as [Resolved]
-    if (together.length === 1) return first
-    const parts = together.map(({ shape }) => shape)
-    const name = `${first.shape.name} to ${parts.at(-1)!.name}`
-    if (parameters.some(({ shape }) => shape.name === name)) {
-      throw new Error(`compile: rename the parameter '${name}'; that is what joined parameters are called`)
-    }
-    const size = parts.reduce((sum, part) => sum + part.size, 0)
-    return { ...first, shape: { ...parameterShape(name, [size]), parts } }
-  })
-}
-
-/**
- * The title of the optimizer of a chain that takes all its parameters as one vector, if one does.
- * @throws Error when one that does follows one that does not.
- */
-function jointTitle(chain: readonly ChainElement[]): string | undefined {
-  const bases = elementsOf(chain).flatMap(({ optimizer }) => (optimizer.kind === 'base' ? [optimizer.definition] : []))
-  const joint = bases.find((definition) => definition.joint)
-  const other = bases.find((definition) => !definition.joint)
-  if (joint && other) {
-    throw new Error(
-      `${joint.title} takes all parameters as one vector and ${other.title} each by itself: neither can follow the other`,
-    )
-  }
-  return joint?.title
-}
-
-/** Traces one parameter; an error says which, and of which optimizer. */
-function traceNamed(chain: readonly ChainElement[], shape: ParameterShape, settings: TraceSettings): TracedParameter {
+export function traceAlone(optimizer: Optimizer, shapes: Shapes, layout: LayoutChoice): TracedModel | undefined {
+  if (optimizer.kind !== 'base' || !isAlone(optimizer)) return undefined
   try {
-    return traceParameter(chain, shape, settings)
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    const titles = chain.map((element) => element.optimizer.definition.title)
-    const prefix = titles.some((title) => message.includes(title)) ? '' : `${titles.at(-1)}: `
-    throw new Error(`${prefix}${message} (parameter '${shape.name}', shape [${shape.shape.join(', ')}])`, { cause })
+    const { definition, options } = optimizer
+    const rule = definition.name
+    const settings = settingsFor(new HyperStore())
+    const { hyper, facts } = settings
+    const values = new Map(Object.entries(optimizer.hyper))
+    const entry = { owner: ownerOf(optimizer), values, parent: undefined, main: undefined }
+    const element = { optimizer, path: rule, hyperPath: rule, overridden: new Set<string>() }
+    const parameters = Object.entries(shapes).map(([name, sizes]) => {
+      checkShape(name, sizes)
+      const shape = parameterShape(name, sizes, layout)
+      if (definition.accepts?.(shape, options as never) === false) throw new Beyond()
+      declareHyper(hyper, rule, entry, '')
+      return { shape, traced: traceRule(element, shape, settings) }
+    })
+    hyper.checkOrder((path, name) => hyper.get(path, name))
+    if (settings.deviceSlots.size > 0) throw new Beyond()
+    const signature = () => signatureOfRule(optimizer)
+    return { optimizer, rule, signature, wrappers: [], hyper, facts, parameters, suggestion: didYouMean }
+  } catch {
+    return undefined
   }
+}
+
+/** True for what may be a rule that goes by the gradient alone: only tracing it shows. */
+function isAlone({ definition, decay, fallback }: BaseOptimizer): boolean {
+  const { inputs, evaluations, origin, average, joint } = definition
+  return !(fallback || inputs || evaluations || origin || average || joint || decay === 'corrected')
+}
+
+/**
+ * @param holder who has the parameters in float32.
+ * @throws Error when some are to be kept otherwise.
+ */
+export function checkParameters({ parameters }: Pick<TracedModel, 'parameters'>, holder: string): void {
+  const found = parameters.find(({ traced }) => traced?.slots.some(({ key }) => key === parameterSlot))
+  if (!found) return
+  throw new Error(
+    `${holder} holds '${found.shape.name}' in float32: leave out 'parameters' of quantized, or take the step with compile of 'fallline'`,
+  )
 }

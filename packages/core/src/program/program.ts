@@ -77,6 +77,9 @@ export interface SlotStorage {
   readonly scales?: string
 }
 
+/** The key of the slot that a parameter is kept in where that is not float32: then no program reads or writes a parameter besides. */
+export const parameterSlot = 'parameter'
+
 /** What an array of state starts with, as an array of its own. */
 export function startOf(slot: SlotStorage): Float32Array<ArrayBuffer> {
   const array = new Float32Array(sizeOf(slot.dimensions))
@@ -148,6 +151,18 @@ export function findTotal(program: Program, key: string): NodeOf<'reduce'> | und
     totals.set(program, found)
   }
   return found.get(key)
+}
+
+const routines = new WeakMap<Program, readonly Node[]>()
+
+/** The results of matrix functions in a program, each after those that it depends on. */
+export function routinesOf(program: Program): readonly Node[] {
+  let found = routines.get(program)
+  if (!found) {
+    found = [...nodesOf(program.outputs)].filter(({ operation }) => operation === 'routine')
+    routines.set(program, found)
+  }
+  return found
 }
 
 /** What a program reads that the user supplies: the gradient, and inputs by name. */

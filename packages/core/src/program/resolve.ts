@@ -2,7 +2,6 @@ import {
   type BaseOptimizer,
   checkHyperValues,
   type GroupedOptimizer,
-  inputsOf,
   type Optimizer,
   type ParameterGroup,
   type ParameterMatch,
@@ -11,7 +10,7 @@ import {
 import type { ParameterShape } from '../language/slots.ts'
 import { didYouMean } from '../language/suggest.ts'
 import { earlierGroup, fallbackGroup, fallbackOf, groupWithin, visit } from '../language/walk.ts'
-import { declareHyper, followedBy } from './declare-hyper.ts'
+import { declareHyper, followedBy, ownerOf } from './declare-hyper.ts'
 import { type HyperOwner, HyperStore } from './hyper-store.ts'
 
 /** One optimizer or wrapper as it applies to one parameter. */
@@ -44,13 +43,6 @@ export function isNamed(match: RegExp | string, name: string): boolean {
   }
   // A global or sticky expression remembers where it stopped; matching must not depend on that.
   return new RegExp(match.source, match.flags.replace(/[gy]/g, '')).test(name)
-}
-
-function ownerOf(optimizer: BaseOptimizer | WrappedOptimizer): HyperOwner {
-  const { definition, options } = optimizer
-  const { title, hyper, ordered = [], evaluations } = definition
-  const evaluates = (evaluations?.(options) ?? []).length > 0
-  return { title, hyper, ordered, inputs: inputsOf(optimizer), evaluates }
 }
 
 /** The same optimizer going uphill: what takes over for a maximizing optimizer must maximize too. */

@@ -2,14 +2,17 @@ import { type BackendInstance, type FloatArray, type Place, viewPlace } from '..
 import { checkNames } from '../language/definition.ts'
 import type { RunModel } from '../program/model.ts'
 import type { Loaded, LoadOptions } from '../state/checkpoint.ts'
+import { provided } from '../storage/provided.ts'
 import { type ArraysByName, AttachedArrays, givenArrays } from './attached-arrays.ts'
 import { checkpointPlaces, type Rebased, rebase, stateOf, statePlaces } from './checkpointing.ts'
 import type { Part } from './conductor.ts'
-import { minimize } from './minimize.ts'
 import { encodeRun } from './portable.ts'
 import { RunningOptimizer, type RunSettings, within } from './running-optimizer.ts'
 import { load, save } from './saving.ts'
 import type { Evaluate, StepResult } from './step.ts'
+
+/** What `minimize` needs, from its first call on. */
+let minimizing: typeof import('./minimize.ts') | undefined
 
 /** An optimizer with its parameters, gradients, state and kernels. Made by `compile`. */
 export class CompiledOptimizer<Name extends string = string, H extends string = string> extends RunningOptimizer<
@@ -64,7 +67,9 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     for (const [name, array] of [...Object.entries(parameters), ...Object.entries(gradients)]) {
       this.checkLength('attach', name, array)
     }
-    this.memory('attach', 'writeParameters and step({ gradients })')
+    const instead = 'writeParameters and step({ gradients })'
+    this.memory('attach', instead)
+    if (this.keepsParameters) provided().parameters.refuse(this, 'attach', instead)
     if (Object.keys(gradients).length > 0) this.refuseOneGradient('attach')
     this.attached = new AttachedArrays(this, parameters, gradients)
     this.attached.read()
@@ -110,7 +115,16 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
    */
 
   async minimize(evaluate: Evaluate<Name>): Promise<StepResult<Name>> {
-    return minimize(this, evaluate, {
+    if (!minimizing) {
+      this.refuseWhileBusy('minimize')
+      this.busy = 'minimize is waiting for an evaluation of the model'
+      try {
+        minimizing = await import('./minimize.ts')
+      } finally {
+        this.busy = undefined
+      }
+    }
+    return minimizing.minimize(this, evaluate, {
       ...(this.attached ? { shown: this.attached.shown } : {}),
       evaluated: () => this.attached?.readGradients(),
     })
@@ -200,7 +214,9 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     this.refuseAfterFinish('rebase')
     const given = givenArrays(parameters)
     for (const [name, array] of Object.entries(given)) this.checkLength('rebase', name, array)
-    const memory = this.memory('rebase', 'writeParameters(...), which leaves the state as it is')
+    const instead = 'writeParameters(...), which leaves the state as it is'
+    const memory = this.memory('rebase', instead)
+    if (this.keepsParameters) provided().parameters.refuse(this, 'rebase', instead)
     this.bringIn()
     const result = rebase(this.conductor, memory, given)
     this.bringOut()

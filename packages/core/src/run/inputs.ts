@@ -2,9 +2,10 @@ import type { FloatArray, Work } from '../backends/backend.ts'
 import { formatDimensions, sameDimensions } from '../graph/node.ts'
 import { type Input, lossInput } from '../language/inputs.ts'
 import type { Program } from '../program/program.ts'
-import { isLoss, lossKey, matrixDimensions, programsOfStep } from '../program/trace.ts'
+import { lossKey, matrixDimensions, programsOfStep } from '../program/trace.ts'
 import type { Conductor } from './conductor.ts'
-import type { StepInputs } from './no-inputs.ts'
+import { type InputTaker, type InputViews, nonFiniteNumbers, type StepInputs } from './no-inputs.ts'
+import { within } from './running-optimizer.ts'
 import type { StepOptions } from './step.ts'
 
 /** What the steps of an optimizer take besides gradients. */
@@ -52,6 +53,31 @@ export class DeclaredInputs implements StepInputs {
     return numbers
   }
 
+  take(inputs: StepOptions['inputs'], taker: InputTaker): Map<string, number> {
+    const numbers = this.numbers(inputs, (name, parameter, array) => this.checkArray(name, parameter, array, taker))
+    for (const [name, value] of Object.entries(inputs ?? {})) {
+      if (typeof value === 'number') continue
+      for (const [parameter, array] of Object.entries(value)) {
+        const own = taker.inputs[name]?.[parameter]
+        own?.set(array!)
+        if (own && taker.device) taker.write('input', parameter, array!, name)
+      }
+    }
+    return numbers
+  }
+
+  views(arrays: readonly ReadonlyMap<string, FloatArray>[]): InputViews {
+    const result: Record<string, Record<string, FloatArray>> = Object.create(null)
+    for (const part of this.conductor.parts) {
+      for (const [name, array] of arrays[part.tensor]!) {
+        result[name] ??= Object.create(null) as Record<string, FloatArray>
+        result[name][part.shape.name] = within(array, part)
+      }
+    }
+    for (const own of Object.values(result)) Object.freeze(own)
+    return Object.freeze(result)
+  }
+
   /** @throws Error when a program needs a number that was not given. */
   checkNumbers(work: readonly Work[], given: ReadonlyMap<string, number>): void {
     if (this.needsNumbers) for (const { program } of work) this.checkNumbersOf(program, given)
@@ -86,13 +112,23 @@ export class DeclaredInputs implements StepInputs {
 
   /** The inputs that are infinite or not a number. */
   nonFinite(numbers: ReadonlyMap<string, number>): string[] {
-    const wrong = [...numbers].filter(([, value]) => !Number.isFinite(value))
-    return [...new Set(wrong.map(([name]) => (isLoss(name) ? 'loss' : name)))]
+    return nonFiniteNumbers(numbers)
   }
 
   /** The title of what evaluates the model. */
   evaluatingTitle(): string {
     return this.owners.find(({ evaluates }) => evaluates)!.title
+  }
+
+  /** What no step reads is ignored, of whatever length. */
+  private checkArray(name: string, parameter: string, array: ArrayLike<number>, taker: InputTaker): void {
+    const { size } = this.conductor.partOf('step', parameter).shape
+    const own = taker.inputs[name]?.[parameter]
+    if (!own) return
+    if (own.length === size || typeof array !== 'object') taker.checkLength('step', parameter, array)
+    else if (array.length !== own.length) {
+      throw new Error(`step: the input '${name}' of '${parameter}' has ${own.length} elements, not ${array.length}`)
+    }
   }
 
   private checkNumbersOf(program: Program, given: ReadonlyMap<string, number>): void {

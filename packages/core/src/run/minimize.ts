@@ -1,3 +1,4 @@
+import { provided } from '../storage/provided.ts'
 import { EvaluatingCourse, type Turns } from './evaluating-course.ts'
 import type { RunningOptimizer } from './running-optimizer.ts'
 import type { Evaluate, Question, StepResult } from './step.ts'
@@ -43,9 +44,10 @@ function* turnsOf(optimizer: RunningOptimizer, evaluate: Evaluate, { parameters,
   optimizer.bringIn()
   optimizer.busy = 'minimize is waiting for an evaluation of the model'
   const { inputs } = optimizer
+  const current = () => (optimizer.keepsParameters ? provided().parameters.copies(optimizer) : parameters)
   const ask =
     optimizer.device?.evaluator(evaluate, inputs) ??
-    ((question: Question) => evaluate({ parameters, gradients, inputs, ...question }))
+    ((question: Question) => evaluate({ parameters: current(), gradients, inputs, ...question }))
   try {
     return yield* new EvaluatingCourse(optimizer.course).evaluating(ask, [])
   } finally {

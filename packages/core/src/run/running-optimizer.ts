@@ -10,6 +10,7 @@ import { checkKnown } from '../language/definition.ts'
 import type { Input } from '../language/inputs.ts'
 import type { RunModel } from '../program/model.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
+import { provided } from '../storage/provided.ts'
 import { Conductor, type Part, type Tensor } from './conductor.ts'
 import { Course, checkList } from './course.ts'
 import type { StepInputs } from './no-inputs.ts'
@@ -93,7 +94,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     this.names = Object.freeze(this.conductor.parts.map(({ shape }) => shape.name)) as readonly Name[]
     this.parameters = this.views('parameters')
     this.gradients = this.gradientViews(settings)
-    this.inputs = this.inputViews()
+    this.inputs = this.stepInputs.views((memory ?? this.device!).inputs)
     this.needs = this.stepInputs.needs
     this.moves = this.course.moves
     // Assigning to them would change nothing but what callers see.
@@ -169,7 +170,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     const work = this.conductor.averages()
     const computed = new Map(memory.compute(work).map((array, index) => [work[index]!.tensor, array]))
     return this.eachPart(
-      (tensor) => computed.get(tensor) ?? memory.parameters[tensor]!,
+      (tensor) => computed.get(tensor) ?? viewPlace(memory, { kind: 'parameter', tensor }),
       (array) => array.slice(),
     )
   }
@@ -183,6 +184,12 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     this.refuseWhileBusy('dispose')
     this.disposed = true
     this.instance.dispose()
+  }
+
+  /** @internal true where there are parameters that are not in float32 */
+  get keepsParameters(): boolean {
+    const { memory } = this.instance
+    return this.conductor.tensors.some(({ index }) => memory?.parameterStorage(index))
   }
 
   /** @internal called before parameters, gradients or inputs are looked at */
@@ -230,8 +237,14 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     const { tensor } = part
     const place = kind === 'input' ? { kind, tensor, key } : { kind, tensor }
     const { memory, readback } = this.instance
-    if (memory) within(viewPlace(memory, place), part).set(values)
-    else readback.write(place, values)
+    if (!memory) {
+      readback.write(place, values)
+      return
+    }
+    const view = viewPlace(memory, place)
+    within(view, part).set(values)
+    // Of what is not in float32 this was a copy.
+    if (kind === 'parameter') readback.write(place, view)
   }
 
   /** @internal what is made of the arrays of all tensors, for each parameter */
@@ -263,27 +276,19 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     return this.views('gradients')
   }
 
-  /** What no step reads is ignored, of whatever length. */
-  private checkInput(name: string, parameter: string, array: ArrayLike<number>): void {
-    const { size } = this.conductor.partOf('step', parameter).shape
-    const own = this.inputs[name]?.[parameter]
-    if (!own) return
-    if (own.length === size || typeof array !== 'object') this.checkLength('step', parameter, array)
-    else if (array.length !== own.length) {
-      throw new Error(`step: the input '${name}' of '${parameter}' has ${own.length} elements, not ${array.length}`)
-    }
-  }
-
   private views(what: 'parameters' | 'gradients'): Readonly<Record<Name, FloatArray>> {
     const { memory } = this.instance
     // A replaced array would be ignored: the kernel has only its own.
     if (!memory) return this.device!.views(what)
-    return Object.freeze(
-      this.eachPart(
-        (tensor) => memory[what][tensor]!,
-        (view) => view,
-      ),
+    const views = this.eachPart(
+      (tensor) => memory[what][tensor]!,
+      (view) => view,
     )
+    for (const { tensor, shape } of this.conductor.parts) {
+      const storage = what === 'parameters' && memory.parameterStorage(tensor)
+      if (storage) provided().parameters.hide(views, shape.name, storage)
+    }
+    return Object.freeze(views)
   }
 
   /** The tensors that have a gradient this step. */
@@ -305,29 +310,6 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
 
   /** @internal copies arrays in and returns the numbers */
   takeInputs(inputs: StepOptions['inputs']): Map<string, number> {
-    if (!inputs) return new Map()
-    const numbers = this.stepInputs.numbers(inputs, (name, parameter, array) => this.checkInput(name, parameter, array))
-    for (const [name, value] of Object.entries(inputs)) {
-      if (typeof value === 'number') continue
-      for (const [parameter, array] of Object.entries(value)) {
-        const own = this.inputs[name]?.[parameter]
-        own?.set(array!)
-        if (own && !this.instance.memory) this.write('input', parameter, array!, name)
-      }
-    }
-    return numbers
-  }
-
-  private inputViews(): Record<string, Record<string, FloatArray>> {
-    const result: Record<string, Record<string, FloatArray>> = Object.create(null)
-    const { inputs } = this.instance.memory ?? this.device!
-    for (const part of this.conductor.parts) {
-      for (const [name, array] of inputs[part.tensor]!) {
-        result[name] ??= Object.create(null) as Record<string, FloatArray>
-        result[name][part.shape.name] = within(array, part)
-      }
-    }
-    for (const own of Object.values(result)) Object.freeze(own)
-    return Object.freeze(result)
+    return this.stepInputs.take(inputs, this)
   }
 }

@@ -117,7 +117,9 @@ export function decodeFitting(bytes: Uint8Array, expected: Expected, take: 'fitt
   }
   const state = [...expected.arrays.keys(), ...expected.numbers.keys()].filter((key) => !key.startsWith('parameters/'))
   for (const [key, clocks] of expected.counts) {
-    if (key !== '' && fits(key, tensors, expected)) keep(key)
+    // The name of a parameter that is not in float32 says how it is kept.
+    const parameter = [...expected.arrays.keys()].find((name) => name === key || name.startsWith(`${key} as `)) ?? key
+    if (key !== '' && fits(parameter, tensors, expected)) keep(parameter)
     if (key === '' || take !== 'fitting') continue
     const prefix = `state/${key.slice('parameters/'.length)}/`
     const others = [...expected.counts.keys()].filter((other) => other.startsWith(`${key}/`))
@@ -129,7 +131,7 @@ export function decodeFitting(bytes: Uint8Array, expected: Expected, take: 'fitt
     const found = given.get(key)
     const counted = found && [...clocks.keys()].every((clock) => found.has(clock)) && withinTotal(found, total)
     // State without its parameter would be of another one.
-    if (!counted || !arrays.has(key) || !own.every((name) => fits(name, tensors, expected))) continue
+    if (!counted || !arrays.has(parameter) || !own.every((name) => fits(name, tensors, expected))) continue
     own.forEach(keep)
     counts.set(key, found)
   }

@@ -2,6 +2,7 @@ import { StagedMemoryLayout, unitOf, wordsFor } from '../backends/wasm/staged-me
 import { tableOf } from '../backends/wasm/staged-tables.ts'
 import type { StagedKernels } from '../backends/wasm/staging.ts'
 import { codecs, multiply, startBytes } from './codecs.ts'
+import { keptParameters } from './kept-parameters.ts'
 import { provide } from './provided.ts'
 import { sizeInBytes } from './storage.ts'
 
@@ -22,6 +23,7 @@ export function provideStorages(kernels?: StagedKernels): void {
     memory,
     table: tableOf,
     unit: unitOf,
+    parameters: keptParameters,
     ...generating,
   })
 }

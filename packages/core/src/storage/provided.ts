@@ -3,6 +3,7 @@ import type { StagedMemory, StagedWord } from '../backends/wasm/staged-word.ts'
 import type { Loop, Plan } from '../plan/plan.ts'
 import type { SlotStorage } from '../program/program.ts'
 import type { Codec, multiply } from './codecs.ts'
+import type { KeptParameters } from './kept-parameters.ts'
 import type { StagedStorage, StorageName } from './storage.ts'
 
 /** What reads and writes the storages beside float32. */
@@ -22,6 +23,7 @@ export interface Provision {
   readonly table: (storage: StorageName) => Int32Array
   /** How many rows, or batches where these are not 1, a slice must have at least so that all slices begin with a block. */
   readonly unit: (batch: number, rows: number, columns: number) => { readonly rows: number; readonly batches: number }
+  readonly parameters: KeptParameters
   /** What generates kernels, see `stagedKernels`: absent where they were built ahead of time. */
   readonly kernels?: object
 }

@@ -9,7 +9,7 @@ import {
   type TransformDefinition,
 } from '../language/definition.ts'
 import type { ParameterShape } from '../language/slots.ts'
-import type { Output, SlotStorage } from '../program/program.ts'
+import { type Output, parameterSlot, type SlotStorage } from '../program/program.ts'
 import { isNamed } from '../program/resolve.ts'
 import { type Keeping, matrixDimensions, programsOfStep } from '../program/trace.ts'
 import { provideStorages } from './provide-storages.ts'
@@ -22,12 +22,14 @@ export interface QuantizedSettings {
   readonly bits?: 8 | 4
   /**
    * `blocks` (default): codes of 8 or 4 bits that share a scale. `bf16`: bfloat16, rounded by chance so that the mean is right.
-   * `bf16+byte`: bfloat16 and a byte of what that leaves over, 24 bits.
+   * `bf16+byte`: bfloat16 and a byte of what that leaves over, 24 bits. `float32`: as it is.
    */
-  readonly storage?: 'blocks' | 'bf16' | 'bf16+byte'
+  readonly storage?: 'blocks' | 'bf16' | 'bf16+byte' | 'float32'
+  /** How parameters themselves are kept: `float32` (default), or one of the other two. */
+  readonly parameters?: 'float32' | 'bf16' | 'bf16+byte'
   /** Arrays of fewer elements stay in float32. Default 4096. */
   readonly minimumSize?: number
-  /** The parameters whose state stays in float32: an expression, or a name with `*` for anything. Default none. */
+  /** The parameters that stay in float32, with their state: an expression, or a name with `*` for anything. Default none. */
   readonly float32?: RegExp | string
   /** What the random numbers of `bf16` follow, a whole number from 0. Default 0. */
   readonly seed?: number
@@ -46,6 +48,31 @@ function patternOf(text: string): RegExp | string {
   return expression ? new RegExp(expression[1]!, expression[2]) : text
 }
 
+function isExempt({ float32 }: OptionSpecification, { name }: ParameterShape): boolean {
+  return isNamed(patternOf(float32 as string), name)
+}
+
+/** What chance rounds a storage by, where it does. */
+function roundingOf(storage: StorageName, { seed }: OptionSpecification, owner: string, key: string) {
+  return storageOf(storage).random ? { rounding: { seed: seed as number, stream: hashName(`${owner}/${key}`) } } : {}
+}
+
+/** The slot that a parameter is kept in, if one wrapper has it kept otherwise than in float32. */
+function parameterKeptBy(options: OptionSpecification, shape: ParameterShape, stream: string): SlotStorage[] {
+  if (shape.size < (options.minimumSize as number) || isExempt(options, shape)) return []
+  const [, storage] = storagesFor({ ...options, storage: options.parameters! })
+  const dimensions = matrixDimensions(shape.shape)
+  const where = {
+    key: parameterSlot,
+    name: parameterSlot,
+    space: 'array',
+    shared: false,
+    dimensions,
+    start: 0,
+  } as const
+  return [{ ...where, storage, ...roundingOf(storage, options, stream, parameterSlot) }]
+}
+
 /** The slots of what one wrapper wraps, of which those in `never` are never below 0. */
 function keptBy(
   options: OptionSpecification,
@@ -55,7 +82,7 @@ function keptBy(
   stream: string,
 ): readonly SlotStorage[] {
   const [above, other] = storagesFor(options)
-  if (isNamed(patternOf(options.float32 as string), shape.name)) return slots
+  if (options.storage === 'float32' || isExempt(options, shape)) return slots
   return slots.flatMap((slot): SlotStorage[] => {
     const { key, space, start, exact, dimensions, storage: own } = slot
     const { matrix } = shape
@@ -64,8 +91,7 @@ function keptBy(
     if (!fits || sizeOf(dimensions) < (options.minimumSize as number)) return [slot]
     const storage = never.has(key) ? above : other
     if (storage === 'unsignedLinear4' && matrix[1] > 1 && matrix[2] > 1) return shared(slot, matrix)
-    const rounding = { seed: options.seed as number, stream: hashName(`${stream}/${key}`) }
-    return [{ ...slot, storage, ...(storageOf(storage).random ? { rounding } : {}) }]
+    return [{ ...slot, storage, ...roundingOf(storage, options, stream, key) }]
   })
 }
 
@@ -75,11 +101,15 @@ const keeping: Keeping = {
     const never = nonNegative(traced.slots, programs, hyper)
     // The innermost wrapper comes last and has its way.
     return elements.reduce((slots, { path, optimizer }) => {
+      const { options } = optimizer
       if ((optimizer.definition as TransformDefinition).keeping !== keeping) return slots
       const inside = ({ key }: SlotStorage) => key.startsWith(`${path}/`)
       const stream = streams.get(shape.name) ?? shape.name
-      const own = keptBy(optimizer.options, shape, traced.slots.filter(inside), never, stream)
-      return [...slots.filter((slot) => !inside(slot)), ...own]
+      const own = keptBy(options, shape, traced.slots.filter(inside), never, stream)
+      const others = slots.filter((slot) => !inside(slot))
+      if (options.parameters === 'float32') return [...others, ...own]
+      const state = others.filter(({ key }) => key !== parameterSlot)
+      return [...state, ...own, ...parameterKeptBy(options, shape, stream)]
     }, traced.slots)
   },
 
@@ -161,8 +191,15 @@ const wrapper = defineTransform({
     arxiv: '2110.02861',
   },
   hyper: {},
-  options: { bits: 8, storage: 'blocks' as 'blocks' | 'bf16' | 'bf16+byte', minimumSize: 4096, float32: '', seed: 0 },
-  choices: { storage: ['blocks', 'bf16', 'bf16+byte'] },
+  options: {
+    bits: 8,
+    storage: 'blocks' as 'blocks' | 'bf16' | 'bf16+byte' | 'float32',
+    parameters: 'float32' as 'float32' | 'bf16' | 'bf16+byte',
+    minimumSize: 4096,
+    float32: '',
+    seed: 0,
+  },
+  choices: { storage: ['blocks', 'bf16', 'bf16+byte', 'float32'], parameters: ['float32', 'bf16', 'bf16+byte'] },
   limits: { bits: [4, 8], minimumSize: [0], seed: [0, 2 ** 32 - 1] },
   keeping,
 })
@@ -180,6 +217,9 @@ const wrapper = defineTransform({
  * - `storage: 'bf16'`: the upper half of a float32, rounded up or down by chance so that the mean is right, with random numbers of
  *   seed, step, tensor and place: the same on every backend and with any number of threads.
  * - `storage: 'bf16+byte'`: bfloat16, rounded to the nearest, and a byte of what is left over: 24 bits.
+ * - `parameters: 'bf16'` or `'bf16+byte'`: the same for the parameters themselves, in the same pass. There is no float32 view of such a
+ *   parameter: `writeParameters` gives it values, rounded to the nearest, `readParameters` and `evaluationParameters` read it. Rules that
+ *   move parameters to points of evaluations and back cannot.
  *
  * Which state is never below 0 is found from the rule. In float32 stay arrays that are not shaped like the parameter, as factors and bases of
  * preconditioners, or have fewer than `minimumSize` elements, those of parameters that

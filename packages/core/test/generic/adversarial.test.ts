@@ -6,7 +6,6 @@ import {
   nero,
   type OptimizerFactory,
   reference,
-  registry,
   sgd,
   wasm,
 } from 'fallline'
@@ -25,7 +24,7 @@ import { smallModel } from '../support/models.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { meets, sample } from '../support/sample.ts'
 import { readsGradient, takeStep } from '../support/step.ts'
-import { tiesTensors, tried } from '../support/variants.ts'
+import { registry, tiesTensors, tried } from '../support/variants.ts'
 
 const backends: readonly (readonly [string, () => Backend])[] = [
   ['reference', reference],

@@ -6,7 +6,6 @@ import {
   type Optimizer,
   type QuantizedSettings,
   quantized,
-  registry,
   type Shapes,
   scheduleFree,
   wasm,
@@ -20,7 +19,7 @@ import { matrixAndVector, smallModel } from '../support/models.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { everything, meets } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
-import { changesOf, make, wrappers, wrappersAround } from '../support/variants.ts'
+import { changesOf, make, registry, wrappers, wrappersAround } from '../support/variants.ts'
 
 /** What the module that `build` writes starts. */
 async function startBuilt(optimizer: Optimizer, shapes: Shapes, telemetry: boolean): Promise<RunningOptimizer> {

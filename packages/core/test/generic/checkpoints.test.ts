@@ -10,7 +10,6 @@ import {
   type Optimizer,
   prodigy,
   reference,
-  registry,
   type Shapes,
   sgd,
   wasm,
@@ -23,7 +22,7 @@ import { matrixAndVector, smallModel } from '../support/models.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { meets } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
-import { changesOf, make, wrappers, wrappersAround } from '../support/variants.ts'
+import { changesOf, make, registry, wrappers, wrappersAround } from '../support/variants.ts'
 
 const backends: readonly (readonly [string, () => Backend])[] = [
   ['reference', reference],
@@ -75,7 +74,7 @@ describe.each(registry.map((factory) => [factory.definition.name, factory] as co
     await expectToContinue(factory(), backend)
   })
 
-  it('continues to the bit with options and with wrappers', async () => {
+  it.runIf(meets('a run with more', name))('continues to the bit with options and with wrappers', async () => {
     // What is kept does not depend on the kernel.
     for (const { settings } of changesOf(factory))
       await expectToContinue(make(factory, settings), reference, matrixAndVector)

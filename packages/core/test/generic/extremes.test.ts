@@ -1,10 +1,10 @@
-import { adamW, compile, type OptimizerFactory, reference, registry, wasm } from 'fallline'
+import { adamW, compile, type OptimizerFactory, reference, wasm } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import * as transforms from '../../src/transforms/index.ts'
 import { notFinite, snapshot } from '../support/compare.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { takeStep } from '../support/step.ts'
-import { make } from '../support/variants.ts'
+import { make, registry } from '../support/variants.ts'
 
 const shapes = { matrix: [3, 4], vector: [5], scalar: [] }
 

@@ -1,11 +1,11 @@
-import { compile, registry } from 'fallline'
+import { compile } from 'fallline'
 import { createForeignInstance, type ForeignInstance, onHost, wasmPrecision } from 'fallline/internal'
 import { describe, expect, it } from 'vitest'
 import { smallModel } from '../support/models.ts'
 import { randomNumbers } from '../support/random.ts'
 import { meets } from '../support/sample.ts'
 import { answer, takeStep } from '../support/step.ts'
-import { make } from '../support/variants.ts'
+import { make, registry } from '../support/variants.ts'
 
 /** A memory with a heap that hands out addresses that are multiples of 8 only, full of rubbish. */
 function heap() {

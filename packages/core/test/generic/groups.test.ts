@@ -12,7 +12,6 @@ import {
   type Optimizer,
   type ParameterMatch,
   reference,
-  registry,
   relativeRate,
   type Shapes,
   sgd,
@@ -23,7 +22,7 @@ import { smallModel } from '../support/models.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { meets } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
-import { tiesTensors } from '../support/variants.ts'
+import { registry, tiesTensors } from '../support/variants.ts'
 
 const names = Object.keys(smallModel)
 

@@ -1,9 +1,9 @@
-import { adamW, type CompiledOptimizer, compile, reference, registry, wasm } from 'fallline'
+import { adamW, type CompiledOptimizer, compile, reference, wasm } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { notFinite, snapshot } from '../support/compare.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { takeStep } from '../support/step.ts'
-import { make } from '../support/variants.ts'
+import { make, registry } from '../support/variants.ts'
 
 /**
  * Rules whose steps grow with the gradient, at least at first (rectified ones take plain steps then): in float64 they leave for

@@ -15,7 +15,6 @@ import {
   type Optimizer,
   ranger21,
   reference,
-  registry,
   type Shapes,
   sgd,
   wasm,
@@ -29,7 +28,7 @@ import { fillAll, randomNumbers } from '../support/random.ts'
 import { everything } from '../support/sample.ts'
 import { draws, hasOwnShape, takeStep } from '../support/step.ts'
 import { outputLast, outputLastShapes, relativeDifference, toOutputFirst, toOutputLast } from '../support/transposed.ts'
-import { make, refuses, variantsOf, wrappers } from '../support/variants.ts'
+import { make, refuses, registry, variantsOf, wrappers } from '../support/variants.ts'
 
 const data = (name: string) => fileURLToPath(new URL(`../golden-data/${name}.json.gz`, import.meta.url))
 

@@ -23,7 +23,6 @@ import {
   ranger21,
   reference,
   refresh,
-  registry,
   scheduleFree,
   scheduleFreeAdamW,
   scheduleFreeRAdam,
@@ -37,7 +36,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { takeStep } from '../support/step.ts'
-import { make } from '../support/variants.ts'
+import { make, registry } from '../support/variants.ts'
 
 /** Optimizers that average, each around or inside the projection. */
 const averaging: Readonly<Record<string, Optimizer>> = {

@@ -1,10 +1,10 @@
-import { adan, type CompiledOptimizer, compile, registry, sgd, wasm } from 'fallline'
+import { adan, type CompiledOptimizer, compile, sgd, wasm } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { changedBits, snapshot } from '../support/compare.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
 import { everything } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
-import { make } from '../support/variants.ts'
+import { make, registry } from '../support/variants.ts'
 
 const smallestNormal = 2 ** -126
 

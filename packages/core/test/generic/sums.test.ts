@@ -219,6 +219,34 @@ describe.each(Object.entries(inputs))('sums of numbers %s', (_, input) => {
   })
 })
 
+it('maxima are not a number wherever an element is none', async () => {
+  const [height, width] = [3, 23]
+  const rule = optimizerOf(
+    ({ g }) => ({
+      direction: g,
+      state: { all: g.largest(), ofRows: g.largest('columns'), ofColumns: g.largest('rows') },
+    }),
+    { all: scalar(0), ofRows: rows(), ofColumns: columns() },
+  )
+  const optimizer = await compile(rule, { p: [height, width] }, { nonFinite: 'allow' })
+  for (let place = 0; place < height * width; place++) {
+    optimizer.gradients.p!.set(numbers.subarray(0, height * width))
+    optimizer.gradients.p![place] = Number.NaN
+    optimizer.step()
+    const { all, ofRows, ofColumns } = optimizer.state('p') as { all: number } & Record<string, Float32Array>
+    expect(all).toBeNaN()
+    const [row, column] = [Math.floor(place / width), place % width]
+    const largestOf = (values: Float32Array) => values.reduce((most, value) => Math.max(most, value))
+    const inRow = (each: number) => numbers.subarray(each * width, (each + 1) * width)
+    const inColumn = (each: number) => numbers.subarray(0, height * width).filter((_, at) => at % width === each)
+    const expectedOf = (count: number, without: number, values: (each: number) => Float32Array) =>
+      Array.from({ length: count }, (_, each) => (each === without ? Number.NaN : largestOf(values(each))))
+    expect([...ofRows!]).toEqual(expectedOf(height, row, inRow))
+    expect([...ofColumns!]).toEqual(expectedOf(width, column, inColumn))
+  }
+  optimizer.dispose()
+})
+
 describe('sums', () => {
   it('of columns of long rows are within the bound', async () => {
     const gradient = Float32Array.from({ length: 130 * 9001 }, (_, index) => numbers[index % 77_699]!)

@@ -8,7 +8,6 @@ import {
   compile,
   type Optimizer,
   qr,
-  registry,
   type Shapes,
   type TensorTelemetry,
   wasm,
@@ -19,7 +18,7 @@ import { copyAll, randomNumbers } from '../support/random.ts'
 import { optimizerOf } from '../support/rules.ts'
 import { meets, sample } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
-import { tried } from '../support/variants.ts'
+import { registry, tried } from '../support/variants.ts'
 
 /** Several chunks of work for one tensor, rows that no chunk holds evenly, a batch of matrices, and small ones. */
 const shapes: Shapes = {

@@ -20,7 +20,7 @@ import {
   zeros,
 } from 'fallline'
 import { describe, expect, it } from 'vitest'
-import { Graph } from '../../src/graph/graph.ts'
+import { WholeGraph } from '../../src/graph/whole-graph.ts'
 import { optimizerOf } from '../support/rules.ts'
 
 const backends: readonly (readonly [string, () => Backend])[] = [
@@ -34,9 +34,9 @@ async function expectError(rule: Parameters<typeof optimizerOf>[0], message: Reg
 }
 
 describe('the shape and the place of a value', () => {
-  const graph = new Graph()
+  const graph = new WholeGraph()
   let names = 0
-  const value = (node: ReturnType<Graph['constant']>) => new Value(graph, node, () => `sum ${names++}`)
+  const value = (node: ReturnType<WholeGraph['constant']>) => new Value(graph, node, () => `sum ${names++}`)
   const p = value(graph.parameter([2, 3, 4]))
   const h = value(graph.hyper('o.h', '', false))
   const t = value(graph.count('', true))

@@ -1,4 +1,4 @@
-import { compile, findOptimizer, groups, type Optimizer, reference, registry, sgd, wasm } from 'fallline'
+import { compile, findOptimizer, groups, type Optimizer, reference, sgd, wasm } from 'fallline'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { differences, snapshot } from '../support/compare.ts'
@@ -6,7 +6,7 @@ import { smallModel } from '../support/models.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { everything } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
-import { refuses, wrappers } from '../support/variants.ts'
+import { refuses, registry, wrappers } from '../support/variants.ts'
 
 const names = Object.keys(wrappers)
 const towers = fc.record({

@@ -16,7 +16,6 @@ import {
   type OptimizerFactory,
   parameterAverage,
   reference,
-  registry,
   rows,
   type Shapes,
   scalar,
@@ -40,6 +39,7 @@ import { costsOf, plansOf, signaturesOf } from '../support/plans.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { optimizerOf } from '../support/rules.ts'
 import { everything } from '../support/sample.ts'
+import { registry } from '../support/variants.ts'
 
 const shape = [64, 64]
 const size = 64 * 64

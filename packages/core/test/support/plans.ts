@@ -3,8 +3,8 @@ import { canonicalize } from '../../src/plan/canonical.ts'
 import type { Plan } from '../../src/plan/plan.ts'
 import { planTogether } from '../../src/plan/planner.ts'
 import { trafficOf } from '../../src/plan/traffic.ts'
-import { traceModel } from '../../src/program/model.ts'
 import { programsOf, type VariantTree } from '../../src/program/program.ts'
+import { traceModel } from '../../src/program/trace-model.ts'
 
 function programsOfModel(optimizer: Optimizer, shape: readonly number[], telemetry: boolean) {
   const { traced } = traceModel(optimizer, { p: shape }, telemetry).parameters[0]!

@@ -4,7 +4,7 @@
  *
  * - Every optimizer meets every kind of test of its rule, with a twenty-fourth of the cases, rounded up: those whose names, beside its own,
  *   have the smallest hashes. So the sample is the same everywhere, and a new case moves few of the others.
- * - What looks at the machinery around rules (threads, memory of others, attached arrays, builds, sizes beyond a chunk) is met by a
+ * - What looks at the machinery around rules (threads, memory of others, state in fewer bits, refused numbers, sizes beyond a chunk) is met by a
  *   twenty-fourth of the optimizers, another one for each kind of test.
  * - The optimizers of `metByAll` meet a sixth of the cases, and everything that is around rules.
  */

@@ -12,6 +12,8 @@ import {
   coupledWeightDecay,
   decayTowardsStart,
   decoupledWeightDecay,
+  defineOptimizer,
+  registry as everyOptimizer,
   grokfast,
   lookahead,
   mechanize,
@@ -28,15 +30,26 @@ import {
   proximalWeightDecay,
   reduceVariance,
   scheduleFree,
+  spectralSphere,
   stabilizeGradients,
   trac,
   zClip,
   zeroNans,
 } from 'fallline'
-import { traceModel } from '../../src/program/model.ts'
 import { programsOf } from '../../src/program/program.ts'
 import { pointsOf } from '../../src/program/trace.ts'
+import { traceModel } from '../../src/program/trace-model.ts'
 import { everything, meets, sample } from './sample.ts'
+
+const shortSphere = defineOptimizer({
+  ...spectralSphere.definition,
+  options: { ...spectralSphere.definition.options, newtonSchulzSteps: 2, solverSteps: 2, powerIterations: 2 },
+})
+
+/** The registry; what iterates long by default does so shortly here, because every step of an iteration is compiled on its own. */
+export const registry: readonly OptimizerFactory[] = everyOptimizer.map((factory) =>
+  factory === (spectralSphere as unknown) ? (shortSphere as unknown as OptimizerFactory) : factory,
+)
 
 const styles = ['decoupled', 'independent', 'corrected', 'proximal', 'coupled'] as const
 

@@ -4,10 +4,8 @@
  */
 
 import { existsSync } from 'node:fs'
-import { type CompiledOptimizer, compile, type Optimizer, reference, type Shapes } from 'fallline'
+import type { Backend } from 'fallline'
 import { webgpu } from 'fallline/webgpu'
-import type { Snapshot } from './compare.ts'
-import { fillAll, randomNumbers } from './random.ts'
 
 const softwareDriver = '/usr/lib/chromium/vk_swiftshader_icd.json'
 
@@ -56,31 +54,8 @@ export function sharedDevice(): Promise<GPUDevice> {
   return shared
 }
 
-/** As `snapshot`, from a device. */
-export async function readSnapshot(optimizer: CompiledOptimizer): Promise<Snapshot> {
-  const result: Record<string, Float64Array> = Object.create(null)
-  const parameters = await optimizer.readParameters()
-  for (const name of optimizer.names) {
-    result[name] = new Float64Array(parameters[name]!)
-    for (const [slot, value] of Object.entries(await optimizer.readState(name))) {
-      result[`${name} state ${slot}`] = typeof value === 'number' ? Float64Array.of(value) : new Float64Array(value)
-    }
-  }
-  return result
-}
-
-/** The same optimizer on the reference and on WebGPU, with the same parameters, which float32 holds. */
-export async function besideReference(optimizer: Optimizer, shapes: Shapes) {
-  const exact = await compile(optimizer, shapes, { backend: reference() })
-  const fast = await compile(optimizer, shapes, { backend: webgpu({ device: await sharedDevice() }) })
-  fillAll(exact.parameters, randomNumbers(1), 11)
-  for (const values of Object.values(exact.parameters)) values.set(values.map(Math.fround))
-  fast.writeParameters(exact.parameters)
-  return { exact, fast }
-}
-
-/** Random gradients that float32 holds, also written where the reference has its own. */
-export function fillGradients(exact: CompiledOptimizer, random: () => number): Record<string, ArrayLike<number>> {
-  fillAll(exact.gradients, random, 13)
-  return Object.fromEntries(Object.entries(exact.gradients).map(([name, values]) => [name, values.map(Math.fround)]))
+/** The backend on the device that all tests of a file share. */
+export async function newBackend(): Promise<Backend> {
+  if (!gpu) throw new Error(advice)
+  return webgpu({ device: await sharedDevice() })
 }

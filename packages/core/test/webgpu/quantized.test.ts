@@ -1,10 +1,11 @@
 import { adamW, compile, lamb, quantized, sgd, wasm } from 'fallline'
 import { describe, expect, it } from 'vitest'
+import { besideReference, fillGradients, readSnapshot } from '../support/beside-reference.ts'
 import { differences, differentByte, notFinite, type Snapshot, snapshot } from '../support/compare.ts'
 import { differentState, kept, shapes, tolerance, ways } from '../support/quantized.ts'
 import { randomNumbers } from '../support/random.ts'
 import { everything } from '../support/sample.ts'
-import { besideReference, fillGradients, hasWebgpu, readSnapshot } from '../support/webgpu.ts'
+import { hasWebgpu, newBackend } from '../support/webgpu.ts'
 
 const factories = { adamW, lamb, sgd }
 
@@ -14,7 +15,7 @@ describe.runIf(hasWebgpu)('state in fewer bits, on WebGPU', () => {
   )
   it.each(everything ? cases : cases.slice(0, 1))('is what the reference says: %s, %s', async (way, name) => {
     const own = name === 'sgd' ? sgd({ momentum: 0.9 }) : factories[name]()
-    const { exact, fast } = await besideReference(kept(own, way), shapes)
+    const { exact, fast } = await besideReference(kept(own, way), shapes, await newBackend())
     const allowed = tolerance(factories[name])
     const random = randomNumbers(3)
     for (let step = 1; step <= 4; step++) {
@@ -36,7 +37,7 @@ describe.runIf(hasWebgpu)('state in fewer bits, on WebGPU', () => {
 
   it('is saved and loaded to the bit, in a file that the other backends read', async () => {
     const optimizer = quantized(adamW(), { bits: 8, minimumSize: 0 })
-    const { exact, fast } = await besideReference(optimizer, shapes)
+    const { exact, fast } = await besideReference(optimizer, shapes, await newBackend())
     fast.step({ gradients: fillGradients(exact, randomNumbers(4)) })
     const saved = await fast.saveAsync()
     const other = await compile(optimizer, shapes, { backend: wasm() })

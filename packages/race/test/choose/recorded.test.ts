@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { compile, type Layout, type OptimizerFactory, reference, registry } from 'fallline'
 import { describe, expect, it } from 'vitest'
+import { everything } from '../../../core/test/support/sample.ts'
 import { Simulator } from '../../recording/figures.ts'
 import { priorOf, scoresOf } from '../../recording/prior.ts'
 import { readTable } from '../../recording/table.ts'
@@ -13,7 +14,7 @@ import type { SearchSpace } from '../../src/search/space.ts'
 const page = (name: string) => readFileSync(new URL(`../../../../docs/${name}.md`, import.meta.url), 'utf8')
 const table = readTable()
 const simulator = new Simulator(table)
-const repetitions = 50
+const repetitions = everything ? 50 : 25
 
 describe('the recorded table', () => {
   it('holds tasks with every optimizer that they can feed, at the settings that choosing tries', () => {

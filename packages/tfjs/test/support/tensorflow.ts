@@ -5,11 +5,11 @@ import '@tensorflow/tfjs-backend-cpu'
 // Registers the gradients.
 import '@tensorflow/tfjs-layers'
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
-import { adamW, type Input, layerStatistics, type Optimizer, registry } from 'fallline'
+import { adamW, type Input, layerStatistics, type Optimizer } from 'fallline'
 import { elementsIn, inputsOf, parameterShape, sizeOf } from 'fallline/internal'
 import * as transforms from '../../../core/src/transforms/index.ts'
 import { hasOwnShape, statistic } from '../../../core/test/support/step.ts'
-import { type Variant, variantsOf } from '../../../core/test/support/variants.ts'
+import { registry, type Variant, variantsOf } from '../../../core/test/support/variants.ts'
 import { movingTitle } from '../../src/evaluations.ts'
 
 setWasmPaths(`${dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'))}/`)

@@ -3,7 +3,7 @@ import { randomNumber } from '../../graph/philox.ts'
 import { applyScalar } from '../../graph/scalar.ts'
 import { type HostEnvironment, HostEvaluator, hostProgram } from '../../program/host.ts'
 import { type Algebra, type Interpreter, interpret } from '../../program/interpret.ts'
-import { type TelemetryName, writeStart } from '../../program/program.ts'
+import { parameterSlot, type TelemetryName, writeStart } from '../../program/program.ts'
 import { references } from '../../routines/references.ts'
 import type { GradientMemory } from '../../run/step.ts'
 import { provided } from '../../storage/provided.ts'
@@ -15,6 +15,7 @@ import {
   type HostExecutor,
   onHost,
   programsOfTensor,
+  viewPlace,
   type Work,
 } from '../backend.ts'
 
@@ -84,7 +85,8 @@ class ReferenceInstance implements HostExecutor {
           this.shared.set(slot.key, slot.start as number)
         } else scalars.set(slot.key, slot.start as number)
       }
-      const memory = { parameter: new Float64Array(size), gradient: gradientOf(size), arrays, bytes, scalars }
+      const parameter = new Float64Array(bytes.has(parameterSlot) ? 0 : size)
+      const memory = { parameter, gradient: gradientOf(size), arrays, bytes, scalars }
       const sizes = arrayInputs(programsOfTensor(tensor))
       const inputs = new Map([...sizes].map(([name, size]) => [name, new Float64Array(size)]))
       return { ...memory, inputs, telemetry: new Map() }
@@ -104,7 +106,11 @@ class ReferenceInstance implements HostExecutor {
   }
 
   copyParameter(tensor: number, key: string): void {
-    this.slotArray(tensor, key).set(this.parameters[tensor]!)
+    this.slotArray(tensor, key).set(viewPlace(this, { kind: 'parameter', tensor }))
+  }
+
+  parameterStorage(tensor: number): StagedStorage | undefined {
+    return this.memory[tensor]!.bytes.get(parameterSlot)?.storage
   }
 
   readScalar(tensor: number, key: string): number {

@@ -99,7 +99,6 @@ export const plain = {
   'f32x4.sub': 0xfde5,
   'f32x4.mul': 0xfde6,
   'f32x4.div': 0xfde7,
-  'f32x4.max': 0xfde9,
   'f32x4.pmin': 0xfdea,
   'f32x4.pmax': 0xfdeb,
   'f64x2.abs': 0xfdec,

@@ -1,7 +1,7 @@
 import { checkNames } from '../../language/definition.ts'
 import { type Backend, type BackendTensor, type HostExecutor, onHost } from '../backend.ts'
 import { formsOf } from '../forms.ts'
-import { InstanceBuilder } from './builder.ts'
+import { InstanceBuilder, isPlain } from './builder.ts'
 import { kernelsFor } from './kernels.ts'
 import { wasmPrecision } from './precision.ts'
 
@@ -47,8 +47,11 @@ async function createInstance(
   const threads = count > 1 ? await import('./threads.ts') : undefined
   const threading = threads?.threadingOf(count)
   const kernels = await kernelsFor(programs, { shared: threading !== undefined, fused })
+  const Builder = kernels.plans.every(isPlain)
+    ? InstanceBuilder
+    : (await import('./gathering-builder.ts')).GatheringBuilder
   try {
-    return await new InstanceBuilder({ tensors, forms, kernels, threading, oneGradient }).build(kernels.module)
+    return await new Builder({ tensors, forms, kernels, threading, oneGradient }).build(kernels.module)
   } catch (error) {
     if (!threads || !(error instanceof threads.ThreadsError)) throw error
     console.warn(`wasm: one thread does the work instead of ${count}, worker threads did not start: ${error.message}`)

@@ -1,8 +1,8 @@
 import type { BackendTensor } from '../backend.ts'
 import { formsOf } from '../forms.ts'
-import { InstanceBuilder } from './builder.ts'
 import { everything } from './everything.ts'
 import { multipliesAndAdds } from './fused.ts'
+import { GatheringBuilder } from './gathering-builder.ts'
 import type { ForeignInstance } from './instance.ts'
 import { foreignKernelsFor } from './kernels.ts'
 import { MemoryLayout } from './memory.ts'
@@ -24,7 +24,7 @@ export function createForeignInstance(tensors: readonly BackendTensor[], foreign
   const shared = typeof SharedArrayBuffer === 'function' && foreign.memory.buffer instanceof SharedArrayBuffer
   const kernels = foreignKernelsFor(programs, shared, everything(multipliesAndAdds()))
   const build = (start: number) =>
-    new InstanceBuilder({ tensors, forms, kernels, layout: new MemoryLayout(start), foreign: true })
+    new GatheringBuilder({ tensors, forms, kernels, layout: new MemoryLayout(start), foreign: true })
   const bytes = build(0).measure() + foreignAlignment
   const block = foreign.allocate(bytes)
   return build(Math.ceil(block / foreignAlignment) * foreignAlignment).buildWithin(kernels.module, foreign.memory, () =>

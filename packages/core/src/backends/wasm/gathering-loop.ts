@@ -2,23 +2,14 @@
 
 import type { Distribution } from '../../graph/node.ts'
 import type { Instruction, Loop, LoopReduction, Plan } from '../../plan/plan.ts'
+import { asideRegister, isAside, toAside } from './aside.ts'
 import type { FunctionBuilder, Local } from './assembler.ts'
 import type { EntryLayout } from './entry.ts'
 import { countUp, locals, whileLeft } from './library.ts'
 import { type Gathering, isSlow, LoopGenerator, type Part, unroll } from './loop.ts'
 import { randomFunction, sixteenFunction } from './names.ts'
 import { emitNumber } from './numbers.ts'
-import {
-  asideRegister,
-  blockElements,
-  blockRows,
-  hasNarrowColumns,
-  isAside,
-  putAside,
-  shortestBlock,
-  smallestOfProducts,
-  toAside,
-} from './sums.ts'
+import { blockElements, blockRows, hasNarrowColumns, putAside, shortestBlock, smallestOfProducts } from './sums.ts'
 
 /**
  * Rows that a loop goes through side by side where numbers belong to columns: each is then fetched once for so many rows, as are
@@ -974,7 +965,7 @@ export class GatheringLoopGenerator extends LoopGenerator {
     const own = this.current && accumulator.ofRows[this.current.index]
     const { narrow } = own ?? accumulator
     const maximum = reduction.reduction === 'maximum'
-    const combine = maximum ? 'f32x4.max' : 'f32x4.add'
+    const combine = () => this.combine(maximum)
     const value = () => {
       f.get(inputs[0]!)
       if (inputs.length === 2) f.get(inputs[1]!).op('f32x4.mul')
@@ -988,7 +979,7 @@ export class GatheringLoopGenerator extends LoopGenerator {
           .at('v128.load', 16 * lane)
         if (column) f.get(column)
         else value()
-        f.op(combine).at('v128.store', 16 * lane)
+        combine().at('v128.store', 16 * lane)
         return
       }
       for (const half of [0, 1]) {
@@ -1010,8 +1001,8 @@ export class GatheringLoopGenerator extends LoopGenerator {
         if (lane === unroll - 1) f.get(narrow)
         if (lane > 0) f.get(first)
         value()
-        if (lane > 0) f.op(combine)
-        if (lane === unroll - 1) f.op(combine).set(narrow)
+        if (lane > 0) combine()
+        if (lane === unroll - 1) combine().set(narrow)
         else f.set(first)
         return
       }
@@ -1019,13 +1010,17 @@ export class GatheringLoopGenerator extends LoopGenerator {
       if (lane === 1) f.get(first)
       if (lane === 3) f.get(narrow).get(first).get(second)
       value()
-      if (lane === 1) f.op(combine)
-      if (lane === 3) f.op(combine, combine, combine).set(narrow)
-      else f.set(lane === 2 ? second : first)
+      if (lane === 1) combine()
+      if (lane < 3) f.set(lane === 2 ? second : first)
+      else {
+        combine()
+        combine()
+        combine().set(narrow)
+      }
     } else if (maximum) {
       f.get(narrow)
       value()
-      f.op(combine).set(narrow)
+      combine().set(narrow)
     } else {
       const add = () => {
         f.get(wide)
@@ -1041,13 +1036,20 @@ export class GatheringLoopGenerator extends LoopGenerator {
     }
   }
 
+  /**
+   * Adds the two vectors on the stack, or takes the larger number of each lane, or none where one of them is none. The instruction
+   * for the latter is eight of a processor, because it also tells 0 from -0.
+   */
+  private combine(maximum: boolean): FunctionBuilder {
+    const { f } = this
+    if (!maximum) return f.op('f32x4.add')
+    const second = f.local('v128')
+    // Of what is not a number the first stays; comparing the second with itself finds it there, and leaves one that is none.
+    return f.tee(second).op('f32x4.pmax').get(second).get(second).op('f32x4.ne', 'v128.or')
+  }
+
   /** Adds a row's vector to those of the rows that go side by side with it. */
-  private inColumn(
-    accumulator: Accumulator,
-    value: () => void,
-    combine: 'f32x4.max' | 'f32x4.add',
-    lane: number,
-  ): Local {
+  private inColumn(accumulator: Accumulator, value: () => void, combine: () => void, lane: number): Local {
     const { f } = this
     const { sums } = this.current!
     const known = sums.get(accumulator) ?? []
@@ -1057,7 +1059,7 @@ export class GatheringLoopGenerator extends LoopGenerator {
     known[lane] = sum
     if (before) f.get(before)
     value()
-    if (before) f.op(combine)
+    if (before) combine()
     f.set(sum)
     return sum
   }

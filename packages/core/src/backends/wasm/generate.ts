@@ -15,7 +15,7 @@ export type Gathering = typeof import('./gathering.ts')
 /** Whether a plan needs it. */
 export function gathers({ loops, stages, scalars }: Plan): boolean {
   return (
-    scalars.some(({ kind }) => kind === 'total') ||
+    scalars.length > 0 ||
     loops.some((loop) => loop.staged || !isFlat(loop)) ||
     stages.some(({ kind }) => kind === 'scalars' || kind === 'commit')
   )
@@ -33,7 +33,7 @@ export function generateKernels(
   help: (helper: FunctionBuilder) => void,
   gathering: Gathering | undefined,
 ): KernelTable {
-  const layout = new EntryLayout(plan)
+  const layout = gathering ? new gathering.GatheringEntryLayout(plan) : new EntryLayout(plan)
   for (const { storage } of plan.arrays) {
     if (storage === 'float32') continue
     help(stagedKernels().decode(storage))

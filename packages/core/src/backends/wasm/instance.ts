@@ -1,6 +1,7 @@
-import type { Program, TelemetryName } from '../../program/program.ts'
+import { type Program, parameterSlot, type TelemetryName } from '../../program/program.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
-import type { HostExecutor, Work } from '../backend.ts'
+import type { StagedStorage } from '../../storage/storage.ts'
+import { type HostExecutor, viewPlace, type Work } from '../backend.ts'
 import { chunkElements, type ForeignArray, type Items, itemCount, type LaidOut, type Prepared } from './prepared.ts'
 import type { Threads } from './threads.ts'
 import { encodeItems, type WorkList, workList } from './work-list.ts'
@@ -52,7 +53,9 @@ export class WasmInstance implements ForeignInstance {
     this.setup = setup
     this.laidOut = setup.laidOut
     this.look()
-    this.parameters = this.laidOut.tensors.map(({ parameter, size }) => this.floats(parameter, size))
+    this.parameters = this.laidOut.tensors.map(({ parameter, size }, tensor) =>
+      this.floats(parameter, this.parameterStorage(tensor) ? 0 : size),
+    )
     this.gradients = this.laidOut.tensors.map(({ gradient, size }) => this.floats(gradient, size))
   }
 
@@ -78,7 +81,12 @@ export class WasmInstance implements ForeignInstance {
   }
 
   copyParameter(tensor: number, key: string): void {
-    this.slotArray(tensor, key).set(this.parameters[tensor]!)
+    this.slotArray(tensor, key).set(viewPlace(this, { kind: 'parameter', tensor }))
+  }
+
+  parameterStorage(tensor: number): StagedStorage | undefined {
+    // A slot is not float32 where it holds a parameter.
+    return this.laidOut.tensors[tensor]!.arrays.get(parameterSlot)?.storage as StagedStorage | undefined
   }
 
   readScalar(tensor: number, key: string): number {

@@ -2,12 +2,12 @@
 
 import type { ReductionKind } from '../../graph/node.ts'
 import type { CanonicalProgram } from '../../plan/canonical.ts'
+import { FlatPlanner, isFlat } from '../../plan/flat-planner.ts'
 import type { Plan } from '../../plan/plan.ts'
-import { planTogether } from '../../plan/planner.ts'
 import type { RoutineName } from '../../routines/table.ts'
 import { assembleModule, type FunctionBuilder, type Helpers } from './assembler.ts'
 import { type Gathering, gathers, generateKernels, type KernelTable } from './generate.ts'
-import { checkFinite, driver, settle, sharedDriver, sharedImports } from './library.ts'
+import { checkFinite, driver, settle } from './library.ts'
 import { isRandomFunction } from './names.ts'
 
 /** A compiled module with the plans it was generated from. */
@@ -32,6 +32,11 @@ export interface Parts {
   readonly gathering?: Gathering | undefined
   readonly routines: Readonly<Partial<Record<RoutineName, () => FunctionBuilder>>>
   readonly helpers: Helpers
+}
+
+/** All that any plans need, and what plans. */
+export interface AllParts extends Parts {
+  readonly planTogether: (programs: readonly CanonicalProgram[]) => Plan[]
 }
 
 let compilations = 0
@@ -72,7 +77,7 @@ export function kernelsFor(programs: readonly CanonicalProgram[], options: Kerne
 }
 
 /** The same for one thread in a memory of someone else, shared among threads or not, with all parts at hand. Compiles at once. */
-export function foreignKernelsFor(programs: readonly CanonicalProgram[], shared: boolean, parts: Parts): KernelSet {
+export function foreignKernelsFor(programs: readonly CanonicalProgram[], shared: boolean, parts: AllParts): KernelSet {
   const key = keyOf(programs, shared)
   const known = foreignCache.get(key)
   if (known) return known
@@ -85,10 +90,10 @@ export function foreignKernelsFor(programs: readonly CanonicalProgram[], shared:
 /** Plans programs and generates the module of their kernels, for one thread. */
 export function generateModule(
   programs: readonly CanonicalProgram[],
-  parts: Parts,
+  parts: AllParts,
   shared = false,
 ): Omit<KernelSet, 'module'> & { bytes: Uint8Array<ArrayBuffer> } {
-  const plans = planTogether(programs)
+  const plans = parts.planTogether(programs)
   const { functions, helpers, ...rest } = functionsOf(plans, parts)
   const bytes = assembleModule(functions, driver(), { ...helpers, ...parts.helpers }, shared ? [] : undefined)
   return { plans, ...rest, bytes }
@@ -167,17 +172,25 @@ async function routineParts(fused: boolean): Promise<Parts> {
   return { routines: routineKernels(fused && multipliesAndAdds()), helpers: routineFunctions }
 }
 
+/** Most programs are planned by what is here. */
+async function plansOf(programs: readonly CanonicalProgram[]): Promise<Plan[]> {
+  if (programs.every(isFlat)) return programs.map((program) => new FlatPlanner(program).plan())
+  const { planTogether } = await import('../../plan/planner.ts')
+  return planTogether(programs)
+}
+
 async function compileKernels(
   programs: readonly CanonicalProgram[],
   { shared, fused }: KernelOptions,
 ): Promise<KernelSet> {
-  const plans = planTogether(programs)
+  const plans = await plansOf(programs)
   const gathering = plans.some(gathers) ? await import('./gathering.ts') : undefined
   const loops = generateLoops(plans, gathering)
   const parts = await partsFor(loops, plans, fused)
   const { functions, helpers, ...rest } = withRoutines(loops, plans, parts)
-  const run = shared ? sharedDriver() : driver()
-  const bytes = assembleModule(functions, run, { ...helpers, ...parts.helpers }, shared ? sharedImports : undefined)
+  const several = shared ? await import('./shared-driver.ts') : undefined
+  const run = several?.sharedDriver() ?? driver()
+  const bytes = assembleModule(functions, run, { ...helpers, ...parts.helpers }, several?.sharedImports)
   const module = await WebAssembly.compile(bytes)
   compilations++
   return { plans, ...rest, module }

@@ -1,12 +1,12 @@
 /** The kernel of one loop over elements that depend on no others. */
 
 import { type Instruction, isMask, type Loop, type NumberReference, type Plan } from '../../plan/plan.ts'
+import { isAside } from './aside.ts'
 import { FunctionBuilder, kernelParameters, type Local, type ValueType } from './assembler.ts'
 import { emitScalar, emitVector } from './elements.ts'
 import type { EntryLayout, EntryWord } from './entry.ts'
 import { whileLeft } from './library.ts'
 import { emitNumber } from './numbers.ts'
-import { isAside } from './sums.ts'
 
 const masks = new Set<Instruction['operation']>(['equal', 'less', 'lessOrEqual', 'and', 'not', 'stride'])
 

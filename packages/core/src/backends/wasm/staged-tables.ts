@@ -78,8 +78,8 @@ export function codingOf(storage: StagedStorage): Coding {
   if (known) return known
   const codes = codesOf[storage]!()
   const planes = codes.length === 16 ? planesOf(codes) : []
-  // Codes at equal distances are found by rounding.
-  const { shift, entries } = codes.includes(0) ? encodeTable(codes) : { shift: 0, entries: [] }
+  // Few codes are found by rounding, or by comparing with all bounds.
+  const { shift, entries } = codes.length > 16 ? encodeTable(codes) : { shift: 0, entries: [] }
   const words = Int32Array.from([...new Int32Array(codes.buffer), ...planes, ...entries])
   const coding = { codes, signed: codes[0]! < 0, words, shift, entries: codes.length + planes.length }
   codings.set(storage, coding)

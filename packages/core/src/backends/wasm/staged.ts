@@ -3,7 +3,7 @@
  * works, and are encoded again from there, while all of it lies in the nearest cache.
  */
 
-import { largestBfloat16, largestScale, smallestScale } from '../../storage/codecs.ts'
+import { largestBfloat16, largestScale, midpoints, smallestScale } from '../../storage/codecs.ts'
 import { type StagedStorage, type StorageName, storageOf } from '../../storage/storage.ts'
 import { FunctionBuilder, type Local, unsigned } from './assembler.ts'
 import { wordsFunction } from './names.ts'
@@ -31,6 +31,8 @@ const instructions = {
   'i32x4.extend_low_i16x8_s': [0xfd, 0xa7, 0x01],
   'i32x4.extend_high_i16x8_s': [0xfd, 0xa8, 0x01],
   'i16x8.abs': [0xfd, 0x80, 0x01],
+  'i16x8.add': [0xfd, 0x8e, 0x01],
+  'i8x16.min_u': [0xfd, 0x77],
   'i32x4.shr_s': [0xfd, 0xac, 0x01],
   'i32x4.min_s': [0xfd, 0xb6, 0x01],
 } as const
@@ -333,24 +335,68 @@ function makeFinite(f: FunctionBuilder, copy: Local, last: Local): void {
 /** Finds the codes of a group of four numbers of the copy, as four whole numbers. */
 type GroupCodes = (group: number) => Local
 
+/** How the codes of a block are found: four at a time, and what is left to do to sixteen of them. */
+interface Finding {
+  readonly group: GroupCodes
+  /** Turns what `group` gives of sixteen, of which each vector on the stack holds eight, into codes. */
+  readonly eight?: () => void
+  /** The same, where the vector on the stack holds all sixteen. */
+  readonly sixteen?: () => void
+}
+
 /** Codes of equal distances are rounded to; their middles are 16 times what they are, less a half. */
-function evenCodes(f: FunctionBuilder, p: Parameters, inverse: Local): GroupCodes {
+function evenCodes(f: FunctionBuilder, p: Parameters, inverse: Local): Finding {
   const half = hoistedNumber(f, 0.5)
   const least = hoistedNumber(f, 1)
-  const most = hoistedNumber(f, 16)
-  // Added to a whole number from 1 to 16, this leaves one less in the lowest bits.
-  const shift = hoistedNumber(f, 2 ** 23 - 1)
-  const lowest = hoistedInteger(f, 15)
-  return (group) => {
-    const result = f.local('v128')
-    // The second where it is larger: what is not a number never is.
-    f.get(least)
-      .get(p.copy)
-      .at('v128.load', 16 * group)
-    f.get(inverse).op('f32x4.mul').get(half).op('f32x4.sub')
-    op(f, 'f32x4.ceil').op('f32x4.pmax').get(most)
-    f.op('f32x4.pmin').get(shift).op('f32x4.add').get(lowest).op('v128.and').set(result)
-    return result
+  // Added to a whole number, this leaves it in the lowest bits.
+  const shift = hoistedNumber(f, 2 ** 23)
+  const first = hoistedInteger(f, bitsOf(2 ** 23 + 1))
+  const most = hoistedInteger(f, 0x0f0f0f0f)
+  return {
+    group(group) {
+      const result = f.local('v128')
+      // The second where it is larger: what is not a number never is.
+      f.get(least)
+        .get(p.copy)
+        .at('v128.load', 16 * group)
+      f.get(inverse).op('f32x4.mul').get(half).op('f32x4.sub')
+      op(f, 'f32x4.ceil').op('f32x4.pmax').get(shift).op('f32x4.add').get(first).op('i32x4.sub').set(result)
+      return result
+    },
+    sixteen: () => void op(f.get(most), 'i8x16.min_u'),
+  }
+}
+
+/**
+ * Few codes are found by comparing with all halves above 0. What the bits of a number are, without their sign, is compared as a whole
+ * number; below 0 the code farther from 0 is the lower one, which halves get.
+ */
+function comparedCodes(f: FunctionBuilder, p: Parameters, inverse: Local, { codes }: Coding): Finding {
+  const bounds = midpoints(codes).filter((bound) => bound > 0)
+  const above = bounds.map((bound) => hoistedInteger(f, bitsOf(bound) - 1))
+  const [unsign, belowZero] = [hoistedInteger(f, unsignedBits), hoistedInteger(f, -1)]
+  const zero = hoistedInteger(f, 0x10001 * codes.indexOf(0))
+  return {
+    group(group) {
+      const [bits, positive, size, passed] = [f.local('v128'), f.local('v128'), f.local('v128'), f.local('v128')]
+      f.get(p.copy)
+        .at('v128.load', 16 * group)
+        .get(inverse)
+        .op('f32x4.mul')
+        .tee(bits)
+        .get(unsign)
+        .op('v128.and')
+      f.get(bits).get(belowZero).op('i32x4.gt_s').tee(positive).op('i32x4.add').set(size)
+      above.forEach((bound, index) => {
+        f.get(size).get(bound).op('i32x4.gt_s')
+        if (index > 0) f.op('i32x4.add')
+      })
+      // A comparison that holds is -1.
+      f.get(positive).op('v128.xor').get(positive).op('i32x4.sub').set(passed)
+      return passed
+    },
+    // Beyond the lowest code nothing is left of what is below 0.
+    eight: () => void op(f.get(zero), 'i16x8.add'),
   }
 }
 
@@ -407,9 +453,9 @@ function codesAt(f: FunctionBuilder, place: (lane: number) => void, scaled: () =
 }
 
 /** Codes that are looked up. */
-function foundCodes(f: FunctionBuilder, { copy, table }: Parameters, inverse: Local, coding: Coding): GroupCodes {
+function foundCodes(f: FunctionBuilder, { copy, table }: Parameters, inverse: Local, coding: Coding): Finding {
   const bins = binsOf(f, table, coding)
-  return (group) => {
+  const group: GroupCodes = (group) => {
     const [places, scaled] = [f.local('v128'), f.local('v128')]
     placesOfFour(f, copy, group, inverse, bins, scaled).set(places)
     return codesAt(
@@ -419,7 +465,11 @@ function foundCodes(f: FunctionBuilder, { copy, table }: Parameters, inverse: Lo
       coding,
     )
   }
+  return { group, ...withoutSign(f, coding) }
 }
+
+/** Of signed codes below 0 entries give less than 0 by them. */
+const withoutSign = (f: FunctionBuilder, { signed }: Coding) => (signed ? { eight: () => void op(f, 'i16x8.abs') } : {})
 
 /**
  * Divides the numbers of a block by its scale, where they lie, and stores where the entries of their codes lie: what was stored long
@@ -462,16 +512,22 @@ export function storeBytes(f: FunctionBuilder, copy: Local, places: Local, stora
       coding,
     ),
   )
-  packed(f, codes, coding).at('v128.store')
+  packed(f, codes, withoutSign(f, coding)).at('v128.store')
 }
 
 /** Leaves the bytes of sixteen codes. */
-function packed(f: FunctionBuilder, codes: readonly Local[], { signed }: Coding): FunctionBuilder {
+function packed(
+  f: FunctionBuilder,
+  codes: readonly Local[],
+  { eight, sixteen }: Omit<Finding, 'group'>,
+): FunctionBuilder {
   for (const pair of [0, 2]) {
     op(f.get(codes[pair]!).get(codes[pair + 1]!), 'i16x8.narrow_i32x4_s')
-    if (signed) op(f, 'i16x8.abs')
+    eight?.()
   }
-  return op(f, 'i8x16.narrow_i16x8_u')
+  op(f, 'i8x16.narrow_i16x8_u')
+  sixteen?.()
+  return f
 }
 
 /**
@@ -515,11 +571,15 @@ function encodeCodes(storage: StagedStorage): FunctionBuilder {
   padCopy(f, p)
   f.get(p.to).set(limit)
   f.get(scaling).set(inverse)
-  const codesOfFour = even ? evenCodes(f, p, inverse) : foundCodes(f, p, inverse, coding)
+  const finding = even
+    ? evenCodes(f, p, inverse)
+    : bits === 4
+      ? comparedCodes(f, p, inverse, coding)
+      : foundCodes(f, p, inverse, coding)
   const vectors = (to: Local) =>
     repeat(f, { ...p, to }, sixteen, () => {
-      const codes = [0, 1, 2, 3].map(codesOfFour)
-      packed(address(f, p, bits), codes, coding)
+      const codes = [0, 1, 2, 3].map(finding.group)
+      packed(address(f, p, bits), codes, finding)
       if (bits === 8) f.at('v128.store')
       else {
         const bytes = f.local('v128')

@@ -16,6 +16,7 @@
  */
 
 import type { Instruction, Loop, LoopReduction } from '../../plan/plan.ts'
+import { toAside } from './aside.ts'
 
 /** Elements of a block at most, and at least: sixteen and eight turns. */
 export const blockElements = 256
@@ -26,11 +27,6 @@ export const blockRows = 16
 
 /** Sums of products with a smaller float32 sum are taken again: 64 products lose less than 2^-24 of a larger one. */
 export const smallestOfProducts = 2 ** -120
-
-/** What is put aside is no array of the plan: its number is below 0, and says which register's values it holds. */
-export const toAside = (register: number): number => -1 - register
-export const isAside = (array: number): boolean => array < 0
-export const asideRegister = (array: number): number => -1 - array
 
 /** For every register whether its value can be found again when the loop has stored what it stores. */
 function recoverable({ body, stores }: Loop): readonly boolean[] {

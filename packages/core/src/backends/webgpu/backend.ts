@@ -1,4 +1,5 @@
 import { checkNames } from '../../language/definition.ts'
+import { parameterSlot } from '../../program/program.ts'
 import { onDevice } from '../../run/device.ts'
 import type { Backend, BackendInstance, BackendTensor } from '../backend.ts'
 import { type Blueprint, BlueprintMaker } from './builder.ts'
@@ -80,6 +81,12 @@ async function create(
   attached: boolean,
   release: () => void,
 ): Promise<BackendInstance> {
+  const kept = tensors.find(({ slots }) => slots.some(({ key }) => key === parameterSlot))
+  if (kept) {
+    throw new Error(
+      `webgpu: parameters are in float32 here: leave out 'parameters' of quantized for '${kept.name}', or use wasm()`,
+    )
+  }
   const blueprint = blueprintFor(gpu, tensors, title, attached)
   const pipelines = await compileKernels(gpu, blueprint)
   const { device } = gpu

@@ -1,6 +1,6 @@
 import { type Optimizer, type OptimizerFactory, optimizerOf } from '../../language/definition.ts'
 import { mainRule } from '../../language/walk.ts'
-import { traceModel } from '../../program/model.ts'
+import { traceModel } from '../../program/trace-model.ts'
 import { backendTensors } from '../backend.ts'
 import { BlueprintMaker } from './builder.ts'
 
