@@ -2,7 +2,7 @@ import { type Backend, backendTensors } from './backends/backend.ts'
 import { wasm } from './backends/wasm/backend.ts'
 import { checkNames, checkOptimizer, type Optimizer } from './language/definition.ts'
 import { checkLayout, type Layout, type LayoutChoice } from './language/layout.ts'
-import { checkShapes, type Shapes, traceAlone } from './program/model.ts'
+import { checkParameters, checkShapes, type Shapes, traceAlone } from './program/model.ts'
 import { CompiledOptimizer } from './run/compiled-optimizer.ts'
 import { noInputs, takesInputs } from './run/no-inputs.ts'
 import { RunningOptimizer } from './run/running-optimizer.ts'
@@ -85,9 +85,13 @@ export async function compileRunning<const Name extends string, H extends string
 ): Promise<RunningOptimizer<Name, H>> {
   const known = ['backend', 'nonFinite', 'telemetry', 'layout']
   const { model, instance, settings } = await prepare('compileRunning', optimizer, shapes, options, known)
-  if (!instance.memory) {
+  try {
+    checkParameters(model, 'compileRunning')
+    if (!instance.memory)
+      throw new Error('compileRunning: this backend keeps parameters and state on a device; use compile')
+  } catch (error) {
     instance.dispose()
-    throw new Error('compileRunning: this backend keeps parameters and state on a device; use compile')
+    throw error
   }
   return new RunningOptimizer<Name, H>(model, instance, settings)
 }

@@ -1,4 +1,4 @@
-import { adamW, clipByGlobalNorm, compile, compileRunning, mezo, type Optimizer } from 'fallline'
+import { adamW, clipByGlobalNorm, compile, compileRunning, mezo, type Optimizer, quantized } from 'fallline'
 import { load, minimize, save } from 'fallline/runtime'
 import { describe, expect, it } from 'vitest'
 
@@ -40,6 +40,9 @@ describe('compileRunning', () => {
 
   it('refuses what compile refuses, in its own name, and room for one gradient', async () => {
     await expect(compileRunning({} as Optimizer, shapes)).rejects.toThrow('compileRunning: the first argument')
+    await expect(compileRunning(quantized(adamW(), { parameters: 'bf16', minimumSize: 1 }), shapes)).rejects.toThrow(
+      "compileRunning holds 'w' in float32: leave out 'parameters' of quantized",
+    )
     await expect(compileRunning(adamW(), { w: [-1] })).rejects.toThrow("the shape of parameter 'w'")
     await expect(compileRunning(adamW(), shapes, { gradients: 'oneAtATime' } as never)).rejects.toThrow(
       "compileRunning: unknown option 'gradients'",
