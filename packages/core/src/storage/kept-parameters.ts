@@ -1,19 +1,30 @@
 import { type FloatArray, type HostMemory, viewPlace } from '../backends/backend.ts'
 import { parameterSlot } from '../program/program.ts'
-import type { RunningOptimizer } from '../run/running-optimizer.ts'
 import { codecs } from './codecs.ts'
 import type { StagedStorage } from './storage.ts'
+
+/** What of an optimizer that runs is asked for here. */
+interface Holder {
+  readonly instance: { readonly memory?: HostMemory | undefined }
+  readonly conductor: {
+    readonly tensors: readonly { readonly index: number; readonly shape: { readonly name: string } }[]
+  }
+  eachPart<T extends FloatArray>(
+    of: (tensor: number) => FloatArray,
+    shown: (array: FloatArray) => T,
+  ): Readonly<Record<string, T>>
+}
 
 /** What there is to do with parameters that are not in float32. */
 export interface KeptParameters {
   /** Gives one other values, rounded to the nearest. */
   readonly write: (memory: HostMemory, tensor: number, values: ArrayLike<number>) => void
   /** Views and, where there are none, copies. */
-  readonly copies: (optimizer: RunningOptimizer) => Readonly<Record<string, FloatArray>>
+  readonly copies: (optimizer: Holder) => Readonly<Record<string, FloatArray>>
   /** Stands in for a view: says what to use when asked for it. */
   readonly hide: (views: object, name: string, storage: StagedStorage) => void
   /** @throws Error where all parameters would have to be in float32, which says what to use. */
-  readonly refuse: (optimizer: RunningOptimizer, caller: string, instead: string) => void
+  readonly refuse: (optimizer: Holder, caller: string, instead: string) => void
   readonly pointsRefused: string
 }
 

@@ -111,6 +111,8 @@ const beyondFloat32: Readonly<Record<string, string | readonly string[]>> = {
   alice: ['gradients of 1e-30', 'the same gradient everywhere'],
   conda: ['gradients of 1e-30', 'the same gradient everywhere'],
   dion: 'gradients of 1e-30',
+  // What a step of the size of 1e-30 leaves in a matrix of zeros, whose squares float32 does not hold.
+  spectralSphere: 'gradients of 1e-30',
   // Float32 has nothing of eigenvalues that are 1e7 times smaller than the largest, and raises them.
   distributedShampoo: [
     'one gradient of 1e20 at first',
