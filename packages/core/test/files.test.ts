@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { loadFile, saveFile } from '../src/state/files.ts'
 
 /** Calls of the file system that a test lets fail, as a full or broken disk would. */
 const broken = vi.hoisted(() => new Set<'write' | 'sync' | 'rename'>())
@@ -28,6 +27,10 @@ vi.mock('node:fs/promises', async (importOriginal) => {
       broken.has('rename') ? diskFull() : original.rename(...parameters),
   }
 })
+
+// Another file of tests in the same worker may have loaded it with what is mocked here.
+vi.resetModules()
+const { loadFile, saveFile } = await import('../src/state/files.ts')
 
 let folder: string
 beforeEach(async () => {

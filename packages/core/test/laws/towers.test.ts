@@ -6,7 +6,7 @@ import { smallModel } from '../support/models.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { everything } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
-import { refuses, registry, wrappers } from '../support/variants.ts'
+import { refuses, registry, tried, wrappers } from '../support/variants.ts'
 
 const names = Object.keys(wrappers)
 const towers = fc.record({
@@ -21,8 +21,8 @@ type Tower = typeof towers extends fc.Arbitrary<infer T> ? T : never
 function build({ optimizer, other, inside, outside, match }: Tower): Optimizer {
   const wrapAll = (list: readonly string[], inner: Optimizer) =>
     list.reduce((made, name) => wrappers[name]!(made), inner)
-  const base = wrapAll(inside, findOptimizer(optimizer)())
-  const grouped = match === 'none' ? base : groups(base, [{ match, optimizer: findOptimizer(other)() }])
+  const base = wrapAll(inside, tried(findOptimizer(optimizer)))
+  const grouped = match === 'none' ? base : groups(base, [{ match, optimizer: tried(findOptimizer(other)) }])
   return wrapAll(outside, grouped)
 }
 
