@@ -7,7 +7,7 @@ import {
   reference,
   wasm,
 } from 'fallline'
-import { elementsIn } from '../src/language/walk.ts'
+import { elementsIn, isJoint } from '../src/language/walk.ts'
 import { Fields, Skip } from './fields.ts'
 import type { Checkpoint, GoldenFile, GoldenRun } from './files.ts'
 import { mappings } from './mapping.ts'
@@ -34,15 +34,14 @@ export type HostBackendName = 'reference' | 'wasm'
 /** The largest relative error that passes at any checkpoint: float64 on the reference backend, float32 on the others. */
 export const tolerances: Readonly<Record<BackendName, number>> = { reference: 1e-9, wasm: 2e-4, webgpu: 2e-4 }
 
+/** WebGPU is held to what wasm is, also where that is looser than the rule. */
+export const sameTolerance = (name: BackendName): HostBackendName => (name === 'webgpu' ? 'wasm' : name)
+
 /** The largest error of one step in float32, in parameters and state, where steps are compared one by one. */
 export const stepTolerance = 1e-5
 
-/** On WebGPU sums are in float32 too, and quotients and roots may be wrong by some units. */
-const stepTolerances: Readonly<Record<BackendName, number>> = {
-  reference: stepTolerance,
-  wasm: stepTolerance,
-  webgpu: 3 * stepTolerance,
-}
+/** The same on WebGPU, where sums are in float32 too, and quotients and roots may be wrong by some units. */
+const stepToleranceOnWebgpu = 3 * stepTolerance
 
 const backendOf: Readonly<Record<BackendName, () => Promise<Backend>>> = {
   reference: async () => reference(),
@@ -55,8 +54,7 @@ const backendOf: Readonly<Record<BackendName, () => Promise<Backend>>> = {
 
 /** A device shows no part of a vector that is several parameters, and no state into which captured choices could be put. */
 const canRun = (name: BackendName, optimizer: Optimizer, { captured }: GoldenRun): boolean =>
-  name !== 'webgpu' ||
-  (captured === undefined && !elementsIn(optimizer).some(({ definition }) => 'joint' in definition && definition.joint))
+  name !== 'webgpu' || (captured === undefined && !isJoint(optimizer))
 
 /**
  * How far the float64 tolerance may widen where a trajectory amplifies rounding. Steps of D-Adaptation that are far too large
@@ -178,6 +176,14 @@ function construct(mapping: Mapping, fields: Fields, run: GoldenRun): Optimizer 
   }
 }
 
+/** A run with what it is replayed by. */
+interface Trajectory {
+  readonly optimizer: Optimizer
+  readonly run: GoldenRun
+  readonly salt: number
+  readonly mapping: Mapping
+}
+
 /** Replays one run with an optimizer of ours on one backend. */
 export async function replay(
   optimizer: Optimizer,
@@ -186,14 +192,14 @@ export async function replay(
   mapping: Mapping,
   name: BackendName,
 ): Promise<Outcome> {
-  const limit = toleranceOf(mapping, name)
+  const limit = mapping.tolerances?.[sameTolerance(name)] ?? tolerances[name]
   const { step: last = Number.POSITIVE_INFINITY } = untilOf(mapping, run) ?? {}
   const checkpoints = run.checkpoints.filter(({ step }) => step <= last).sort((a, b) => a.step - b.step)
-  const ordered = { ...run, checkpoints }
-  const errors = await errorsOf(optimizer, ordered, salt, mapping, name)
+  const trajectory: Trajectory = { optimizer, run: { ...run, checkpoints }, salt, mapping }
+  const errors = await errorsOf(trajectory, name)
   const strict = judge(errors, checkpoints, () => limit, 'free')
   if (strict.failedAt === undefined) return strict
-  const sensitivity = await sensitivityOf(optimizer, ordered, salt, mapping, rounding[name])
+  const sensitivity = await sensitivityOf(trajectory, rounding[name])
   if (name === 'reference') {
     const widened = (index: number) =>
       Math.max(limit, Math.min(10 * sensitivity[index]!, widest(checkpoints[index]!.step)))
@@ -204,12 +210,7 @@ export async function replay(
   if (!explained && !mapping.signs) return strict
   // The float64 trajectory leads, so it must be the right one.
   const leader = await replay(optimizer, run, salt, mapping, 'reference')
-  return leader.failedAt === undefined ? replayStepwise(optimizer, ordered, salt, mapping, name) : strict
-}
-
-/** On WebGPU that of wasm, unless the mapping knows better. */
-function toleranceOf({ tolerances: known }: Mapping, name: BackendName): number {
-  return known?.[name] ?? (name === 'webgpu' ? known?.wasm : undefined) ?? tolerances[name]
+  return leader.failedAt === undefined ? replayStepwise(trajectory, name) : strict
 }
 
 /** Where the comparison of a run ends, if before its last checkpoint. */
@@ -228,20 +229,15 @@ function judge(
 }
 
 /** From the initial values to the last checkpoint: the relative error at every checkpoint. */
-async function errorsOf(
-  optimizer: Optimizer,
-  run: GoldenRun,
-  salt: number,
-  mapping: Mapping,
-  name: BackendName,
-): Promise<number[]> {
-  const compiled = await start(optimizer, run, salt, mapping, name)
-  const evaluate = evaluation(compiled, run, salt, mapping)
+async function errorsOf(trajectory: Trajectory, name: BackendName): Promise<number[]> {
+  const { run, mapping } = trajectory
+  const compiled = await start(trajectory, name)
+  const evaluate = evaluation(compiled, trajectory)
   const errors: number[] = []
-  const seen = await viewOf(compiled, optimizer, run)
+  const seen = await viewOf(compiled, trajectory)
   for (const checkpoint of run.checkpoints) {
     while (compiled.steps < checkpoint.step) {
-      placeChoices(compiled, run, mapping)
+      placeChoices(compiled, trajectory)
       await compiled.minimize(evaluate)
     }
     errors.push(errorAt(await seen(), checkpoint, mapping))
@@ -255,21 +251,16 @@ async function errorsOf(
  * by one rounding after every step. Prodigy, for one, starts from differences of numbers that agree in all but the last
  * digits; no other arithmetic can come closer than this, and its official code in float32 ends as far from itself in float64.
  */
-async function sensitivityOf(
-  optimizer: Optimizer,
-  run: GoldenRun,
-  salt: number,
-  mapping: Mapping,
-  unit: number,
-): Promise<number[]> {
-  const plain = await start(optimizer, run, salt, mapping, 'reference')
-  const nudged = await start(optimizer, run, salt, mapping, 'reference')
+async function sensitivityOf(trajectory: Trajectory, unit: number): Promise<number[]> {
+  const { run, mapping } = trajectory
+  const plain = await start(trajectory, 'reference')
+  const nudged = await start(trajectory, 'reference')
   const result: number[] = []
   for (const { step } of run.checkpoints) {
     while (plain.steps < step) {
       for (const compiled of [plain, nudged]) {
-        placeChoices(compiled, run, mapping)
-        await compiled.minimize(evaluation(compiled, run, salt, mapping))
+        placeChoices(compiled, trajectory)
+        await compiled.minimize(evaluation(compiled, trajectory))
       }
       nudge(
         nudged.names.map((name) => nudged.parameters[name]!),
@@ -298,28 +289,25 @@ export function nudge(parameters: readonly Numbers[], step: number, unit: number
  * Every step once in float32 and once in float64 from the same numbers, those of the float64 trajectory rounded to float32.
  * For trajectories that no float32 arithmetic can follow to the end: a rounding turns a sign, or decides an estimate.
  */
-async function replayStepwise(
-  optimizer: Optimizer,
-  run: GoldenRun,
-  salt: number,
-  mapping: Mapping,
-  name: BackendName,
-): Promise<Outcome> {
-  const leader = await start(optimizer, run, salt, mapping, 'reference')
-  const exact = await start(optimizer, run, salt, mapping, 'reference')
-  const rounded = await start(optimizer, run, salt, mapping, name)
-  const seen = await viewOf(rounded, optimizer, run)
+async function replayStepwise(trajectory: Trajectory, name: BackendName): Promise<Outcome> {
+  const { run, mapping } = trajectory
+  const leader = await start(trajectory, 'reference')
+  const exact = await start(trajectory, 'reference')
+  const rounded = await start(trajectory, name)
+  const seen = await viewOf(rounded, trajectory)
+  const known = mapping.tolerances?.step ?? stepTolerance
+  const limit = name === 'webgpu' ? Math.max(known, stepToleranceOnWebgpu) : known
   const last = run.checkpoints.at(-1)!.step
   const scales = new Map<string, number>()
   let error = 0
   let failedAt: number | undefined
   while (leader.steps < last) {
-    placeChoices(leader, run, mapping)
+    placeChoices(leader, trajectory)
     rounded.load(leader.save())
     exact.load(await rounded.saveAsync())
     // Both are told the same: what the model says at the points of the float32 step.
     const told: Answer[] = []
-    const evaluate = evaluation(rounded, run, salt, mapping)
+    const evaluate = evaluation(rounded, trajectory)
     await rounded.minimize((request) => {
       const result = evaluate(request)
       told.push({ result, gradients: copies(request.gradients), inputs: mapValues(request.inputs, copies) })
@@ -331,10 +319,10 @@ async function replayStepwise(
       for (const [name, arrays] of Object.entries(inputs)) write(arrays, request.inputs[name]!)
       return result
     })
-    await leader.minimize(evaluation(leader, run, salt, mapping))
+    await leader.minimize(evaluation(leader, trajectory))
     const found = stepDistance(await seen(), exact, scales)
     error = Math.max(error, found)
-    if (found > Math.max(mapping.tolerances?.step ?? 0, stepTolerances[name])) failedAt ??= leader.steps
+    if (found > limit) failedAt ??= leader.steps
   }
   for (const compiled of [leader, exact, rounded]) compiled.dispose()
   return { error, comparison: 'stepwise', ...(failedAt === undefined ? {} : { failedAt }) }
@@ -362,21 +350,16 @@ function write(from: Arrays, to: Arrays): void {
 }
 
 /** Before every step: what the reference chose there, where it was captured. */
-function placeChoices(compiled: CompiledOptimizer, { captured }: GoldenRun, mapping: Mapping): void {
+function placeChoices(compiled: CompiledOptimizer, { run: { captured }, mapping }: Trajectory): void {
   if (captured !== undefined) mapping.captured?.(compiled, captured, compiled.steps + 1)
 }
 
-async function start(
-  optimizer: Optimizer,
-  run: GoldenRun,
-  salt: number,
-  mapping: Mapping,
-  name: BackendName,
-): Promise<CompiledOptimizer> {
+async function start(trajectory: Trajectory, name: BackendName): Promise<CompiledOptimizer> {
+  const { optimizer, run, salt, mapping } = trajectory
   const backend = await backendOf[name]()
   if (name === 'webgpu') {
     // What stands at the start is put there where arrays can be reached.
-    const placed = await start(optimizer, run, salt, mapping, 'reference')
+    const placed = await start(trajectory, 'reference')
     const compiled = await compile(optimizer, shapesOf(run), { backend, nonFinite: 'allow' })
     compiled.load(placed.save())
     placed.dispose()
@@ -396,8 +379,7 @@ const shapesOf = ({ shapes }: GoldenRun) => Object.fromEntries(shapes.map((shape
 /** The optimizer as it stands, with arrays that can be looked at: of a device, its checkpoint on the reference. */
 async function viewOf(
   compiled: CompiledOptimizer,
-  optimizer: Optimizer,
-  run: GoldenRun,
+  { optimizer, run }: Trajectory,
 ): Promise<() => Promise<CompiledOptimizer>> {
   if (!compiled.device) return async () => compiled
   const copy = await compile(optimizer, shapesOf(run), { backend: reference() })
@@ -408,7 +390,7 @@ async function viewOf(
 }
 
 /** Evaluates the problem wherever the optimizer asks, with all that it wants. */
-function evaluation(compiled: CompiledOptimizer, run: GoldenRun, salt: number, mapping: Mapping) {
+function evaluation(compiled: CompiledOptimizer, { run, salt, mapping }: Trajectory) {
   const { names } = compiled
   if (mapping.network) return networkEvaluation(compiled, salt, mapping.network(run.hyper))
   const known: Readonly<Record<string, Source>> = {

@@ -7,6 +7,7 @@ import {
   type Outcome,
   passes,
   type RunResult,
+  sameTolerance,
   stepTolerance,
   tolerances,
 } from './replay.ts'
@@ -84,7 +85,7 @@ function notes(results: readonly RunResult[], backends: readonly BackendName[]):
       }
       if (!looser) return []
       const limits = backends.flatMap((backend) =>
-        looser[backend] ? [`${looser[backend]} in ${headings[backend]}`] : [],
+        looser[sameTolerance(backend)] ? [`${looser[sameTolerance(backend)]} in ${headings[backend]}`] : [],
       )
       return limits.length > 0 ? [`${name}: ${limits.join(', ')}: ${looser.reason}.`] : []
     }),

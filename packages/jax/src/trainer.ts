@@ -12,8 +12,8 @@ import type {
 } from 'fallline'
 import {
   checkLayout,
-  elementsIn,
   type FloatArray,
+  isJoint,
   movedAlong,
   type Place,
   type StagedStorage,
@@ -108,13 +108,17 @@ export async function createTrainer<
   const named = nameArrays('createTrainer', parameters)
   const layout = options.layout ?? 'outputLast'
   checkLayout('createTrainer', layout)
-  const path = choosePath(options, () => multiplies(optimizer, named, layout))
+  let host: Host | undefined
+  const path = choosePath(options, () => {
+    host = graphHost(optimizer, named, layout)
+    return host?.matrices === true
+  })
   const model = new Model('createTrainer', loss as never, named, layout, options as ModelOptions)
   try {
     const engine =
       path === 'fused'
         ? await fusedEngine(model, optimizer, named, { ...options, layout })
-        : new GraphEngine(model, optimizer, named, layout)
+        : new GraphEngine(model, host ?? new Host(optimizer, shapesOf(named), layout, true), named)
     return new Trainer(engine, named.structure)
   } catch (error) {
     release([...named.arrays])
@@ -131,7 +135,7 @@ async function fusedEngine(
 ): Promise<Engine> {
   const reached = named.arrays.every(({ device }) => device === 'webgpu') && named.arrays.length > 0
   // A vector of all parameters has no buffers of theirs.
-  if (!reached || options.backend || elementsIn(optimizer).some(isJoint)) {
+  if (!reached || options.backend || isJoint(optimizer)) {
     return CopyingEngine.create(model, optimizer, named, options)
   }
   // Who does not train there does not load it.
@@ -139,16 +143,13 @@ async function fusedEngine(
   return DeviceEngine.create(model, optimizer, named, options)
 }
 
-const isJoint = ({ definition }: { readonly definition: object }): boolean =>
-  (definition as { readonly joint?: boolean }).joint === true
-
-/** Whether the graph can take the steps and they multiply or factor matrices. */
-function multiplies(optimizer: Optimizer, named: NamedArrays, layout: LayoutChoice): boolean {
+/** What takes the steps in the graph, if that can. */
+function graphHost(optimizer: Optimizer, named: NamedArrays, layout: LayoutChoice): Host | undefined {
   try {
-    return new Host(optimizer, shapesOf(named), layout, true).matrices
+    return new Host(optimizer, shapesOf(named), layout, true)
   } catch {
     // What is wrong, if anything, the other path says.
-    return false
+    return undefined
   }
 }
 
@@ -407,14 +408,14 @@ class GraphEngine implements Engine {
   private readonly trains = new Map<string, TrainStep>()
   private readonly evaluate
 
-  constructor(model: Model, optimizer: Optimizer, named: NamedArrays, layout: LayoutChoice) {
-    this.host = new Host(optimizer, shapesOf(named), layout, true)
+  constructor(model: Model, host: Host, named: NamedArrays) {
+    this.host = host
     model.check('createTrainer', this.host.needs)
     this.model = model
     this.structure = named.structure
     this.params = tree.unflatten(named.structure, named.arrays)
     this.state = initialState(this.host, named.arrays)
-    const { host, structure } = this
+    const { structure } = this
     this.evaluate = jit((params: Tree, state: State, values: np.Array) => {
       const result = new StepReplay(host, [], tree.leaves(params) as np.Array[], state, values).evaluate()
       tree.dispose([params, state, values])

@@ -32,7 +32,6 @@ export interface Mapping {
   readonly tolerances?: {
     readonly reference?: number
     readonly wasm?: number
-    readonly webgpu?: number
     /** Of one step in float32, where steps are compared one by one. */
     readonly step?: number
     readonly reason: string

@@ -30,6 +30,11 @@ export function partsOf(optimizer: Optimizer): Optimizer[] {
   })
 }
 
+/** Whether a rule anywhere in an optimizer takes all its parameters as one vector. */
+export function isJoint(optimizer: Optimizer): boolean {
+  return elementsIn(optimizer).some((element) => element.kind === 'base' && element.definition.joint === true)
+}
+
 /** The rules and wrappers anywhere in an optimizer, outer ones first. */
 export function elementsIn(optimizer: Optimizer): (BaseOptimizer | WrappedOptimizer)[] {
   const own = visit<(BaseOptimizer | WrappedOptimizer)[]>(optimizer, {
