@@ -1,6 +1,6 @@
 import { getWebGPUDevice, numpy as np, tree } from '@jax-js/jax'
 import type { CompiledOptimizer, EvaluationRequest, Optimizer, Rebased } from 'fallline'
-import { copiesOf, movedAlong, type Place, type WebgpuInstance } from 'fallline/internal'
+import { copiesOf, copyOnDevice, movedAlong, type Place, type WebgpuInstance } from 'fallline/internal'
 import { attachBuffers, webgpu } from 'fallline/webgpu'
 import { compileFor, type FusedOptions, KernelEngine } from './engine.ts'
 import { type Found, read, release } from './evaluator.ts'
@@ -110,12 +110,11 @@ export class DeviceEngine extends KernelEngine {
     const work = conductor.averages().filter(({ tensor }) => into[tensor]!.size > 0)
     if (this.steps === 0 || work.length === 0) return
     executor.run(work)
-    const encoder = executor.device.createCommandEncoder()
-    for (const { tensor } of work) {
-      const { buffer, offset, bytes } = executor.average(tensor)
-      encoder.copyBufferToBuffer(buffer, offset, bufferOf(into[tensor]!), 0, bytes)
-    }
-    executor.device.queue.submit([encoder.finish()])
+    const copies = work.map(({ tensor }) => ({
+      from: executor.average(tensor),
+      to: { buffer: bufferOf(into[tensor]!), offset: 0 },
+    }))
+    copyOnDevice(executor.device, copies)
   }
 }
 

@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import {
   type BackendTensor,
+  copyOnDevice,
   createAttachedInstance,
+  type DeviceCopy,
   type Place,
   type WebgpuInstance,
   type Work,
@@ -30,12 +32,6 @@ interface TensorData {
   readonly refCount: number
   /** True for a buffer that the user made. */
   readonly external?: boolean
-}
-
-/** Copies from one place of the device to another. */
-interface Copy {
-  readonly from: ReturnType<WebgpuInstance['range']>
-  readonly to: Pick<ReturnType<WebgpuInstance['range']>, 'buffer' | 'offset'>
 }
 
 /**
@@ -111,14 +107,14 @@ export class WebgpuKernelInstance implements VariableInstance {
     checkInputs(work, this.bound, this.tensors)
     const inputs = work.flatMap(({ tensor, program }) => {
       const given = this.bound.find(({ index }) => index === tensor)!.inputs
-      return program.leaves.arrays.map(({ name: key }): Copy => {
+      return program.leaves.arrays.map(({ name: key }): DeviceCopy => {
         const values = given.get(key)!
         const to = this.instance.range({ kind: 'input', tensor, key })
         return { from: { buffer: this.bufferOf(values), offset: 0, bytes: 4 * values.size }, to }
       })
     })
     this.flush()
-    this.copy(inputs)
+    copyOnDevice(this.backend.device, inputs)
     this.instance.run(work)
   }
 
@@ -138,7 +134,8 @@ export class WebgpuKernelInstance implements VariableInstance {
 
   takeOver(before: VariableInstance, places: readonly (readonly [from: Place, to: Place])[]): boolean {
     if (!(before instanceof WebgpuKernelInstance) || before.backend !== this.backend) return false
-    this.copy(places.map(([from, to]) => ({ from: before.instance.range(from), to: this.instance.range(to) })))
+    const copies = places.map(([from, to]) => ({ from: before.instance.range(from), to: this.instance.range(to) }))
+    copyOnDevice(this.backend.device, copies)
     return true
   }
 
@@ -165,21 +162,11 @@ export class WebgpuKernelInstance implements VariableInstance {
   }
 
   /** A new tensor with what lies somewhere on the device. */
-  private copied(from: Copy['from'], shape: readonly number[]): tf.Tensor {
+  private copied(from: DeviceCopy['from'], shape: readonly number[]): tf.Tensor {
     if (from.bytes === 0) return tf.zeros([...shape])
     const tensor = tf.engine().makeTensorFromTensorInfo(this.backend.makeTensorInfo(shape, 'float32'))
-    this.copy([{ from, to: { buffer: this.bufferOf(tensor), offset: 0 } }])
+    copyOnDevice(this.backend.device, [{ from, to: { buffer: this.bufferOf(tensor), offset: 0 } }])
     return tensor
-  }
-
-  private copy(copies: readonly Copy[]): void {
-    if (copies.length === 0) return
-    const { device } = this.backend
-    const encoder = device.createCommandEncoder()
-    for (const { from, to } of copies) {
-      if (from.bytes > 0) encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, from.bytes)
-    }
-    device.queue.submit([encoder.finish()])
   }
 
   private bufferOf({ dataId }: tf.Tensor): GPUBuffer {

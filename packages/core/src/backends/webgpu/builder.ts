@@ -33,6 +33,11 @@ export interface Dispatch {
   readonly buffersOf?: number
 }
 
+/** Whose buffers a kernel needs for its work on a tensor. */
+export function buffersFor(attached: boolean, { reaches }: Kernel, tensor: number): Pick<Dispatch, 'buffersOf'> {
+  return attached && reaches ? { buffersOf: tensor } : {}
+}
+
 /** A program made ready to run on one tensor. */
 export interface Prepared {
   /** Tells it from all others of the optimizer. */
@@ -405,7 +410,11 @@ export class BlueprintMaker {
       this.note(kernel)
       // Where an entry has no words the item says all; 0 would say that there is nothing to do.
       const entry = kernel.words.length > 0 ? this.entry(kernel.words.map(wordOf)) : 1
-      return { kernel, items: list.map(([, ...rest]) => [entry, ...rest]), ...this.buffersFor(kernel, tensor) }
+      return {
+        kernel,
+        items: list.map(([, ...rest]) => [entry, ...rest]),
+        ...buffersFor(this.attached, kernel, tensor),
+      }
     }
     const loops = kernels.loops.map((ofLoop, loop) =>
       ofLoop.map(({ kernel }, position) => dispatch(kernel, items[loop]![position]!)),
@@ -428,7 +437,7 @@ export class BlueprintMaker {
       )
       this.note(kernel)
       const entry = this.entry(words)
-      return [{ kernel, items: items.map((rest) => [entry, ...rest]), ...this.buffersFor(kernel, tensor) }]
+      return [{ kernel, items: items.map((rest) => [entry, ...rest]), ...buffersFor(this.attached, kernel, tensor) }]
     })
     const telemetry = new Map(
       plan.scalarOutputs.flatMap(({ target, value }) =>
@@ -438,11 +447,6 @@ export class BlueprintMaker {
     const evaluator = new HostEvaluator(computation)
     const id = this.preparedCount++
     return { id, plan, evaluator, factors: factorsOf(plan), hostNumbers, scalars, loops, routines, stages, telemetry }
-  }
-
-  /** Whose buffers a dispatch needs. */
-  private buffersFor({ reaches }: Kernel, tensor: number): Pick<Dispatch, 'buffersOf'> {
-    return this.attached && reaches ? { buffersOf: tensor } : {}
   }
 
   private note(kernel: Kernel): void {

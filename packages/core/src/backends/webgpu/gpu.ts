@@ -127,6 +127,23 @@ export function gpuOf(device: GPUDevice): Gpu {
   return gpu
 }
 
+/** From one place of a device to another, as many bytes as the first has. */
+export interface DeviceCopy {
+  readonly from: DeviceBytes
+  readonly to: Pick<DeviceBytes, 'buffer' | 'offset'>
+}
+
+/** Submits copies. */
+export function copyOnDevice(device: GPUDevice, copies: readonly DeviceCopy[]): void {
+  const filled = copies.filter(({ from }) => from.bytes > 0)
+  if (filled.length === 0) return
+  const encoder = device.createCommandEncoder()
+  for (const { from, to } of filled) {
+    encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, from.bytes)
+  }
+  device.queue.submit([encoder.finish()])
+}
+
 /** Copies out what lies in buffers. */
 export async function readBuffers(gpu: Gpu, ranges: readonly DeviceBytes[]): Promise<ArrayBuffer[]> {
   const { device } = gpu
@@ -134,17 +151,15 @@ export async function readBuffers(gpu: Gpu, ranges: readonly DeviceBytes[]): Pro
   if (total === 0) return ranges.map(() => new ArrayBuffer(0))
   const staging = device.createBuffer({ label: 'readback', size: total, usage: usage.mapRead | usage.copyTarget })
   try {
-    const encoder = device.createCommandEncoder()
-    let offset = 0
-    const places = ranges.map(({ buffer, offset: from, bytes }) => {
-      if (bytes > 0) encoder.copyBufferToBuffer(buffer, from, staging, offset, bytes)
-      offset += bytes
-      return offset - bytes
+    let end = 0
+    const copies = ranges.map((from): DeviceCopy => {
+      end += from.bytes
+      return { from, to: { buffer: staging, offset: end - from.bytes } }
     })
-    device.queue.submit([encoder.finish()])
+    copyOnDevice(device, copies)
     await staging.mapAsync(readFlag)
     const mapped = staging.getMappedRange()
-    return ranges.map(({ bytes }, index) => mapped.slice(places[index]!, places[index]! + bytes))
+    return copies.map(({ from, to }) => mapped.slice(to.offset, to.offset + from.bytes))
   } catch (cause) {
     if (gpu.lost !== undefined) throw gpu.lostError('webgpu')
     throw cause

@@ -5,6 +5,7 @@ import { provided } from '../../storage/provided.ts'
 import type { DeferredExecutor, FloatArray, Place, Readback, Work, WritablePlace } from '../backend.ts'
 import {
   type Blueprint,
+  buffersFor,
   chunkElements,
   chunks,
   type Dispatch,
@@ -347,7 +348,8 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   private checkOf(tensor: number): Dispatch {
     const { mark, gradient } = this.blueprint.tensors[tensor]!
     const items = chunks(gradient.size, chunkElements).map(([first, last]): Item => [mark, first, last, gradient.at])
-    return { kernel: checkFinite(this.heaps.length, gradient.heap), items, ...this.buffersFor(tensor) }
+    const kernel = checkFinite(this.heaps.length, gradient.heap)
+    return { kernel, items, ...buffersFor(this.attaches, kernel, tensor) }
   }
 
   private copyOf({ tensor, key }: Task['copies'][number]): Dispatch {
@@ -355,11 +357,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     const kernel = copyKernel(this.heaps.length, arrays.get(key)!.heap, parameter.heap)
     const entry = this.blueprint.copyEntry(tensor, key)
     const items = chunks(parameter.size, chunkElements).map(([first, last]): Item => [entry, first, last, 0])
-    return { kernel, items, ...this.buffersFor(tensor) }
-  }
-
-  private buffersFor(tensor: number): Pick<Dispatch, 'buffersOf'> {
-    return this.attaches ? { buffersOf: tensor } : {}
+    return { kernel, items, ...buffersFor(this.attaches, kernel, tensor) }
   }
 
   /** @throws Error when a parameter or a gradient that is needed lies nowhere. */
