@@ -17,7 +17,7 @@ import { type Traffic, trafficOf } from './plan/traffic.ts'
 import { formulaOf, hostFormula, ownName } from './program/formula.ts'
 import type { HostProgram } from './program/host.ts'
 import { splitHyperKey } from './program/hyper-store.ts'
-import { type Program, parameterSlot, type SlotStorage, type VariantTree } from './program/program.ts'
+import { isParameterSlot, type Program, type SlotStorage, type VariantTree } from './program/program.ts'
 import { programsOfStep, type TracedParameter } from './program/trace.ts'
 import { traceModel } from './program/trace-model.ts'
 import { routineOf } from './routines/table.ts'
@@ -161,9 +161,7 @@ export function explain(subject: Optimizer | OptimizerFactory, shape: readonly n
     'State',
     ...stateOf(traced).map((slot) => `  ${slot.name}: ${describeSlot(slot)}`),
     ...(stateOf(traced).length === 0 ? ['  none'] : []),
-    ...traced.slots.flatMap(({ key, storage }) =>
-      key === parameterSlot ? ['', `Parameters are kept as ${storage}`] : [],
-    ),
+    ...traced.slots.filter(isParameterSlot).flatMap(({ storage }) => ['', `Parameters are kept as ${storage}`]),
   ]
   const inputs = mainChain(optimizer).flatMap((element) => Object.entries(inputsOf(element)))
   if (inputs.length > 0) {
@@ -242,7 +240,7 @@ function describeChain(optimizer: Optimizer): string {
 
 /** The slots that hold no parameter. */
 function stateOf({ slots }: TracedParameter): SlotStorage[] {
-  return slots.filter(({ key }) => key !== parameterSlot)
+  return slots.filter((slot) => !isParameterSlot(slot))
 }
 
 function describeSlot({ space, dimensions, shared }: SlotStorage): string {

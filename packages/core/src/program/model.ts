@@ -6,7 +6,7 @@ import type { ParameterShape } from '../language/slots.ts'
 import { didYouMean } from '../language/suggest.ts'
 import { declareHyper, ownerOf } from './declare-hyper.ts'
 import { HyperFacts, HyperStore } from './hyper-store.ts'
-import { parameterSlot } from './program.ts'
+import { isParameterSlot } from './program.ts'
 import { type TracedParameter, type TraceSettings, traceRule } from './trace.ts'
 
 /** Names and shapes of a model's parameters, `[]` for a single number. The order is kept. */
@@ -112,7 +112,7 @@ function isAlone({ definition, decay, fallback }: BaseOptimizer): boolean {
  * @throws Error when some are to be kept otherwise.
  */
 export function checkParameters({ parameters }: Pick<TracedModel, 'parameters'>, holder: string): void {
-  const found = parameters.find(({ traced }) => traced?.slots.some(({ key }) => key === parameterSlot))
+  const found = parameters.find(({ traced }) => traced?.slots.some(isParameterSlot))
   if (!found) return
   throw new Error(
     `${holder} holds '${found.shape.name}' in float32: leave out 'parameters' of quantized, or take the step with compile of 'fallline'`,

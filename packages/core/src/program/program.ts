@@ -80,6 +80,9 @@ export interface SlotStorage {
 /** The key of the slot that a parameter is kept in where that is not float32: then no program reads or writes a parameter besides. */
 export const parameterSlot = 'parameter'
 
+/** Whether a slot is the parameter itself, and no state. */
+export const isParameterSlot = ({ key }: Pick<SlotStorage, 'key'>): boolean => key === parameterSlot
+
 /** What an array of state starts with, as an array of its own. */
 export function startOf(slot: SlotStorage): Float32Array<ArrayBuffer> {
   const array = new Float32Array(sizeOf(slot.dimensions))

@@ -24,9 +24,9 @@ import { routines } from '../routines/table.ts'
 import { provided } from '../storage/provided.ts'
 import {
   type Firing,
+  isParameterSlot,
   nodesOf,
   type Program,
-  parameterSlot,
   type SlotStorage,
   type Target,
   type TelemetryName,
@@ -675,7 +675,7 @@ class ChainTrace extends Trace {
 
   /** The slot that holds the parameter, where it is not in float32. */
   private keptParameter(): SlotStorage | undefined {
-    return this.slots.find(({ key }) => key === parameterSlot)
+    return this.slots.find(isParameterSlot)
   }
 
   protected override store(target: Target, ...rest: [value: Value, what: string, slot?: SlotStorage]): void {

@@ -1,6 +1,6 @@
 import type { FloatArray, HostMemory, Place, Readback, WritablePlace } from '../backends/backend.ts'
 import { sameDimensions, sizeOf } from '../graph/node.ts'
-import { parameterSlot, type SlotStorage, startOf } from '../program/program.ts'
+import { isParameterSlot, type SlotStorage, startOf } from '../program/program.ts'
 import { matrixDimensions } from '../program/trace.ts'
 import type { Checkpoint, Expected } from '../state/checkpoint.ts'
 import { bytesOf, provided } from '../storage/provided.ts'
@@ -29,7 +29,7 @@ function entriesOf(conductor: Conductor, scope: Scope): Entry[] {
     const { index, shape } = tensor
     const key = `parameters/${shape.name}`
     const place = { kind: 'parameter', tensor: index } as const
-    const kept = tensor.traced?.slots.find(isParameter)
+    const kept = tensor.traced?.slots.find(isParameterSlot)
     const own = kept ? entryOf(tensor, kept) : { key, shape: shape.shape, place, tensor, slot: undefined }
     if (scope === 'all') entries.set(own.key, own)
     for (const slot of slotsOf(tensor)) {
@@ -250,7 +250,7 @@ export function stateOf(conductor: Conductor, tensor: Tensor, values: readonly F
 
 /** What a checkpoint calls the state of a tensor; the name says how it is kept, because nobody can read it otherwise. */
 export function slotKey({ shape }: Tensor, slot: SlotStorage): string {
-  if (isParameter(slot)) return keptAs(slot, `parameters/${shape.name}`)
+  if (isParameterSlot(slot)) return keptAs(slot, `parameters/${shape.name}`)
   return slot.shared ? `shared/${slot.key}` : `state/${shape.name}/${keptAs(slot, slot.key)}`
 }
 
@@ -259,9 +259,7 @@ export function keptAs({ storage }: SlotStorage, name: string): string {
   return storage === 'float32' ? name : `${name} as ${storage}`
 }
 
-const isParameter = ({ key }: SlotStorage) => key === parameterSlot
-
 /** What is state. */
 function slotsOf({ traced }: Tensor): readonly SlotStorage[] {
-  return (traced?.slots ?? []).filter((slot) => !isParameter(slot))
+  return (traced?.slots ?? []).filter((slot) => !isParameterSlot(slot))
 }

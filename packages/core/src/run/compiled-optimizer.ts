@@ -1,4 +1,4 @@
-import { type BackendInstance, type FloatArray, type Place, viewPlace } from '../backends/backend.ts'
+import { type BackendInstance, type FloatArray, type HostMemory, type Place, viewPlace } from '../backends/backend.ts'
 import { checkNames } from '../language/definition.ts'
 import type { RunModel } from '../program/model.ts'
 import type { Loaded, LoadOptions } from '../state/checkpoint.ts'
@@ -68,8 +68,7 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
       this.checkLength('attach', name, array)
     }
     const instead = 'writeParameters and step({ gradients })'
-    this.memory('attach', instead)
-    if (this.keepsParameters) provided().parameters.refuse(this, 'attach', instead)
+    this.memoryInFloat32('attach', instead)
     if (Object.keys(gradients).length > 0) this.refuseOneGradient('attach')
     this.attached = new AttachedArrays(this, parameters, gradients)
     this.attached.read()
@@ -215,8 +214,7 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
     const given = givenArrays(parameters)
     for (const [name, array] of Object.entries(given)) this.checkLength('rebase', name, array)
     const instead = 'writeParameters(...), which leaves the state as it is'
-    const memory = this.memory('rebase', instead)
-    if (this.keepsParameters) provided().parameters.refuse(this, 'rebase', instead)
+    const memory = this.memoryInFloat32('rebase', instead)
     this.bringIn()
     const result = rebase(this.conductor, memory, given)
     this.bringOut()
@@ -284,6 +282,16 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
 
   load(bytes: Uint8Array, options: LoadOptions = {}): Loaded {
     return load(this, bytes, options)
+  }
+
+  /** Memory of the host with all parameters as views. @throws Error that names what to use where there is none. */
+  private memoryInFloat32(caller: string, instead: string): HostMemory {
+    const memory = this.memory(caller, instead)
+    for (const { index, shape } of this.conductor.tensors) {
+      const storage = memory.parameterStorage(index)
+      if (storage) throw new Error(`${caller}: ${provided().parameters.refused(shape.name, storage, instead)}`)
+    }
+    return memory
   }
 
   private refuseOneGradient(caller: string): void {

@@ -1,6 +1,6 @@
 import type { Executor, FloatArray, Work } from '../backends/backend.ts'
 import type { Conductor, Moment, Tensor, Update } from './conductor.ts'
-import type { StepInputs } from './no-inputs.ts'
+import { nonFiniteNumbers, type StepInputs } from './no-inputs.ts'
 import { type NonFinitePolicy, nonFiniteError, type StepResult } from './step.ts'
 import type { Verdicts } from './verdicts.ts'
 
@@ -67,7 +67,7 @@ export class Course {
     const indices = tensors.map(({ index }) => index)
     const gradients = allowed || !('findNonFinite' in executor) ? [] : executor.findNonFinite(indices)
     const nonFinite = gradients.flatMap((index) => settings.nonFiniteNames?.(index) ?? conductor.names[index]!)
-    if (!allowed) nonFinite.push(...this.inputs.nonFinite(numbers))
+    if (!allowed) nonFinite.push(...nonFiniteNumbers(numbers))
     if (nonFinite.length > 0) {
       if (settings.nonFinite === 'throw') {
         const what = gradients.length > 0 ? 'the gradient of' : 'the input'

@@ -4,7 +4,7 @@ import { type Input, lossInput } from '../language/inputs.ts'
 import type { Program } from '../program/program.ts'
 import { lossKey, matrixDimensions, programsOfStep } from '../program/trace.ts'
 import type { Conductor } from './conductor.ts'
-import { type InputTaker, type InputViews, nonFiniteNumbers, type StepInputs } from './no-inputs.ts'
+import type { InputTaker, InputViews, StepInputs } from './no-inputs.ts'
 import { within } from './running-optimizer.ts'
 import type { StepOptions } from './step.ts'
 
@@ -108,11 +108,6 @@ export class DeclaredInputs implements StepInputs {
         )
       }
     }
-  }
-
-  /** The inputs that are infinite or not a number. */
-  nonFinite(numbers: ReadonlyMap<string, number>): string[] {
-    return nonFiniteNumbers(numbers)
   }
 
   /** The title of what evaluates the model. */

@@ -1,4 +1,4 @@
-import { provided } from '../storage/provided.ts'
+import { viewPlace } from '../backends/backend.ts'
 import { EvaluatingCourse, type Turns } from './evaluating-course.ts'
 import type { RunningOptimizer } from './running-optimizer.ts'
 import type { Evaluate, Question, StepResult } from './step.ts'
@@ -44,10 +44,17 @@ function* turnsOf(optimizer: RunningOptimizer, evaluate: Evaluate, { parameters,
   optimizer.bringIn()
   optimizer.busy = 'minimize is waiting for an evaluation of the model'
   const { inputs } = optimizer
-  const current = () => (optimizer.keepsParameters ? provided().parameters.copies(optimizer) : parameters)
+  const { memory } = optimizer.instance
+  const isKept = memory && optimizer.conductor.tensors.some(({ index }) => memory.parameterStorage(index))
+  /** Views and, where there are none, copies. */
+  const placed = () =>
+    optimizer.eachPart(
+      (tensor) => viewPlace(memory!, { kind: 'parameter', tensor }),
+      (array) => array,
+    )
   const ask =
     optimizer.device?.evaluator(evaluate, inputs) ??
-    ((question: Question) => evaluate({ parameters: current(), gradients, inputs, ...question }))
+    ((question: Question) => evaluate({ parameters: isKept ? placed() : parameters, gradients, inputs, ...question }))
   try {
     return yield* new EvaluatingCourse(optimizer.course).evaluating(ask, [])
   } finally {

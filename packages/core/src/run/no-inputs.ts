@@ -28,7 +28,6 @@ export interface StepInputs {
   take(inputs: StepOptions['inputs'], taker: InputTaker): Map<string, number>
   /** The arrays besides gradients that programs read, by name and parameter, of those of tensors by name. */
   views(arrays: readonly ReadonlyMap<string, FloatArray>[]): InputViews
-  nonFinite(numbers: ReadonlyMap<string, number>): string[]
   checkNumbers(work: readonly Work[], given: ReadonlyMap<string, number>): void
   checkArrays(work: Work, arrays: ReadonlyMap<string, FloatArray>, settings: { readonly finite: boolean }): void
   evaluatingTitle(): string
@@ -59,7 +58,6 @@ export const noInputs: StepInputs = {
   },
   take: (inputs) => noInputs.numbers(inputs),
   views: () => Object.freeze(Object.create(null)),
-  nonFinite: nonFiniteNumbers,
   checkNumbers() {},
   checkArrays() {},
   evaluatingTitle: () => '',

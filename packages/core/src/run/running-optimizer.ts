@@ -186,12 +186,6 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     this.instance.dispose()
   }
 
-  /** @internal true where there are parameters that are not in float32 */
-  get keepsParameters(): boolean {
-    const { memory } = this.instance
-    return this.conductor.tensors.some(({ index }) => memory?.parameterStorage(index))
-  }
-
   /** @internal called before parameters, gradients or inputs are looked at */
   bringIn(): void {}
 
@@ -244,7 +238,7 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
     const view = viewPlace(memory, place)
     within(view, part).set(values)
     // Of what is not in float32 this was a copy.
-    if (kind === 'parameter') readback.write(place, view)
+    if (kind === 'parameter' && memory.parameterStorage(tensor)) readback.write(place, view)
   }
 
   /** @internal what is made of the arrays of all tensors, for each parameter */

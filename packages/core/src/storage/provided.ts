@@ -3,8 +3,25 @@ import type { StagedMemory, StagedWord } from '../backends/wasm/staged-word.ts'
 import type { Loop, Plan } from '../plan/plan.ts'
 import type { SlotStorage } from '../program/program.ts'
 import type { Codec, multiply } from './codecs.ts'
-import type { KeptParameters } from './kept-parameters.ts'
 import type { StagedStorage, StorageName } from './storage.ts'
+
+/** What there is to do with parameters that are not in float32. */
+export interface KeptParameters {
+  /** Gives one other values, rounded to the nearest. */
+  readonly write: (
+    memory: {
+      readonly slotBytes?: (tensor: number, key: string) => Uint8Array
+      parameterStorage(tensor: number): StagedStorage | undefined
+    },
+    tensor: number,
+    values: ArrayLike<number>,
+  ) => void
+  /** Stands in for a view: says what to use when asked for it. */
+  readonly hide: (views: object, name: string, storage: StagedStorage) => void
+  /** Why what needs all parameters in float32 does nothing. */
+  readonly refused: (name: string, storage: StagedStorage, instead: string) => string
+  readonly pointsRefused: string
+}
 
 /** What reads and writes the storages beside float32. */
 export interface Provision {

@@ -9,7 +9,7 @@ import {
   type TransformDefinition,
 } from '../language/definition.ts'
 import type { ParameterShape } from '../language/slots.ts'
-import { type Output, parameterSlot, type SlotStorage } from '../program/program.ts'
+import { isParameterSlot, type Output, parameterSlot, type SlotStorage } from '../program/program.ts'
 import { isNamed } from '../program/resolve.ts'
 import { type Keeping, matrixDimensions, programsOfStep } from '../program/trace.ts'
 import { provideStorages } from './provide-storages.ts'
@@ -108,7 +108,7 @@ const keeping: Keeping = {
       const own = keptBy(options, shape, traced.slots.filter(inside), never, stream)
       const others = slots.filter((slot) => !inside(slot))
       if (options.parameters === 'float32') return [...others, ...own]
-      const state = others.filter(({ key }) => key !== parameterSlot)
+      const state = others.filter((slot) => !isParameterSlot(slot))
       return [...state, ...own, ...parameterKeptBy(options, shape, stream)]
     }, traced.slots)
   },

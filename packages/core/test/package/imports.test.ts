@@ -77,8 +77,6 @@ const known = [
   'packages/core/src/run/step.ts',
   'packages/core/src/run/telemetry.ts',
   'packages/core/src/run/verdicts.ts',
-  'packages/core/src/storage/kept-parameters.ts',
-  'packages/core/src/storage/provided.ts',
 ]
 
 describe.each(['packages/core', 'packages/tfjs', 'packages/jax', 'packages/race', 'benchmarks'])('%s', (name) => {

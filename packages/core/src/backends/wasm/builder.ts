@@ -1,7 +1,7 @@
 import { sizeOf } from '../../graph/node.ts'
 import { elementsOf, type Plan, type Sizes } from '../../plan/plan.ts'
 import { HostEvaluator } from '../../program/host.ts'
-import { type Program, parameterSlot } from '../../program/program.ts'
+import { isParameterSlot, type Program } from '../../program/program.ts'
 import { bytesOf } from '../../storage/provided.ts'
 import type { StorageName } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
@@ -161,7 +161,7 @@ export class InstanceBuilder {
 
   private reserveTensor(tensor: BackendTensor): TensorMemory {
     const { size, slots, average } = tensor
-    const ownSize = slots.some(({ key }) => key === parameterSlot) ? 0 : size
+    const ownSize = slots.some(isParameterSlot) ? 0 : size
     const parameter = this.foreign ? 0 : this.layout.reserveArray(bytesOf('float32', ownSize))
     const gradient = this.foreign ? 0 : this.reserveGradient(size)
     const arrays = new Map<string, { address: number; size: number; storage: StorageName }>()

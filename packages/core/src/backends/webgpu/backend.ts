@@ -1,5 +1,5 @@
 import { checkNames } from '../../language/definition.ts'
-import { parameterSlot } from '../../program/program.ts'
+import { isParameterSlot } from '../../program/program.ts'
 import { onDevice } from '../../run/device.ts'
 import type { Backend, BackendInstance, BackendTensor } from '../backend.ts'
 import { type Blueprint, BlueprintMaker } from './builder.ts'
@@ -81,7 +81,7 @@ async function create(
   attached: boolean,
   release: () => void,
 ): Promise<BackendInstance> {
-  const kept = tensors.find(({ slots }) => slots.some(({ key }) => key === parameterSlot))
+  const kept = tensors.find(({ slots }) => slots.some(isParameterSlot))
   if (kept) {
     throw new Error(
       `webgpu: parameters are in float32 here: leave out 'parameters' of quantized for '${kept.name}', or use wasm()`,
