@@ -18,7 +18,6 @@ import {
   type HyperValue,
   hyperBeforeTraining,
   keptAs,
-  mainRule,
   movedAlong,
   PortableNames,
   placesInBoth,
@@ -729,7 +728,7 @@ export class TensorFlowOptimizer<H extends string = string> extends tf.Optimizer
     const tensors = backendTensors(model)
     const backend = tf.getBackend()
     const policy = nonFinite ?? (backend === 'wasm' || backend === 'cpu' ? 'throw' : 'allow')
-    const instance = createInstance(tensors, this.held.slots, fused, mainRule(this.current).definition.name)
+    const instance = createInstance(tensors, this.held.slots, fused, model.rule)
     // Telemetry is read on request and not by the step, which would wait for the device.
     const conductor = new Conductor(model)
     const inputs = new DeclaredInputs(conductor)

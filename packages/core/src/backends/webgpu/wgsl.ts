@@ -1,5 +1,4 @@
 import { type Optimizer, type OptimizerFactory, optimizerOf } from '../../language/definition.ts'
-import { mainRule } from '../../language/walk.ts'
 import { traceModel } from '../../program/trace-model.ts'
 import { backendTensors } from '../backend.ts'
 import { BlueprintMaker } from './builder.ts'
@@ -14,7 +13,7 @@ const anySize = 2 ** 32
 export function wgslOf(subject: Optimizer | OptimizerFactory, shape: readonly number[] = [1024, 1024]): string {
   const optimizer = optimizerOf(subject)
   const model = traceModel(optimizer, { parameter: shape }, false)
-  const maker = new BlueprintMaker(backendTensors(model), mainRule(optimizer).definition.name)
+  const maker = new BlueprintMaker(backendTensors(model), model.rule)
   return maker
     .make(anySize)
     .kernels.map(({ code }) => code)
