@@ -24,7 +24,7 @@ export default defineConfig({
         test: {
           name: 'race',
           isolate: false,
-          include: ['packages/race/test/**/*.test.ts', 'benchmarks/test/**/*.test.ts'],
+          include: ['packages/{race,search}/test/**/*.test.ts', 'benchmarks/test/**/*.test.ts'],
           exclude: [counting],
         },
       },

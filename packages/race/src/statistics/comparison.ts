@@ -1,5 +1,5 @@
+import { power, studentQuantile, studentTail } from '@fallline/search/internal'
 import { type Arrival, informative, worstRatio } from './ratios.ts'
-import { power, studentQuantile, studentTail } from './student.ts'
 
 /** Probability of a false claim that a race allows itself, over all contenders, pairs, clocks and looks together. */
 export const falseClaims = 0.05

@@ -1,0 +1,7 @@
+import { randomSearch } from './random.ts'
+import type { Sampler } from './sampler.ts'
+
+/** All samplers by name, each as it is made without options; the tests, the benchmark and the command line go through it. */
+export const samplers = {
+  random: randomSearch,
+} satisfies Readonly<Record<string, () => Sampler>>
