@@ -19,6 +19,7 @@ const pages = [
   'packages/jax/README.md',
   'packages/tfjs/README.md',
   'packages/race/README.md',
+  'packages/search/README.md',
   ...readdirSync(join(root, 'docs'))
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),

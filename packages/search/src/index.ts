@@ -1,4 +1,5 @@
 export type { Json } from './json.ts'
+export { type ChosenOptimizer, chosenOptimizer, optimizerChoice, searchSpaceOf } from './optimizers.ts'
 export type { Pruner } from './pruners/pruner.ts'
 export { pruners } from './pruners/registry.ts'
 export { type Random, random } from './random.ts'

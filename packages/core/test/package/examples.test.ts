@@ -38,7 +38,7 @@ function examplesOf(name: string, text: string): Example[] {
 
 async function findExamples(): Promise<Example[]> {
   const found: Example[] = []
-  for (const name of ['core', 'race', 'tfjs', 'jax']) {
+  for (const name of ['core', 'race', 'search', 'tfjs', 'jax']) {
     const files = await readdir(join(root, 'packages', name, 'src'), { recursive: true, withFileTypes: true })
     for (const entry of files.filter((file) => file.isFile() && file.name.endsWith('.ts'))) {
       const path = join(entry.parentPath, entry.name)

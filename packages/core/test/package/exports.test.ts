@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('../../../../', import.meta.url))
 const inDocs = readdirSync(`${root}docs`).filter((name) => name.endsWith('.md'))
 const pages = [
   'README.md',
-  ...['core', 'jax', 'race', 'tfjs'].map((name) => `packages/${name}/README.md`),
+  ...['core', 'jax', 'race', 'search', 'tfjs'].map((name) => `packages/${name}/README.md`),
   ...inDocs.map((name) => `docs/${name}`),
 ]
 const guides = pages.map((page) => readFileSync(root + page, 'utf8')).join('\n')
@@ -29,6 +29,8 @@ describe('everything that is exported is in a guide', () => {
     ['fallline/webgpu', exportsOf('packages/core/src/webgpu.ts')],
     ['@fallline/jax', exportsOf('packages/jax/src/index.ts')],
     ['@fallline/race', exportsOf('packages/race/src/index.ts')],
+    ['@fallline/search', exportsOf('packages/search/src/index.ts')],
+    ['@fallline/search/testing', exportsOf('packages/search/src/testing/index.ts')],
     ['@fallline/tfjs', exportsOf('packages/tfjs/src/index.ts')],
   ])('%s', (_, names) => {
     expect(names.length).toBeGreaterThan(0)

@@ -48,12 +48,15 @@ export interface Space<Values = unknown> extends SpaceRecord {
 /**
  * Makes a space of parameters.
  *
- * @example
+ * ```ts
+ * import { choice, float, integer, space, variant } from '@fallline/search'
+ *
  * const network = space({
  *   learningRate: float(1e-5, 1, { scale: 'log' }),
  *   layers: integer(1, 4),
  *   optimizer: variant({ sgd: { momentum: float(0, 0.99) }, adam: { beta2: choice([0.99, 0.999]) } }),
  * })
+ * ```
  *
  * @param constraints conditions on several parameters; a sampler's point that breaks one is drawn again
  * @throws RangeError for a space without parameters, and for a name that is empty or has a dot

@@ -1,1 +1,2 @@
-export {}
+export { testPruner } from './pruner.ts'
+export { type RegisterTest, testSampler } from './sampler.ts'

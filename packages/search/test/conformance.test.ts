@@ -1,0 +1,6 @@
+import { describe, test } from 'vitest'
+import { type Pruner, pruners, type Sampler, samplers } from '../src/index.ts'
+import { testPruner, testSampler } from '../src/testing/index.ts'
+
+describe.each(Object.entries(samplers))('the sampler %s', (_, make) => testSampler(make as () => Sampler, test))
+describe.each(Object.entries(pruners))('the pruner %s', (_, make) => testPruner(make as () => Pruner, test))
