@@ -1,3 +1,5 @@
+export { type Examined, type Finding, health } from './analysis/health.ts'
+export { type Importance, type ImportanceOptions, importances } from './analysis/importance.ts'
 export type { Json } from './json.ts'
 export { type ChosenOptimizer, chosenOptimizer, optimizerChoice, searchSpaceOf } from './optimizers.ts'
 export type { Pruner } from './pruners/pruner.ts'
