@@ -6,6 +6,7 @@ import type { LibraryResult } from './sections/library.ts'
 import type { MatrixReport } from './sections/matrices.ts'
 import type { PeerReport } from './sections/peers.ts'
 import type { QuantizedLoss, QuantizedResult } from './sections/quantized.ts'
+import type { SearchReport } from './sections/search.ts'
 import type { SizeResult } from './sections/size.ts'
 import type { StepResult } from './sections/steps.ts'
 import type { TensorflowResult } from './sections/tensorflow.ts'
@@ -27,6 +28,7 @@ export interface Results {
   quantizedLosses?: QuantizedLoss[]
   matrices?: MatrixReport
   webgpu?: WebgpuReport
+  search?: SearchReport
 }
 
 /** A promise of the product with what was measured. */

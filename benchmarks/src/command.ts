@@ -15,6 +15,7 @@ import { measureLibrary } from './sections/library.ts'
 import { measureMatrices } from './sections/matrices.ts'
 import { measurePeers } from './sections/peers.ts'
 import { measureQuantized, measureQuantizedLosses } from './sections/quantized.ts'
+import { measureSearch } from './sections/search.ts'
 import { measureSizes } from './sections/size.ts'
 import { effortFor, guessSeconds, measureStep, type StepEffort, type StepResult } from './sections/steps.ts'
 import { measureTensorflow } from './sections/tensorflow.ts'
@@ -32,6 +33,7 @@ interface Options {
   jax?: boolean
   quantizedLosses?: boolean
   webgpu?: boolean
+  search?: boolean
   side?: number
   python?: string
   json?: string
@@ -123,7 +125,7 @@ function countFailures({ steps, cold, peers, jax, library, webgpu }: Results): n
 async function bench(given: Options, command: Command): Promise<void> {
   // Asked for alone, what runs in other libraries is measured alone.
   const alone =
-    (given.jax || given.tfjs || given.quantizedLosses || given.webgpu) &&
+    (given.jax || given.tfjs || given.quantizedLosses || given.webgpu || given.search) &&
     command.getOptionValueSource('sections') === 'default'
   const options = alone ? { ...given, sections: [] } : given
   const start = performance.now()
@@ -154,9 +156,13 @@ async function bench(given: Options, command: Command): Promise<void> {
   if (options.sections.includes('choose')) results.choose = measureChoose(progress)
   if (options.jax) results.jax = await measureJax(progress)
   const peersElsewhere = options.sections.every((name) => name === 'matrices') && options.sections.length > 0
-  if (options.peers && !peersElsewhere) results.peers = await measurePeers(factories, options.python, progress)
+  if (options.peers && !peersElsewhere && !options.search)
+    results.peers = await measurePeers(factories, options.python, progress)
   if (options.tfjs) results.tensorflow = await measureTensorflow(progress)
   if (options.webgpu) results.webgpu = await measureWebgpu(progress, options.side)
+  if (options.search) {
+    results.search = await measureSearch(options.peers ? { python: options.python } : undefined, progress)
+  }
   endProgress()
   console.log(report(results))
   console.log(colors.dim(`\n${elapsed().toFixed(0)} s`))
@@ -189,6 +195,10 @@ await new Command('bench')
   .option(
     '--webgpu',
     'measure steps on WebGPU beside a copy between its buffers; alone, unless --sections says what else',
+  )
+  .option(
+    '--search',
+    'measure samplers: the time of ask and tell, and regret; with --peers beside Optuna; alone, unless --sections says what else',
   )
   .option(
     '--side <number>',

@@ -11,6 +11,7 @@ import type { LibraryResult } from './sections/library.ts'
 import type { MatrixReport } from './sections/matrices.ts'
 import type { PeerReport, PeerResult } from './sections/peers.ts'
 import type { QuantizedLoss, QuantizedResult } from './sections/quantized.ts'
+import type { SearchReport } from './sections/search.ts'
 import type { SizeResult } from './sections/size.ts'
 import type { RatioName, StepResult } from './sections/steps.ts'
 import type { TensorflowResult } from './sections/tensorflow.ts'
@@ -399,6 +400,32 @@ ${question}
 ${heading('What was recorded: mean metric at the end')}${table(['', 'best of AdamW', 'best of all', 'runs'], recorded, [0])}`
 }
 
+/** Samplers of `@fallline/search`, and Optuna's where it was asked for. */
+export function searchSection({ bookkeeping, regrets, seeds, peer }: SearchReport): string {
+  const counts = [...new Set(bookkeeping.map(({ trials }) => trials))].sort((a, b) => a - b)
+  const askers = [...new Set(bookkeeping.map(({ sampler, storage }) => `${sampler}, ${storage}`))]
+  const asking = askers.map((asker) => [
+    asker,
+    ...counts.map((count) => {
+      const row = bookkeeping.find((each) => `${each.sampler}, ${each.storage}` === asker && each.trials === count)
+      return row?.error ?? number(row?.seconds && row.seconds.median * 1000)
+    }),
+  ])
+  const columns = [...new Set(regrets.map(({ problem, after }) => `${problem}, ${after}`))]
+  const found = [...new Set(regrets.map(({ sampler }) => sampler))].map((sampler) => [
+    sampler,
+    ...columns.map((column) => {
+      const row = regrets.find((each) => each.sampler === sampler && `${each.problem}, ${each.after}` === column)
+      return row
+        ? `${number(row.regret.median)} ${colors.dim(`${number(row.regret.low)}-${number(row.regret.high)}`)}`
+        : missing
+    }),
+  ])
+  const beside = peer ? `\n${colors.dim(peer.version ? `Optuna ${peer.version}` : `Optuna: ${peer.error}`)}` : ''
+  return `${heading('Asking and telling, ms, by trials that a study has')}${table(['', ...counts.map(String)], asking, [0])}
+${heading(`Regret after so many trials, median and quartiles of ${seeds} seeds`)}${table(['', ...columns], found, [0])}${beside}`
+}
+
 function aimSection(results: Results): string {
   const rows = aims(results).map((aim) => {
     const { title, direction, bound, unit, measured, met } = aim
@@ -419,7 +446,7 @@ function aimSection(results: Results): string {
 export function report(results: Results): string {
   const { steps, cold, sizes, peers, jax, tensorflow, library, choose, decay, matrices, quantized, quantizedLosses } =
     results
-  const { webgpu } = results
+  const { search, webgpu } = results
   const sections = [
     steps && steps.length > 0 && stepSection(steps),
     library && library.length > 0 && librarySection(library),
@@ -434,6 +461,7 @@ export function report(results: Results): string {
     jax && jaxSection(jax),
     tensorflow && tensorflowSection(tensorflow),
     webgpu && webgpuSection(webgpu),
+    search && searchSection(search),
     (steps ?? cold ?? sizes ?? peers ?? library ?? choose) && aimSection(results),
   ]
   return sections.filter((section) => typeof section === 'string').join('\n')

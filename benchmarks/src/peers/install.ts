@@ -13,10 +13,11 @@ const installMinutes = 20
 const groups: Record<PythonLibrary, readonly string[]> = {
   torch: ['numpy', 'torch', 'pytorch_optimizer'],
   jax: ['numpy', 'jax', 'optax'],
+  optuna: ['optuna', 'cmaes'],
 }
 
 /** What the Python peer can load. */
-export type PythonLibrary = 'torch' | 'jax'
+export type PythonLibrary = 'torch' | 'jax' | 'optuna'
 
 /** A Python interpreter, and for each library why it could not be installed, if it could not. */
 export interface PythonPeers {
@@ -26,9 +27,12 @@ export interface PythonPeers {
 
 /**
  * Makes a virtual environment beside the benchmarks and installs the peers into it, unless that was done before. This takes minutes
- * and about 6 GB: PyPI has PyTorch only with its GPU libraries.
+ * and about 6 GB with PyTorch, which PyPI has only with its GPU libraries.
  */
-export async function installPythonPeers(progress: (text: string) => void): Promise<PythonPeers> {
+export async function installPythonPeers(
+  progress: (text: string) => void,
+  libraries: readonly PythonLibrary[] = ['torch', 'jax'],
+): Promise<PythonPeers> {
   const interpreter = join(environment, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python')
   const problems: PythonPeers['problems'] = {}
   const exists = await access(interpreter).then(
@@ -41,11 +45,12 @@ export async function installPythonPeers(progress: (text: string) => void): Prom
       await run('python3', ['-m', 'venv', environment])
     } catch (error) {
       const reason = `no Python environment: ${lastLine(error)}`
-      return { interpreter, problems: { torch: reason, jax: reason } }
+      return { interpreter, problems: Object.fromEntries(libraries.map((library) => [library, reason])) }
     }
   }
   const pins = (await readFile(requirements, 'utf8')).split('\n').filter((line) => line.trim() !== '')
-  for (const [library, names] of Object.entries(groups) as [PythonLibrary, readonly string[]][]) {
+  for (const library of libraries) {
+    const names = groups[library]
     const wanted = pins.filter((pin) => names.includes(pin.split('==')[0]!))
     const marker = join(environment, `${library}-installed.txt`)
     const installed = await readFile(marker, 'utf8').catch(() => '')

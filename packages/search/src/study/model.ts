@@ -17,6 +17,9 @@ export class Model {
   readonly #ended: SeenTrial[] = []
   readonly #early = new Map<number, SeenTrial>()
   readonly #open = new Map<number, SeenTrial>()
+  #results = 0
+  /** Points that have been given up for good, joined by commas. */
+  readonly abandoned = new Set<string>()
   #view: View | undefined
 
   constructor(space: Space, objectives: readonly Objective[], resource: Resource | null, seed: number) {
@@ -49,6 +52,8 @@ export class Model {
     for (let next = this.#early.get(this.#ended.length); next; next = this.#early.get(this.#ended.length)) {
       this.#early.delete(this.#ended.length)
       this.#ended.push(next)
+      if (hasResult(next)) this.#results++
+      if (next.state === 'abandoned') this.abandoned.add(next.point.join())
     }
   }
 
@@ -57,6 +62,7 @@ export class Model {
     this.#view ??= this.#viewOf(
       this.#ended,
       [...this.#open.values()].sort((a, b) => a.number - b.number),
+      this.#results,
     )
     return this.#view
   }
@@ -79,7 +85,8 @@ export class Model {
     })
     const known = [...trials.filter(settled), ...open.map(hidden)]
     const byNumber = new Map(known.map((trial) => [trial.number, trial]))
-    return this.#viewOf(trials.filter(settled), open.map(hidden), byNumber)
+    const ended = trials.filter(settled)
+    return this.#viewOf(ended, open.map(hidden), ended.filter(hasResult).length, byNumber)
   }
 
   /** A trial as it is seen with one more report than has been taken in. */
@@ -88,13 +95,14 @@ export class Model {
     return this.#see({ ...record, reports: [...record.reports.filter(({ step }) => step < report.step), report] })
   }
 
-  #viewOf(ended: readonly SeenTrial[], open: readonly SeenTrial[], byNumber = this.#seen): View {
+  #viewOf(ended: readonly SeenTrial[], open: readonly SeenTrial[], results: number, byNumber = this.#seen): View {
     return {
       space: this.#space,
       objectives: this.#objectives,
       resource: this.#resource,
       seed: this.#seed,
       ended,
+      results,
       open,
       trial: (number) => byNumber.get(number),
     }
@@ -114,4 +122,8 @@ export class Model {
       note: record.note,
     }
   }
+}
+
+function hasResult({ state }: SeenTrial): boolean {
+  return state === 'complete' || state === 'pruned'
 }

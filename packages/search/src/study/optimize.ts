@@ -126,7 +126,7 @@ function checkBudget(
 async function spent<Values>(study: Working<Values>, { trials, resource, stop = [] }: Budget): Promise<string | null> {
   if (trials === undefined && resource === undefined && stop.length === 0) return null
   const view = await study.view()
-  const results = view.ended.filter(({ state }) => state === 'complete' || state === 'pruned').length
+  const { results } = view
   if (trials !== undefined && results >= trials) return `${results} trials have a result`
   if (resource !== undefined) {
     const used = [...view.ended, ...view.open].reduce((sum, { reports }) => sum + (reports.at(-1)?.step ?? 0), 0)
@@ -143,8 +143,7 @@ async function spent<Values>(study: Working<Values>, { trials, resource, stop = 
 async function full<Values>(study: Working<Values>, { trials }: Budget): Promise<boolean> {
   if (trials === undefined) return false
   const view = await study.view()
-  const results = view.ended.filter(({ state }) => state === 'complete' || state === 'pruned').length
-  return results + view.open.filter(({ state }) => state === 'running').length >= trials
+  return view.results + view.open.filter(({ state }) => state === 'running').length >= trials
 }
 
 async function run<Values>(

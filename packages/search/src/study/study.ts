@@ -370,7 +370,6 @@ export class Study<Values = unknown> {
   /** What the sampler proposes, drawn again while the study cannot take it. */
   async #drawn(view: View, number: number, state: Json): Promise<{ proposal: Proposal<Json>; point: Point }> {
     const taken = new Set(view.open.filter((trial) => trial.state !== 'paused').map((trial) => trial.point.join()))
-    for (const trial of view.ended) if (trial.state === 'abandoned') taken.add(trial.point.join())
     let violated: string | null = null
     let double: { proposal: Proposal<Json>; point: Point } | undefined
     for (let draw = 0; draw < 2 * draws; draw++) {
@@ -385,7 +384,7 @@ export class Study<Values = unknown> {
       const point = this.space.settle(proposal.point)
       violated = this.space.violated(point)
       if (violated !== null) continue
-      if (!taken.has(point.join())) return { proposal, point }
+      if (!taken.has(point.join()) && !this.#model.abandoned.has(point.join())) return { proposal, point }
       double ??= { proposal, point }
     }
     if (double) return double

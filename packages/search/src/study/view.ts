@@ -44,6 +44,8 @@ export interface View {
   readonly seed: number
   /** Trials that have ended, in the order in which they did. Later views of one study have the same array, longer. */
   readonly ended: readonly SeenTrial[]
+  /** How many of them have a result: they are complete or pruned. */
+  readonly results: number
   /** Trials that have not: running, waiting and paused, by number. */
   readonly open: readonly SeenTrial[]
   /** The trial of a number; `undefined` when it is not seen. */
