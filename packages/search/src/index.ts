@@ -41,7 +41,7 @@ export type {
   Storage,
   StudyRecord,
 } from './storage/storage.ts'
-export type { Best } from './study/best.ts'
+export { type Best, bestOf, frontOf } from './study/best.ts'
 export type { Confirmation, ConfirmOptions } from './study/confirm.ts'
 export type { Budget, Objective as ObjectiveFunction, Standing } from './study/optimize.ts'
 export type { Outcome } from './study/outcome.ts'
