@@ -9,7 +9,7 @@ import {
   valueCount,
 } from '@fallline/search'
 import * as Plot from '@observablehq/plot'
-import { colourOf, domainOf, figure, type Mark, tickFormat, valueAxis } from '../report/figure.ts'
+import { colourOf, domainOf, figure, logTicks, type Mark, tickFormat, valueAxis } from '../report/figure.ts'
 import { formatNumber } from '../report/format.ts'
 import { type Html, html } from '../report/html.ts'
 
@@ -207,7 +207,10 @@ export function sliceCharts(space: Space, records: readonly TrialRecord[], objec
             type: domain.scale,
             domain: domainOf([domain.minimum, domain.maximum], domain.scale),
             tickFormat,
-            ticks: Math.min(8, valueCount(domain) ?? 8),
+            ticks:
+              domain.scale === 'log'
+                ? logTicks([domain.minimum, domain.maximum], false)
+                : Math.min(8, valueCount(domain) ?? 8),
           } as const)
     return figure(
       `${objective.name} by ${name}`,

@@ -53,7 +53,7 @@ function withoutEffect({ space, record }: Examined, records: readonly TrialRecor
     .filter(({ chance, trials }) => trials >= enoughTrials && chance > 0.2)
     .map(({ name, chance, trials }) => ({
       check: 'no effect',
-      message: `${name} shows no effect in ${trials} trials: shuffled values look as much like one in ${Math.round(100 * chance)} % of cases. Fix it, and search the others.`,
+      message: `${name} shows no effect in ${trials} trials: shuffled values look as much like one in ${Math.round(100 * chance)} % of cases. If that stays so with more trials, fix it and search the others.`,
       about: name,
     }))
 }
