@@ -2,6 +2,7 @@
 
 import type { Loop, Plan } from '../../plan/plan.ts'
 import type { StagedStorage, StorageName } from '../../storage/storage.ts'
+import { isAside } from './aside.ts'
 import type { FunctionBuilder, Local } from './assembler.ts'
 import type { EntryLayout } from './entry.ts'
 import { GatheringLoopGenerator, type RowPlace } from './gathering-loop.ts'
@@ -46,6 +47,12 @@ const copyBytes = 4 * alignedElements
 const nowhere = 2 * copyBytes
 const placesOffset = nowhere + alignedElements
 
+/**
+ * Elements that turns read ahead in arrays of float32. Between two of their lines a processor decodes and encodes for so long that it
+ * does not come to wait for the next page early enough.
+ */
+const aheadElements = 2048
+
 /** Writes the function of a loop that decodes, computes and encodes a segment or a row after the other. */
 export class StagedLoopGenerator extends GatheringLoopGenerator {
   /** Where the copies begin that this thread has, and the element that they begin with. */
@@ -55,6 +62,8 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
   private readonly half: Local
   private readonly blocks: ReadonlyMap<number, Block>
   private readonly unsign: Local
+  /** Bytes that turns read ahead, 0 near the end. */
+  private readonly ahead: Local
   /** Whether turns read and write codes themselves. */
   private inTurns = false
 
@@ -64,6 +73,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
     this.window = f.local('i32')
     this.half = f.local('i32')
     this.unsign = f.local('v128')
+    this.ahead = f.local('i32')
     const arrays = stagedArrays(plan, plan.loops[index]!)
     this.copies = new Map(arrays.map((array) => [array, f.local('i32')]))
     const whole = !again && isFlat(loop) && arrays.every((array) => ofBytes.has(plan.arrays[array]!.storage))
@@ -112,6 +122,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
       f.get(window).i32(segmentElements).op('i32.add').tee(next).get(last)
       f.get(next).get(last).op('i32.lt_u', 'select').set(end)
       this.decode(window, end)
+      this.lookAhead(end, last)
       this.between(window, end)
       this.encode(end)
     })
@@ -170,6 +181,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
           f.zeroVector().set(largest)
         }
         before()
+        this.lookAhead(end, last)
         this.startPointers(window)
         this.inTurns = true
         turns(() => {
@@ -191,6 +203,26 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
         turns(() => {})
       })
     f.i32(0).set(half)
+  }
+
+  /** Has turns before an element read ahead if as many follow it before an end. */
+  private lookAhead(element: Local, end: Local): void {
+    const { f, ahead } = this
+    f.i32(4 * aheadElements)
+      .i32(0)
+      .get(element)
+      .i32(aheadElements)
+      .op('i32.add')
+      .get(end)
+    f.op('i32.le_u', 'select').set(ahead)
+  }
+
+  protected override turn(): void {
+    super.turn()
+    for (const [array, pointer] of this.pointers) {
+      if (this.copies.has(array) || isAside(array)) continue
+      this.f.get(pointer).get(this.ahead).op('i32.add').at('i32.load').drop()
+    }
   }
 
   /** Leaves the address of the scale of the block that begins with the window. */
@@ -250,13 +282,16 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
   }
 
   /** The copies begin with the last block that is not complete, of which the rows before left what they computed. */
-  protected override beginRow(start: Local, { columns }: RowPlace): void {
+  protected override beginRow(start: Local, { batch, rows, columns }: RowPlace): void {
     const { f } = this
     f.get(start).i32(-alignedElements).op('i32.and').set(this.window)
     if (this.again) return
     const end = f.local('i32')
     f.get(start).get(columns).op('i32.add').set(end)
     this.decode(start, end)
+    const batchEnd = f.local('i32')
+    f.get(batch).i32(1).op('i32.add').get(rows).op('i32.mul').get(columns).op('i32.mul').set(batchEnd)
+    this.lookAhead(end, batchEnd)
   }
 
   /** Writes the blocks that the row has completed, in the last row of the chunk all, and keeps the rest for the next row. */
