@@ -609,23 +609,14 @@ function encodeCodes(storage: StagedStorage): FunctionBuilder {
   return f
 }
 
-/** Leaves four numbers of the copy without what is not a number, which becomes 0. */
-function numbers(f: FunctionBuilder, { copy }: Parameters, group: number, into: Local): FunctionBuilder {
-  return f
-    .get(copy)
+/** Leaves the bits of four numbers within what bfloat16 holds; what is smaller than a normal number or none is 0. */
+function limitedBits(f: FunctionBuilder, { copy }: Parameters, group: number, limits: Limits): FunctionBuilder {
+  const value = f.local('v128')
+  f.get(copy)
     .at('v128.load', 16 * group)
-    .tee(into)
-    .get(into)
-    .get(into)
-    .op('f32x4.eq', 'v128.and')
-}
-
-/** Leaves the bits of four numbers within what bfloat16 holds; what is smaller than a normal number is 0. */
-function limitedBits(f: FunctionBuilder, p: Parameters, group: number, limits: Limits): FunctionBuilder {
-  const [value, limited] = [f.local('v128'), f.local('v128')]
-  numbers(f, p, group, value).get(limits.largest)
-  op(f, 'f32x4.pmin').get(limits.least).op('f32x4.pmax').tee(limited)
-  f.get(limited).op('f32x4.abs').get(limits.smallest)
+    .tee(value)
+    .get(limits.largest)
+  op(f, 'f32x4.pmin').get(limits.least).op('f32x4.pmax').get(value).op('f32x4.abs').get(limits.smallest)
   return op(f, 'f32x4.ge').op('v128.and')
 }
 
@@ -706,21 +697,23 @@ function decodeBfloat16AndByte(): FunctionBuilder {
       load(rest(f, p), 'i32.load8_s').i32(8).op('i32.shl', 'i32.add')
       op(f, 'f32.reinterpret_i32')
     },
-    (f, p) => () => {
-      const bytes = f.local('v128')
-      for (const half of [0, 1]) {
-        load(rest(f, p), 'v128.load8x8_s', 8 * half).set(bytes)
-        for (const quarter of [0, 1] as const) {
-          const group = 2 * half + quarter
-          f.get(p.copy)
-          load(address(f, p, 16), 'v128.load16x4_u', 8 * group)
-            .i32(16)
-            .op('i32x4.shl')
-            .get(bytes)
-          op(f, quarter === 0 ? 'i32x4.extend_low_i16x8_s' : 'i32x4.extend_high_i16x8_s')
-            .i32(8)
-            .op('i32x4.shl')
-          f.op('i32x4.add').at('v128.store', 16 * group)
+    (f, p) => {
+      const [zero, signs, sign] = [f.local('v128'), hoistedInteger(f, 0x80808080 | 0), hoistedInteger(f, 0x8000)]
+      return () => {
+        const [bytes, eight, upper] = [f.local('v128'), f.local('v128'), f.local('v128')]
+        // 128 more than a byte is never below 0, and is taken off again where it stands in a word.
+        rest(f, p).at('v128.load').get(signs).op('v128.xor').set(bytes)
+        for (const half of [0, 1]) {
+          interleave(f.get(zero).get(bytes), 1, half === 1).set(eight)
+          address(f, p, 16)
+            .at('v128.load', 16 * half)
+            .set(upper)
+          for (const quarter of [0, 1]) {
+            interleave(f.get(p.copy).get(eight).get(upper), 2, quarter === 1)
+              .get(sign)
+              .op('i32x4.sub')
+              .at('v128.store', 16 * (2 * half + quarter))
+          }
         }
       }
     },
@@ -731,27 +724,26 @@ function encodeBfloat16AndByte(): FunctionBuilder {
   const { f, parameters: p } = start(encodeName('bfloat16AndByte'), 0)
   padCopy(f, p)
   const limits = limitsOf(f)
-  const half = hoistedInteger(f, 0x80)
+  const [half, middle, second] = [hoistedInteger(f, 0x80), hoistedInteger(f, 0x8000), hoistedInteger(f, 0xff00)]
   repeat(f, p, sixteen, () => {
+    // The second byte of these is what is left over: of 24 bits the lowest, whatever the upper half is rounded to.
     const groups = [0, 1, 2, 3].map((group) => {
-      const [rounded, upper, rest] = [f.local('v128'), f.local('v128'), f.local('v128')]
-      limitedBits(f, p, group, limits).get(half).op('i32x4.add').i32(8).op('i32x4.shr_u').tee(rounded)
-      f.get(half).op('i32x4.add').i32(8).op('i32x4.shr_u').set(upper)
-      f.get(rounded).get(upper).i32(8).op('i32x4.shl', 'i32x4.sub').set(rest)
-      return { upper, rest }
+      const rounded = f.local('v128')
+      limitedBits(f, p, group, limits).get(half).op('i32x4.add').set(rounded)
+      return rounded
     })
     for (const pair of [0, 2]) {
       address(f, p, 16)
-        .get(groups[pair]!.upper)
-        .get(groups[pair + 1]!.upper)
+      for (const group of [pair, pair + 1]) f.get(groups[group]!).get(middle).op('i32x4.add').i32(16).op('i32x4.shr_u')
       op(f, 'i16x8.narrow_i32x4_u').at('v128.store', 8 * pair)
     }
     f.get(p.first).get(p.from).op('i32.add')
     for (const pair of [0, 2]) {
-      f.get(groups[pair]!.rest).get(groups[pair + 1]!.rest)
-      op(f, 'i16x8.narrow_i32x4_s')
+      for (const group of [pair, pair + 1]) f.get(groups[group]!).get(second).op('v128.and')
+      op(f, 'i16x8.narrow_i32x4_u').i32(8)
+      op(f, 'i16x8.shr_u')
     }
-    op(f, 'i8x16.narrow_i16x8_s').at('v128.store')
+    op(f, 'i8x16.narrow_i16x8_u').at('v128.store')
   })
   return f
 }
