@@ -1,7 +1,7 @@
 /** Loops over arrays that are not in float32, by way of float32 copies of a few elements. */
 
 import type { Loop, Plan } from '../../plan/plan.ts'
-import type { StagedStorage, StorageName } from '../../storage/storage.ts'
+import { type StagedStorage, type StorageName, storageOf } from '../../storage/storage.ts'
 import { isAside } from './aside.ts'
 import type { FunctionBuilder, Local } from './assembler.ts'
 import type { EntryLayout } from './entry.ts'
@@ -62,8 +62,14 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
   private readonly half: Local
   private readonly blocks: ReadonlyMap<number, Block>
   private readonly unsign: Local
-  /** Bytes that turns read ahead, 0 near the end. */
+  /** Bytes that turns read ahead of arrays in float32, 0 near the end; and where they read of others, with the bits of an element. */
   private readonly ahead: Local
+  private readonly aheadOfCodes: readonly {
+    readonly array: number
+    readonly what: 'elements' | 'others'
+    readonly bits: number
+    readonly pointer: Local
+  }[]
   /** Whether turns read and write codes themselves. */
   private inTurns = false
 
@@ -76,6 +82,11 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
     this.ahead = f.local('i32')
     const arrays = stagedArrays(plan, plan.loops[index]!)
     this.copies = new Map(arrays.map((array) => [array, f.local('i32')]))
+    this.aheadOfCodes = arrays.flatMap((array) => {
+      const { bits } = storageOf(plan.arrays[array]!.storage)
+      const part = (what: 'elements' | 'others', bits: number) => ({ array, what, bits, pointer: f.local('i32') })
+      return bits === 24 ? [part('elements', 16), part('others', 8)] : [part('elements', bits)]
+    })
     const whole = !again && isFlat(loop) && arrays.every((array) => ofBytes.has(plan.arrays[array]!.storage))
     const block = (): Block => ({
       codes: f.local('i32'),
@@ -122,7 +133,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
       f.get(window).i32(segmentElements).op('i32.add').tee(next).get(last)
       f.get(next).get(last).op('i32.lt_u', 'select').set(end)
       this.decode(window, end)
-      this.lookAhead(end, last)
+      this.lookAhead(window, end, last)
       this.between(window, end)
       this.encode(end)
     })
@@ -181,7 +192,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
           f.zeroVector().set(largest)
         }
         before()
-        this.lookAhead(end, last)
+        this.lookAhead(window, end, last)
         this.startPointers(window)
         this.inTurns = true
         turns(() => {
@@ -205,16 +216,20 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
     f.i32(0).set(half)
   }
 
-  /** Has turns before an element read ahead if as many follow it before an end. */
-  private lookAhead(element: Local, end: Local): void {
+  /** Has turns from one element to another read ahead if as many follow them before an end. */
+  private lookAhead(from: Local, to: Local, end: Local): void {
     const { f, ahead } = this
     f.i32(4 * aheadElements)
       .i32(0)
-      .get(element)
+      .get(to)
       .i32(aheadElements)
       .op('i32.add')
       .get(end)
     f.op('i32.le_u', 'select').set(ahead)
+    for (const { array, what, bits, pointer } of this.aheadOfCodes) {
+      this.word({ kind: 'staged', what, array }).get(from).get(ahead).i32(2).op('i32.shr_u', 'i32.add')
+      f.i32(bits).op('i32.mul').i32(3).op('i32.shr_u', 'i32.add').set(pointer)
+    }
   }
 
   protected override turn(): void {
@@ -222,6 +237,12 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
     for (const [array, pointer] of this.pointers) {
       if (this.copies.has(array) || isAside(array)) continue
       this.f.get(pointer).get(this.ahead).op('i32.add').at('i32.load').drop()
+    }
+    // What turns decode themselves they come to steadily, which a processor sees.
+    if (this.inTurns) return
+    for (const { pointer, bits } of this.aheadOfCodes) {
+      this.f.get(pointer).at('i32.load').drop()
+      this.move(pointer, 2 * bits)
     }
   }
 
@@ -291,7 +312,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
     this.decode(start, end)
     const batchEnd = f.local('i32')
     f.get(batch).i32(1).op('i32.add').get(rows).op('i32.mul').get(columns).op('i32.mul').set(batchEnd)
-    this.lookAhead(end, batchEnd)
+    this.lookAhead(start, end, batchEnd)
   }
 
   /** Writes the blocks that the row has completed, in the last row of the chunk all, and keeps the rest for the next row. */
