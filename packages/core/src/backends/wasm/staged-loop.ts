@@ -87,7 +87,8 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
       const part = (what: 'elements' | 'others', bits: number) => ({ array, what, bits, pointer: f.local('i32') })
       return bits === 24 ? [part('elements', 16), part('others', 8)] : [part('elements', bits)]
     })
-    const whole = !again && isFlat(loop) && arrays.every((array) => ofBytes.has(plan.arrays[array]!.storage))
+    const whole = !again && isFlat(loop)
+    const inBlocks = arrays.filter((array) => whole && ofBytes.has(plan.arrays[array]!.storage))
     const block = (): Block => ({
       codes: f.local('i32'),
       scale: f.local('v128'),
@@ -98,7 +99,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
       out: f.local('i32'),
       inverse: f.local('v128'),
     })
-    this.blocks = new Map(whole ? arrays.map((array) => [array, block()]) : [])
+    this.blocks = new Map(inBlocks.map((array) => [array, block()]))
   }
 
   protected override loadScalars(): void {
@@ -191,6 +192,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
           this.scaleOf(array).at('v128.load32_splat').set(scale)
           f.zeroVector().set(largest)
         }
+        this.decode(window, end, this.blocks)
         before()
         this.lookAhead(window, end, last)
         this.startPointers(window)
@@ -201,6 +203,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
         })
         this.inTurns = false
         for (const [array, block] of stored) this.endBlock(array, block, end)
+        this.encode(end, this.blocks)
         other(half)
         f.get(end).set(window)
         f.branch(0)
@@ -238,9 +241,9 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
       if (this.copies.has(array) || isAside(array)) continue
       this.f.get(pointer).get(this.ahead).op('i32.add').at('i32.load').drop()
     }
-    // What turns decode themselves they come to steadily, which a processor sees.
-    if (this.inTurns) return
-    for (const { pointer, bits } of this.aheadOfCodes) {
+    for (const { array, pointer, bits } of this.aheadOfCodes) {
+      // What turns decode themselves they come to steadily, which a processor sees.
+      if (this.inTurns && this.blocks.has(array)) continue
       this.f.get(pointer).at('i32.load').drop()
       this.move(pointer, 2 * bits)
     }
@@ -340,18 +343,18 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
     return this.word({ kind: 'staged', what: 'table', storage: this.plan.arrays[array]!.storage })
   }
 
-  /** Reads elements into the copies of the arrays that the loop reads. */
-  private decode(from: Local, to: Local): void {
+  /** Reads elements into the copies of the arrays that the loop reads, but those that turns read themselves. */
+  private decode(from: Local, to: Local, but?: ReadonlyMap<number, Block>): void {
     for (const array of this.copies.keys()) {
-      if (!this.loop.body.some((use) => 'array' in use && use.array === array)) continue
+      if (but?.has(array) || !this.loop.body.some((use) => 'array' in use && use.array === array)) continue
       this.argumentsFor(array, from, to).callHelper(decodeName(this.plan.arrays[array]!.storage))
     }
   }
 
-  /** Writes what the copies hold of the arrays that the loop writes, up to an element. */
-  private encode(to: Local): void {
+  /** Writes what the copies hold of the arrays that the loop writes, up to an element, but those that turns write themselves. */
+  private encode(to: Local, but?: ReadonlyMap<number, Block>): void {
     for (const { array, stream = [] } of this.loop.stores) {
-      if (!this.copies.has(array)) continue
+      if (but?.has(array) || !this.copies.has(array)) continue
       this.argumentsFor(array, this.window, to)
       for (const number of stream) this.number(number).op('i32.trunc_sat_f64_u')
       this.f.callHelper(encodeName(this.plan.arrays[array]!.storage))
