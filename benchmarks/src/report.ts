@@ -149,18 +149,20 @@ function decaySection(results: readonly DecayResult[]): string {
 }
 
 function quantizedSection(results: readonly QuantizedResult[]): string {
-  const rows = results.map(({ way, parameters, memory, speed }) => [
+  const share = (bytes: number) => `${(100 * bytes).toFixed(1)} %`
+  const rows = results.map(({ way, parameters, memory, parameterMemory, speed }) => [
     way,
     String(parameters),
-    `${(100 * memory).toFixed(1)} %`,
+    share(memory),
+    share(parameterMemory),
     number(speed.median),
     `${number(speed.low)} to ${number(speed.high)}`,
   ])
   const legend = colors.dim(
-    'Beside float32: bytes of state in memory, and parameters a second with the quartiles of all rounds',
+    'Beside float32: bytes of state and of parameters in memory, and parameters a second with the quartiles of all rounds',
   )
-  const columns = ['', 'parameters', 'state', 'speed', 'quartiles']
-  return `${heading('AdamW with its state in fewer bits')}${table(columns, rows, [0])}\n${legend}`
+  const columns = ['', 'parameters', 'state', 'own', 'speed', 'quartiles']
+  return `${heading('AdamW with its state or parameters in fewer bits')}${table(columns, rows, [0])}\n${legend}`
 }
 
 function quantizedLossSection(results: readonly QuantizedLoss[]): string {

@@ -21,14 +21,20 @@ const ways: Readonly<Record<string, QuantizedSettings>> = {
   '4 bits': { bits: 4 },
   bf16: { storage: 'bf16' },
   'bf16+byte': { storage: 'bf16+byte' },
+  'parameters bf16': { storage: 'float32', parameters: 'bf16' },
+  'parameters bf16+byte': { storage: 'float32', parameters: 'bf16+byte' },
+  '8 bits, parameters bf16': { bits: 8, parameters: 'bf16' },
+  'both bf16+byte': { storage: 'bf16+byte', parameters: 'bf16+byte' },
 }
 
-/** A step of AdamW with its state kept otherwise, beside one in float32. */
+/** A step of AdamW with its state or parameters kept otherwise, beside one in float32. */
 export interface QuantizedResult {
   way: string
   parameters: number
   /** Bytes of state as they lie in memory, as a share of those in float32. */
   memory: number
+  /** The same of parameters. */
+  parameterMemory: number
   /** Parameters a second of the processor's time as a share of those in float32. */
   speed: Summary
 }
@@ -36,20 +42,26 @@ export interface QuantizedResult {
 /** Far larger than the caches. */
 const side = 4096
 
-/** Bytes that the state takes in the memory of an optimizer: those of its checkpoint without parameters and header. */
-function stateBytes(optimizer: CompiledOptimizer): number {
+/** Bytes that state and parameters take in the memory of an optimizer: those of its checkpoint without its header. */
+function bytesOf(optimizer: CompiledOptimizer): { state: number; parameters: number } {
   const bytes = optimizer.save()
-  const header = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true))
-  return bytes.length - 8 - header - 4 * side * side
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true))
+  const header: Record<string, { data_offsets: [number, number] }> = JSON.parse(
+    new TextDecoder().decode(bytes.subarray(8, 8 + length)),
+  )
+  const [from, to] = Object.entries(header).find(([name]) => name.startsWith('parameters/'))![1].data_offsets
+  return { state: bytes.length - 8 - length - (to - from), parameters: to - from }
 }
 
-/** Measures AdamW with its state in fewer bits, all ways and float32 in turns. */
+/** Measures AdamW with its state or parameters in fewer bits, all ways and float32 in turns. */
 export async function measureQuantized(progress: (text: string) => void): Promise<QuantizedResult[]> {
   progress('AdamW with its state in fewer bits')
+  const start = new Float32Array(side * side)
+  fill(start, parameterScale)
   const begun = async (rule: Optimizer) => {
     const optimizer: CompiledOptimizer = await compile(rule, { weight: [side, side] }, { nonFinite: 'allow' })
     fill(optimizer.gradients.weight as Float32Array, gradientScale)
-    fill(optimizer.parameters.weight as Float32Array, parameterScale)
+    optimizer.writeParameters({ weight: start })
     optimizer.step()
     return optimizer
   }
@@ -67,13 +79,17 @@ export async function measureQuantized(progress: (text: string) => void): Promis
   )
   const { measurements } = await measure(contenders, { seconds: 6 })
   const rounds = (way: string) => measurements.get(way)!.rounds
-  const whole = stateBytes(full)
-  const results = kept.map(({ way, optimizer }) => ({
-    way,
-    parameters: side * side,
-    memory: stateBytes(optimizer) / whole,
-    speed: speedRatio(rounds(way), rounds('float32')),
-  }))
+  const whole = bytesOf(full)
+  const results = kept.map(({ way, optimizer }) => {
+    const { state, parameters } = bytesOf(optimizer)
+    return {
+      way,
+      parameters: side * side,
+      memory: state / whole.state,
+      parameterMemory: parameters / whole.parameters,
+      speed: speedRatio(rounds(way), rounds('float32')),
+    }
+  })
   for (const { optimizer } of all) optimizer.dispose()
   return results
 }

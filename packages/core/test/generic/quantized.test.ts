@@ -92,28 +92,31 @@ describe('state in fewer bits', () => {
     }
   })
 
-  it('8 bits: encoded in the turns of the next block as by themselves, where sums are taken', async () => {
-    const rule = kept(adamW({ learningRate: 0.1 }), '8 bits')
-    const sizes: Shapes = { whole: [1024], rest: [70_001], less: [100], one: [256] }
-    const all = await Promise.all(
-      [false, true].map((telemetry) => compile(rule, sizes, { telemetry, nonFinite: 'allow' })),
-    )
-    const random = randomNumbers(7)
-    for (let step = 1; step <= 4; step++) {
-      const odd = [Number.NaN, Number.POSITIVE_INFINITY, 1e30, 0, 1e-30]
-      for (const name of Object.keys(sizes)) {
-        const numbers = Float32Array.from({ length: sizes[name]![0]! }, () => random() * 10 ** (6 * random() - 3))
-        // Blocks of nothing but zeros, of tiny numbers, and one with what is not finite.
-        numbers.fill(0, 256, 512).fill(1e-25, 512, 768)
-        if (name !== 'one') numbers.set(odd, 20 * step)
-        for (const { gradients } of all) gradients[name]!.set(numbers)
+  it.each(['float32', 'bf16', 'bf16+byte'] as const)(
+    '8 bits: encoded in turns as by themselves, where sums are taken, with parameters in %s',
+    async (parameters) => {
+      const rule = quantized(adamW({ learningRate: 0.1 }), { minimumSize: 0, bits: 8, parameters })
+      const sizes: Shapes = { whole: [1024], rest: [70_001], less: [100], one: [256] }
+      const all = await Promise.all(
+        [false, true].map((telemetry) => compile(rule, sizes, { telemetry, nonFinite: 'allow' })),
+      )
+      const random = randomNumbers(7)
+      for (let step = 1; step <= 4; step++) {
+        const odd = [Number.NaN, Number.POSITIVE_INFINITY, 1e30, 0, 1e-30]
+        for (const name of Object.keys(sizes)) {
+          const numbers = Float32Array.from({ length: sizes[name]![0]! }, () => random() * 10 ** (6 * random() - 3))
+          // Blocks of nothing but zeros, of tiny numbers, and one with what is not finite.
+          numbers.fill(0, 256, 512).fill(1e-25, 512, 768)
+          if (name !== 'one') numbers.set(odd, 20 * step)
+          for (const { gradients } of all) gradients[name]!.set(numbers)
+        }
+        for (const optimizer of all) optimizer.step()
+        const [plain, summed] = all.map((optimizer) => optimizer.save())
+        expect(differentByte(plain!, summed!)).toBe(-1)
       }
-      for (const optimizer of all) optimizer.step()
-      const [plain, summed] = all.map((optimizer) => optimizer.save())
-      expect(differentByte(plain!, summed!)).toBe(-1)
-    }
-    for (const optimizer of all) optimizer.dispose()
-  })
+      for (const optimizer of all) optimizer.dispose()
+    },
+  )
 
   it.each(Object.keys(ways))(
     '%s: a checkpoint brings back the same bytes, and the same steps after it',

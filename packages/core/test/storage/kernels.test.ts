@@ -16,17 +16,20 @@ import { differentByte } from '../support/compare.ts'
 import { randomNumbers } from '../support/random.ts'
 
 /** A rule whose state is the gradient, or its size: so that kernels encode the numbers that a test chooses. */
-const keep = defineOptimizer({
-  name: 'keep',
-  title: 'Keep',
-  paper: { title: 'Keep', authors: 'Nobody', year: 2000 },
-  hyper: { learningRate: nonNegative(1) },
-  options: { sizes: false },
-  state: { kept: zeros() },
-  decay: 'decoupled',
-  search: { learningRate: logUniform(1, 2) },
-  rule: ({ p, g, options }) => ({ direction: p.times(0), state: { kept: options.sizes ? g.abs() : g } }),
-})
+const keeping = (kept: ReturnType<typeof zeros>) =>
+  defineOptimizer({
+    name: 'keep',
+    title: 'Keep',
+    paper: { title: 'Keep', authors: 'Nobody', year: 2000 },
+    hyper: { learningRate: nonNegative(1) },
+    options: { sizes: false },
+    state: { kept },
+    decay: 'decoupled',
+    search: { learningRate: logUniform(1, 2) },
+    rule: ({ p, g, options }) => ({ direction: p.times(0), state: { kept: options.sizes ? g.abs() : g } }),
+  })
+
+const keep = keeping(zeros())
 
 const float = new Float32Array(1)
 const bits = new Int32Array(float.buffer)
@@ -58,8 +61,9 @@ async function kept(
   settings: QuantizedSettings,
   sizes: boolean,
   shape: readonly number[] = [values.length],
+  by = keep,
 ): Promise<Uint8Array[]> {
-  const rule = quantized(keep({ sizes }), { minimumSize: 0, ...settings })
+  const rule = quantized(by({ sizes }), { minimumSize: 0, ...settings })
   return Promise.all(
     [reference(), wasm()].map(async (backend) => {
       const optimizer = await compile(rule, { w: shape }, { backend, nonFinite: 'allow' })
@@ -103,6 +107,13 @@ describe.each(Object.keys(storages))('%s: kernels encode to the same bytes as th
     await same(new Array(300).fill(Number.NaN))
     await same([...new Array(255).fill(0), ...new Array(45).fill(2 ** -140)])
   })
+})
+
+it.each([8, 4] as const)('%i bits: numbers below 0 that a rule calls never below 0 become the least', async (bits) => {
+  const values = inBlocks(boundsOf(bits === 8 ? 'unsignedDynamic8' : 'unsignedLinear4'), bits === 8 ? 256 : 128, 1)
+  const by = keeping(zeros({ nonNegative: true }))
+  const [expected, actual] = await kept(values, { bits }, false, [values.length], by)
+  expect(differentByte(actual!, expected!)).toBe(-1)
 })
 
 it('sixteenths: kernels encode to the same bytes as the reference', async () => {

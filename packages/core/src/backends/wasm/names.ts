@@ -8,9 +8,6 @@ export const sixteenFunction = (kind: Distribution) => `random_sixteen_${kind}`
 /** The function that draws for any four places: `(places, seed, step, tensor, draw)` to four float32. */
 export const randomFunction = (kind: Distribution) => `random_${kind}`
 
-/** The generator behind them, `(counters, seed, step, tensor, draw)` to its four words for each of four counters. */
-export const wordsFunction = 'random_words'
-
 /** Whether it is one of those that draw. */
 export const isRandomFunction = (name: string): boolean => name.startsWith('random_')
 

@@ -1,11 +1,14 @@
 /** Random numbers in kernels: four places at a time, as `philox.ts` defines them. */
 
 import type { Distribution } from '../../graph/node.ts'
-import { philoxIncrements, philoxMultipliers, philoxRounds } from '../../graph/philox.ts'
 import { FunctionBuilder, type Helpers, type Local } from './assembler.ts'
-import { randomFunction, sixteenFunction, wordsFunction } from './names.ts'
+import { randomFunction, sixteenFunction } from './names.ts'
+import { philoxOf, splat } from './philox-rounds.ts'
 
-/** The functions that draw, and the generator behind them, which leaves its four words. */
+/** The generator, `(counters, seed, step, tensor, draw)` to its four words for each of four counters. */
+const wordsFunction = 'random_words'
+
+/** The functions that draw, and the generator behind them. */
 export const randomFunctions: Helpers = {
   [wordsFunction]: philox,
   logarithm_of_unit: logarithm,
@@ -25,44 +28,7 @@ function start(name: string, results: number): FunctionBuilder {
 function philox(): FunctionBuilder {
   const f = start(wordsFunction, 4)
   const [counters, seed, step, tensor, draw] = f.parameters as [Local, Local, Local, Local, Local]
-  const spread = (word: Local): Local => {
-    const local = f.local('v128')
-    f.get(word).op('i32x4.splat').set(local)
-    return local
-  }
-  const constant = (value: number): Local => {
-    const local = f.local('v128')
-    f.fourOf(value | 0).set(local)
-    return local
-  }
-  const multipliers = philoxMultipliers.map(constant)
-  const increments = philoxIncrements.map(constant)
-  const keys = [spread(seed), f.local('v128')]
-  f.zeroVector().set(keys[1]!)
-  let counter = [counters, spread(step), spread(tensor), spread(draw)]
-  const product = (a: Local, b: Local): [low: Local, high: Local] => {
-    const [left, right, low, high] = Array.from({ length: 4 }, () => f.local('v128')) as [Local, Local, Local, Local]
-    f.get(a).get(b).op('i64x2.extmul_low_i32x4_u').set(left)
-    f.get(a).get(b).op('i64x2.extmul_high_i32x4_u').set(right)
-    f.get(left).get(right).words(0).set(low)
-    f.get(left).get(right).words(1).set(high)
-    return [low, high]
-  }
-  const mixed = (a: Local, b: Local, key: Local): Local => {
-    const result = f.local('v128')
-    f.get(a).get(b).op('v128.xor').get(key).op('v128.xor').set(result)
-    return result
-  }
-  for (let round = 0; round < philoxRounds; round++) {
-    const [a, b, c, d] = counter as [Local, Local, Local, Local]
-    const [low0, high0] = product(a, multipliers[0]!)
-    const [low1, high1] = product(c, multipliers[1]!)
-    counter = [mixed(high1, b, keys[0]!), low1, mixed(high0, d, keys[1]!), low0]
-    keys.forEach((key, index) => {
-      f.get(key).get(increments[index]!).op('i32x4.add').set(key)
-    })
-  }
-  for (const word of counter) f.get(word)
+  for (const word of philoxOf(f, [counters, splat(f, step), splat(f, tensor), splat(f, draw)], seed)) f.get(word)
   return f
 }
 

@@ -1,7 +1,8 @@
 /** Loops over arrays that are not in float32, by way of float32 copies of a few elements. */
 
 import type { Loop, Plan } from '../../plan/plan.ts'
-import type { StagedStorage, StorageName } from '../../storage/storage.ts'
+import { type StagedStorage, type StorageName, storageOf } from '../../storage/storage.ts'
+import { isAside } from './aside.ts'
 import type { FunctionBuilder, Local } from './assembler.ts'
 import type { EntryLayout } from './entry.ts'
 import { GatheringLoopGenerator, type RowPlace } from './gathering-loop.ts'
@@ -46,6 +47,12 @@ const copyBytes = 4 * alignedElements
 const nowhere = 2 * copyBytes
 const placesOffset = nowhere + alignedElements
 
+/**
+ * Elements that turns read ahead in arrays of float32. Between two of their lines a processor decodes and encodes for so long that it
+ * does not come to wait for the next page early enough.
+ */
+const aheadElements = 2048
+
 /** Writes the function of a loop that decodes, computes and encodes a segment or a row after the other. */
 export class StagedLoopGenerator extends GatheringLoopGenerator {
   /** Where the copies begin that this thread has, and the element that they begin with. */
@@ -55,6 +62,14 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
   private readonly half: Local
   private readonly blocks: ReadonlyMap<number, Block>
   private readonly unsign: Local
+  /** Bytes that turns read ahead of arrays in float32, 0 near the end; and where they read of others, with the bits of an element. */
+  private readonly ahead: Local
+  private readonly aheadOfCodes: readonly {
+    readonly array: number
+    readonly what: 'elements' | 'others'
+    readonly bits: number
+    readonly pointer: Local
+  }[]
   /** Whether turns read and write codes themselves. */
   private inTurns = false
 
@@ -64,9 +79,16 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
     this.window = f.local('i32')
     this.half = f.local('i32')
     this.unsign = f.local('v128')
+    this.ahead = f.local('i32')
     const arrays = stagedArrays(plan, plan.loops[index]!)
     this.copies = new Map(arrays.map((array) => [array, f.local('i32')]))
-    const whole = !again && isFlat(loop) && arrays.every((array) => ofBytes.has(plan.arrays[array]!.storage))
+    this.aheadOfCodes = arrays.flatMap((array) => {
+      const { bits } = storageOf(plan.arrays[array]!.storage)
+      const part = (what: 'elements' | 'others', bits: number) => ({ array, what, bits, pointer: f.local('i32') })
+      return bits === 24 ? [part('elements', 16), part('others', 8)] : [part('elements', bits)]
+    })
+    const whole = !again && isFlat(loop)
+    const inBlocks = arrays.filter((array) => whole && ofBytes.has(plan.arrays[array]!.storage))
     const block = (): Block => ({
       codes: f.local('i32'),
       scale: f.local('v128'),
@@ -77,7 +99,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
       out: f.local('i32'),
       inverse: f.local('v128'),
     })
-    this.blocks = new Map(whole ? arrays.map((array) => [array, block()]) : [])
+    this.blocks = new Map(inBlocks.map((array) => [array, block()]))
   }
 
   protected override loadScalars(): void {
@@ -112,6 +134,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
       f.get(window).i32(segmentElements).op('i32.add').tee(next).get(last)
       f.get(next).get(last).op('i32.lt_u', 'select').set(end)
       this.decode(window, end)
+      this.lookAhead(window, end, last)
       this.between(window, end)
       this.encode(end)
     })
@@ -169,7 +192,9 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
           this.scaleOf(array).at('v128.load32_splat').set(scale)
           f.zeroVector().set(largest)
         }
+        this.decode(window, end, this.blocks)
         before()
+        this.lookAhead(window, end, last)
         this.startPointers(window)
         this.inTurns = true
         turns(() => {
@@ -178,6 +203,7 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
         })
         this.inTurns = false
         for (const [array, block] of stored) this.endBlock(array, block, end)
+        this.encode(end, this.blocks)
         other(half)
         f.get(end).set(window)
         f.branch(0)
@@ -191,6 +217,36 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
         turns(() => {})
       })
     f.i32(0).set(half)
+  }
+
+  /** Has turns from one element to another read ahead if as many follow them before an end. */
+  private lookAhead(from: Local, to: Local, end: Local): void {
+    const { f, ahead } = this
+    f.i32(4 * aheadElements)
+      .i32(0)
+      .get(to)
+      .i32(aheadElements)
+      .op('i32.add')
+      .get(end)
+    f.op('i32.le_u', 'select').set(ahead)
+    for (const { array, what, bits, pointer } of this.aheadOfCodes) {
+      this.word({ kind: 'staged', what, array }).get(from).get(ahead).i32(2).op('i32.shr_u', 'i32.add')
+      f.i32(bits).op('i32.mul').i32(3).op('i32.shr_u', 'i32.add').set(pointer)
+    }
+  }
+
+  protected override turn(): void {
+    super.turn()
+    for (const [array, pointer] of this.pointers) {
+      if (this.copies.has(array) || isAside(array)) continue
+      this.f.get(pointer).get(this.ahead).op('i32.add').at('i32.load').drop()
+    }
+    for (const { array, pointer, bits } of this.aheadOfCodes) {
+      // What turns decode themselves they come to steadily, which a processor sees.
+      if (this.inTurns && this.blocks.has(array)) continue
+      this.f.get(pointer).at('i32.load').drop()
+      this.move(pointer, 2 * bits)
+    }
   }
 
   /** Leaves the address of the scale of the block that begins with the window. */
@@ -250,13 +306,16 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
   }
 
   /** The copies begin with the last block that is not complete, of which the rows before left what they computed. */
-  protected override beginRow(start: Local, { columns }: RowPlace): void {
+  protected override beginRow(start: Local, { batch, rows, columns }: RowPlace): void {
     const { f } = this
     f.get(start).i32(-alignedElements).op('i32.and').set(this.window)
     if (this.again) return
     const end = f.local('i32')
     f.get(start).get(columns).op('i32.add').set(end)
     this.decode(start, end)
+    const batchEnd = f.local('i32')
+    f.get(batch).i32(1).op('i32.add').get(rows).op('i32.mul').get(columns).op('i32.mul').set(batchEnd)
+    this.lookAhead(start, end, batchEnd)
   }
 
   /** Writes the blocks that the row has completed, in the last row of the chunk all, and keeps the rest for the next row. */
@@ -284,18 +343,18 @@ export class StagedLoopGenerator extends GatheringLoopGenerator {
     return this.word({ kind: 'staged', what: 'table', storage: this.plan.arrays[array]!.storage })
   }
 
-  /** Reads elements into the copies of the arrays that the loop reads. */
-  private decode(from: Local, to: Local): void {
+  /** Reads elements into the copies of the arrays that the loop reads, but those that turns read themselves. */
+  private decode(from: Local, to: Local, but?: ReadonlyMap<number, Block>): void {
     for (const array of this.copies.keys()) {
-      if (!this.loop.body.some((use) => 'array' in use && use.array === array)) continue
+      if (but?.has(array) || !this.loop.body.some((use) => 'array' in use && use.array === array)) continue
       this.argumentsFor(array, from, to).callHelper(decodeName(this.plan.arrays[array]!.storage))
     }
   }
 
-  /** Writes what the copies hold of the arrays that the loop writes, up to an element. */
-  private encode(to: Local): void {
+  /** Writes what the copies hold of the arrays that the loop writes, up to an element, but those that turns write themselves. */
+  private encode(to: Local, but?: ReadonlyMap<number, Block>): void {
     for (const { array, stream = [] } of this.loop.stores) {
-      if (!this.copies.has(array)) continue
+      if (but?.has(array) || !this.copies.has(array)) continue
       this.argumentsFor(array, this.window, to)
       for (const number of stream) this.number(number).op('i32.trunc_sat_f64_u')
       this.f.callHelper(encodeName(this.plan.arrays[array]!.storage))

@@ -6,7 +6,7 @@
 import { largestBfloat16, largestScale, midpoints, smallestScale } from '../../storage/codecs.ts'
 import { type StagedStorage, type StorageName, storageOf } from '../../storage/storage.ts'
 import { FunctionBuilder, type Local, unsigned } from './assembler.ts'
-import { wordsFunction } from './names.ts'
+import { philoxOfStream } from './philox-rounds.ts'
 import { bitsOf, type Coding, codingOf } from './staged-tables.ts'
 
 export const decodeName = (storage: StorageName): string => `decode_${storage}`
@@ -32,6 +32,7 @@ const instructions = {
   'i32x4.extend_high_i16x8_s': [0xfd, 0xa8, 0x01],
   'i16x8.abs': [0xfd, 0x80, 0x01],
   'i16x8.add': [0xfd, 0x8e, 0x01],
+  'i16x8.eq': [0xfd, 0x2d],
   'i8x16.min_u': [0xfd, 0x77],
   'i32x4.shr_s': [0xfd, 0xac, 0x01],
   'i32x4.min_s': [0xfd, 0xb6, 0x01],
@@ -98,20 +99,26 @@ function start(name: string, more: number): { f: FunctionBuilder; parameters: Pa
   return { f, parameters: { first, elements, from, to, copy, table }, others }
 }
 
-/** Repeats a body for `step` elements from `from` on while there are any before `to`, and moves `from` and `copy`. */
+/**
+ * Repeats a body for `step` elements from `from` on while there are any before `to`, and moves `from` and `copy`. The condition comes
+ * last in the loop: engines take out of it only what runs whenever it does.
+ */
 function repeat(f: FunctionBuilder, { from, to, copy }: Parameters, step: number, body: () => void, also = () => {}) {
-  f.block(() => {
+  const goesOn = () => {
+    f.get(from).get(to).op('i32.lt_u')
+    also()
+  }
+  goesOn()
+  f.if(() => {
     f.loop(() => {
-      f.get(from).get(to).op('i32.ge_u')
-      also()
-      f.branchIf(1)
       body()
       f.get(from).i32(step).op('i32.add').set(from)
       f.get(copy)
         .i32(4 * step)
         .op('i32.add')
         .set(copy)
-      f.branch(0)
+      goesOn()
+      f.branchIf(0)
     })
   })
 }
@@ -131,7 +138,9 @@ function decoder(
     void f
       .get(parameters.from)
       .i32(sixteen - 1)
-      .op('i32.and', 'i32.eqz', 'i32.or')
+      .op('i32.and')
+      .i32(0)
+      .op('i32.ne', 'i32.and')
   const one = () => {
     f.get(parameters.copy)
     single(f, parameters)
@@ -218,15 +227,15 @@ export function decodeFour(
   scale: Local,
 ): FunctionBuilder {
   const numbers = f.local('v128')
-  f.zeroVector().set(numbers)
   for (let lane = 0; lane < 4; lane++) {
     load(f.get(codes), 'i32.load8_u', offset + lane)
       .i32(2)
       .op('i32.shl')
       .get(table)
       .op('i32.add')
-      .get(numbers)
-    loadLane(f, lane).set(numbers)
+    if (lane === 0) load(f, 'v128.load32_zero')
+    else loadLane(f.get(numbers), lane)
+    f.set(numbers)
   }
   return f.get(numbers).get(scale).op('f32x4.mul')
 }
@@ -403,29 +412,29 @@ function comparedCodes(f: FunctionBuilder, p: Parameters, inverse: Local, { code
 /** What finding the places of entries needs in every group: vectors that are read once. */
 interface Bins {
   readonly coding: Coding
-  readonly zeros: Local
+  /** What is left of a shifted number where an entry lies. */
   readonly words: Local
   readonly entries: Local
 }
 
 function binsOf(f: FunctionBuilder, table: Local, coding: Coding): Bins {
-  const [zeros, entries] = [f.local('v128'), f.local('v128')]
-  f.zeroVector().set(zeros)
+  const entries = f.local('v128')
   f.get(table)
     .i32(4 * coding.entries)
     .op('i32.add', 'i32x4.splat')
     .set(entries)
-  return { coding, zeros, words: hoistedInteger(f, -4), entries }
+  // Codes without sign have no entries below 0: there the sign stays with the number, and makes the code 0.
+  const words = (coding.signed ? -1 : unsignedBits >> (coding.shift - 2)) & -4
+  return { coding, words: hoistedInteger(f, words), entries }
 }
 
 /** Leaves where the entries of four numbers of a copy lie, and these over their scale in `scaled`. */
 function placesOfFour(f: FunctionBuilder, copy: Local, group: number, inverse: Local, bins: Bins, scaled: Local) {
-  const { coding, zeros, words, entries } = bins
+  const { coding, words, entries } = bins
   f.get(copy)
     .at('v128.load', 16 * group)
     .get(inverse)
     .op('f32x4.mul')
-  if (!coding.signed) f.get(zeros).op('i32x4.max_s')
   return f
     .tee(scaled)
     .i32(coding.shift - 2)
@@ -609,23 +618,20 @@ function encodeCodes(storage: StagedStorage): FunctionBuilder {
   return f
 }
 
-/** Leaves four numbers of the copy without what is not a number, which becomes 0. */
-function numbers(f: FunctionBuilder, { copy }: Parameters, group: number, into: Local): FunctionBuilder {
-  return f
-    .get(copy)
+/** Leaves the bits of four numbers within what bfloat16 holds; what is smaller than a normal number or none is 0. */
+function limitedBits(f: FunctionBuilder, { copy }: Parameters, group: number, limits: Limits): FunctionBuilder {
+  const value = f.local('v128')
+  f.get(copy)
     .at('v128.load', 16 * group)
-    .tee(into)
-    .get(into)
-    .get(into)
-    .op('f32x4.eq', 'v128.and')
-}
-
-/** Leaves the bits of four numbers within what bfloat16 holds; what is smaller than a normal number is 0. */
-function limitedBits(f: FunctionBuilder, p: Parameters, group: number, limits: Limits): FunctionBuilder {
-  const [value, limited] = [f.local('v128'), f.local('v128')]
-  numbers(f, p, group, value).get(limits.largest)
-  op(f, 'f32x4.pmin').get(limits.least).op('f32x4.pmax').tee(limited)
-  f.get(limited).op('f32x4.abs').get(limits.smallest)
+    .tee(value)
+    .get(limits.largest)
+  op(f, 'f32x4.pmin')
+    .get(limits.least)
+    .op('f32x4.pmax')
+    .get(value)
+    .get(limits.unsign)
+    .op('v128.and')
+    .get(limits.smallest)
   return op(f, 'f32x4.ge').op('v128.and')
 }
 
@@ -633,12 +639,15 @@ interface Limits {
   readonly largest: Local
   readonly least: Local
   readonly smallest: Local
+  /** Takes the sign away: the instruction that does makes this anew each time. */
+  readonly unsign: Local
 }
 
 const limitsOf = (f: FunctionBuilder): Limits => ({
   largest: hoistedNumber(f, largestBfloat16),
   least: hoistedNumber(f, -largestBfloat16),
   smallest: hoistedNumber(f, smallestScale),
+  unsign: hoistedInteger(f, unsignedBits),
 })
 
 function decodeBfloat16(): FunctionBuilder {
@@ -666,31 +675,46 @@ function decodeBfloat16(): FunctionBuilder {
 function encodeBfloat16(): FunctionBuilder {
   const { f, parameters: p, others } = start(encodeName('bfloat16'), 3)
   padCopy(f, p)
-  const words = Array.from({ length: 4 }, () => f.local('v128'))
-  const limits = limitsOf(f)
-  const lower = hoistedInteger(f, 0xffff)
-  const lanes = f.local('v128')
+  const words = philoxOfStream(f, ...(others as [Local, Local, Local]))
+  const [lower, lanes] = [hoistedInteger(f, 0xffff), f.local('v128')]
+  const [smallest, unsign, magnitude, infinite] = [
+    hoistedNumber(f, smallestScale),
+    hoistedInteger(f, unsignedBits),
+    hoistedInteger(f, 0x7fff7fff),
+    hoistedInteger(f, 0x7f807f80),
+  ]
   f.i32x4([0, 1, 2, 3]).set(lanes)
-  repeat(f, p, sixteen, () => {
-    f.get(p.from).i32(sixteen).op('i32.and', 'i32.eqz')
-    f.if(() => {
-      f.get(p.from).i32(5).op('i32.shr_u').i32(2).op('i32.shl', 'i32x4.splat').get(lanes).op('i32x4.add')
-      for (const other of others) f.get(other)
-      f.i32(0).callHelper(wordsFunction)
-      for (const word of [...words].reverse()) f.set(word)
-      f.op('else')
-      for (const word of words) f.get(word).i32(16).op('i32x4.shr_u').set(word)
-    })
-    const upper = (group: number) => {
-      limitedBits(f, p, group, limits).get(words[group]!).get(lower)
-      f.op('v128.and', 'i32x4.add').i32(16).op('i32x4.shr_u')
+  repeat(f, p, 2 * sixteen, () => {
+    const places = f.local('v128')
+    f.get(p.from).i32(5).op('i32.shr_u').i32(2).op('i32.shl', 'i32x4.splat').get(lanes).op('i32x4.add').set(places)
+    const drawn = words(places)
+    const halves = (half: 0 | 1) => {
+      for (const pair of [0, 2]) {
+        address(f, p, 16)
+        for (const group of [pair, pair + 1]) {
+          const value = f.local('v128')
+          f.get(p.copy)
+            .at('v128.load', 64 * half + 16 * group)
+            .tee(value)
+          // What is smaller than a normal number or none is 0.
+          op(f.get(value).get(unsign).op('v128.and').get(smallest), 'f32x4.ge').op('v128.and').get(drawn[group]!)
+          if (half === 0) f.get(lower).op('v128.and')
+          else f.i32(16).op('i32x4.shr_u')
+          f.op('i32x4.add').i32(16).op('i32x4.shr_u')
+        }
+        const rounded = f.local('v128')
+        // What became infinite is 1 more than the largest number.
+        op(f, 'i16x8.narrow_i32x4_u').tee(rounded).get(rounded).get(magnitude).op('v128.and').get(infinite)
+        op(f, 'i16x8.eq', 'i16x8.add').at('v128.store', 32 * half + 8 * pair)
+      }
     }
-    for (const pair of [0, 2]) {
-      address(f, p, 16)
-      upper(pair)
-      upper(pair + 1)
-      op(f, 'i16x8.narrow_i32x4_u').at('v128.store', 8 * pair)
-    }
+    halves(0)
+    f.get(p.from)
+      .i32(sixteen)
+      .op('i32.add')
+      .get(p.to)
+      .op('i32.lt_u')
+      .if(() => halves(1))
   })
   return f
 }
@@ -706,21 +730,23 @@ function decodeBfloat16AndByte(): FunctionBuilder {
       load(rest(f, p), 'i32.load8_s').i32(8).op('i32.shl', 'i32.add')
       op(f, 'f32.reinterpret_i32')
     },
-    (f, p) => () => {
-      const bytes = f.local('v128')
-      for (const half of [0, 1]) {
-        load(rest(f, p), 'v128.load8x8_s', 8 * half).set(bytes)
-        for (const quarter of [0, 1] as const) {
-          const group = 2 * half + quarter
-          f.get(p.copy)
-          load(address(f, p, 16), 'v128.load16x4_u', 8 * group)
-            .i32(16)
-            .op('i32x4.shl')
-            .get(bytes)
-          op(f, quarter === 0 ? 'i32x4.extend_low_i16x8_s' : 'i32x4.extend_high_i16x8_s')
-            .i32(8)
-            .op('i32x4.shl')
-          f.op('i32x4.add').at('v128.store', 16 * group)
+    (f, p) => {
+      const [zero, signs, sign] = [f.local('v128'), hoistedInteger(f, 0x80808080 | 0), hoistedInteger(f, 0x8000)]
+      return () => {
+        const [bytes, eight, upper] = [f.local('v128'), f.local('v128'), f.local('v128')]
+        // 128 more than a byte is never below 0, and is taken off again where it stands in a word.
+        rest(f, p).at('v128.load').get(signs).op('v128.xor').set(bytes)
+        for (const half of [0, 1]) {
+          interleave(f.get(zero).get(bytes), 1, half === 1).set(eight)
+          address(f, p, 16)
+            .at('v128.load', 16 * half)
+            .set(upper)
+          for (const quarter of [0, 1]) {
+            interleave(f.get(p.copy).get(eight).get(upper), 2, quarter === 1)
+              .get(sign)
+              .op('i32x4.sub')
+              .at('v128.store', 16 * (2 * half + quarter))
+          }
         }
       }
     },
@@ -731,27 +757,26 @@ function encodeBfloat16AndByte(): FunctionBuilder {
   const { f, parameters: p } = start(encodeName('bfloat16AndByte'), 0)
   padCopy(f, p)
   const limits = limitsOf(f)
-  const half = hoistedInteger(f, 0x80)
+  const [half, middle, second] = [hoistedInteger(f, 0x80), hoistedInteger(f, 0x8000), hoistedInteger(f, 0xff00)]
   repeat(f, p, sixteen, () => {
+    // The second byte of these is what is left over: of 24 bits the lowest, whatever the upper half is rounded to.
     const groups = [0, 1, 2, 3].map((group) => {
-      const [rounded, upper, rest] = [f.local('v128'), f.local('v128'), f.local('v128')]
-      limitedBits(f, p, group, limits).get(half).op('i32x4.add').i32(8).op('i32x4.shr_u').tee(rounded)
-      f.get(half).op('i32x4.add').i32(8).op('i32x4.shr_u').set(upper)
-      f.get(rounded).get(upper).i32(8).op('i32x4.shl', 'i32x4.sub').set(rest)
-      return { upper, rest }
+      const rounded = f.local('v128')
+      limitedBits(f, p, group, limits).get(half).op('i32x4.add').set(rounded)
+      return rounded
     })
     for (const pair of [0, 2]) {
       address(f, p, 16)
-        .get(groups[pair]!.upper)
-        .get(groups[pair + 1]!.upper)
+      for (const group of [pair, pair + 1]) f.get(groups[group]!).get(middle).op('i32x4.add').i32(16).op('i32x4.shr_u')
       op(f, 'i16x8.narrow_i32x4_u').at('v128.store', 8 * pair)
     }
     f.get(p.first).get(p.from).op('i32.add')
     for (const pair of [0, 2]) {
-      f.get(groups[pair]!.rest).get(groups[pair + 1]!.rest)
-      op(f, 'i16x8.narrow_i32x4_s')
+      for (const group of [pair, pair + 1]) f.get(groups[group]!).get(second).op('v128.and')
+      op(f, 'i16x8.narrow_i32x4_u').i32(8)
+      op(f, 'i16x8.shr_u')
     }
-    op(f, 'i8x16.narrow_i16x8_s').at('v128.store')
+    op(f, 'i8x16.narrow_i16x8_u').at('v128.store')
   })
   return f
 }
