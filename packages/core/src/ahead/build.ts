@@ -3,11 +3,13 @@ import { formsOf } from '../backends/forms.ts'
 import { everything } from '../backends/wasm/everything.ts'
 import { GatheringBuilder } from '../backends/wasm/gathering-builder.ts'
 import { generateModule } from '../backends/wasm/kernels.ts'
-import type { LaidOut, PreparedProgram } from '../backends/wasm/prepared.ts'
+import type { LaidOut, PreparedProgram, PreparedStage } from '../backends/wasm/prepared.ts'
+import { waitsForOthers } from '../backends/wasm/work-list.ts'
 import { checkNames, checkOptimizer, type Optimizer } from '../language/definition.ts'
 import type { Hyperparameter } from '../language/hyperparameters.ts'
 import { checkLayout, type LayoutChoice } from '../language/layout.ts'
 import { relativeRate } from '../language/relative-rate.ts'
+import { schedule } from '../plan/schedule.ts'
 import type { HyperOwner } from '../program/hyper-store.ts'
 import { checkParameters, checkShapes, type Shapes } from '../program/model.ts'
 import type { Program, VariantTree } from '../program/program.ts'
@@ -97,6 +99,8 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   }
   const treeOf = (tree: VariantTree): BuiltTree =>
     'program' in tree ? placeOf(tree.program) : { ...defined(tree), held: treeOf(tree.held), fired: treeOf(tree.fired) }
+  const waits = prepared.some((own) => [...own.values()].some(waitsForOthers))
+  const ordered = (run: PreparedProgram) => (waits ? run : { ...run, stages: stagesInOrder(run) })
   const origins = originsOf(laidOut, prepared)
   const parameters = model.parameters.map(({ shape: { name, shape, parts }, traced }, index) => {
     const memory = laidOut.tensors[index]!
@@ -119,7 +123,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
         .filter(({ address }) => ownerOf(address, origins) === index)
         .map(({ address, values }) => [address, ...values].map(counted)),
       runs: Object.fromEntries(
-        [...prepared[index]!].map(([program, run]) => [placeOf(program), relocated(run, counted)]),
+        [...prepared[index]!].map(([program, run]) => [placeOf(program), relocated(ordered(run), counted)]),
       ),
     }
     if (!traced) return lies
@@ -177,18 +181,14 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const slots = model.parameters.flatMap(({ traced }) => traced?.slots ?? [])
   const staged = slots.some(({ storage }) => storage !== 'float32')
   const takes = takesInputs(model)
-  const imports = [
-    ...factories,
-    ...(takes ? ['declaredInputs'] : []),
-    ...(staged ? ['provideStorages'] : []),
-    'start',
-  ].sort()
+  const parts = [...(takes ? ['declaredInputs'] : []), ...(waits ? ['listTogether'] : [])]
+  const imports = [...factories, ...parts, ...(staged ? ['provideStorages'] : []), 'start'].sort()
   const code = `// Made by build: do not edit, build again.
 import { ${imports.join(', ')} } from 'fallline/runtime'
 
 ${staged ? 'provideStorages()\n' : ''}const built = ${codeOf('the optimizer', built, factories)}
 
-export const create = (options) => start(built, [${[...schedulesInCode.values()].join(', ')}], options${takes ? ', declaredInputs' : ''})
+export const create = (options) => start(built, [${[...schedulesInCode.values()].join(', ')}], options${parts.length > 0 ? `, { ${parts.join(', ')} }` : ''})
 `
   const union = (texts: readonly string[]) =>
     [...new Set(texts)].map((text) => JSON.stringify(text)).join(' | ') || 'never'
@@ -255,6 +255,11 @@ function different<T extends object>(own: T, usual: object): Partial<T> {
     ([name, value]) => JSON.stringify(value) !== JSON.stringify((usual as Record<string, unknown>)[name]),
   )
   return Object.fromEntries(entries) as Partial<T>
+}
+
+/** The stages of a program that waits for no other, in the order in which they run. */
+function stagesInOrder(run: PreparedProgram): PreparedStage[] {
+  return schedule([run], () => []).flatMap(({ work }) => work.map(({ stage }) => stage))
 }
 
 /** Where the arrays of every tensor begin and what its kernels are called with, and behind the last where these end. */

@@ -7,7 +7,7 @@ import type { RunModel } from '../program/model.ts'
 import type { Firing, HostUpdate, Leaves, SlotStorage } from '../program/program.ts'
 
 /** @internal what `start` must be given; another number is another form */
-export const builtVersion = 3
+export const builtVersion = 4
 
 /** Which program runs, by its place in `BuiltOptimizer.programs`. */
 export type BuiltTree =

@@ -3,6 +3,7 @@ import { fill, finish } from '../backends/wasm/instantiate.ts'
 import { createMemory } from '../backends/wasm/memory.ts'
 import { wasmPrecision } from '../backends/wasm/precision.ts'
 import type { LaidOut, SlotMemory, TensorMemory } from '../backends/wasm/prepared.ts'
+import { type ListWork, listApart } from '../backends/wasm/work-list.ts'
 import { HostEvaluator } from '../program/host.ts'
 import { HyperFacts, type HyperOwner, HyperStore } from '../program/hyper-store.ts'
 import type { RunModel } from '../program/model.ts'
@@ -27,20 +28,28 @@ export interface StartOptions {
   readonly nonFinite?: NonFinitePolicy
 }
 
+/** What only some optimizers need, so that the others do not carry it. */
+export interface StartParts {
+  /** For those that take something besides gradients, or evaluate the model at points of their own. */
+  readonly declaredInputs?: RunSettings['inputs']
+  /** For those whose tensors wait for each other. */
+  readonly listTogether?: ListWork
+}
+
 /**
  * Starts an optimizer that `build` made ready: it instantiates the kernels and fills their memory; nothing is traced, planned,
  * generated or laid out. What `build` writes calls it. One thread runs the kernels.
  *
  * @param built what `build` wrote.
  * @param schedules the schedules that it refers to, in order.
- * @param inputs `declaredInputs` for an optimizer that takes something besides gradients, or evaluates the model at points of its own.
+ * @param parts what only some optimizers need, as far as this one does.
  * @throws Error when another version of Fallline has written it.
  */
 export async function start<Name extends string = string, H extends string = string>(
   built: BuiltOptimizer,
   schedules: readonly HyperValue[] = [],
   { nonFinite = 'throw' }: StartOptions = {},
-  inputs: RunSettings['inputs'] = () => noInputs,
+  { declaredInputs: inputs = () => noInputs, listTogether: listWork = listApart }: StartParts = {},
 ): Promise<RunningOptimizer<Name, H>> {
   const { version, kernels, telemetry } = built
   if (version !== builtVersion) {
@@ -69,7 +78,7 @@ export async function start<Name extends string = string, H extends string = str
         }),
       ),
   )
-  const instance = finish({ memory, exports, workers: undefined, laidOut, prepared, release: () => {} })
+  const instance = finish({ memory, exports, workers: undefined, laidOut, prepared, listWork, release: () => {} })
   return new RunningOptimizer<Name, H>(model, onHost(instance, wasmPrecision), { nonFinite, telemetry, inputs })
 }
 
