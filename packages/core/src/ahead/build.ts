@@ -10,6 +10,7 @@ import type { Hyperparameter } from '../language/hyperparameters.ts'
 import { checkLayout, type LayoutChoice } from '../language/layout.ts'
 import { relativeRate } from '../language/relative-rate.ts'
 import { schedule } from '../plan/schedule.ts'
+import type { HostEvaluator, HostProgram } from '../program/host.ts'
 import type { HyperOwner } from '../program/hyper-store.ts'
 import { checkParameters, checkShapes, type Shapes } from '../program/model.ts'
 import type { Program, VariantTree } from '../program/program.ts'
@@ -22,6 +23,7 @@ import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
 import {
   type BuiltOptimizer,
   type BuiltOwner,
+  type BuiltProgram,
   type BuiltTree,
   type BuiltValue,
   builtVersion,
@@ -32,6 +34,7 @@ import {
   usualOwner,
   usualRange,
 } from './built.ts'
+import { hostCode } from './host-code.ts'
 
 export interface BuildOptions {
   /** Which dimensions of a parameter are its outputs; see `compile`. Default `outputFirst`. */
@@ -79,7 +82,9 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const { bytes, ...kernels } = generateModule(distinct, everything(false))
   const { laidOut, prepared } = new GatheringBuilder({ tensors, forms, kernels }).layOut()
 
-  const programs: BuiltOptimizer['programs'][number][] = []
+  const operations = new Map<string, string>()
+  const numbersOf = (program: HostProgram) => new Code(hostCode(program, operations))
+  const programs: BuiltProgramCode[] = []
   const texts: string[] = []
   const places = new Map<Program, number>()
   const placeOf = (program: Program): number => places.get(program)!
@@ -88,7 +93,11 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
     const taken = new Set<number>()
     for (const program of own.keys()) {
       const { host, leaves } = program
-      const built = { computation: forms.get(program)!.computation, host, leaves }
+      const numbers = numbersOf(forms.get(program)!.computation)
+      const { keys, computation } = host
+      // Tracing makes no other.
+      const own = keys.length > 0 ? { host: { keys, numbers: numbersOf((computation as HostEvaluator).program) } } : {}
+      const built = { numbers, ...own, leaves }
       const text = codeOf('a program', built, new Set())
       const known = texts.findIndex((other, place) => other === text && !taken.has(place))
       const place = known < 0 ? programs.push(built) - 1 : known
@@ -158,7 +167,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
     ...(parent === undefined ? {} : { parent }),
     ...(main === undefined ? {} : { main }),
   }))
-  const built: BuiltOptimizer = {
+  const built: Omit<BuiltOptimizer, 'programs'> & { readonly programs: readonly BuiltProgramCode[] } = {
     version: builtVersion,
     kernels: textOfBytes(bytes),
     library: laidOut.library,
@@ -186,7 +195,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const code = `// Made by build: do not edit, build again.
 import { ${imports.join(', ')} } from 'fallline/runtime'
 
-${staged ? 'provideStorages()\n' : ''}const built = ${codeOf('the optimizer', built, factories)}
+${staged ? 'provideStorages()\n' : ''}${[...operations].map(([name, text]) => `const ${name} = ${text}\n`).join('')}const built = ${codeOf('the optimizer', built, factories)}
 
 export const create = (options) => start(built, [${[...schedulesInCode.values()].join(', ')}], options${parts.length > 0 ? `, { ${parts.join(', ')} }` : ''})
 `
@@ -204,6 +213,21 @@ export declare const create: (options?: StartOptions) => Promise<RunningOptimize
   return { code, declaration }
 }
 
+/** What is written as it is. */
+class Code {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+/** A program as it is written down. */
+interface BuiltProgramCode extends Pick<BuiltProgram, 'leaves'> {
+  readonly numbers: Code
+  readonly host?: { readonly keys: readonly string[]; readonly numbers: Code }
+}
+
 /**
  * The code that makes a schedule.
  * @param factories is given the names of what the code calls.
@@ -215,6 +239,7 @@ function codeOf(what: string, value: unknown, factories: Set<string>): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (typeof value === 'string') return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map(code).join(', ')}]`
+  if (value instanceof Code) return value.text
   if (isSchedule(value)) {
     if (value.arguments && (Object.hasOwn(schedules, value.kind) || value.kind === relativeRate.name)) {
       factories.add(value.kind)

@@ -4,7 +4,7 @@ import { createMemory } from '../backends/wasm/memory.ts'
 import { wasmPrecision } from '../backends/wasm/precision.ts'
 import type { LaidOut, SlotMemory, TensorMemory } from '../backends/wasm/prepared.ts'
 import { type ListWork, listApart } from '../backends/wasm/work-list.ts'
-import { HostEvaluator } from '../program/host.ts'
+import type { HostComputation } from '../program/host.ts'
 import { HyperFacts, type HyperOwner, HyperStore } from '../program/hyper-store.ts'
 import type { RunModel } from '../program/model.ts'
 import type { Program, VariantTree } from '../program/program.ts'
@@ -13,6 +13,7 @@ import { RunningOptimizer, type RunSettings } from '../run/running-optimizer.ts'
 import type { NonFinitePolicy } from '../run/step.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
 import {
+  type BuiltNumbers,
   type BuiltOptimizer,
   type BuiltTree,
   builtVersion,
@@ -67,14 +68,14 @@ export async function start<Name extends string = string, H extends string = str
     model.parameters.map(({ traced }) => ({ slots: traced?.slots ?? [] })),
   )
   const { exports } = await WebAssembly.instantiate(await moduleOf(bytesOfText(kernels)), { env: { memory } })
-  const evaluators = built.programs.map(({ computation }) => new HostEvaluator(computation))
+  const computations = built.programs.map(({ numbers }) => computationOf(numbers))
   const prepared = built.parameters.map(
     ({ origins, runs }) =>
       new Map(
         Object.entries(runs).map(([place, run]) => {
           const group = Number(place)
           const relocatedRun = relocated(run, (number) => countedOut(origins, number))
-          return [programs[group]!, { ...relocatedRun, evaluator: evaluators[group]!, group }]
+          return [programs[group]!, { ...relocatedRun, computation: computations[group]!, group }]
         }),
       ),
   )
@@ -82,9 +83,19 @@ export async function start<Name extends string = string, H extends string = str
   return new RunningOptimizer<Name, H>(model, onHost(instance, wasmPrecision), { nonFinite, telemetry, inputs })
 }
 
+const computationOf = (numbers: BuiltNumbers): HostComputation => ({
+  evaluate(environment, target, offset = 0) {
+    const found = numbers(environment)
+    for (const [index, number] of found.entries()) target[offset + index] = number
+    return found.length
+  },
+})
+
 /** A program whose graph stayed where it was built: the kernels stand for its outputs. */
 function programOf({ host, leaves }: BuiltOptimizer['programs'][number]): Program {
-  return { dimensions: [1, 1, 1], outputs: [], arraySlots: new Set(), host, leaves }
+  const { keys, numbers } = host ?? { keys: [], numbers: () => [] }
+  const update = { keys, computation: computationOf(numbers) }
+  return { dimensions: [1, 1, 1], outputs: [], arraySlots: new Set(), host: update, leaves }
 }
 
 function laidOutOf({ bytes, tables, regions, totals, library, parameters }: BuiltOptimizer): LaidOut {

@@ -71,8 +71,8 @@ describe('an application with an optimizer that was built ahead', () => {
   it('does not grow unnoticed', async () => {
     const sizeOf = async (own: Optimizer) =>
       gzipSync((await application(own, { w: [64, 32], b: [32] }, idle)).text).length
-    expect(await sizeOf(adamW())).toBeLessThan(13.6 * 1024)
-    expect(await sizeOf(muon())).toBeLessThan(18.2 * 1024)
+    expect(await sizeOf(adamW())).toBeLessThan(12.9 * 1024)
+    expect(await sizeOf(muon())).toBeLessThan(17.5 * 1024)
   })
 
   it.each([

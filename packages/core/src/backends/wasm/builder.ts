@@ -229,7 +229,7 @@ export class InstanceBuilder {
       stages: this.prepareStages(placed),
       hostArguments,
       telemetry: Object.fromEntries(telemetry),
-      evaluator: new HostEvaluator(computation),
+      computation: new HostEvaluator(computation),
       group: this.groupOf(JSON.stringify(computation)),
     }
   }

@@ -126,17 +126,17 @@ export class WasmInstance implements ForeignInstance {
   private perform(work: readonly Work[]): void {
     this.look()
     const ready = work.map(({ tensor, program }) => this.setup.prepared[tensor]!.get(program)!)
-    const evaluated: { environment: Work['environment']; address: number }[] = []
+    const evaluated: { environment: Work['environment']; address: number; count: number }[] = []
     for (let index = 0; index < work.length; index++) {
       const { tensor, environment } = work[index]!
-      const { evaluator, hostArguments, group } = ready[index]!
+      const { computation, hostArguments, group } = ready[index]!
       const known = evaluated[group]
       if (known?.environment === environment) {
         const from = known.address / 8
-        this.numbers.copyWithin(hostArguments / 8, from, from + evaluator.count)
+        this.numbers.copyWithin(hostArguments / 8, from, from + known.count)
       } else {
-        evaluator.evaluate(environment, this.numbers, hostArguments / 8)
-        evaluated[group] = { environment, address: hostArguments }
+        const count = computation.evaluate(environment, this.numbers, hostArguments / 8)
+        evaluated[group] = { environment, address: hostArguments, count }
       }
       this.last[tensor] = ready[index]
     }
