@@ -282,9 +282,10 @@ function different<T extends object>(own: T, usual: object): Partial<T> {
   return Object.fromEntries(entries) as Partial<T>
 }
 
-/** The stages of a program that waits for no other, in the order in which they run. */
+/** The stages of a program that waits for no other, in the order in which they run, without what says when that is. */
 function stagesInOrder(run: PreparedProgram): PreparedStage[] {
-  return schedule([run], () => []).flatMap(({ work }) => work.map(({ stage }) => stage))
+  const rounds = schedule([run], () => [])
+  return rounds.flatMap(({ work }) => work.map(({ stage: { kind, items } }) => ({ kind, items })))
 }
 
 /** Where the arrays of every tensor begin and what its kernels are called with, and behind the last where these end. */
