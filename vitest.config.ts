@@ -1,8 +1,44 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const conditions = ['@fallline/source', 'node', 'import', 'default']
-/** Counts what jax-js holds, so nobody else may have loaded it. */
-const counting = 'packages/race/test/tasks/jax.test.ts'
+
+/** What counts memory or arrays of another library, or shows it a device: nobody else may have used that library before. */
+const alone = [
+  'packages/jax/test/{page,transformation,webgpu}.test.ts',
+  'packages/race/test/tasks/jax.test.ts',
+  'packages/tfjs/test/{layers,lifetime,optimizer,quantized,webgpu}.test.ts',
+]
+
+/** The longest files, first of their projects, so that the workers end together. */
+const longest = [
+  'core/test/generic/backends',
+  'core/test/documentation',
+  'core/test/golden',
+  'core/test/generic/adversarial',
+  'core/test/generic/errors',
+  'core/test/generic/groups',
+  'jax/test/registry',
+  'race/test/command',
+  'race/test/choose/command',
+  'race/test/choose/choose',
+  'race/test/race',
+  'tfjs/test/agreement',
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const placeOf = ({ moduleId }: TestSpecification) => {
+      const place = longest.findIndex((name) => moduleId.endsWith(`packages/${name}.test.ts`))
+      return place < 0 ? longest.length : place
+    }
+    const sorted = await super.sort(files)
+    const projects = [...new Set(sorted.map(({ project }) => project))]
+    return projects.flatMap((project) =>
+      sorted.filter((file) => file.project === project).sort((a, b) => placeOf(a) - placeOf(b)),
+    )
+  }
+}
 
 export default defineConfig({
   resolve: { conditions },
@@ -12,27 +48,16 @@ export default defineConfig({
     maxWorkers: '100%',
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    sequence: { sequencer: LongestFirst },
     projects: [
-      {
-        extends: true,
-        // The library keeps nothing that one file could leave to the next, so it is loaded once per worker.
-        test: { name: 'core', isolate: false, include: ['packages/core/test/**/*.test.ts'] },
-      },
-      {
-        extends: true,
-        // Neither do the races, which have a project of their own so that others' libraries stay out of it.
-        test: {
-          name: 'race',
-          isolate: false,
-          include: ['packages/{race,search}/test/**/*.test.ts', 'benchmarks/test/**/*.test.ts'],
-          exclude: [counting],
-        },
-      },
-      {
-        extends: true,
-        // Other libraries do: backends that have been started, modules that must not be loaded yet.
-        test: { name: 'others', include: ['packages/{jax,tfjs}/test/**/*.test.ts', counting] },
-      },
+      { extends: true, test: { name: 'alone', include: alone } },
+      // The others leave nothing to each other, so what they test is loaded once per worker, other libraries apart.
+      ...[
+        { name: 'core', include: ['packages/core/test/**/*.test.ts'] },
+        { name: 'jax', include: ['packages/jax/test/**/*.test.ts'] },
+        { name: 'race', include: ['packages/{race,search}/test/**/*.test.ts', 'benchmarks/test/**/*.test.ts'] },
+        { name: 'tfjs', include: ['packages/tfjs/test/**/*.test.ts'] },
+      ].map((test) => ({ extends: true as const, test: { ...test, isolate: false, exclude: alone } })),
     ],
   },
 })

@@ -1,5 +1,6 @@
 /** `fallline/runtime`: what starts optimizers that were built ahead of time, and what only some of them need. */
-export { type StartOptions, start } from './ahead/start.ts'
+export { type StartOptions, type StartParts, start } from './ahead/start.ts'
+export { listTogether } from './backends/wasm/work-list.ts'
 export { type RelativeRate, relativeRate } from './language/relative-rate.ts'
 export { declaredInputs } from './run/inputs.ts'
 export { minimize } from './run/minimize.ts'

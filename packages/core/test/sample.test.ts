@@ -10,15 +10,14 @@ describe('the sample', () => {
   it('is the same everywhere, in the order of the cases', () => {
     expect(chosenOf('adan', false)).toMatchInlineSnapshot(`
       [
-        "case 14",
         "case 18",
       ]
     `)
     expect(sample('adan', cases.toReversed(), (one) => one, false)).toEqual(chosenOf('adan', false).toReversed())
   })
 
-  it('is a twenty-fourth, rounded up, and everything where everything is asked for', () => {
-    expect([0, 1, 4, 5, 26].map((count) => sampleSize(count, false))).toEqual([0, 1, 1, 1, 2])
+  it('is a fortieth, rounded up, and everything where everything is asked for', () => {
+    expect([0, 1, 4, 26, 41].map((count) => sampleSize(count, false))).toEqual([0, 1, 1, 1, 2])
     for (const count of [0, 1, 2, 9, 26]) {
       expect(sample('adan', cases.slice(0, count), (one) => one, false)).toHaveLength(sampleSize(count, false))
     }
@@ -26,27 +25,28 @@ describe('the sample', () => {
     expect(chosenOf('adan', true)).toEqual(cases)
   })
 
-  it('takes each case for about a twenty-fourth of the optimizers, and another one for another case', () => {
+  it('takes each case for about a fortieth of the optimizers, and another one for another case', () => {
     const chosen = registry.map(({ definition }) => new Set(chosenOf(definition.name, false)))
     for (const one of cases) {
-      // Some 145 draws of 2 in 26, or all: 15 +- 3.
+      // Some 160 draws of 1 in 26, or all: 6 +- 2.5.
       const share = chosen.filter((set) => set.has(one)).length / registry.length
-      expect(share).toBeGreaterThan(0.02)
+      expect(share).toBeGreaterThan(0.01)
       expect(share).toBeLessThan(0.2)
     }
   })
 
-  it('has about a twenty-fourth of the optimizers meet what is around rules, other ones for another kind of test', () => {
+  it('has about a fortieth of the optimizers meet what is around rules, other ones for another kind of test', () => {
     const names = registry.map(({ definition }) => definition.name)
     const [threads, memory] = ['threads', 'memory of others'].map((kind) =>
       names.filter((name) => meets(kind, name, false)),
     )
     for (const list of [threads!, memory!]) {
       expect(list).toEqual(expect.arrayContaining(metByAll))
-      expect(list.length / names.length).toBeGreaterThan(0.04)
+      expect(list.length / names.length).toBeGreaterThan(metByAll.length / names.length)
       expect(list.length / names.length).toBeLessThan(0.17)
     }
-    expect(threads!.filter((name) => memory!.includes(name)).length).toBeLessThan(threads!.length / 1.5)
+    const chosen = threads!.filter((name) => !metByAll.includes(name))
+    expect(chosen.filter((name) => memory!.includes(name)).length).toBeLessThan(chosen.length / 1.5)
     expect(names.filter((name) => meets('threads', name, true))).toEqual(names)
   })
 
@@ -67,9 +67,7 @@ describe('the sample', () => {
     )
     expect(registry.filter((factory) => changesOf(factory).length === 0)).toEqual([])
     for (const name of Object.keys(wrappers)) {
-      expect(around.filter((names) => names.includes(name)).length, name).toBeGreaterThan(
-        name.startsWith('projectOntoSimplex') ? 0 : 2,
-      )
+      expect(around.filter((names) => names.includes(name)).length, name).toBeGreaterThan(0)
     }
   })
 })

@@ -3,11 +3,14 @@ import { formsOf } from '../backends/forms.ts'
 import { everything } from '../backends/wasm/everything.ts'
 import { GatheringBuilder } from '../backends/wasm/gathering-builder.ts'
 import { generateModule } from '../backends/wasm/kernels.ts'
-import type { LaidOut, PreparedProgram } from '../backends/wasm/prepared.ts'
+import type { LaidOut, PreparedProgram, PreparedStage } from '../backends/wasm/prepared.ts'
+import { waitsForOthers } from '../backends/wasm/work-list.ts'
 import { checkNames, checkOptimizer, type Optimizer } from '../language/definition.ts'
 import type { Hyperparameter } from '../language/hyperparameters.ts'
 import { checkLayout, type LayoutChoice } from '../language/layout.ts'
 import { relativeRate } from '../language/relative-rate.ts'
+import { schedule } from '../plan/schedule.ts'
+import type { HostEvaluator, HostProgram } from '../program/host.ts'
 import type { HyperOwner } from '../program/hyper-store.ts'
 import { checkParameters, checkShapes, type Shapes } from '../program/model.ts'
 import type { Program, VariantTree } from '../program/program.ts'
@@ -20,6 +23,7 @@ import { type HyperValue, isSchedule } from '../schedules/schedule.ts'
 import {
   type BuiltOptimizer,
   type BuiltOwner,
+  type BuiltProgram,
   type BuiltTree,
   type BuiltValue,
   builtVersion,
@@ -30,6 +34,7 @@ import {
   usualOwner,
   usualRange,
 } from './built.ts'
+import { hostCode } from './host-code.ts'
 
 export interface BuildOptions {
   /** Which dimensions of a parameter are its outputs; see `compile`. Default `outputFirst`. */
@@ -77,7 +82,9 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const { bytes, ...kernels } = generateModule(distinct, everything(false))
   const { laidOut, prepared } = new GatheringBuilder({ tensors, forms, kernels }).layOut()
 
-  const programs: BuiltOptimizer['programs'][number][] = []
+  const operations = new Map<string, string>()
+  const numbersOf = (program: HostProgram) => new Code(hostCode(program, operations))
+  const programs: BuiltProgramCode[] = []
   const texts: string[] = []
   const places = new Map<Program, number>()
   const placeOf = (program: Program): number => places.get(program)!
@@ -86,7 +93,11 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
     const taken = new Set<number>()
     for (const program of own.keys()) {
       const { host, leaves } = program
-      const built = { computation: forms.get(program)!.computation, host, leaves }
+      const numbers = numbersOf(forms.get(program)!.computation)
+      const { keys, computation } = host
+      // Tracing makes no other.
+      const own = keys.length > 0 ? { host: { keys, numbers: numbersOf((computation as HostEvaluator).program) } } : {}
+      const built = { numbers, ...own, leaves }
       const text = codeOf('a program', built, new Set())
       const known = texts.findIndex((other, place) => other === text && !taken.has(place))
       const place = known < 0 ? programs.push(built) - 1 : known
@@ -97,6 +108,8 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   }
   const treeOf = (tree: VariantTree): BuiltTree =>
     'program' in tree ? placeOf(tree.program) : { ...defined(tree), held: treeOf(tree.held), fired: treeOf(tree.fired) }
+  const waits = prepared.some((own) => [...own.values()].some(waitsForOthers))
+  const ordered = (run: PreparedProgram) => (waits ? run : { ...run, stages: stagesInOrder(run) })
   const origins = originsOf(laidOut, prepared)
   const parameters = model.parameters.map(({ shape: { name, shape, parts }, traced }, index) => {
     const memory = laidOut.tensors[index]!
@@ -119,7 +132,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
         .filter(({ address }) => ownerOf(address, origins) === index)
         .map(({ address, values }) => [address, ...values].map(counted)),
       runs: Object.fromEntries(
-        [...prepared[index]!].map(([program, run]) => [placeOf(program), relocated(run, counted)]),
+        [...prepared[index]!].map(([program, run]) => [placeOf(program), relocated(ordered(run), counted)]),
       ),
     }
     if (!traced) return lies
@@ -154,7 +167,7 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
     ...(parent === undefined ? {} : { parent }),
     ...(main === undefined ? {} : { main }),
   }))
-  const built: BuiltOptimizer = {
+  const built: Omit<BuiltOptimizer, 'programs'> & { readonly programs: readonly BuiltProgramCode[] } = {
     version: builtVersion,
     kernels: textOfBytes(bytes),
     library: laidOut.library,
@@ -177,18 +190,14 @@ export function build(optimizer: Optimizer, shapes: Shapes, options: BuildOption
   const slots = model.parameters.flatMap(({ traced }) => traced?.slots ?? [])
   const staged = slots.some(({ storage }) => storage !== 'float32')
   const takes = takesInputs(model)
-  const imports = [
-    ...factories,
-    ...(takes ? ['declaredInputs'] : []),
-    ...(staged ? ['provideStorages'] : []),
-    'start',
-  ].sort()
+  const parts = [...(takes ? ['declaredInputs'] : []), ...(waits ? ['listTogether'] : [])]
+  const imports = [...factories, ...parts, ...(staged ? ['provideStorages'] : []), 'start'].sort()
   const code = `// Made by build: do not edit, build again.
 import { ${imports.join(', ')} } from 'fallline/runtime'
 
-${staged ? 'provideStorages()\n' : ''}const built = ${codeOf('the optimizer', built, factories)}
+${staged ? 'provideStorages()\n' : ''}${[...operations].map(([name, text]) => `const ${name} = ${text}\n`).join('')}const built = ${codeOf('the optimizer', built, factories)}
 
-export const create = (options) => start(built, [${[...schedulesInCode.values()].join(', ')}], options${takes ? ', declaredInputs' : ''})
+export const create = (options) => start(built, [${[...schedulesInCode.values()].join(', ')}], options${parts.length > 0 ? `, { ${parts.join(', ')} }` : ''})
 `
   const union = (texts: readonly string[]) =>
     [...new Set(texts)].map((text) => JSON.stringify(text)).join(' | ') || 'never'
@@ -204,6 +213,21 @@ export declare const create: (options?: StartOptions) => Promise<RunningOptimize
   return { code, declaration }
 }
 
+/** What is written as it is. */
+class Code {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+/** A program as it is written down. */
+interface BuiltProgramCode extends Pick<BuiltProgram, 'leaves'> {
+  readonly numbers: Code
+  readonly host?: { readonly keys: readonly string[]; readonly numbers: Code }
+}
+
 /**
  * The code that makes a schedule.
  * @param factories is given the names of what the code calls.
@@ -215,6 +239,7 @@ function codeOf(what: string, value: unknown, factories: Set<string>): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (typeof value === 'string') return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map(code).join(', ')}]`
+  if (value instanceof Code) return value.text
   if (isSchedule(value)) {
     if (value.arguments && (Object.hasOwn(schedules, value.kind) || value.kind === relativeRate.name)) {
       factories.add(value.kind)
@@ -255,6 +280,12 @@ function different<T extends object>(own: T, usual: object): Partial<T> {
     ([name, value]) => JSON.stringify(value) !== JSON.stringify((usual as Record<string, unknown>)[name]),
   )
   return Object.fromEntries(entries) as Partial<T>
+}
+
+/** The stages of a program that waits for no other, in the order in which they run, without what says when that is. */
+function stagesInOrder(run: PreparedProgram): PreparedStage[] {
+  const rounds = schedule([run], () => [])
+  return rounds.flatMap(({ work }) => work.map(({ stage: { kind, items } }) => ({ kind, items })))
 }
 
 /** Where the arrays of every tensor begin and what its kernels are called with, and behind the last where these end. */

@@ -1,13 +1,13 @@
 import type { LibraryIndices } from '../backends/wasm/kernels.ts'
 import type { LaidOut, PreparedProgram } from '../backends/wasm/prepared.ts'
 import type { HyperRange } from '../language/hyperparameters.ts'
-import type { HostProgram } from '../program/host.ts'
+import type { HostEnvironment } from '../program/host.ts'
 import type { HyperOwner } from '../program/hyper-store.ts'
 import type { RunModel } from '../program/model.ts'
-import type { Firing, HostUpdate, Leaves, SlotStorage } from '../program/program.ts'
+import type { Firing, Leaves, SlotStorage } from '../program/program.ts'
 
 /** @internal what `start` must be given; another number is another form */
-export const builtVersion = 3
+export const builtVersion = 4
 
 /** Which program runs, by its place in `BuiltOptimizer.programs`. */
 export type BuiltTree =
@@ -21,11 +21,15 @@ export type BuiltTree =
       readonly fired: BuiltTree
     }
 
+/** What `hostCode` writes. */
+export type BuiltNumbers = (environment: HostEnvironment) => readonly number[]
+
 /** A program without its graph, its plan and its sizes: the kernels stand for them. */
 export interface BuiltProgram {
   /** The numbers that its kernels take. */
-  readonly computation: HostProgram
-  readonly host: HostUpdate
+  readonly numbers: BuiltNumbers
+  /** The keys of slots that the host keeps, where there are any, and their new values. */
+  readonly host?: { readonly keys: readonly string[]; readonly numbers: BuiltNumbers }
   readonly leaves: Leaves
 }
 
@@ -111,8 +115,8 @@ export type BuiltOwner = Partial<Omit<HyperOwner, 'hyper'>> & {
 }
 
 /**
- * An optimizer for the parameters of one model, made ready ahead of time: kernels, where everything lies in memory, what is run, and
- * what the host computes, as plain data.
+ * An optimizer for the parameters of one model, made ready ahead of time: kernels, where everything lies in memory and what is run as
+ * plain data, and what the host computes as code.
  */
 export interface BuiltOptimizer {
   readonly version: typeof builtVersion

@@ -3,7 +3,8 @@ import { fill, finish } from '../backends/wasm/instantiate.ts'
 import { createMemory } from '../backends/wasm/memory.ts'
 import { wasmPrecision } from '../backends/wasm/precision.ts'
 import type { LaidOut, SlotMemory, TensorMemory } from '../backends/wasm/prepared.ts'
-import { HostEvaluator } from '../program/host.ts'
+import { type ListWork, listApart } from '../backends/wasm/work-list.ts'
+import type { HostComputation } from '../program/host.ts'
 import { HyperFacts, type HyperOwner, HyperStore } from '../program/hyper-store.ts'
 import type { RunModel } from '../program/model.ts'
 import type { Program, VariantTree } from '../program/program.ts'
@@ -12,6 +13,7 @@ import { RunningOptimizer, type RunSettings } from '../run/running-optimizer.ts'
 import type { NonFinitePolicy } from '../run/step.ts'
 import type { HyperValue } from '../schedules/schedule.ts'
 import {
+  type BuiltNumbers,
   type BuiltOptimizer,
   type BuiltTree,
   builtVersion,
@@ -27,20 +29,28 @@ export interface StartOptions {
   readonly nonFinite?: NonFinitePolicy
 }
 
+/** What only some optimizers need, so that the others do not carry it. */
+export interface StartParts {
+  /** For those that take something besides gradients, or evaluate the model at points of their own. */
+  readonly declaredInputs?: RunSettings['inputs']
+  /** For those whose tensors wait for each other. */
+  readonly listTogether?: ListWork
+}
+
 /**
  * Starts an optimizer that `build` made ready: it instantiates the kernels and fills their memory; nothing is traced, planned,
  * generated or laid out. What `build` writes calls it. One thread runs the kernels.
  *
  * @param built what `build` wrote.
  * @param schedules the schedules that it refers to, in order.
- * @param inputs `declaredInputs` for an optimizer that takes something besides gradients, or evaluates the model at points of its own.
+ * @param parts what only some optimizers need, as far as this one does.
  * @throws Error when another version of Fallline has written it.
  */
 export async function start<Name extends string = string, H extends string = string>(
   built: BuiltOptimizer,
   schedules: readonly HyperValue[] = [],
   { nonFinite = 'throw' }: StartOptions = {},
-  inputs: RunSettings['inputs'] = () => noInputs,
+  { declaredInputs: inputs = () => noInputs, listTogether: listWork = listApart }: StartParts = {},
 ): Promise<RunningOptimizer<Name, H>> {
   const { version, kernels, telemetry } = built
   if (version !== builtVersion) {
@@ -58,24 +68,34 @@ export async function start<Name extends string = string, H extends string = str
     model.parameters.map(({ traced }) => ({ slots: traced?.slots ?? [] })),
   )
   const { exports } = await WebAssembly.instantiate(await moduleOf(bytesOfText(kernels)), { env: { memory } })
-  const evaluators = built.programs.map(({ computation }) => new HostEvaluator(computation))
+  const computations = built.programs.map(({ numbers }) => computationOf(numbers))
   const prepared = built.parameters.map(
     ({ origins, runs }) =>
       new Map(
         Object.entries(runs).map(([place, run]) => {
           const group = Number(place)
           const relocatedRun = relocated(run, (number) => countedOut(origins, number))
-          return [programs[group]!, { ...relocatedRun, evaluator: evaluators[group]!, group }]
+          return [programs[group]!, { ...relocatedRun, computation: computations[group]!, group }]
         }),
       ),
   )
-  const instance = finish({ memory, exports, workers: undefined, laidOut, prepared, release: () => {} })
+  const instance = finish({ memory, exports, workers: undefined, laidOut, prepared, listWork, release: () => {} })
   return new RunningOptimizer<Name, H>(model, onHost(instance, wasmPrecision), { nonFinite, telemetry, inputs })
 }
 
+const computationOf = (numbers: BuiltNumbers): HostComputation => ({
+  evaluate(environment, target, offset = 0) {
+    const found = numbers(environment)
+    for (const [index, number] of found.entries()) target[offset + index] = number
+    return found.length
+  },
+})
+
 /** A program whose graph stayed where it was built: the kernels stand for its outputs. */
 function programOf({ host, leaves }: BuiltOptimizer['programs'][number]): Program {
-  return { dimensions: [1, 1, 1], outputs: [], arraySlots: new Set(), host, leaves }
+  const { keys, numbers } = host ?? { keys: [], numbers: () => [] }
+  const update = { keys, computation: computationOf(numbers) }
+  return { dimensions: [1, 1, 1], outputs: [], arraySlots: new Set(), host: update, leaves }
 }
 
 function laidOutOf({ bytes, tables, regions, totals, library, parameters }: BuiltOptimizer): LaidOut {

@@ -296,14 +296,11 @@ export class Graph {
     mask: boolean,
     perTensor: boolean,
   ): Node {
-    const node = { ...kind, id: this.nodes.length, inputs, space, dimensions, mask, perTensor }
-    const alike =
-      space === 'host' && commutative.has(kind.operation)
-        ? { ...node, inputs: [...inputs].sort((a, b) => a.id - b.id) }
-        : node
-    const text = identity(alike, ({ id }) => id, String)
+    const alike = space === 'host' && commutative.has(kind.operation) ? [...inputs].sort((a, b) => a.id - b.id) : inputs
+    const text = identity(kind, { inputs: alike, space, dimensions, mask, perTensor }, ({ id }) => id, String)
     const known = this.byKey.get(text)
     if (known) return known
+    const node = { ...kind, id: this.nodes.length, inputs, space, dimensions, mask, perTensor }
     this.nodes.push(node)
     this.byKey.set(text, node)
     return node

@@ -156,10 +156,10 @@ function elementText({ guard }: { readonly operation: ElementOperation; readonly
  * A graph interns its nodes by it; programs that share a kernel share it with sizes and inputs named by their order.
  */
 export function identity(
-  node: Kind & Omit<NodeFacts, 'id'>,
+  kind: Kind,
+  { inputs, space, dimensions, mask, perTensor }: Omit<NodeFacts, 'id'>,
   nameOf: (input: Node) => string | number,
   sizeName: (size: number) => string | number,
 ): string {
-  const { operation, inputs, space, dimensions, mask, perTensor } = node
-  return `${operation}:${kindText(node)}:${space}:${mask}:${perTensor}:${dimensions.map(sizeName)}(${inputs.map(nameOf)})`
+  return `${kind.operation}:${kindText(kind)}:${space}:${mask}:${perTensor}:${dimensions.map(sizeName)}(${inputs.map(nameOf)})`
 }

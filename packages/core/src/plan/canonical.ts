@@ -33,7 +33,7 @@ export function canonicalize(program: Program): CanonicalProgram {
     const position = nodes.length
     index.set(node, position)
     nodes.push(node)
-    texts.push(node.space === 'host' ? `host:${node.mask}` : identity(node, (input) => index.get(input)!, token))
+    texts.push(node.space === 'host' ? `host:${node.mask}` : identity(node, node, (input) => index.get(input)!, token))
     return position
   }
   const shape = program.dimensions.map(token)

@@ -13,6 +13,12 @@ export interface HostEnvironment {
   slot(key: string): number
 }
 
+/** Computes host scalars in float64. */
+export interface HostComputation {
+  /** Writes them, in their order, to `target` from `offset` on. @returns how many there are. */
+  evaluate(environment: HostEnvironment, target: Float64Array | number[], offset?: number): number
+}
+
 /** One value to compute; inputs are the places of values before it. */
 export type HostInstruction =
   | { readonly operation: 'constant'; readonly value: number }
@@ -68,17 +74,18 @@ interface Calculation {
   readonly c: number
 }
 
-/** Evaluates host scalars in float64, each once per step, in an order fixed when it is made. */
-export class HostEvaluator {
+/** Evaluates host scalars, each once per step, in an order fixed when it is made. */
+export class HostEvaluator implements HostComputation {
+  readonly program: HostProgram
   /** Hyperparameters, counts and state: what changes from step to step. */
   private readonly leaves: { readonly place: number; readonly leaf: HostInstruction }[] = []
   private readonly calculations: Calculation[] = []
   /** Every value; constants are written once. */
   private readonly values: Float64Array
-  private readonly results: readonly number[]
 
-  constructor({ values, results }: HostProgram) {
-    this.results = results
+  constructor(program: HostProgram) {
+    this.program = program
+    const { values } = program
     this.values = new Float64Array(values.length)
     values.forEach((instruction, place) => {
       if (instruction.operation === 'constant') this.values[place] = instruction.value
@@ -89,19 +96,15 @@ export class HostEvaluator {
     })
   }
 
-  /** How many results there are. */
-  get count(): number {
-    return this.results.length
-  }
-
-  /** Writes the results, in their order, to `target` from `offset` on. */
-  evaluate(environment: HostEnvironment, target: Float64Array | number[], offset = 0): void {
-    const { leaves, calculations, values, results } = this
+  evaluate(environment: HostEnvironment, target: Float64Array | number[], offset = 0): number {
+    const { leaves, calculations, values } = this
+    const { results } = this.program
     for (const { leaf, place } of leaves) values[place] = readLeaf(leaf, environment)
     for (const { operation, place, a, b, c } of calculations) {
       values[place] = operation(values[a]!, values[b]!, values[c]!)
     }
     for (let index = 0; index < results.length; index++) target[offset + index] = values[results[index]!]!
+    return results.length
   }
 }
 

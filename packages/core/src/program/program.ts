@@ -1,7 +1,7 @@
 import { type Dimensions, type Node, type NodeOf, type Space, sizeOf } from '../graph/node.ts'
 import type { SlotStart } from '../language/slots.ts'
 import type { StorageName } from '../storage/storage.ts'
-import { type HostProgram, hostProgram } from './host.ts'
+import { type HostComputation, HostEvaluator, hostProgram } from './host.ts'
 
 /** Where a computed value goes. */
 export type Target =
@@ -46,7 +46,7 @@ export interface Program {
 /** The keys of slots that the host keeps, and how it computes their new values, in the same order. */
 export interface HostUpdate {
   readonly keys: readonly string[]
-  readonly computation: HostProgram
+  readonly computation: HostComputation
 }
 
 /** How a piece of state is kept. */
@@ -189,7 +189,7 @@ export function makeProgram(
   host: readonly { readonly key: string; readonly node: Node }[],
 ): Program {
   const keys = host.map(({ key }) => key)
-  const computation = hostProgram(host.map(({ node }) => node))
+  const computation = new HostEvaluator(hostProgram(host.map(({ node }) => node)))
   return { ...results, host: { keys, computation }, leaves: leavesOf(results.outputs, host) }
 }
 

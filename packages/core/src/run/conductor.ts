@@ -1,16 +1,9 @@
 import type { Work } from '../backends/backend.ts'
 import { checkHyper } from '../language/definition.ts'
 import { validateHyperparameter } from '../language/hyperparameters.ts'
-import { type HostEnvironment, HostEvaluator } from '../program/host.ts'
+import type { HostEnvironment } from '../program/host.ts'
 import type { NamedShape, RunModel } from '../program/model.ts'
-import {
-  type Firing,
-  firesAt,
-  type Program,
-  programsOf,
-  type SlotStorage,
-  type VariantTree,
-} from '../program/program.ts'
+import { type Firing, firesAt, type Program, type SlotStorage, type VariantTree } from '../program/program.ts'
 import type { TracedParameter } from '../program/trace.ts'
 import { evaluateSchedule, type HyperValue } from '../schedules/schedule.ts'
 
@@ -19,7 +12,6 @@ export interface Tensor {
   readonly index: number
   readonly shape: NamedShape
   readonly traced: TracedParameter | undefined
-  readonly hostUpdates: ReadonlyMap<Program, HostEvaluator>
   /** Steps of this tensor, by clock. */
   counts: Map<string, number>
   /** State that the host keeps. */
@@ -101,17 +93,11 @@ export class Conductor {
         if (slot.shared) this.sharedKeys.add(slot.key)
         if (slot.space === 'host') (slot.shared ? this.shared : host).set(slot.key, slot.start as number)
       }
-      const hostUpdates = new Map<Program, HostEvaluator>()
-      if (traced) {
-        for (const program of programsOf(traced.variants)) {
-          hostUpdates.set(program, new HostEvaluator(program.host.computation))
-        }
-        collectOpenings(traced.variants, openings)
-      }
+      if (traced) collectOpenings(traced.variants, openings)
       const tree = traced?.variants
       const only =
         tree && 'program' in tree && tree.program.host.keys.length === 0 && host.size === 0 ? tree.program : undefined
-      return { index, shape, traced, hostUpdates, counts: startingCounts(tree), host, only }
+      return { index, shape, traced, counts: startingCounts(tree), host, only }
     })
     this.openings = [...openings.values()]
     for (const { opens } of this.openings) this.counts.set(opens, 0)
@@ -291,7 +277,7 @@ export class Conductor {
     const { program, own } = this.choose(tensor, moment)
     const environment = new StepEnvironment(this, tensor, own, moment)
     const host: number[] = []
-    tensor.hostUpdates.get(program)!.evaluate(environment, host)
+    program.host.computation.evaluate(environment, host)
     return { tensor, work: { tensor: tensor.index, program, environment }, counts: own, host }
   }
 

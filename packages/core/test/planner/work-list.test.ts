@@ -1,7 +1,7 @@
 import { adafactor, clipByGlobalNorm, type Optimizer, sgd } from 'fallline'
 import { describe, expect, it } from 'vitest'
 import { oneItem, type PreparedStage } from '../../src/backends/wasm/prepared.ts'
-import { workList } from '../../src/backends/wasm/work-list.ts'
+import { listTogether } from '../../src/backends/wasm/work-list.ts'
 import type { Plan } from '../../src/plan/plan.ts'
 import { plansOf } from '../support/plans.ts'
 
@@ -35,7 +35,7 @@ function order(optimizer: Optimizer, tensors: number, sideBySide: boolean): stri
     plan.scalars.flatMap((scalar) => (scalar.kind === 'total' ? [[scalar.key, 0] as const] : [])),
   )
   const totals = { region: 0, addresses, kernels: { sum: 99 } }
-  const { items } = workList([...ready.keys()], ready, totals, sideBySide)
+  const { items } = listTogether([...ready.keys()], ready, totals, sideBySide)
   const texts: string[] = []
   for (let at = 0; at < items.length; at += 5) {
     const [kernel, entry, , , chunk] = items.subarray(at, at + 5) as unknown as [number, number, number, number, number]

@@ -2,10 +2,10 @@
  * The large tables of tests (optimizers times wrappers, options, courses of gradients, runs of a law) are too long for every
  * day. `npm test` takes a fixed sample of them and `npm run test:all` everything. Tests that stand alone are always all run.
  *
- * - Every optimizer meets every kind of test of its rule, with a twenty-fourth of the cases, rounded up: those whose names, beside its own,
+ * - Every optimizer meets every kind of test of its rule, with a fortieth of the cases, rounded up: those whose names, beside its own,
  *   have the smallest hashes. So the sample is the same everywhere, and a new case moves few of the others.
  * - What looks at the machinery around rules (threads, memory of others, state in fewer bits, refused numbers, sizes beyond a chunk) is met by a
- *   twenty-fourth of the optimizers, another one for each kind of test.
+ *   fortieth of the optimizers, another one for each kind of test.
  * - The optimizers of `metByAll` meet a sixth of the cases, and everything that is around rules.
  */
 
@@ -13,7 +13,7 @@
 export const everything = process.env.FALLLINE_TEST_ALL === '1'
 
 /** The share of the cases that the sample takes. */
-const share = 1 / 24
+const dailyShare = 1 / 40
 
 /** One optimizer of each kind: by element, by matrix, by sums over all tensors, and with several sequences. */
 export const metByAll = ['adamW', 'muon', 'prodigy', 'scheduleFreeAdamW']
@@ -22,7 +22,7 @@ export const metByAll = ['adamW', 'muon', 'prodigy', 'scheduleFreeAdamW']
 const largerShare = 1 / 6
 
 /** How many of so many the sample takes: at least one, where there are any. */
-export function sampleSize(count: number, all = everything, part = share): number {
+export function sampleSize(count: number, all = everything, part = dailyShare): number {
   return all ? count : Math.ceil(part * count)
 }
 
@@ -32,6 +32,7 @@ export function sample<Case>(
   cases: readonly Case[],
   nameOf: (one: Case) => string,
   all = everything,
+  share = dailyShare,
 ): Case[] {
   if (all) return [...cases]
   const part = metByAll.includes(optimizer) ? largerShare : share
@@ -43,10 +44,10 @@ export function sample<Case>(
 }
 
 /**
- * Whether an optimizer meets a kind of test that looks at what is around rules, such as threads: a twenty-fourth of the optimizers do,
+ * Whether an optimizer meets a kind of test that looks at what is around rules, such as threads: a fortieth of the optimizers do,
  * another one for each kind, and those of `metByAll`.
  */
-export function meets(kind: string, optimizer: string, all = everything): boolean {
+export function meets(kind: string, optimizer: string, all = everything, share = dailyShare): boolean {
   return all || metByAll.includes(optimizer) || hash(`${kind} ${optimizer}`) < share * 2 ** 32
 }
 

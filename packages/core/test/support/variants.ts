@@ -177,18 +177,35 @@ const refusals = {
   gradient: /does not read/,
 }
 
-/** True for wrappers that cannot stand around an optimizer, for one reason or for any. */
-export function refuses(factory: OptimizerFactory, wrapper: string, why?: keyof typeof refusals): boolean {
+/** What was found out: several files ask for the same, and each answer is a model traced. */
+const known = new WeakMap<OptimizerFactory, Map<string, readonly string[]>>()
+
+/** Why a wrapper cannot stand around an optimizer. */
+function reasonsOf(factory: OptimizerFactory, wrapper: string): readonly string[] {
+  const own = known.get(factory) ?? new Map<string, readonly string[]>()
+  known.set(factory, own)
+  const reasons = own.get(wrapper) ?? findReasons(factory, wrapper)
+  own.set(wrapper, reasons)
+  return reasons
+}
+
+function findReasons(factory: OptimizerFactory, wrapper: string): readonly string[] {
   const wrap = wrappers[wrapper] ?? ((inner: Optimizer) => inner)
   try {
     trace(wrap(factory()))
-    return false
+    return []
   } catch (error) {
     const { message } = error as Error
     const reasons = Object.entries(refusals).flatMap(([name, says]) => (says.test(message) ? [name] : []))
     if (reasons.length === 0) throw error
-    return why === undefined || reasons.includes(why)
+    return reasons
   }
+}
+
+/** True for wrappers that cannot stand around an optimizer, for one reason or for any. */
+export function refuses(factory: OptimizerFactory, wrapper: string, why?: keyof typeof refusals): boolean {
+  const reasons = reasonsOf(factory, wrapper)
+  return why === undefined ? reasons.length > 0 : reasons.includes(why)
 }
 
 /** Says what does not fit, without planning or compiling. */

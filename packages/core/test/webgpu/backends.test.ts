@@ -10,6 +10,9 @@ import { hasWebgpu, newBackend } from '../support/webgpu.ts'
 
 const steps = 4
 
+/** A driver that computes in software is slow to compile kernels: so much of the rest, where all are tried. */
+const share = 1 / 24
+
 /** Of a vector that is several parameters a device can show no part. */
 const chosen = registry.filter(({ definition }) => !definition.joint && meets('on WebGPU', definition.name))
 
@@ -27,8 +30,7 @@ describe.runIf(hasWebgpu).each(chosen.map((factory) => [factory.definition.name,
       expect(await run(await pair(factory, {}, smallModel), tolerance)).toEqual([])
     })
 
-    // A driver that computes in software is slow to compile kernels: a share of the optimizers, where all are tried.
-    const more = everything && meets('more on WebGPU', name, false)
+    const more = everything && meets('more on WebGPU', name, false, share)
     it.runIf(more)('does so for every class of shape', async () => {
       expect(await run(await pair(factory, {}, everyShape), tolerance)).toEqual([])
     })
@@ -37,7 +39,7 @@ describe.runIf(hasWebgpu).each(chosen.map((factory) => [factory.definition.name,
       expect(await run(await pair(factory, {}, vectorsOfEverySize), tolerance, 2)).toEqual([])
     })
 
-    const changes = sample(name, changesOf(factory), ({ title }) => title, false)
+    const changes = sample(name, changesOf(factory), ({ title }) => title, false, share)
     it.runIf(more).each(changes.map(({ title, settings }) => [title, settings] as const))(
       'does so with %s',
       async (_, settings) => {
@@ -46,7 +48,7 @@ describe.runIf(hasWebgpu).each(chosen.map((factory) => [factory.definition.name,
       },
     )
 
-    it.runIf(more).each(sample(name, wrappersAround(factory), (wrap) => wrap, false))(
+    it.runIf(more).each(sample(name, wrappersAround(factory), (wrap) => wrap, false, share))(
       'does so within %s',
       async (wrap) => {
         const absolute = cancelling[wrap] ?? 0

@@ -26,6 +26,7 @@ import {
 import type { StagedMemory } from './staged-word.ts'
 import { room } from './staging.ts'
 import type { Threading } from './threads.ts'
+import { listTogether } from './work-list.ts'
 
 export interface BuilderSettings {
   readonly tensors: readonly BackendTensor[]
@@ -111,7 +112,7 @@ export class InstanceBuilder {
     const { exports } = await WebAssembly.instantiate(module, { env: { memory, ...functions } })
     const workers = await threading?.start(threading.count - 1, module, memory, laidOut.block)
     const release = () => workers?.terminate()
-    return finish({ memory, exports, workers, laidOut, prepared, release })
+    return finish({ memory, exports, workers, laidOut, prepared, listWork: listTogether, release })
   }
 
   /** How many bytes the instance needs. */
@@ -125,7 +126,7 @@ export class InstanceBuilder {
     new Uint8Array(memory.buffer).fill(0, this.start, laidOut.end)
     fill(memory, laidOut, this.tensors)
     const { exports } = new WebAssembly.Instance(module, { env: { memory } })
-    return finish({ memory, exports, workers: undefined, laidOut, prepared, release })
+    return finish({ memory, exports, workers: undefined, laidOut, prepared, listWork: listTogether, release })
   }
 
   /** Gives everything its place. */
@@ -228,7 +229,7 @@ export class InstanceBuilder {
       stages: this.prepareStages(placed),
       hostArguments,
       telemetry: Object.fromEntries(telemetry),
-      evaluator: new HostEvaluator(computation),
+      computation: new HostEvaluator(computation),
       group: this.groupOf(JSON.stringify(computation)),
     }
   }

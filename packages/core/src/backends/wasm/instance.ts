@@ -4,7 +4,7 @@ import type { StagedStorage } from '../../storage/storage.ts'
 import { type HostExecutor, viewPlace, type Work } from '../backend.ts'
 import { chunkElements, type ForeignArray, type Items, itemCount, type LaidOut, type Prepared } from './prepared.ts'
 import type { Threads } from './threads.ts'
-import { encodeItems, type WorkList, workList } from './work-list.ts'
+import { encodeItems, type ListWork, type WorkList } from './work-list.ts'
 
 /** @internal an instance whose parameters and gradients lie in someone else's memory */
 export interface ForeignInstance extends HostExecutor {
@@ -20,6 +20,7 @@ export interface InstanceSetup {
   readonly workers: Threads | undefined
   readonly laidOut: LaidOut
   readonly prepared: readonly ReadonlyMap<Program, Prepared>[]
+  readonly listWork: ListWork
   readonly release: () => void
 }
 
@@ -125,17 +126,17 @@ export class WasmInstance implements ForeignInstance {
   private perform(work: readonly Work[]): void {
     this.look()
     const ready = work.map(({ tensor, program }) => this.setup.prepared[tensor]!.get(program)!)
-    const evaluated: { environment: Work['environment']; address: number }[] = []
+    const evaluated: { environment: Work['environment']; address: number; count: number }[] = []
     for (let index = 0; index < work.length; index++) {
       const { tensor, environment } = work[index]!
-      const { evaluator, hostArguments, group } = ready[index]!
+      const { computation, hostArguments, group } = ready[index]!
       const known = evaluated[group]
       if (known?.environment === environment) {
         const from = known.address / 8
-        this.numbers.copyWithin(hostArguments / 8, from, from + evaluator.count)
+        this.numbers.copyWithin(hostArguments / 8, from, from + known.count)
       } else {
-        evaluator.evaluate(environment, this.numbers, hostArguments / 8)
-        evaluated[group] = { environment, address: hostArguments }
+        const count = computation.evaluate(environment, this.numbers, hostArguments / 8)
+        evaluated[group] = { environment, address: hostArguments, count }
       }
       this.last[tensor] = ready[index]
     }
@@ -227,7 +228,7 @@ export class WasmInstance implements ForeignInstance {
     const known = this.lists.get(key)
     if (known) return known
     const { regions, totals, library } = this.laidOut
-    const list = workList(
+    const list = this.setup.listWork(
       work.map(({ tensor }) => tensor),
       ready,
       { region: regions.totals, addresses: totals, kernels: library.totals },

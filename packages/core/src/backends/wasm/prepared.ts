@@ -1,6 +1,6 @@
 import type { ReductionKind } from '../../graph/node.ts'
 import type { StageOrder } from '../../plan/schedule.ts'
-import type { HostEvaluator } from '../../program/host.ts'
+import type { HostComputation } from '../../program/host.ts'
 import type { StorageName } from '../../storage/storage.ts'
 import type { LibraryIndices } from './kernels.ts'
 
@@ -44,7 +44,7 @@ export interface PreparedProgram {
 
 /** A program made ready to run on one tensor. */
 export interface Prepared extends PreparedProgram {
-  readonly evaluator: HostEvaluator
+  readonly computation: HostComputation
   /** Programs of one group have equal host arguments in equal environments. */
   readonly group: number
 }

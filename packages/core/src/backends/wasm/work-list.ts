@@ -23,16 +23,43 @@ export interface TotalsPlace {
 }
 
 /**
- * The work list of programs that run in the same step.
+ * Makes the work list of programs that run in the same step.
  * @param members the tensor that each program is of.
  * @param sideBySide for several threads.
  */
-export function workList(
+export type ListWork = (
   members: readonly number[],
   ready: readonly Pick<PreparedProgram, 'stages'>[],
   totals: TotalsPlace,
   sideBySide: boolean,
-): WorkList {
+) => WorkList
+
+/** Of programs whose stages are in the order of a schedule, where none waits for another: for one thread, tensor by tensor. */
+export const listApart: ListWork = (_members, ready) => {
+  const items = ready.flatMap(({ stages }) => {
+    const rounds = stages.map(({ kind, items }) => ({ kind, items: items.flatMap(callsOf) }))
+    turnRound(rounds)
+    return rounds.flatMap((round) => round.items.flat())
+  })
+  return { items: Int32Array.from(items), rounds: [[0, items.length / 5]], totals: new Int32Array() }
+}
+
+/** True where a program must not run beside others as `listApart` lists it. */
+export const waitsForOthers = ({ stages }: Pick<PreparedProgram, 'stages'>): boolean =>
+  stages.some(({ kind, shared }) => kind === 'totals' || shared)
+
+/** A pass over the arrays begins where the one before it ended: that much is still in the caches. */
+function turnRound(rounds: readonly { readonly kind: string; readonly items: unknown[] }[]): void {
+  const chunks = rounds.map(({ kind, items }) => (kind === 'loops' ? items.length : 0))
+  let backwards = false
+  for (const [index, { items }] of rounds.entries()) {
+    if (backwards) items.reverse()
+    if (2 * chunks[index]! > Math.max(...chunks)) backwards = !backwards
+  }
+}
+
+/** Of any programs. */
+export const listTogether: ListWork = (members, ready, totals, sideBySide) => {
   const words: number[] = []
   const rounds = schedule(ready, ({ keys = [] }) => keys).map(({ kind, together, work }) => ({
     kind,
@@ -42,13 +69,7 @@ export function workList(
         ? cut(-1, totalItems(work, totals, words))
         : work.flatMap(({ member, stage }) => cut(together ? -1 : members[member]!, stage.items)),
   }))
-  // A pass over the arrays begins where the one before it ended: that much is still in the caches.
-  const chunks = rounds.map(({ kind, items }) => (kind === 'loops' ? items.length : 0))
-  let backwards = false
-  for (const [index, { items }] of rounds.entries()) {
-    if (backwards) items.reverse()
-    if (2 * chunks[index]! > Math.max(...chunks)) backwards = !backwards
-  }
+  turnRound(rounds)
   return sideBySide ? inRounds(rounds, words) : byTensor(rounds, words)
 }
 
