@@ -2,9 +2,12 @@ export type { Json } from './json.ts'
 export type { Pruner } from './pruners/pruner.ts'
 export { pruners } from './pruners/registry.ts'
 export { type Random, random } from './random.ts'
+export { type GridOptions, gridSearch } from './samplers/grid.ts'
+export { haltonSearch } from './samplers/halton.ts'
 export { randomSearch } from './samplers/random.ts'
 export { samplers } from './samplers/registry.ts'
 export type { Proposal, Request, Sampler } from './samplers/sampler.ts'
+export { sobolSearch } from './samplers/sobol.ts'
 export {
   type Coordinate,
   type Dimension,
