@@ -1,6 +1,16 @@
 export type { Json } from './json.ts'
+export {
+  curveExtrapolation,
+  type ExtrapolationOptions,
+} from './pruners/curve-extrapolation.ts'
+export { medianPruner } from './pruners/median.ts'
+export { type PatienceOptions, patientPruner } from './pruners/patient.ts'
+export { type ComparisonOptions, percentilePruner } from './pruners/percentile.ts'
 export type { Pruner } from './pruners/pruner.ts'
 export { pruners } from './pruners/registry.ts'
+export { type StoppingOptions, successiveHalvingStop } from './pruners/successive-halving-stop.ts'
+export { type ThresholdOptions, thresholdPruner } from './pruners/threshold.ts'
+export { type WilcoxonOptions, wilcoxonPruner } from './pruners/wilcoxon.ts'
 export { type Random, random } from './random.ts'
 export { type GridOptions, gridSearch } from './samplers/grid.ts'
 export { haltonSearch } from './samplers/halton.ts'
