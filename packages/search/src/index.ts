@@ -12,12 +12,20 @@ export { type StoppingOptions, successiveHalvingStop } from './pruners/successiv
 export { type ThresholdOptions, thresholdPruner } from './pruners/threshold.ts'
 export { type WilcoxonOptions, wilcoxonPruner } from './pruners/wilcoxon.ts'
 export { type Random, random } from './random.ts'
+export { type AshaOptions, asha } from './samplers/asha.ts'
 export { type GridOptions, gridSearch } from './samplers/grid.ts'
 export { haltonSearch } from './samplers/halton.ts'
+export { type HyperbandOptions, hyperband } from './samplers/hyperband.ts'
+export { type DeepeningOptions, iterativeDeepeningHyperband } from './samplers/iterative-deepening-hyperband.ts'
 export { randomSearch } from './samplers/random.ts'
 export { samplers } from './samplers/registry.ts'
 export type { Proposal, Request, Sampler } from './samplers/sampler.ts'
 export { sobolSearch } from './samplers/sobol.ts'
+export {
+  type HalvingOptions,
+  type SuccessiveHalvingOptions,
+  successiveHalving,
+} from './samplers/successive-halving.ts'
 export {
   type Coordinate,
   type Dimension,

@@ -1,8 +1,12 @@
+import { asha } from './asha.ts'
 import { gridSearch } from './grid.ts'
 import { haltonSearch } from './halton.ts'
+import { hyperband } from './hyperband.ts'
+import { iterativeDeepeningHyperband } from './iterative-deepening-hyperband.ts'
 import { randomSearch } from './random.ts'
 import type { Sampler } from './sampler.ts'
 import { sobolSearch } from './sobol.ts'
+import { successiveHalving } from './successive-halving.ts'
 
 /** All samplers by name, each as it is made without options; the tests, the benchmark and the command line go through it. */
 export const samplers = {
@@ -10,4 +14,8 @@ export const samplers = {
   sobol: sobolSearch,
   halton: haltonSearch,
   grid: gridSearch,
+  successiveHalving,
+  hyperband,
+  asha,
+  iterativeDeepeningHyperband,
 } satisfies Readonly<Record<string, () => Sampler>>
