@@ -1,8 +1,11 @@
 import { asha } from './asha.ts'
+import { bohb } from './bohb.ts'
+import { dehb } from './dehb.ts'
 import { gridSearch } from './grid.ts'
 import { haltonSearch } from './halton.ts'
 import { hyperband } from './hyperband.ts'
 import { iterativeDeepeningHyperband } from './iterative-deepening-hyperband.ts'
+import { pasha } from './pasha.ts'
 import { randomSearch } from './random.ts'
 import type { Sampler } from './sampler.ts'
 import { sobolSearch } from './sobol.ts'
@@ -18,4 +21,7 @@ export const samplers = {
   hyperband,
   asha,
   iterativeDeepeningHyperband,
+  bohb,
+  dehb,
+  pasha,
 } satisfies Readonly<Record<string, () => Sampler>>

@@ -128,3 +128,20 @@ export function advance(
   }
   return { kind: 'done' }
 }
+
+/** What has been seen at each level of the resource: points with their losses. Trials of nobody's brackets count at the highest. */
+export function seenByLevel(view: View, levels: number): readonly (readonly { trial: SeenTrial; loss: number }[])[] {
+  const seen = Array.from({ length: levels }, (): { trial: SeenTrial; loss: number }[] => [])
+  for (const trial of [...view.ended, ...view.open]) {
+    const note = rungNote(trial)
+    if (note === null) {
+      if (trial.state === 'complete') seen[levels - 1]!.push({ trial, loss: lossNow(trial) })
+      continue
+    }
+    for (let rung = 0; rung <= note.losses.length; rung++) {
+      const loss = lossAt(trial, rung)
+      if (typeof loss === 'number') seen[note.first + rung]?.push({ trial, loss })
+    }
+  }
+  return seen
+}
