@@ -13,6 +13,7 @@ export { type StoppingOptions, successiveHalvingStop } from './pruners/successiv
 export { type ThresholdOptions, thresholdPruner } from './pruners/threshold.ts'
 export { type WilcoxonOptions, wilcoxonPruner } from './pruners/wilcoxon.ts'
 export { type Random, random } from './random.ts'
+export { type AcBandOptions, acBand } from './samplers/ac-band.ts'
 export { type AshaOptions, asha } from './samplers/asha.ts'
 export { type BohbOptions, bohb } from './samplers/bohb.ts'
 export { type DehbOptions, dehb } from './samplers/dehb.ts'
@@ -23,6 +24,7 @@ export { type DeepeningOptions, iterativeDeepeningHyperband } from './samplers/i
 export { pasha } from './samplers/pasha.ts'
 export { randomSearch } from './samplers/random.ts'
 export { samplers } from './samplers/registry.ts'
+export { type RisingBanditsOptions, risingBandits } from './samplers/rising-bandits.ts'
 export type { Proposal, Request, Sampler } from './samplers/sampler.ts'
 export { sobolSearch } from './samplers/sobol.ts'
 export {

@@ -1,3 +1,4 @@
+import { acBand } from './ac-band.ts'
 import { asha } from './asha.ts'
 import { bohb } from './bohb.ts'
 import { dehb } from './dehb.ts'
@@ -7,6 +8,7 @@ import { hyperband } from './hyperband.ts'
 import { iterativeDeepeningHyperband } from './iterative-deepening-hyperband.ts'
 import { pasha } from './pasha.ts'
 import { randomSearch } from './random.ts'
+import { risingBandits } from './rising-bandits.ts'
 import type { Sampler } from './sampler.ts'
 import { sobolSearch } from './sobol.ts'
 import { successiveHalving } from './successive-halving.ts'
@@ -24,4 +26,6 @@ export const samplers = {
   bohb,
   dehb,
   pasha,
+  risingBandits,
+  acBand,
 } satisfies Readonly<Record<string, () => Sampler>>
