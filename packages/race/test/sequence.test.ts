@@ -1,32 +1,9 @@
+import { sobol, sobolDimensions } from '@fallline/search/internal'
 import { describe, expect, it } from 'vitest'
 import { seedsOfStudy } from '../src/protocol/study.ts'
-import { shiftedSobol, sobol, sobolDimensions } from '../src/search/sequence.ts'
+import { shiftedSobol } from '../src/search/sequence.ts'
 import { checkSpace, positionOf, type Setting, settingAt, valueAt, valueAtPosition } from '../src/search/space.ts'
 import { insideTrials, type Limits, outermost, proposeTrial } from '../src/search/trials.ts'
-
-describe('sobol', () => {
-  it('starts with the published points', () => {
-    // Joe and Kuo, new-joe-kuo-6, natural order; the first dimension is van der Corput in base 2.
-    expect([0, 1, 2, 3, 4, 5, 6, 7].map((index) => sobol(0, index))).toEqual([
-      0, 0.5, 0.25, 0.75, 0.125, 0.625, 0.375, 0.875,
-    ])
-    expect([0, 1, 2, 3, 4, 5, 6, 7].map((index) => sobol(1, index))).toEqual([
-      0, 0.5, 0.75, 0.25, 0.625, 0.125, 0.375, 0.875,
-    ])
-    expect([0, 1, 2, 3, 4].map((dimension) => sobol(dimension, 7))).toEqual([0.875, 0.875, 0.125, 0.375, 0.875])
-  })
-
-  it('puts one of the first 2^k points into each of 2^k equal intervals, in every dimension', () => {
-    for (let dimension = 0; dimension < sobolDimensions; dimension++) {
-      const cells = new Set(Array.from({ length: 64 }, (_, index) => Math.floor(sobol(dimension, index) * 64)))
-      expect(cells.size, `dimension ${dimension}`).toBe(64)
-    }
-  })
-
-  it('names the dimensions there are', () => {
-    expect(() => sobol(sobolDimensions, 0)).toThrow(`use 0 to ${sobolDimensions - 1}`)
-  })
-})
 
 describe('shiftedSobol', () => {
   const names = ['weightDecay', 'learningRate', 'beta1']

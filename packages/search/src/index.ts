@@ -2,12 +2,39 @@ export { type Examined, type Finding, health } from './analysis/health.ts'
 export { type Importance, type ImportanceOptions, importances } from './analysis/importance.ts'
 export type { Json } from './json.ts'
 export { type ChosenOptimizer, chosenOptimizer, optimizerChoice, searchSpaceOf } from './optimizers.ts'
+export {
+  curveExtrapolation,
+  type ExtrapolationOptions,
+} from './pruners/curve-extrapolation.ts'
+export { medianPruner } from './pruners/median.ts'
+export { type PatienceOptions, patientPruner } from './pruners/patient.ts'
+export { type ComparisonOptions, percentilePruner } from './pruners/percentile.ts'
 export type { Pruner } from './pruners/pruner.ts'
 export { pruners } from './pruners/registry.ts'
+export { type Replay, type ReplayOptions, replayPruner } from './pruners/replay.ts'
+export { type StoppingOptions, successiveHalvingStop } from './pruners/successive-halving-stop.ts'
+export { type ThresholdOptions, thresholdPruner } from './pruners/threshold.ts'
+export { type WilcoxonOptions, wilcoxonPruner } from './pruners/wilcoxon.ts'
 export { type Random, random } from './random.ts'
+export { type AcBandOptions, acBand } from './samplers/ac-band.ts'
+export { type AshaOptions, asha } from './samplers/asha.ts'
+export { type BohbOptions, bohb } from './samplers/bohb.ts'
+export { type DehbOptions, dehb } from './samplers/dehb.ts'
+export { type GridOptions, gridSearch } from './samplers/grid.ts'
+export { haltonSearch } from './samplers/halton.ts'
+export { type HyperbandOptions, hyperband } from './samplers/hyperband.ts'
+export { type DeepeningOptions, iterativeDeepeningHyperband } from './samplers/iterative-deepening-hyperband.ts'
+export { pasha } from './samplers/pasha.ts'
 export { randomSearch } from './samplers/random.ts'
 export { samplers } from './samplers/registry.ts'
+export { type RisingBanditsOptions, risingBandits } from './samplers/rising-bandits.ts'
 export type { Proposal, Request, Sampler } from './samplers/sampler.ts'
+export { sobolSearch } from './samplers/sobol.ts'
+export {
+  type HalvingOptions,
+  type SuccessiveHalvingOptions,
+  successiveHalving,
+} from './samplers/successive-halving.ts'
 export {
   type Coordinate,
   type Dimension,

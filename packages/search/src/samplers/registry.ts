@@ -1,7 +1,31 @@
+import { acBand } from './ac-band.ts'
+import { asha } from './asha.ts'
+import { bohb } from './bohb.ts'
+import { dehb } from './dehb.ts'
+import { gridSearch } from './grid.ts'
+import { haltonSearch } from './halton.ts'
+import { hyperband } from './hyperband.ts'
+import { iterativeDeepeningHyperband } from './iterative-deepening-hyperband.ts'
+import { pasha } from './pasha.ts'
 import { randomSearch } from './random.ts'
+import { risingBandits } from './rising-bandits.ts'
 import type { Sampler } from './sampler.ts'
+import { sobolSearch } from './sobol.ts'
+import { successiveHalving } from './successive-halving.ts'
 
 /** All samplers by name, each as it is made without options; the tests, the benchmark and the command line go through it. */
 export const samplers = {
   random: randomSearch,
+  sobol: sobolSearch,
+  halton: haltonSearch,
+  grid: gridSearch,
+  successiveHalving,
+  hyperband,
+  asha,
+  iterativeDeepeningHyperband,
+  bohb,
+  dehb,
+  pasha,
+  risingBandits,
+  acBand,
 } satisfies Readonly<Record<string, () => Sampler>>
