@@ -2,11 +2,17 @@ export type { Json } from './json.ts'
 export type { Pruner } from './pruners/pruner.ts'
 export { pruners } from './pruners/registry.ts'
 export { type Random, random } from './random.ts'
+export { type AgingEvolutionOptions, agingEvolution } from './samplers/aging-evolution.ts'
 export { type CmaEsOptions, cmaEs } from './samplers/cma-es.ts'
+export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy.ts'
+export { type DifferentialEvolutionOptions, differentialEvolution } from './samplers/differential-evolution.ts'
 export { type LmMaEsOptions, lmMaEs } from './samplers/lm-ma-es.ts'
+export { type NaturalEvolutionOptions, naturalEvolution } from './samplers/natural-evolution.ts'
+export { type ParticleSwarmOptions, particleSwarm } from './samplers/particle-swarm.ts'
 export { randomSearch } from './samplers/random.ts'
 export { samplers } from './samplers/registry.ts'
 export type { Proposal, Request, Sampler } from './samplers/sampler.ts'
+export { type SimulatedAnnealingOptions, simulatedAnnealing } from './samplers/simulated-annealing.ts'
 export {
   type Coordinate,
   type Dimension,
