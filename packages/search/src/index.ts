@@ -25,6 +25,13 @@ export { haltonSearch } from './samplers/halton.ts'
 export { type HyperbandOptions, hyperband } from './samplers/hyperband.ts'
 export { type DeepeningOptions, iterativeDeepeningHyperband } from './samplers/iterative-deepening-hyperband.ts'
 export { pasha } from './samplers/pasha.ts'
+export { type AgingEvolutionOptions, agingEvolution } from './samplers/aging-evolution.ts'
+export { type CmaEsOptions, cmaEs } from './samplers/cma-es.ts'
+export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy.ts'
+export { type DifferentialEvolutionOptions, differentialEvolution } from './samplers/differential-evolution.ts'
+export { type LmMaEsOptions, lmMaEs } from './samplers/lm-ma-es.ts'
+export { type NaturalEvolutionOptions, naturalEvolution } from './samplers/natural-evolution.ts'
+export { type ParticleSwarmOptions, particleSwarm } from './samplers/particle-swarm.ts'
 export { randomSearch } from './samplers/random.ts'
 export { samplers } from './samplers/registry.ts'
 export { type RisingBanditsOptions, risingBandits } from './samplers/rising-bandits.ts'
@@ -35,6 +42,7 @@ export {
   type SuccessiveHalvingOptions,
   successiveHalving,
 } from './samplers/successive-halving.ts'
+export { type SimulatedAnnealingOptions, simulatedAnnealing } from './samplers/simulated-annealing.ts'
 export {
   type Coordinate,
   type Dimension,

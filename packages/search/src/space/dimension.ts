@@ -49,6 +49,25 @@ export function numberAt(domain: NumberDomain, coordinate: number): number {
   return domain.kind === 'integer' ? domain.minimum + index * domain.step : decimal(domain, index)
 }
 
+/**
+ * The part of the coordinates that have the same value as a coordinate: `[low, high]`. The first and the last part are open, -Infinity
+ * and Infinity. Only for domains with a step.
+ */
+export function partAt(domain: NumberDomain, coordinate: number): [low: number, high: number] {
+  const { minimum, scale, step } = domain
+  if (step === null) throw new RangeError(`partAt: numbers from ${minimum} to ${domain.maximum} have no step`)
+  const [low, high] = range(domain)
+  const index = Math.round((numberAt(domain, coordinate) - minimum) / step)
+  const bound = (steps: number) => {
+    const value = minimum + steps * step
+    return ((scale === 'log' ? Math.log(value) : value) - low) / (high - low)
+  }
+  return [
+    index === 0 ? -Infinity : bound(index - 0.5),
+    index === valueCount(domain)! - 1 ? Infinity : bound(index + 0.5),
+  ]
+}
+
 function decimal({ minimum, step }: NumberDomain, index: number): number {
   return Number((minimum + index * step!).toPrecision(15))
 }
