@@ -120,9 +120,13 @@ async function prepare(
   }
   checkLayout(caller, choice)
   const layout = askedOnce(choice)
+  const { delaysEigendecompositions = false } = options.backend ?? {}
   const model =
     (telemetry ? undefined : traceAlone(optimizer, shapes, layout)) ??
-    (await import('./program/trace-model.ts')).traceModel(optimizer, shapes, telemetry, { layout })
+    (await import('./program/trace-model.ts')).traceModel(optimizer, shapes, telemetry, {
+      layout,
+      delaysEigendecompositions,
+    })
   const title = model.rule
   const instance = await (options.backend ?? wasm()).create(backendTensors(model), { gradients, title })
   const joined = model.parameters.find(({ shape }) => shape.parts)

@@ -108,6 +108,8 @@ interface Runner {
   run(work: readonly Work[]): void
   /** Makes the array of a slot a copy of the parameter. */
   copyParameter(tensor: number, key: string): void
+  /** Waits for what the host computes beside the device; absent where it computes nothing. */
+  settled?(): Promise<void>
 }
 
 /** Runs programs at once, or can at least look at gradients at once. */
@@ -197,6 +199,8 @@ export interface DeviceSupport {
 /** A way to run optimizers: `wasm()`, `reference()`, or `webgpu()` of `fallline/webgpu`. */
 export interface Backend {
   readonly name: string
+  /** True to have each refresh take the eigendecompositions of the matrices at the one before, which are then kept as state. */
+  readonly delaysEigendecompositions?: boolean
   /**
    * @param settings.gradients `oneAtATime` where the gradients of all tensors may lie in one place.
    * @param settings.title what the rule is called, for names and errors.

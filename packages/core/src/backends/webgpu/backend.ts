@@ -20,6 +20,16 @@ export interface WebgpuOptions {
    * small parameters are better kept by the optimizer (see `buffersOf`). Default false.
    */
   readonly attached?: boolean
+  /**
+   * Who finds eigenvalues and eigenvectors that a rule refreshes now and then, as Shampoo and S++ do. `device` (default): the device, at
+   * once, a workgroup for each matrix, which is slow for large ones. `host`: the thread that calls, in float64, while the device goes on.
+   * A refresh then takes those of the matrices that the refresh before it has left (the first its own, which the device decomposes); so the
+   * steps are other ones. Matrices that wait are state, with as many numbers again as those that are decomposed. No step waits for the host: where it is
+   * not ready at the next refresh, the device decomposes the same matrices, and only roundings differ. `await settled()`, which waits
+   * for the host, before each refresh gives the same bits every time. What a rule decomposes at every step, and its QR factors, stay on
+   * the device.
+   */
+  readonly eigendecompositions?: 'device' | 'host'
 }
 
 const precision = { arrays: 'float32', scalars: 'float32', sums: 'float32' } as const
@@ -36,17 +46,21 @@ const precision = { arrays: 'float32', scalars: 'float32', sums: 'float32' } as 
  * const optimizer = await compile(adamW(), { weights: [256, 256] }, { backend: webgpu() })
  * ```
  *
- * @throws Error for `attached` without a device. From `compile` when there is no WebGPU or no adapter, or the device has too small
+ * @throws Error for `attached` without a device, or another word for `eigendecompositions`. From `compile` when there is no WebGPU or no adapter, or the device has too small
  * buffers.
  */
 export function webgpu(options: WebgpuOptions = {}): Backend {
-  checkNames('webgpu', options, ['device', 'attached'])
-  const { attached = false } = options
+  checkNames('webgpu', options, ['device', 'attached', 'eigendecompositions'])
+  const { attached = false, eigendecompositions = 'device' } = options
+  if (!['device', 'host'].includes(eigendecompositions)) {
+    throw new Error(`webgpu: eigendecompositions must be device or host, not ${String(eigendecompositions)}`)
+  }
   if (attached && !options.device) {
     throw new Error('webgpu: attached needs { device } too, the one that your buffers were made on')
   }
   return {
     name: 'webgpu',
+    delaysEigendecompositions: eigendecompositions === 'host',
     create: async (tensors, memory) => {
       const { device, release } = options.device ? { device: options.device, release: () => {} } : await ownDevice()
       try {

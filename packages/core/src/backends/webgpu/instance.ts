@@ -13,6 +13,7 @@ import {
   type Packed,
   type Prepared,
 } from './builder.ts'
+import { Eigendecompositions } from './eigendecompositions.ts'
 import { type DeviceBytes, type Gpu, itemAlignment, readBuffers, usage } from './gpu.ts'
 import type { Placed } from './heaps.ts'
 import { bindings, gradientHeap, head, heapName, parameterHeap } from './kernel.ts'
@@ -104,6 +105,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   private readonly bytes: GPUBuffer
   private readonly lists = new Map<string, WorkList>()
   private readonly attached: AttachedBuffers[]
+  private readonly eigendecompositions: Eigendecompositions
   /** The words that the host writes before each step, and their two ways to be seen. */
   private readonly hostWords: Uint32Array<ArrayBuffer>
   private readonly hostFloats: Float32Array<ArrayBuffer>
@@ -123,6 +125,10 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     this.pipelines = pipelines
     this.release = release
     this.attached = blueprint.tensors.map(() => ({}))
+    this.eigendecompositions = new Eigendecompositions(
+      (tensor, key) => this.readMatrix(tensor, key),
+      blueprint.prepared,
+    )
     this.hostWords = new Uint32Array(blueprint.hostWords)
     this.hostFloats = new Float32Array(this.hostWords.buffer)
     const buffer = (label: string, bytes: number) =>
@@ -161,6 +167,10 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     })
   }
 
+  settled(): Promise<void> {
+    return this.eigendecompositions.settled()
+  }
+
   resume(): void {
     if (this.gpu.lost === undefined) this.gpu.device.queue.writeBuffer(this.words, 4 * head.failed, Uint32Array.of(0))
   }
@@ -192,6 +202,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     else if (place.kind === 'number') {
       this.gpu.device.queue.writeBuffer(this.numbers, 4 * this.numberPlace(place), Float32Array.of(values[0]!))
     } else this.writeArray(this.arrayAt(place), values)
+    if (place.kind === 'array') this.eigendecompositions.changed(place.tensor, place.key)
   }
 
   async compute(work: readonly Work[]): Promise<readonly FloatArray[]> {
@@ -246,6 +257,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   dispose(): void {
     if (this.disposed) return
     this.disposed = true
+    this.eigendecompositions.dispose()
     for (const { items } of this.lists.values()) items.destroy()
     for (const buffer of [...this.heaps, this.words, this.numbers, this.bytes]) buffer.destroy()
     this.release()
@@ -258,7 +270,8 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     this.refuseAfterFailure()
     const { work } = task
     if (this.attaches) this.checkAttached(task)
-    const ready = work.map(({ tensor, program }) => this.preparedOf(tensor, program))
+    const programs = work.map(({ tensor, program }) => this.preparedOf(tensor, program))
+    const ready = programs.map((prepared, index) => this.withDecompositions(prepared, work[index]!))
     this.hostWords[0] = attempt
     work.forEach(({ tensor, environment }, index) => {
       this.writeHostNumbers(ready[index]!, environment)
@@ -281,6 +294,9 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     }
     pass.end()
     device.queue.submit([encoder.finish()])
+    programs.forEach(({ delayed }, index) => {
+      for (const { key } of delayed) this.eigendecompositions.changed(work[index]!.tensor, key)
+    })
     if (list.tried) return
     list.tried = true
     device.popErrorScope().then(
@@ -289,6 +305,24 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
       },
       () => {},
     )
+  }
+
+  /** What a program runs when the host has decomposed its matrices, which then lie where the rest finds them. */
+  private withDecompositions(prepared: Prepared, { tensor, environment }: Work): Prepared {
+    const { delayed, decomposed } = prepared
+    const found = delayed.map(({ key, began }) =>
+      environment.slot(began) > 0 ? this.eigendecompositions.of(tensor, key) : undefined,
+    )
+    if (!decomposed || found.includes(undefined)) return prepared
+    delayed.forEach(({ place }, index) => {
+      this.writeArray(this.inHeap(place), found[index]!)
+    })
+    return decomposed
+  }
+
+  private async readMatrix(tensor: number, key: string): Promise<Float32Array> {
+    const [found] = await readBuffers(this.gpu, [this.range({ kind: 'array', tensor, key })])
+    return new Float32Array(found!)
   }
 
   private refuseAfterFailure(): void {
