@@ -11,7 +11,8 @@ import { checkFinite, copyKernel, totalsKernel } from './library.ts'
 export interface WebgpuOptions {
   /**
    * The device to run on. Without one, each optimizer asks `navigator.gpu` for a device of its own, with the largest buffers that the
-   * adapter has, and ends it when it is disposed of.
+   * adapter has, and ends it when it is disposed of. With the feature `subgroups` (which that device has where
+   * subgroups have 16 lanes or more) sums take fewer barriers; their bits are the same.
    */
   readonly device?: GPUDevice
   /**
@@ -84,7 +85,10 @@ async function ownDevice(): Promise<{ device: GPUDevice; release: () => void }> 
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
   if (!adapter) throw new Error('webgpu: navigator.gpu has no adapter; use wasm()')
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits
-  const device = await adapter.requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } })
+  const device = await adapter.requestDevice({
+    requiredFeatures: adapter.features.has('subgroups') && adapter.info.subgroupMinSize >= 16 ? ['subgroups'] : [],
+    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
+  })
   return { device, release: () => device.destroy() }
 }
 
