@@ -72,13 +72,32 @@ const attachedHeaps = [parameterHeap, gradientHeap]
 /** The name of a heap: one of few buffers of float32 that all arrays lie in, scratch, inputs and averages beside the state. */
 export const heapName = (heap: number): string => heapNames[heap]!
 
-/** What a sum or a maximum of nothing is. */
-export const startOfReduction = (kind: ReductionKind) =>
-  kind === 'sum' ? '0f' : `bitcast<f32>(words[${head.leastNumber}])`
+/** How a sum or a maximum of any number of values grows in a lane: its start, the line that takes a value up, and what it is in the end. */
+export interface Growth {
+  readonly start: string
+  readonly add: (into: string, value: string) => string
+  readonly end: (name: string) => string
+}
 
-/** The line that takes a value up into a sum or a maximum. */
-export const takenUp = (kind: ReductionKind, into: string, value: string) =>
-  kind === 'sum' ? `${into} += ${value};` : `${into} = larger(${into}, ${value});`
+const maximumOf: Growth = {
+  start: `bitcast<f32>(words[${head.leastNumber}])`,
+  add: (into, value) => `${into} = larger(${into}, ${value});`,
+  end: (name) => name,
+}
+
+/** Of few values. */
+const plainSum: Growth = { start: '0f', add: (into, value) => `${into} += ${value};`, end: (name) => name }
+
+/** Of any number: with what each addition loses beside it. */
+const compensatedSum: Growth = {
+  start: 'vec2f()',
+  add: (into, value) => `${into} = compensated(${into}, ${value});`,
+  end: (name) => `whole(${name})`,
+}
+
+/** How a reduction grows in a lane. @param few true for a sum of so few values that rounding matters little. */
+export const growthOf = (kind: ReductionKind, few = false): Growth =>
+  kind === 'maximum' ? maximumOf : few ? plainSum : compensatedSum
 
 const entryPoint = '@compute'
 const laneArgument = '@builtin(local_invocation_index) lane: u32'
@@ -141,6 +160,19 @@ const ofLanes: Functions = {
   larger: `/// The larger of two numbers, or the one that is not a number.
 fn larger(a: f32, b: f32) -> f32 {
   return select(b, a, a >= b || a != a);
+}`,
+  compensated: `/// A sum and what it has lost, with one more number (Knuth). Bits that only the host knows are 0 keep compilers, which may take
+/// arithmetic for exact, from leaving out what is lost.
+fn compensated(sum: vec2f, value: f32) -> vec2f {
+  let zero = words[${head.leastNumber}] ^ 0xff800000u;
+  let total = bitcast<f32>(bitcast<u32>(sum.x + value) ^ zero);
+  let added = bitcast<f32>(bitcast<u32>(total - sum.x) ^ zero);
+  let before = bitcast<f32>(bitcast<u32>(total - added) ^ zero);
+  return vec2f(total, sum.y + ((sum.x - before) + (value - added)));
+}`,
+  whole: `/// A sum with what it has lost, of which nothing is known where it is not finite.
+fn whole(sum: vec2f) -> f32 {
+  return select(sum.x + sum.y, sum.x, (bitcast<u32>(sum.x) & 0x7fffffffu) >= 0x7f800000u);
 }`,
   sum_of_lanes: overLanes('sum_of_lanes'),
   maximum_of_lanes: overLanes('maximum_of_lanes'),

@@ -1,7 +1,7 @@
 /** Kernels that do not depend on a plan: the check for finiteness, copies of parameters, totals over tensors. */
 
 import type { ReductionKind } from '../../graph/node.ts'
-import { head, heapName, type Kernel, kernelOf, moduleOf, startOfReduction, takenUp } from './kernel.ts'
+import { growthOf, head, heapName, type Kernel, kernelOf, moduleOf } from './kernel.ts'
 import { lanes } from './workgroup.ts'
 
 /**
@@ -39,13 +39,14 @@ export function copyKernel(heaps: number, to: number, from: number): Kernel {
  */
 export function totalsKernel(heaps: number, kind: ReductionKind): Kernel {
   const label = `${kind} over tensors`
-  const body = `  var total = ${startOfReduction(kind)};
+  const { start, add, end } = growthOf(kind)
+  const body = `  var total = ${start};
   for (var part = item.z; part < item.z + item.y; part++) {
     let place = items[part];
     var value = 0f;
     if (place.y == 1u) { value = bitcast<f32>(words[place.x]); } else { value = numbers[place.x]; }
-    ${takenUp(kind, 'total', 'value')}
+    ${add('total', 'value')}
   }
-  numbers[item.w] = total;`
+  numbers[item.w] = ${end('total')};`
   return kernelOf(label, moduleOf(label, heaps, [body], { lanes: 1 }))
 }
