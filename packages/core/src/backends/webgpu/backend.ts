@@ -6,7 +6,7 @@ import { type Blueprint, BlueprintMaker } from './builder.ts'
 import { type Gpu, gpuOf } from './gpu.ts'
 import { mebibytes } from './heaps.ts'
 import { WebgpuInstance } from './instance.ts'
-import { checkFinite, copyKernel, totalsKernel } from './library.ts'
+import { checkFinite, parameterCopy, totalsKernel } from './library.ts'
 
 export interface WebgpuOptions {
   /**
@@ -99,10 +99,10 @@ async function create(
   attached: boolean,
   release: () => void,
 ): Promise<BackendInstance> {
-  const kept = tensors.find(({ slots }) => slots.some(isParameterSlot))
+  const kept = attached && tensors.find(({ slots }) => slots.some(isParameterSlot))
   if (kept) {
     throw new Error(
-      `webgpu: parameters are in float32 here: leave out 'parameters' of quantized for '${kept.name}', or use wasm()`,
+      `webgpu: attached parameters are in float32: leave out 'parameters' of quantized for '${kept.name}', or attached`,
     )
   }
   const blueprint = blueprintFor(gpu, tensors, title, attached)
@@ -145,8 +145,8 @@ async function compileKernels(gpu: Gpu, blueprint: Blueprint): Promise<Map<strin
   const heaps = blueprint.heaps.length
   const judging = new Set(tensors.map(({ gradient }) => gradient.heap)).values()
   const checks = [...judging].map((heap) => checkFinite(heaps, heap))
-  const copies = tensors.flatMap(({ parameter, arrays }) =>
-    [...arrays.values()].map(({ heap }) => copyKernel(heaps, heap, parameter.heap)),
+  const copies = tensors.flatMap((memory) =>
+    [...memory.arrays.values()].map(({ heap }) => parameterCopy(heaps, memory, heap)),
   )
   const sums = totals.size > 0 ? (['sum', 'maximum'] as const).map((kind) => totalsKernel(heaps, kind)) : []
   const wanted = new Map([...checks, ...copies, ...sums, ...kernels].map((kernel) => [kernel.key, kernel]))

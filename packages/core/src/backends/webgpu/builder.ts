@@ -5,7 +5,7 @@ import { placeScratch, type ScratchPlace } from '../../plan/place-scratch.ts'
 import { dimensionsOf, elementsOf, type Plan, type PlannedArray, type Sizes } from '../../plan/plan.ts'
 import { planTogether } from '../../plan/planner.ts'
 import { HostEvaluator } from '../../program/host.ts'
-import { type Program, type SlotStorage, startOf } from '../../program/program.ts'
+import { isParameterSlot, type Program, parameterSlot, type SlotStorage, startOf } from '../../program/program.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
 import type { StagedStorage } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
@@ -82,6 +82,7 @@ export interface Packed {
 export interface TensorMemory {
   readonly name: string
   readonly size: number
+  /** Of no elements where it is kept otherwise than in float32, as the state `parameterSlot`. */
   readonly parameter: Placed
   readonly gradient: Placed
   readonly average: Placed | undefined
@@ -192,9 +193,11 @@ export class BlueprintMaker {
     })
     const copies = new Map<string, number>()
     for (const [index, { slots }] of this.tensors.entries()) {
-      const { parameter, arrays } = tensors[index]!
+      const { parameter, arrays, packed } = tensors[index]!
+      const kept = packed.get(parameterSlot)
+      const from = kept ? [kept.at, kept.size, this.table(kept.storage)] : [parameter.at]
       for (const { key, start } of slots) {
-        if (start === 'parameter') copies.set(`${index} ${key}`, this.entry([arrays.get(key)!.at, parameter.at]))
+        if (start === 'parameter') copies.set(`${index} ${key}`, this.entry([arrays.get(key)!.at, ...from]))
       }
     }
     const starts = this.tensors.flatMap(({ slots }, index) =>
@@ -264,10 +267,10 @@ export class BlueprintMaker {
 
   private reserve(tensor: BackendTensor): (mark: number) => TensorMemory {
     const { name, size, slots, average } = tensor
+    const inFloat32 = slots.some(isParameterSlot) ? 0 : size
     // In a buffer of its own each begins at 0.
-    const reserved = this.attached ? 0 : size
-    const parameter = this.heaps.reserve('parameter', reserved)
-    const gradient = this.heaps.reserve('gradient', reserved)
+    const parameter = this.heaps.reserve('parameter', this.attached ? 0 : inFloat32)
+    const gradient = this.heaps.reserve('gradient', this.attached ? 0 : size)
     const averageArray = average ? this.heaps.reserve('average', size) : undefined
     const inputs = [...arrayInputs(programsOfTensor(tensor))].map(
       ([name, size]) => [name, this.heaps.reserve(`input ${name}`, size)] as const,
@@ -287,7 +290,7 @@ export class BlueprintMaker {
     return (mark) => ({
       name,
       size,
-      parameter: { ...parameter(), size },
+      parameter: { ...parameter(), size: inFloat32 },
       gradient: { ...gradient(), size },
       average: averageArray?.(),
       inputs: settled(inputs),

@@ -1,6 +1,6 @@
 /** What runs on a device: steps, readback, and the verdicts of the check for finiteness. */
 
-import type { Program } from '../../program/program.ts'
+import { type Program, parameterSlot } from '../../program/program.ts'
 import { provided } from '../../storage/provided.ts'
 import type { DeferredExecutor, FloatArray, Place, Readback, Work, WritablePlace } from '../backend.ts'
 import {
@@ -17,7 +17,7 @@ import { Eigendecompositions } from './eigendecompositions.ts'
 import { type DeviceBytes, type Gpu, itemAlignment, readBuffers, usage } from './gpu.ts'
 import type { Placed } from './heaps.ts'
 import { bindings, gradientHeap, head, heapName, parameterHeap } from './kernel.ts'
-import { checkFinite, copyKernel } from './library.ts'
+import { checkFinite, parameterCopy } from './library.ts'
 import { dispatchesOf, merged } from './work-list.ts'
 
 /** How many work lists are kept: one for every recent combination of tensors and programs. */
@@ -198,8 +198,9 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   write(place: WritablePlace, values: ArrayLike<number>): void {
     this.gpu.refuseWhenLost('webgpu')
     const packed = this.packedAt(place)
-    if (packed) this.writeBytes(packed, values)
-    else if (place.kind === 'number') {
+    if (packed) {
+      this.writeBytes(packed, place.kind === 'bytes' ? values : provided().codecs[packed.storage].encode(values))
+    } else if (place.kind === 'number') {
       this.gpu.device.queue.writeBuffer(this.numbers, 4 * this.numberPlace(place), Float32Array.of(values[0]!))
     } else this.writeArray(this.arrayAt(place), values)
     if (place.kind === 'array') this.eigendecompositions.changed(place.tensor, place.key)
@@ -235,8 +236,16 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     return this.gpu.device
   }
 
-  /** Where the parameter and the gradient of a tensor lie. */
+  /**
+   * Where the parameter and the gradient of a tensor lie.
+   * @throws Error for a parameter that is not in float32.
+   */
   buffersOf(tensor: number): ParameterBuffers {
+    const kept = this.packedAt({ kind: 'parameter', tensor })
+    if (kept) {
+      const { name } = this.blueprint.tensors[tensor]!
+      throw new Error(`buffersOf: ${provided().parameters.refused(name, kept.storage, 'await readParameters()')}`)
+    }
     const range = (kind: keyof ParameterBuffers) => {
       const { buffer, offset, bytes: size } = this.range({ kind, tensor })
       return { buffer, offset, size }
@@ -387,10 +396,10 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   }
 
   private copyOf({ tensor, key }: Task['copies'][number]): Dispatch {
-    const { parameter, arrays } = this.blueprint.tensors[tensor]!
-    const kernel = copyKernel(this.heaps.length, arrays.get(key)!.heap, parameter.heap)
+    const memory = this.blueprint.tensors[tensor]!
+    const kernel = parameterCopy(this.heaps.length, memory, memory.arrays.get(key)!.heap)
     const entry = this.blueprint.copyEntry(tensor, key)
-    const items = chunks(parameter.size, chunkElements).map(([first, last]): Item => [entry, first, last, 0])
+    const items = chunks(memory.size, chunkElements).map(([first, last]): Item => [entry, first, last, 0])
     return { kernel, items, ...buffersFor(this.attaches, kernel, tensor) }
   }
 
@@ -528,9 +537,9 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
 
   private packedAt(place: Place): Packed | undefined {
     const { kind } = place
-    return kind === 'array' || kind === 'bytes'
-      ? this.blueprint.tensors[place.tensor]!.packed.get(place.key)
-      : undefined
+    const { packed } = this.blueprint.tensors[place.tensor]!
+    if (kind === 'parameter') return packed.get(parameterSlot)
+    return kind === 'array' || kind === 'bytes' ? packed.get(place.key) : undefined
   }
 
   private writeBytes({ at, bytes }: Packed, values: ArrayLike<number>): void {

@@ -1,7 +1,11 @@
 /** Kernels that do not depend on a plan: the check for finiteness, copies of parameters, totals over tensors. */
 
 import type { ReductionKind } from '../../graph/node.ts'
+import { parameterSlot } from '../../program/program.ts'
+import type { StagedStorage } from '../../storage/storage.ts'
+import type { TensorMemory } from './builder.ts'
 import { growthOf, head, heapName, type Kernel, kernelOf, moduleOf } from './kernel.ts'
+import { decodeName } from './storages.ts'
 import { lanes } from './workgroup.ts'
 
 /**
@@ -31,6 +35,25 @@ export function copyKernel(heaps: number, to: number, from: number): Kernel {
     ${heapName(to)}[to + i] = ${heapName(from)}[source + i];
   }`
   return kernelOf(label, moduleOf(label, heaps, [body]))
+}
+
+/** Copies arrays that are kept otherwise than in float32. Entry: where to, and what reads an element. Items: first and last. */
+function unpackKernel(heaps: number, to: number, storage: StagedStorage): Kernel {
+  const label = `copy of parameters in ${storage}`
+  const body = `  let to = words[entry];
+  let source = words[entry + 1u];
+  let size = words[entry + 2u];
+  let codes = words[entry + 3u];
+  for (var i = item.y + lane; i < item.z; i += ${lanes}u) {
+    ${heapName(to)}[to + i] = ${decodeName(storage)}(source, size, codes, i);
+  }`
+  return kernelOf(label, moduleOf(label, heaps, [body]))
+}
+
+/** Copies the parameter of a tensor to a heap, however it is kept. */
+export function parameterCopy(heaps: number, { parameter, packed }: TensorMemory, to: number): Kernel {
+  const kept = packed.get(parameterSlot)
+  return kept ? unpackKernel(heaps, to, kept.storage) : copyKernel(heaps, to, parameter.heap)
 }
 
 /**
