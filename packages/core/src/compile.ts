@@ -129,13 +129,6 @@ async function prepare(
     })
   const title = model.rule
   const instance = await (options.backend ?? wasm()).create(backendTensors(model), { gradients, title })
-  const joined = model.parameters.find(({ shape }) => shape.parts)
-  if (joined && !instance.memory) {
-    instance.dispose()
-    throw new Error(
-      `${caller}: ${joined.shape.name} are one vector to this optimizer, and this backend can show none of its parts`,
-    )
-  }
   const inputs = takesInputs(model) ? (await import('./run/inputs.ts')).declaredInputs : () => noInputs
   return { model, instance, settings: { nonFinite, telemetry, gradients, inputs } }
 }

@@ -10,8 +10,7 @@ import { hasWebgpu, newBackend } from '../support/webgpu.ts'
 
 const steps = 4
 
-/** Of a vector that is several parameters a device can show no part. */
-const chosen = registry.filter(({ definition }) => !definition.joint && meets('on WebGPU', definition.name))
+const chosen = registry.filter(({ definition }) => meets('on WebGPU', definition.name))
 
 const pair = async (factory: OptimizerFactory, settings: Variant['settings'], shapes: Shapes, wrap = 'none') =>
   besideReference(comparable(factory, settings, wrap), shapes, await newBackend())

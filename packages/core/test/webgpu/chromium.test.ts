@@ -10,7 +10,6 @@ if (!found) console.warn('No Chromium (set CHROMIUM to its path): the tests on i
 /** One of each kind; all are tried in Node, on the same driver in software, which is slow to compile kernels. */
 const daily = ['adamW', 'scheduleFreeAdamW']
 const names = registry
-  .filter(({ definition }) => !definition.joint)
   .map(({ definition }) => definition.name)
   .filter((name, place) => daily.includes(name) || (everything && place % 4 === 0))
 

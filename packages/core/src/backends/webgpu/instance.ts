@@ -2,7 +2,15 @@
 
 import { type Program, parameterSlot } from '../../program/program.ts'
 import { provided } from '../../storage/provided.ts'
-import type { DeferredExecutor, FloatArray, Place, Readback, Work, WritablePlace } from '../backend.ts'
+import {
+  type DeferredExecutor,
+  type FloatArray,
+  firstElement,
+  type Place,
+  type Readback,
+  type Work,
+  type WritablePlace,
+} from '../backend.ts'
 import {
   type Blueprint,
   buffersFor,
@@ -202,7 +210,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
       this.writeBytes(packed, place.kind === 'bytes' ? values : provided().codecs[packed.storage].encode(values))
     } else if (place.kind === 'number') {
       this.gpu.device.queue.writeBuffer(this.numbers, 4 * this.numberPlace(place), Float32Array.of(values[0]!))
-    } else this.writeArray(this.arrayAt(place), values)
+    } else this.writeArray(this.arrayAt(place), values, firstElement(place))
     if (place.kind === 'array') this.eigendecompositions.changed(place.tensor, place.key)
   }
 
@@ -552,10 +560,10 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     return this.blueprint.tensors[tensor]!.numbers.get(key) ?? this.blueprint.shared.get(key)!
   }
 
-  private writeArray({ buffer, offset, size }: ArrayOnDevice, values: ArrayLike<number>): void {
-    if (size === 0) return
+  private writeArray({ buffer, offset }: ArrayOnDevice, values: ArrayLike<number>, from = 0): void {
+    if (values.length === 0) return
     const floats = values instanceof Float32Array ? (values as Float32Array<ArrayBuffer>) : Float32Array.from(values)
-    this.gpu.device.queue.writeBuffer(buffer, offset, floats)
+    this.gpu.device.queue.writeBuffer(buffer, offset + 4 * from, floats)
   }
 }
 
