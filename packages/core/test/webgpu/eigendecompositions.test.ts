@@ -138,6 +138,25 @@ describe.runIf(hasWebgpu)('eigendecompositions on the host, beside WebGPU', () =
     second.dispose()
   })
 
+  it('stay as they are where a step is not taken', async () => {
+    const [, optimizer] = refreshed[0]!
+    const [first, second] = [
+      await compile(optimizer, shapes, { backend: await onHost() }),
+      await compile(optimizer, shapes, { backend: await onHost() }),
+    ]
+    for (const each of [first, second]) {
+      take(each, 1, 5)
+      await each.settled()
+    }
+    second.step({ gradients: { ...gradientsAt(6), square: new Float32Array(36).fill(Number.NaN) } })
+    await expect(second.settled()).rejects.toThrow("step 6: the gradient of 'square' is not finite")
+    await second.settled()
+    for (const each of [first, second]) take(each, 6, 6)
+    expect(await second.saveAsync()).toEqual(await first.saveAsync())
+    first.dispose()
+    second.dispose()
+  })
+
   it('are refused by another word', () => {
     expect(() => webgpu({ eigendecompositions: 'cpu' as 'host' })).toThrow(
       'webgpu: eigendecompositions must be device or host, not cpu',
