@@ -120,18 +120,15 @@ async function prepare(
   }
   checkLayout(caller, choice)
   const layout = askedOnce(choice)
+  const { delaysEigendecompositions = false } = options.backend ?? {}
   const model =
     (telemetry ? undefined : traceAlone(optimizer, shapes, layout)) ??
-    (await import('./program/trace-model.ts')).traceModel(optimizer, shapes, telemetry, { layout })
+    (await import('./program/trace-model.ts')).traceModel(optimizer, shapes, telemetry, {
+      layout,
+      delaysEigendecompositions,
+    })
   const title = model.rule
   const instance = await (options.backend ?? wasm()).create(backendTensors(model), { gradients, title })
-  const joined = model.parameters.find(({ shape }) => shape.parts)
-  if (joined && !instance.memory) {
-    instance.dispose()
-    throw new Error(
-      `${caller}: ${joined.shape.name} are one vector to this optimizer, and this backend can show none of its parts`,
-    )
-  }
   const inputs = takesInputs(model) ? (await import('./run/inputs.ts')).declaredInputs : () => noInputs
   return { model, instance, settings: { nonFinite, telemetry, gradients, inputs } }
 }

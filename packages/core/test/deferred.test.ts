@@ -11,8 +11,8 @@ import {
   type Optimizer,
   parameterAverage,
   psgdXMat,
+  quantized,
   reference,
-  type Shapes,
   scheduleFreeAdamW,
   sgd,
   sharpnessAware,
@@ -60,9 +60,7 @@ describe('a backend that lets nothing be looked at', () => {
   it.each(chosen.map((factory) => [factory.definition.name, factory] as const))(
     'takes the same steps: %s',
     async (_, factory) => {
-      // Of a vector that is several parameters no part can be shown.
-      const model: Shapes = factory.definition.joint ? { weight: smallModel.weight! } : smallModel
-      const { there, here } = await both(make(factory), model)
+      const { there, here } = await both(make(factory), smallModel)
       for (let step = 1; step <= 3; step++) {
         const gradients = gradientsOf(here.names, here.parameters, step)
         const results = [await takeStep(there, { gradients }), await takeStep(here, { gradients })]
@@ -73,9 +71,26 @@ describe('a backend that lets nothing be looked at', () => {
     },
   )
 
-  it('has one parameter for rules that take all as one vector', async () => {
-    await expect(compile(psgdXMat(), smallModel, { backend: deferred() })).rejects.toThrow(
-      'compile: weight to scale are one vector to this optimizer, and this backend can show none of its parts',
+  it('shows and takes the parts of what is one vector to an optimizer', async () => {
+    const { there, here } = await both(psgdXMat(), smallModel)
+    const bias = Float32Array.from(here.parameters.bias!, (value) => 2 * value + 1)
+    there.writeParameters({ bias })
+    here.writeParameters({ bias })
+    expect(await there.readParameters()).toEqual({ ...here.parameters })
+    for (const optimizer of [there, here]) {
+      await optimizer.minimize(({ parameters, gradients }) => {
+        for (const name of here.names) gradients[name]!.set(parameters[name]!.map((value) => 3 * value))
+        return 1
+      })
+    }
+    expect(await there.readParameters()).toEqual({ ...here.parameters })
+    expect(await there.readState('bias')).toEqual(here.state('bias'))
+  })
+
+  it('keeps such a vector in float32', async () => {
+    const kept = quantized(psgdXMat(), { minimumSize: 0, parameters: 'bf16' })
+    await expect(compile(kept, smallModel, { backend: deferred() })).rejects.toThrow(
+      "compile: weight to scale are one vector to this optimizer, whose parts a device can only write in float32: leave out 'parameters'",
     )
   })
 

@@ -17,32 +17,32 @@ export { type ThresholdOptions, thresholdPruner } from './pruners/threshold.ts'
 export { type WilcoxonOptions, wilcoxonPruner } from './pruners/wilcoxon.ts'
 export { type Random, random } from './random.ts'
 export { type AcBandOptions, acBand } from './samplers/ac-band.ts'
+export { type AgingEvolutionOptions, agingEvolution } from './samplers/aging-evolution.ts'
 export { type AshaOptions, asha } from './samplers/asha.ts'
 export { type BohbOptions, bohb } from './samplers/bohb.ts'
+export { type CmaEsOptions, cmaEs } from './samplers/cma-es.ts'
+export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy.ts'
 export { type DehbOptions, dehb } from './samplers/dehb.ts'
+export { type DifferentialEvolutionOptions, differentialEvolution } from './samplers/differential-evolution.ts'
 export { type GridOptions, gridSearch } from './samplers/grid.ts'
 export { haltonSearch } from './samplers/halton.ts'
 export { type HyperbandOptions, hyperband } from './samplers/hyperband.ts'
 export { type DeepeningOptions, iterativeDeepeningHyperband } from './samplers/iterative-deepening-hyperband.ts'
-export { pasha } from './samplers/pasha.ts'
-export { type AgingEvolutionOptions, agingEvolution } from './samplers/aging-evolution.ts'
-export { type CmaEsOptions, cmaEs } from './samplers/cma-es.ts'
-export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy.ts'
-export { type DifferentialEvolutionOptions, differentialEvolution } from './samplers/differential-evolution.ts'
 export { type LmMaEsOptions, lmMaEs } from './samplers/lm-ma-es.ts'
 export { type NaturalEvolutionOptions, naturalEvolution } from './samplers/natural-evolution.ts'
 export { type ParticleSwarmOptions, particleSwarm } from './samplers/particle-swarm.ts'
+export { pasha } from './samplers/pasha.ts'
 export { randomSearch } from './samplers/random.ts'
 export { samplers } from './samplers/registry.ts'
 export { type RisingBanditsOptions, risingBandits } from './samplers/rising-bandits.ts'
 export type { Proposal, Request, Sampler } from './samplers/sampler.ts'
+export { type SimulatedAnnealingOptions, simulatedAnnealing } from './samplers/simulated-annealing.ts'
 export { sobolSearch } from './samplers/sobol.ts'
 export {
   type HalvingOptions,
   type SuccessiveHalvingOptions,
   successiveHalving,
 } from './samplers/successive-halving.ts'
-export { type SimulatedAnnealingOptions, simulatedAnnealing } from './samplers/simulated-annealing.ts'
 export {
   type Coordinate,
   type Dimension,

@@ -82,9 +82,10 @@ export interface Precision {
 }
 
 type ArrayPlace =
-  | { readonly kind: 'parameter' | 'gradient'; readonly tensor: number }
+  /** What is written may begin at an element behind the first. */
+  | { readonly kind: 'parameter' | 'gradient'; readonly tensor: number; readonly from?: number }
   /** An array that the user supplies besides the gradient, and state that is an array. */
-  | { readonly kind: 'input' | 'array'; readonly tensor: number; readonly key: string }
+  | { readonly kind: 'input' | 'array'; readonly tensor: number; readonly key: string; readonly from?: number }
   /** The bytes of state that is kept otherwise than in float32. */
   | { readonly kind: 'bytes'; readonly tensor: number; readonly key: string }
 
@@ -108,6 +109,8 @@ interface Runner {
   run(work: readonly Work[]): void
   /** Makes the array of a slot a copy of the parameter. */
   copyParameter(tensor: number, key: string): void
+  /** Waits for what the host computes beside the device; absent where it computes nothing. */
+  settled?(): Promise<void>
 }
 
 /** Runs programs at once, or can at least look at gradients at once. */
@@ -197,6 +200,8 @@ export interface DeviceSupport {
 /** A way to run optimizers: `wasm()`, `reference()`, or `webgpu()` of `fallline/webgpu`. */
 export interface Backend {
   readonly name: string
+  /** True to have each refresh take the eigendecompositions of the matrices at the one before, which are then kept as state. */
+  readonly delaysEigendecompositions?: boolean
   /**
    * @param settings.gradients `oneAtATime` where the gradients of all tensors may lie in one place.
    * @param settings.title what the rule is called, for names and errors.
@@ -243,8 +248,11 @@ function writePlace(memory: HostMemory, place: WritablePlace, values: ArrayLike<
   if (place.kind === 'number') memory.writeScalar(place.tensor, place.key, values[0]!)
   else if (place.kind === 'parameter' && memory.parameterStorage(place.tensor))
     provided().parameters.write(memory, place.tensor, values)
-  else viewOf(memory, place).set(values)
+  else viewOf(memory, place).set(values, firstElement(place))
 }
+
+/** The element that what is written to a place begins at. */
+export const firstElement = (place: WritablePlace): number => ('from' in place ? (place.from ?? 0) : 0)
 
 function viewOf(memory: HostMemory, place: ArrayPlace): FloatArray {
   switch (place.kind) {

@@ -68,6 +68,7 @@ export function settingsFor(hyper: HyperStore): TraceSettings {
     totals: new Map(),
     streams: new Map(),
     plainSlots: false,
+    delaysEigendecompositions: false,
   }
 }
 

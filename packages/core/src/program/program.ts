@@ -64,6 +64,8 @@ export interface SlotStorage {
   readonly storage: StorageName
   /** True for what rounding would spoil. */
   readonly exact?: boolean
+  /** For a matrix that waits for the next refresh to be decomposed: the key of the number that says whether there is one yet. */
+  readonly delayed?: string
   /** True for what is known to be never below 0. */
   readonly nonNegative?: boolean
   /** Where random numbers decide how it is rounded: their seed, and what tells it apart from other state. */

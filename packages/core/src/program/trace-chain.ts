@@ -1,5 +1,6 @@
 /** Tracing of chains: wrappers, cadences, evaluations, inputs, random numbers, and all else that a rule may ask for. */
 
+import { DelayingGraph } from '../graph/delaying-graph.ts'
 import { type Dimensions, type Distribution, formatDimensions, type Node, sameDimensions } from '../graph/node.ts'
 import { hashName } from '../graph/philox.ts'
 import { WholeGraph } from '../graph/whole-graph.ts'
@@ -99,15 +100,19 @@ function traceWith(
   let clock = ''
   const trace = (decisions: readonly boolean[] = []) => new ChainTrace(chain, shape, settings, slots, decisions, clock)
   const totals = new Map<string, number>()
+  const delayed = new Map<string, SlotStorage>()
   const explore = (decisions: readonly boolean[]): VariantTree => {
     const own = trace(decisions)
     const program = own.update()
     for (const [path, count] of own.totals) totals.set(path, Math.max(count, totals.get(path) ?? 0))
+    for (const slot of own.delayed) delayed.set(slot.key, slot)
     const open = own.cadences[decisions.length]
     if (!open) return { program }
     return { ...open, held: explore([...decisions, false]), fired: explore([...decisions, true]) }
   }
   let variants = explore([])
+  // Which matrices wait shows only when the rule has been traced.
+  if (delayed.size > 0) return traceWith(chain, shape, settings, [...slots, ...delayed.values()])
   // The way to the points and back goes by the count of wrappers that skip steps, which the first exploration shows.
   if (evaluating) clock = clockAround(evaluating.path, variants)
   if (clock !== '') variants = explore([])
@@ -279,6 +284,8 @@ function checkHook(title: string, hook: string, result: unknown, name: string, o
 /** Traces a chain of wrappers and a rule, in one of the ways that cadences can turn out. */
 class ChainTrace extends Trace {
   readonly cadences: Cadence[] = []
+  /** State for matrices that wait for the next refresh, where it is not among the slots yet. */
+  readonly delayed: SlotStorage[] = []
   /** What was wanted at the evaluations that lie behind. */
   private evaluated: readonly (readonly Want[])[]
   private readonly evaluations: number
@@ -290,6 +297,7 @@ class ChainTrace extends Trace {
   private readonly keeping: Keeping | undefined
   private readonly decisions: readonly boolean[]
   private readonly evaluatingClock: string
+  private readonly delaying: DelayingGraph | undefined
 
   constructor(
     chain: readonly ChainElement[],
@@ -299,7 +307,9 @@ class ChainTrace extends Trace {
     decisions: readonly boolean[],
     evaluatingClock: string,
   ) {
-    super(shape, settings, slots, new WholeGraph(outputSide(shape)))
+    const graph = settings.delaysEigendecompositions ? new DelayingGraph(outputSide(shape)) : undefined
+    super(shape, settings, slots, graph ?? new WholeGraph(outputSide(shape)))
+    this.delaying = graph
     this.evaluatingClock = evaluatingClock
     this.chain = chain
     this.keeping = keepingOf(elementsOf(chain))
@@ -570,7 +580,7 @@ class ChainTrace extends Trace {
           element,
           beginning === 'first' ? 'fromFirst' : 'multiples',
           period,
-          () => this.orHeld(refreshed(), held),
+          () => this.orHeld(this.delaying ? this.delay(element, this.delaying, refreshed) : refreshed(), held),
           held,
         ),
       firstSteps: <T, U>(count: Value | number, early: () => T, late: U): T | U =>
@@ -646,6 +656,44 @@ class ChainTrace extends Trace {
     if (!this.decisions[index]) return held
     if (opens !== undefined) this.clock = opens
     return fired()
+  }
+
+  /** What is refreshed with the eigendecompositions of the matrices that the refresh before has left, if there was one. */
+  private delay<T>({ path }: ChainElement, graph: DelayingGraph, refreshed: () => T): T {
+    const name = `waiting${this.cadences.length}`
+    const began = `${path}.${name}.began`
+    const outside = graph.instead
+    const waiting = new Map<Node, Node>()
+    graph.instead = (matrix) => {
+      const known = waiting.get(matrix)
+      if (known) return known
+      const { dimensions } = matrix
+      const kept = { space: 'array', dimensions, start: 0, exact: true, delayed: began } as const
+      const slot = this.waitingSlot(path, `${name}.matrix${waiting.size + 1}`, kept)
+      const number = this.waitingSlot(path, `${name}.began`, { space: 'host', dimensions: [1, 1, 1], start: 0 })
+      const hasBegun = graph.element('less', [graph.constant(0), this.slotNode(number)])
+      const taken = graph.element('select', [hasBegun, this.slotNode(slot), matrix])
+      if (waiting.size === 0) this.hostOutputs.push({ key: began, node: graph.constant(1) })
+      this.outputs.push({ target: { kind: 'slot', key: slot.key, shared: false }, node: matrix })
+      waiting.set(matrix, taken)
+      return taken
+    }
+    const fresh = refreshed()
+    graph.instead = outside
+    return fresh
+  }
+
+  private waitingSlot(
+    path: string,
+    name: string,
+    kept: Pick<SlotStorage, 'space' | 'dimensions' | 'start' | 'exact' | 'delayed'>,
+  ): SlotStorage {
+    const key = `${path}.${name}`
+    const known = this.slots.find((slot) => slot.key === key)
+    if (known) return known
+    const slot: SlotStorage = { key, name, shared: false, storage: 'float32', ...kept }
+    this.delayed.push(slot)
+    return slot
   }
 
   /** What was refreshed, but what was there before where matrices were factored for it and the result is not finite. */

@@ -14,6 +14,7 @@ import { traceParameter } from './trace-chain.ts'
  * @param settings.later parameters that groups may match as well.
  * @param settings.streams other names for random numbers to follow, by parameter.
  * @param settings.layout which dimensions are outputs; `outputFirst` by default.
+ * @param settings.delaysEigendecompositions true for those within `every` to be of the matrix at the refresh before.
  * @param settings.plainSlots true to keep in float32 what could be kept exactly in less.
  * @param settings.separate who cannot join parameters for rules that take them as one vector.
  */
@@ -25,6 +26,7 @@ export function traceModel(
     readonly later?: Shapes
     readonly streams?: ReadonlyMap<string, string>
     readonly layout?: LayoutChoice
+    readonly delaysEigendecompositions?: boolean
     readonly plainSlots?: boolean
     readonly separate?: string
   } = {},
@@ -46,8 +48,9 @@ export function traceModel(
   }
   resolver.hyper.checkOrder((path, name) => resolver.hyper.get(path, name))
   resolver.checkGroups([...Object.keys(shapes), ...Object.keys(later)])
-  const plainSlots = settings.plainSlots === true
-  const tracing: TraceSettings = { ...settingsFor(resolver.hyper), telemetry, streams, plainSlots }
+  const { plainSlots = false, delaysEigendecompositions = false } = settings
+  const own = { telemetry, streams, plainSlots, delaysEigendecompositions }
+  const tracing: TraceSettings = { ...settingsFor(resolver.hyper), ...own }
   const trace = () =>
     parameters.map(({ shape, chain }) => ({ shape, traced: chain && traceNamed(chain, shape, tracing) }))
   // Whether a scalar state is a host or a device number shows only after tracing: repeat until nothing moves.

@@ -54,6 +54,8 @@ export interface TraceSettings {
   readonly streams: ReadonlyMap<string, string>
   /** True where the backend keeps in float32 what could be kept exactly in less. */
   readonly plainSlots: boolean
+  /** True where eigendecompositions that are refreshed now and then are those of the matrix at the refresh before. */
+  readonly delaysEigendecompositions: boolean
   /** How many sums and maxima over all tensors each element takes, and for which parameter that was seen first. */
   readonly totals: Map<string, { readonly parameter: string; readonly count: number }>
 }

@@ -78,14 +78,16 @@ export class CompiledOptimizer<Name extends string = string, H extends string = 
    * Waits until it is known what became of the steps so far. Backends that compute on a device look at gradients when the step
    * is taken, and tell later: `step` gives what the step is if its gradients were finite. With `nonFinite: 'throw'` the next
    * steps may follow at once; they are not taken either when one fails. With `skip` each must be awaited, because the counts of
-   * the next depend on it. On other backends it is known at once.
+   * the next depend on it. On other backends it is known at once. Waits for eigendecompositions on the host too.
    * @returns the last step.
    * @throws Error when a gradient was not finite (policy `throw`). The next `step` throws it too, whichever comes first;
    * parameters, state and counts are then those before the step that failed.
    */
   async settled(): Promise<StepResult<Name>> {
     this.refuseAfterDispose('settled')
-    return (await this.course.verdicts?.settled()) ?? this.course.last
+    const last = await this.course.verdicts?.settled()
+    await this.instance.executor.settled?.()
+    return last ?? this.course.last
   }
 
   /**

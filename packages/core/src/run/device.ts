@@ -8,9 +8,10 @@ import {
   type Precision,
   type Readback,
 } from '../backends/backend.ts'
+import { isParameterSlot } from '../program/program.ts'
 import { programsOfStep } from '../program/trace.ts'
 import type { Conductor, Tensor } from './conductor.ts'
-import { record } from './running-optimizer.ts'
+import { record, within } from './running-optimizer.ts'
 import type { Answer, Evaluate, EvaluationRequest, NonFinitePolicy, Question } from './step.ts'
 import { readTelemetry } from './telemetry.ts'
 import { Verdicts } from './verdicts.ts'
@@ -22,9 +23,27 @@ export function onDevice(
   precision: Precision,
   dispose: () => void,
 ): BackendInstance {
-  const device = (conductor: Conductor, nonFinite: NonFinitePolicy, telemetry: boolean) =>
-    new Device(conductor, executor, readback, precision, nonFinite, telemetry)
+  const device = (conductor: Conductor, nonFinite: NonFinitePolicy, telemetry: boolean) => {
+    try {
+      refuseJoined(conductor, executor.attaches === true)
+    } catch (error) {
+      dispose()
+      throw error
+    }
+    return new Device(conductor, executor, readback, precision, nonFinite, telemetry)
+  }
   return { precision, executor, memory: undefined, readback, device, dispose }
+}
+
+/** @throws Error for parameters that are one vector to an optimizer, where they cannot be written in parts. */
+function refuseJoined({ tensors }: Conductor, attaches: boolean): void {
+  for (const { shape, traced } of tensors) {
+    if (!shape.parts) continue
+    const what = `compile: ${shape.name} are one vector to this optimizer`
+    if (attaches) throw new Error(`${what}, which cannot lie in several buffers: leave out attached`)
+    if (!traced?.slots.some(isParameterSlot)) continue
+    throw new Error(`${what}, whose parts a device can only write in float32: leave out 'parameters' of quantized`)
+  }
 }
 
 /** What the host does for an optimizer whose arrays it cannot look at. */
@@ -65,15 +84,15 @@ class Device implements DeviceSupport {
     const get = () => {
       throw new Error(`${what}: this backend keeps them on a device; use ${instead}`)
     }
-    for (const name of this.conductor.names) Object.defineProperty(result, name, { enumerable: true, get })
+    for (const name of this.names) Object.defineProperty(result, name, { enumerable: true, get })
     return Object.freeze(result)
   }
 
   evaluator(evaluate: Evaluate, inputs: EvaluationRequest['inputs']): (question: Question) => Promise<Answer> {
-    const { tensors, names } = this.conductor
+    const { tensors } = this.conductor
     const attached = this.attaches && { parameters: this.views('parameters'), gradients: this.views('gradients') }
-    const gradients: Record<string, FloatArray> = Object.create(null)
-    for (const { shape } of attached ? [] : tensors) gradients[shape.name] = this.array(shape.size)
+    const arrays = attached ? [] : tensors.map(({ shape }) => this.array(shape.size))
+    const gradients = attached ? {} : this.eachPart(arrays)
     return async (question) => {
       const { wants } = question
       const answer = await evaluate({
@@ -81,8 +100,8 @@ class Device implements DeviceSupport {
         inputs,
         ...question,
       })
-      for (const [tensor, name] of names.entries()) {
-        if (wants.has('gradient') && !attached) this.readback.write({ kind: 'gradient', tensor }, gradients[name]!)
+      for (const { index: tensor } of tensors) {
+        if (wants.has('gradient') && !attached) this.readback.write({ kind: 'gradient', tensor }, arrays[tensor]!)
         for (const [key, array] of this.inputs[tensor]!) {
           if (wants.has(key)) this.readback.write({ kind: 'input', tensor, key }, array)
         }
@@ -93,9 +112,20 @@ class Device implements DeviceSupport {
 
   /** Copies of the parameters. */
   private async parameters(): Promise<Record<string, FloatArray>> {
-    const { names } = this.conductor
-    const values = await this.readback.read(names.map((_, tensor): Place => ({ kind: 'parameter', tensor })))
-    return record(names, (tensor) => values[tensor]!)
+    const { tensors } = this.conductor
+    return this.eachPart(
+      await this.readback.read(tensors.map(({ index: tensor }): Place => ({ kind: 'parameter', tensor }))),
+    )
+  }
+
+  private get names(): readonly string[] {
+    return this.conductor.parts.map(({ shape }) => shape.name)
+  }
+
+  /** What each parameter has of the arrays of all tensors. */
+  private eachPart(arrays: readonly FloatArray[]): Record<string, FloatArray> {
+    const { parts } = this.conductor
+    return record(this.names, (index) => within(arrays[parts[index]!.tensor]!, parts[index]!))
   }
 
   private array(size: number): FloatArray {

@@ -228,8 +228,8 @@ export class RunningOptimizer<Name extends string = string, H extends string = s
   /** @internal */
   write(kind: 'parameter' | 'gradient' | 'input', name: string, values: ArrayLike<number>, key = ''): void {
     const part = this.conductor.partOf('step', name)
-    const { tensor } = part
-    const place = kind === 'input' ? { kind, tensor, key } : { kind, tensor }
+    const { tensor, offset: from } = part
+    const place = kind === 'input' ? { kind, tensor, key, from } : { kind, tensor, from }
     const { memory, readback } = this.instance
     if (!memory) {
       readback.write(place, values)

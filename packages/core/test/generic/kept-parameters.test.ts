@@ -14,9 +14,7 @@ import {
   type OptimizerFactory,
   parameterAverage,
   prodigy,
-  type QuantizedSettings,
   quantized,
-  reference,
   type Shapes,
   scheduleFreeAdamW,
   sgd,
@@ -28,25 +26,11 @@ import { build } from 'fallline/build'
 import { webgpu } from 'fallline/webgpu'
 import { describe, expect, it } from 'vitest'
 import { differentByte } from '../support/compare.ts'
+import { differing, gapAt, kept, numbersFor, type Way, ways } from '../support/kept-parameters.ts'
 import { shapes } from '../support/quantized.ts'
-import { copyAll, randomNumbers } from '../support/random.ts'
+import { randomNumbers } from '../support/random.ts'
 import { everything, meets } from '../support/sample.ts'
-import { takeStep } from '../support/step.ts'
 import { refuses, registry, tried, wrappers } from '../support/variants.ts'
-
-type Way = NonNullable<QuantizedSettings['parameters']>
-
-const ways: readonly Way[] = ['bf16', 'bf16+byte']
-
-const kept = (optimizer: Optimizer, parameters: Way, settings: QuantizedSettings = {}) =>
-  quantized(optimizer, { storage: 'float32', minimumSize: 0, ...settings, parameters })
-
-function numbersFor(model: Shapes, random: () => number): Record<string, Float32Array> {
-  const size = (shape: readonly number[]) => shape.reduce((product, length) => product * length, 1)
-  return Object.fromEntries(
-    Object.entries(model).map(([name, shape]) => [name, Float32Array.from({ length: size(shape) }, random)]),
-  )
-}
 
 async function trained(optimizer: CompiledOptimizer, model: Shapes, steps: number): Promise<CompiledOptimizer> {
   const random = randomNumbers(5)
@@ -54,10 +38,6 @@ async function trained(optimizer: CompiledOptimizer, model: Shapes, steps: numbe
   for (let step = 1; step <= steps; step++) optimizer.step({ gradients: numbersFor(model, random) })
   return optimizer
 }
-
-/** From one bfloat16 to the next of this size, or to the next of 24 bits. */
-const gapAt = (value: number, way: Way) =>
-  2 ** (Math.floor(Math.log2(Math.max(Math.abs(value), 2 ** -100))) - (way === 'bf16' ? 7 : 15))
 
 const rules: Readonly<Record<string, () => Optimizer>> = {
   sgd: () => sgd({ learningRate: 0.1, momentum: 0.9 }),
@@ -73,37 +53,9 @@ const rules: Readonly<Record<string, () => Optimizer>> = {
   'adamW with state in 8 bits': () => quantized(adamW({ learningRate: 0.01 }), { minimumSize: 0 }),
 }
 
-/** Steps the reference and WebAssembly from the same bytes each time: the parameters that differ by more than float32 makes them. */
-async function differing(rule: Optimizer, model: Shapes, way: Way): Promise<string[]> {
-  const [exact, fast] = await Promise.all([reference(), wasm()].map((backend) => compile(rule, model, { backend })))
-  const random = randomNumbers(3)
-  fast!.writeParameters(numbersFor(model, random))
-  const found: string[] = []
-  for (let step = 1; step <= 4; step++) {
-    exact!.load(fast!.save())
-    const gradients = numbersFor(model, random)
-    for (const optimizer of [exact!, fast!]) {
-      copyAll(gradients, optimizer.gradients)
-      await takeStep(optimizer)
-    }
-    const [expected, actual] = [await exact!.readParameters(), await fast!.readParameters()]
-    for (const [name, values] of Object.entries(expected)) {
-      const apart = [...values].map((value, i) => Math.abs(actual[name]![i]! - value) / gapAt(value, way))
-      // Float32 and float64 fall on two sides of a bound now and then.
-      const [most, many] = way === 'bf16' ? [1, 1 + 0.02 * values.length] : [16, values.length]
-      const several = apart.filter((gaps) => !(gaps === 0)).length
-      if (!(Math.max(0, ...apart) <= most && several <= many)) {
-        found.push(`${name}, step ${step}: ${several} of ${values.length}, by up to ${Math.max(...apart)}`)
-      }
-    }
-  }
-  for (const optimizer of [exact!, fast!]) optimizer.dispose()
-  return found
-}
-
 describe.each(ways)('parameters kept as %s', (way) => {
   it.each(Object.entries(rules))('with %s are what the reference keeps', async (_, rule) => {
-    expect(await differing(kept(rule(), way), shapes, way)).toEqual([])
+    expect(await differing(kept(rule(), way), shapes, way, wasm())).toEqual([])
   })
 
   const model: Shapes = { matrix: [300, 301], thin: [3, 30_001], tall: [30_001, 3], vector: [70_001], one: [] }
@@ -191,7 +143,7 @@ describe('parameters kept as bf16 with every optimizer', () => {
   it.each(met.filter((factory) => !moves(factory)).map((factory) => [factory.definition.name, factory] as const))(
     '%s',
     async (_, factory) => {
-      expect(await differing(kept(tried(factory), 'bf16'), model, 'bf16')).toEqual([])
+      expect(await differing(kept(tried(factory), 'bf16'), model, 'bf16', wasm())).toEqual([])
     },
   )
 
@@ -200,7 +152,7 @@ describe('parameters kept as bf16 with every optimizer', () => {
       ([name]) => !refuses(adamW, name) && (everything || meets('kept parameters', name)),
     ),
   )('AdamW within %s', async (_, wrap) => {
-    expect(await differing(kept(wrap(adamW({ learningRate: 0.01 })), 'bf16'), model, 'bf16')).toEqual([])
+    expect(await differing(kept(wrap(adamW({ learningRate: 0.01 })), 'bf16'), model, 'bf16', wasm())).toEqual([])
   })
 })
 
@@ -298,8 +250,10 @@ describe('what has no parameters in float32', () => {
     )
     expect(() => build(kept(adamW(), 'bf16'), model)).toThrow("what build writes holds 'w' in float32")
     const device = { limits: {}, lost: new Promise(() => {}), features: new Set() } as unknown as GPUDevice
-    await expect(compile(kept(adamW(), 'bf16'), model, { backend: webgpu({ device }) })).rejects.toThrow(
-      "webgpu: parameters are in float32 here: leave out 'parameters' of quantized for 'w', or use wasm()",
+    await expect(
+      compile(kept(adamW(), 'bf16'), model, { backend: webgpu({ device, attached: true }) }),
+    ).rejects.toThrow(
+      "webgpu: attached parameters are in float32: leave out 'parameters' of quantized for 'w', or attached",
     )
   })
 

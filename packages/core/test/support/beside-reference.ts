@@ -25,8 +25,13 @@ export async function readSnapshot(optimizer: CompiledOptimizer): Promise<Snapsh
 }
 
 /** The same optimizer on the reference and on a device, with the same parameters, which float32 holds. */
-export async function besideReference(optimizer: Optimizer, shapes: Shapes, backend: Backend): Promise<Pair> {
-  const exact = await compile(optimizer, shapes, { backend: reference() })
+export async function besideReference(
+  optimizer: Optimizer,
+  shapes: Shapes,
+  backend: Backend,
+  oracle = reference(),
+): Promise<Pair> {
+  const exact = await compile(optimizer, shapes, { backend: oracle })
   const fast = await compile(optimizer, shapes, { backend })
   fillAll(exact.parameters, randomNumbers(1), 11)
   for (const values of Object.values(exact.parameters)) values.set(values.map(Math.fround))

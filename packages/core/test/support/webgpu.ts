@@ -29,8 +29,13 @@ async function findGpu(): Promise<GPU | undefined> {
   }
 }
 
+const adapter = await gpu?.requestAdapter()
+
 /** Whether there is an adapter; a loud line says so where there is none. */
-export const hasWebgpu = !!(await gpu?.requestAdapter())
+export const hasWebgpu = !!adapter
+
+/** Whether its lanes can put numbers together in subgroups. */
+export const hasSubgroups = adapter?.features.has('subgroups') === true
 if (!hasWebgpu) console.warn(`\n${'!'.repeat(80)}\n${advice}\n${'!'.repeat(80)}\n`)
 
 /** Shows libraries that look for `navigator.gpu` what a page would show them. */
@@ -41,9 +46,9 @@ export async function showGpu(): Promise<void> {
 }
 
 /** A device of its own: a lost one takes no other along. */
-export async function newDevice(): Promise<GPUDevice> {
+export async function newDevice(requiredFeatures: GPUFeatureName[] = []): Promise<GPUDevice> {
   // An adapter gives one device.
-  return (await gpu!.requestAdapter())!.requestDevice()
+  return (await gpu!.requestAdapter())!.requestDevice({ requiredFeatures })
 }
 
 let shared: Promise<GPUDevice> | undefined

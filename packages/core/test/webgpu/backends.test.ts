@@ -13,8 +13,7 @@ const steps = 4
 /** A driver that computes in software is slow to compile kernels: so much of the rest, where all are tried. */
 const share = 1 / 24
 
-/** Of a vector that is several parameters a device can show no part. */
-const chosen = registry.filter(({ definition }) => !definition.joint && meets('on WebGPU', definition.name))
+const chosen = registry.filter(({ definition }) => meets('on WebGPU', definition.name))
 
 const pair = async (factory: OptimizerFactory, settings: Variant['settings'], shapes: Shapes, wrap = 'none') =>
   besideReference(comparable(factory, settings, wrap), shapes, await newBackend())

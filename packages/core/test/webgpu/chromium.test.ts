@@ -7,12 +7,11 @@ import { registry } from '../support/variants.ts'
 const found = findChromium()
 if (!found) console.warn('No Chromium (set CHROMIUM to its path): the tests on its WebGPU are SKIPPED.')
 
-/** One of each kind; all are tried in Node, on the same driver in software, which is slow to compile kernels. */
+/** One of each kind; where all are tried, every fourth, and one step of a vector of the others: the driver is slow to compile kernels. */
 const daily = ['adamW', 'scheduleFreeAdamW']
-const names = registry
-  .filter(({ definition }) => !definition.joint)
-  .map(({ definition }) => definition.name)
-  .filter((name, place) => daily.includes(name) || (everything && place % 4 === 0))
+const all = registry.map(({ definition }) => definition.name)
+const names = all.filter((name, place) => daily.includes(name) || (everything && place % 4 === 0))
+const others = everything ? all.filter((name) => !names.includes(name)) : []
 
 describe.runIf(found)('in headless Chromium', () => {
   it('optimizers give on WebGPU what the reference gives', async () => {
@@ -30,8 +29,10 @@ describe.runIf(found)('in headless Chromium', () => {
     const differences = await withPage(files, async (page, address) => {
       await page.goto(address)
       await page.waitForFunction(() => typeof globalThis.checkOnWebgpu === 'function')
-      return page.evaluate((chosen) => globalThis.checkOnWebgpu(chosen, 3), names)
+      const ofModel = await page.evaluate((chosen) => globalThis.checkOnWebgpu(chosen, 3, false), names)
+      const ofVector = await page.evaluate((chosen) => globalThis.checkOnWebgpu(chosen, 1, true), others)
+      return { ...ofModel, ...ofVector }
     })
-    expect(differences).toEqual(Object.fromEntries(names.map((name) => [name, []])))
+    expect(differences).toEqual(Object.fromEntries([...names, ...others].map((name) => [name, []])))
   }, 300_000)
 })

@@ -10,6 +10,7 @@ import {
   type Optimizer,
   parameterAverage,
   prodigy,
+  psgdXMat,
   reference,
   type Shapes,
   sgd,
@@ -76,6 +77,27 @@ describe.runIf(hasWebgpu)('steps on WebGPU', () => {
     await expectClose(device.readParameters(), here.parameters)
     await expectClose(device.readEvaluationParameters(), here.evaluationParameters())
     device.dispose()
+  })
+
+  it('move several parameters as one vector, parts of which are written, read and evaluated', async () => {
+    const { here, device } = await both(psgdXMat({ learningRate: 0.1 }))
+    for (let step = 1; step <= 3; step++) {
+      for (const optimizer of [here, device]) {
+        optimizer.step({ gradients: gradientsOf(shapes, step) })
+        optimizer.writeParameters({ bias: [1, 2, 3, step] })
+        await optimizer.minimize(({ parameters, gradients }) => {
+          for (const name of ['weight', 'bias']) gradients[name]!.set(parameters[name]!.map((x) => 2 * x))
+          return 1
+        })
+      }
+    }
+    await expectClose(device.readParameters(), here.parameters)
+    expect(() => buffersOf(device)).toThrow("buffersOf: 'weight' is a part of weight to bias")
+    device.dispose()
+    const backend = webgpu({ device: await sharedDevice(), attached: true })
+    await expect(compile(psgdXMat(), shapes, { backend })).rejects.toThrow(
+      'compile: weight to bias are one vector to this optimizer, which cannot lie in several buffers: leave out attached',
+    )
   })
 
   it('leave out parameters without a gradient', async () => {

@@ -1,7 +1,9 @@
-import { adamW, compile, lamb, quantized, sgd, wasm } from 'fallline'
+import { adamW, compile, lamb, lookahead, type Optimizer, quantized, sgd, wasm } from 'fallline'
+import { buffersOf } from 'fallline/webgpu'
 import { describe, expect, it } from 'vitest'
 import { besideReference, fillGradients, readSnapshot } from '../support/beside-reference.ts'
 import { differences, differentByte, notFinite, type Snapshot, snapshot } from '../support/compare.ts'
+import { differing, kept as keptParameters, ways as parameterWays } from '../support/kept-parameters.ts'
 import { differentState, kept, shapes, tolerance, ways } from '../support/quantized.ts'
 import { randomNumbers } from '../support/random.ts'
 import { everything } from '../support/sample.ts'
@@ -46,5 +48,26 @@ describe.runIf(hasWebgpu)('state in fewer bits, on WebGPU', () => {
     fast.load(saved)
     expect(differentByte(await fast.saveAsync(), saved)).toBe(-1)
     fast.dispose()
+  })
+})
+
+describe.runIf(hasWebgpu).each(parameterWays)('parameters kept as %s, on WebGPU', (way) => {
+  const rules: [string, Optimizer][] = [
+    ['slow weights, which begin as a copy', lookahead(adamW({ learningRate: 0.01 }), { period: 2 })],
+    ['state in 8 bits', quantized(sgd({ learningRate: 0.1, momentum: 0.9 }), { minimumSize: 0 })],
+    ['sums', lamb({ learningRate: 0.01 })],
+  ]
+
+  it.each(everything ? rules : rules.slice(0, 1))('are what the reference keeps: %s', async (_, rule) => {
+    expect(await differing(keptParameters(rule, way), shapes, way, await newBackend())).toEqual([])
+  })
+
+  it('are written and read as numbers, and have no buffer of float32', async () => {
+    const optimizer = await compile(keptParameters(sgd(), way), { w: [2, 3] }, { backend: await newBackend() })
+    const values = [1, -2.5, 2 ** 90, 3e-39, 0.5, 4]
+    optimizer.writeParameters({ w: values })
+    expect([...(await optimizer.readParameters()).w]).toEqual(values.map((value) => (value === 3e-39 ? 0 : value)))
+    expect(() => buffersOf(optimizer)).toThrow("buffersOf: the parameter 'w' is kept as bfloat16")
+    optimizer.dispose()
   })
 })

@@ -89,9 +89,20 @@ export function replayPruner(
   }
 }
 
-function run(curves: readonly SeenTrial[], pruner: Pruner, known: Omit<View, 'ended' | 'trial'>): SeenTrial[] {
+function run(
+  curves: readonly SeenTrial[],
+  pruner: Pruner,
+  known: Omit<View, 'ended' | 'results' | 'trial'>,
+): SeenTrial[] {
   const ended: SeenTrial[] = []
-  const view: View = { ...known, ended, trial: (number) => ended.find((trial) => trial.number === number) }
+  const view: View = {
+    ...known,
+    ended,
+    get results() {
+      return ended.length
+    },
+    trial: (number) => ended.find((trial) => trial.number === number),
+  }
   for (const [number, curve] of curves.entries()) {
     // Pruners that go by the order in which trials began are to see this one.
     const numbered = { ...curve, number, state: 'running' as const, losses: null }

@@ -23,6 +23,8 @@ const everyKind = space({
 })
 const numbers = space({ x: float(-5, 5), y: float(-5, 5) })
 const choices = space({ a: choice(['p', 'q', 'r']), b: choice([true, false]), c: choice([1, 2, 4, 8]) })
+/** A sampler may end by itself, but not before. */
+const leastTrials = 15
 const resource = { name: 'epoch', minimum: 1, maximum: 9 }
 
 type Evaluate = (trial: Trial<unknown>) => number
@@ -81,7 +83,7 @@ export function testSampler(make: () => Sampler, test: RegisterTest): void {
 
   test('keeps to the domains of every kind of parameter', async () => {
     const records = await run(await open(everyKind), 40, sum)
-    ensure(records.length >= 40, `it gave ${records.length} trials instead of 40`)
+    ensure(records.length >= leastTrials, `it gave ${records.length} trials, fewer than ${leastTrials}`)
     for (const { parameters, point } of records) {
       ensure(
         JSON.stringify(everyKind.parameters(everyKind.point(parameters))) === JSON.stringify(parameters),
@@ -130,7 +132,7 @@ export function testSampler(make: () => Sampler, test: RegisterTest): void {
   test('bears trials that fail, values that are infinite, and pruned ones', async () => {
     const wild: Evaluate = (trial) => {
       const [x] = trial.record.point as [number]
-      if (x < 0.3) throw new Error('no result')
+      if (trial.number % 3 === 0) throw new Error('no result')
       return x < 0.5 ? Infinity : x < 0.6 ? -Infinity : x
     }
     for (const searched of [numbers, everyKind]) await run(await open(searched, 3), 30, wild)
@@ -152,7 +154,7 @@ export function testSampler(make: () => Sampler, test: RegisterTest): void {
 
   test('runs with four at the same time', async () => {
     const records = await run(await open(everyKind, 8), 32, sum, 4)
-    ensure(records.length >= 32, `it gave ${records.length} trials`)
+    ensure(records.length >= leastTrials, `it gave ${records.length} trials, fewer than ${leastTrials}`)
     ensure(
       records.every(({ state }) => isEnd(state) || state === 'paused'),
       'a trial was left behind',

@@ -42,6 +42,7 @@ export function viewOf(
     resource,
     seed,
     ended: trials.filter(({ state }) => isEnd(state)),
+    results: trials.filter(({ state }) => state === 'complete' || state === 'pruned').length,
     open: trials.filter(({ state }) => !isEnd(state)),
     trial: (number) => trials.find((trial) => trial.number === number),
   }

@@ -6,12 +6,13 @@ import { type Blueprint, BlueprintMaker } from './builder.ts'
 import { type Gpu, gpuOf } from './gpu.ts'
 import { mebibytes } from './heaps.ts'
 import { WebgpuInstance } from './instance.ts'
-import { checkFinite, copyKernel, totalsKernel } from './library.ts'
+import { checkFinite, parameterCopy, totalsKernel } from './library.ts'
 
 export interface WebgpuOptions {
   /**
    * The device to run on. Without one, each optimizer asks `navigator.gpu` for a device of its own, with the largest buffers that the
-   * adapter has, and ends it when it is disposed of.
+   * adapter has, and ends it when it is disposed of. With the feature `subgroups` (which that device has where
+   * subgroups have 16 lanes or more) sums take fewer barriers; their bits are the same.
    */
   readonly device?: GPUDevice
   /**
@@ -20,6 +21,16 @@ export interface WebgpuOptions {
    * small parameters are better kept by the optimizer (see `buffersOf`). Default false.
    */
   readonly attached?: boolean
+  /**
+   * Who finds eigenvalues and eigenvectors that a rule refreshes now and then, as Shampoo and S++ do. `device` (default): the device, at
+   * once, a workgroup for each matrix, which is slow for large ones. `host`: the thread that calls, in float64, while the device goes on.
+   * A refresh then takes those of the matrices that the refresh before it has left (the first its own, which the device decomposes); so the
+   * steps are other ones. Matrices that wait are state, with as many numbers again as those that are decomposed. No step waits for the host: where it is
+   * not ready at the next refresh, the device decomposes the same matrices, and only roundings differ. `await settled()`, which waits
+   * for the host, before each refresh gives the same bits every time. What a rule decomposes at every step, and its QR factors, stay on
+   * the device.
+   */
+  readonly eigendecompositions?: 'device' | 'host'
 }
 
 const precision = { arrays: 'float32', scalars: 'float32', sums: 'float32' } as const
@@ -36,17 +47,21 @@ const precision = { arrays: 'float32', scalars: 'float32', sums: 'float32' } as 
  * const optimizer = await compile(adamW(), { weights: [256, 256] }, { backend: webgpu() })
  * ```
  *
- * @throws Error for `attached` without a device. From `compile` when there is no WebGPU or no adapter, or the device has too small
+ * @throws Error for `attached` without a device, or another word for `eigendecompositions`. From `compile` when there is no WebGPU or no adapter, or the device has too small
  * buffers.
  */
 export function webgpu(options: WebgpuOptions = {}): Backend {
-  checkNames('webgpu', options, ['device', 'attached'])
-  const { attached = false } = options
+  checkNames('webgpu', options, ['device', 'attached', 'eigendecompositions'])
+  const { attached = false, eigendecompositions = 'device' } = options
+  if (!['device', 'host'].includes(eigendecompositions)) {
+    throw new Error(`webgpu: eigendecompositions must be device or host, not ${String(eigendecompositions)}`)
+  }
   if (attached && !options.device) {
     throw new Error('webgpu: attached needs { device } too, the one that your buffers were made on')
   }
   return {
     name: 'webgpu',
+    delaysEigendecompositions: eigendecompositions === 'host',
     create: async (tensors, memory) => {
       const { device, release } = options.device ? { device: options.device, release: () => {} } : await ownDevice()
       try {
@@ -70,7 +85,10 @@ async function ownDevice(): Promise<{ device: GPUDevice; release: () => void }> 
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' })
   if (!adapter) throw new Error('webgpu: navigator.gpu has no adapter; use wasm()')
   const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits
-  const device = await adapter.requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } })
+  const device = await adapter.requestDevice({
+    requiredFeatures: adapter.features.has('subgroups') && adapter.info.subgroupMinSize >= 16 ? ['subgroups'] : [],
+    requiredLimits: { maxBufferSize, maxStorageBufferBindingSize },
+  })
   return { device, release: () => device.destroy() }
 }
 
@@ -81,10 +99,10 @@ async function create(
   attached: boolean,
   release: () => void,
 ): Promise<BackendInstance> {
-  const kept = tensors.find(({ slots }) => slots.some(isParameterSlot))
+  const kept = attached && tensors.find(({ slots }) => slots.some(isParameterSlot))
   if (kept) {
     throw new Error(
-      `webgpu: parameters are in float32 here: leave out 'parameters' of quantized for '${kept.name}', or use wasm()`,
+      `webgpu: attached parameters are in float32: leave out 'parameters' of quantized for '${kept.name}', or attached`,
     )
   }
   const blueprint = blueprintFor(gpu, tensors, title, attached)
@@ -127,8 +145,8 @@ async function compileKernels(gpu: Gpu, blueprint: Blueprint): Promise<Map<strin
   const heaps = blueprint.heaps.length
   const judging = new Set(tensors.map(({ gradient }) => gradient.heap)).values()
   const checks = [...judging].map((heap) => checkFinite(heaps, heap))
-  const copies = tensors.flatMap(({ parameter, arrays }) =>
-    [...arrays.values()].map(({ heap }) => copyKernel(heaps, heap, parameter.heap)),
+  const copies = tensors.flatMap((memory) =>
+    [...memory.arrays.values()].map(({ heap }) => parameterCopy(heaps, memory, heap)),
   )
   const sums = totals.size > 0 ? (['sum', 'maximum'] as const).map((kind) => totalsKernel(heaps, kind)) : []
   const wanted = new Map([...checks, ...copies, ...sums, ...kernels].map((kernel) => [kernel.key, kernel]))

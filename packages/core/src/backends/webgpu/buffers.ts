@@ -13,14 +13,24 @@ import { type BufferRange, type ParameterBuffers, WebgpuInstance } from './insta
  * Nobody waits for anybody: what you submit before `step` comes before it. Do not write to parameters between two steps whose gradients are not
  * known to be finite, unless with `nonFinite: 'allow'`: a step that was left out is an error of a later call.
  *
- * @throws Error for an optimizer of another backend, or one that was disposed of, or whose buffers are not attached yet.
+ * @throws Error for an optimizer of another backend, or one that was disposed of, or whose buffers are not attached yet; for parameters in fewer bits,
+ * and those that the optimizer takes as one vector.
  */
 export function buffersOf<Name extends string>(
   optimizer: RunningOptimizer<Name>,
 ): Readonly<Record<Name, ParameterBuffers>> {
   optimizer.refuseAfterDispose('buffersOf')
   const instance = instanceOf('buffersOf', optimizer)
-  return Object.freeze(record(optimizer.names, (index) => instance.buffersOf(index)))
+  const { parts } = optimizer.conductor
+  return Object.freeze(
+    record(optimizer.names, (index) => {
+      const { tensor, total, shape } = parts[index]!
+      if (total === shape.size) return instance.buffersOf(tensor)
+      throw new Error(
+        `buffersOf: '${shape.name}' is a part of ${optimizer.conductor.names[tensor]}, and only their whole can be bound; use step({ gradients })`,
+      )
+    }),
+  )
 }
 
 /** Buffers by parameter name: whole ones, or parts of them. */

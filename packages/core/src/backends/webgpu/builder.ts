@@ -1,11 +1,11 @@
 /** Lays out what an optimizer keeps on a device, and makes its programs ready to run there. */
 
-import { sizeOf } from '../../graph/node.ts'
+import { type Dimensions, sizeOf } from '../../graph/node.ts'
 import { placeScratch, type ScratchPlace } from '../../plan/place-scratch.ts'
 import { dimensionsOf, elementsOf, type Plan, type PlannedArray, type Sizes } from '../../plan/plan.ts'
 import { planTogether } from '../../plan/planner.ts'
 import { HostEvaluator } from '../../program/host.ts'
-import { type Program, startOf } from '../../program/program.ts'
+import { isParameterSlot, type Program, parameterSlot, type SlotStorage, startOf } from '../../program/program.ts'
 import { bytesOf, provided } from '../../storage/provided.ts'
 import type { StagedStorage } from '../../storage/storage.ts'
 import { arrayInputs, type BackendTensor, programsOfTensor } from '../backend.ts'
@@ -13,6 +13,7 @@ import { formsOf, type ProgramForm } from '../forms.ts'
 import { type Factor, factorsOf, generateKernels, type LoopKernel, type PlanKernels } from './generate.ts'
 import { Heaps, mebibytes, type Placed } from './heaps.ts'
 import { head, type Kernel, type KernelWord } from './kernel.ts'
+import { copyKernel } from './library.ts'
 import { routineCall, workspaceOf } from './routines.ts'
 import { tableOf } from './storages.ts'
 import { columnsTogether, lanes } from './workgroup.ts'
@@ -38,6 +39,16 @@ export function buffersFor(attached: boolean, { reaches }: Kernel, tensor: numbe
   return attached && reaches ? { buffersOf: tensor } : {}
 }
 
+/** A matrix of a program that waited for its eigendecomposition, which is done on the device if not on the host before. */
+export interface Delayed {
+  /** The state that it waits in, and the number of the host that says whether there is one yet. */
+  readonly key: string
+  readonly began: string
+  readonly dimensions: Dimensions
+  /** Where the host leaves its values, and the vectors behind them. */
+  readonly place: Placed
+}
+
 /** A program made ready to run on one tensor. */
 export interface Prepared {
   /** Tells it from all others of the optimizer. */
@@ -53,6 +64,9 @@ export interface Prepared {
   readonly routines: readonly (readonly Dispatch[])[]
   readonly stages: ReadonlyMap<number, Dispatch>
   readonly telemetry: ReadonlyMap<string, number>
+  readonly delayed: readonly Delayed[]
+  /** The same with the decompositions that the host has left. */
+  readonly decomposed?: Prepared
 }
 
 /** An array that is not kept in float32, among the words of bytes. */
@@ -68,6 +82,7 @@ export interface Packed {
 export interface TensorMemory {
   readonly name: string
   readonly size: number
+  /** Of no elements where it is kept otherwise than in float32, as the state `parameterSlot`. */
   readonly parameter: Placed
   readonly gradient: Placed
   readonly average: Placed | undefined
@@ -178,9 +193,11 @@ export class BlueprintMaker {
     })
     const copies = new Map<string, number>()
     for (const [index, { slots }] of this.tensors.entries()) {
-      const { parameter, arrays } = tensors[index]!
+      const { parameter, arrays, packed } = tensors[index]!
+      const kept = packed.get(parameterSlot)
+      const from = kept ? [kept.at, kept.size, this.table(kept.storage)] : [parameter.at]
       for (const { key, start } of slots) {
-        if (start === 'parameter') copies.set(`${index} ${key}`, this.entry([arrays.get(key)!.at, parameter.at]))
+        if (start === 'parameter') copies.set(`${index} ${key}`, this.entry([arrays.get(key)!.at, ...from]))
       }
     }
     const starts = this.tensors.flatMap(({ slots }, index) =>
@@ -250,10 +267,10 @@ export class BlueprintMaker {
 
   private reserve(tensor: BackendTensor): (mark: number) => TensorMemory {
     const { name, size, slots, average } = tensor
+    const inFloat32 = slots.some(isParameterSlot) ? 0 : size
     // In a buffer of its own each begins at 0.
-    const reserved = this.attached ? 0 : size
-    const parameter = this.heaps.reserve('parameter', reserved)
-    const gradient = this.heaps.reserve('gradient', reserved)
+    const parameter = this.heaps.reserve('parameter', this.attached ? 0 : inFloat32)
+    const gradient = this.heaps.reserve('gradient', this.attached ? 0 : size)
     const averageArray = average ? this.heaps.reserve('average', size) : undefined
     const inputs = [...arrayInputs(programsOfTensor(tensor))].map(
       ([name, size]) => [name, this.heaps.reserve(`input ${name}`, size)] as const,
@@ -273,7 +290,7 @@ export class BlueprintMaker {
     return (mark) => ({
       name,
       size,
-      parameter: { ...parameter(), size },
+      parameter: { ...parameter(), size: inFloat32 },
       gradient: { ...gradient(), size },
       average: averageArray?.(),
       inputs: settled(inputs),
@@ -445,8 +462,43 @@ export class BlueprintMaker {
       ),
     )
     const evaluator = new HostEvaluator(computation)
+    const copied: (readonly Dispatch[])[] = [...routines]
+    const delayed = plan.routines.flatMap(({ routine, operands, results }, index): Delayed[] => {
+      const slot = routine === 'eigen' ? this.waitingSlot(plan, operands[0]!.array, tensor) : undefined
+      if (!slot) return []
+      const place = scratch.workspaces[index]!()
+      let read = place.at
+      copied[index] = results.map((result) => {
+        const { heap, at } = places[result]!
+        const size = elementsOf(plan.arrays[result]!.extent, sizes)
+        const kernel = copyKernel(this.heaps.sizes.length, heap, place.heap)
+        this.note(kernel)
+        const entry = this.entry([at, read])
+        read += size
+        return { kernel, items: chunks(size, chunkElements).map(([first, last]): Item => [entry, first, last, 0]) }
+      })
+      return [{ key: slot.key, began: slot.delayed!, dimensions: slot.dimensions, place }]
+    })
+    const factors = factorsOf(plan)
+    const made = { plan, evaluator, factors, hostNumbers, scalars, loops, stages, telemetry, delayed }
     const id = this.preparedCount++
-    return { id, plan, evaluator, factors: factorsOf(plan), hostNumbers, scalars, loops, routines, stages, telemetry }
+    if (delayed.length === 0) return { ...made, id, routines }
+    return { ...made, id, routines, decomposed: { ...made, id: this.preparedCount++, routines: copied } }
+  }
+
+  /** The state that a matrix waited in which is an operand. */
+  private waitingSlot(plan: Plan, operand: number, tensor: number): SlotStorage | undefined {
+    for (const { body, stores } of plan.loops) {
+      const register = stores.find(({ array }) => array === operand)?.register
+      if (register === undefined) continue
+      for (const input of body[register]!.inputs) {
+        const read = body[input]!
+        const array = read.operation === 'load' ? plan.arrays[read.array]! : undefined
+        const slot = this.tensors[tensor]!.slots.find(({ key }) => array?.kind === 'slot' && key === array.key)
+        if (slot?.delayed !== undefined) return slot
+      }
+    }
+    return undefined
   }
 
   private note(kernel: Kernel): void {

@@ -6,7 +6,7 @@ import { hostFormula, ownName } from '../../program/formula.ts'
 import type { HostProgram } from '../../program/host.ts'
 import type { StagedStorage } from '../../storage/storage.ts'
 import { expression, randomName } from './expressions.ts'
-import { heapName, type Kernel, type KernelWord, kernelOf, moduleOf, startOfReduction, takenUp } from './kernel.ts'
+import { type Growth, growthOf, heapName, type Kernel, type KernelWord, kernelOf, moduleOf } from './kernel.ts'
 import { decodeName, encodeName } from './storages.ts'
 import { columnsTogether, lanes } from './workgroup.ts'
 
@@ -288,10 +288,8 @@ class LoopWriter extends Writer {
       lines.push(`${target} = ${names[register]!};`)
     })
     for (const position of this.reductions) {
-      const { reduction, registers } = loop.reductions[position]!
-      const value = registers.map((register) => names[register]!).join(' * ')
-      const sum = this.sum(position)
-      lines.push(takenUp(reduction, sum, value))
+      const value = loop.reductions[position]!.registers.map((register) => names[register]!).join(' * ')
+      lines.push(this.growth(position).add(this.sum(position), value))
     }
     return lines
   }
@@ -377,9 +375,18 @@ class LoopWriter extends Writer {
     return `${this.loop.reductions[position]!.reduction}${position}`
   }
 
+  /** A lane takes sixteen elements at most in a pass over elements, else as many as there are rows or columns for. */
+  private growth(position: number): Growth {
+    return growthOf(this.loop.reductions[position]!.reduction, this.split === 'elements')
+  }
+
   private start(position: number): string {
-    const { reduction } = this.loop.reductions[position]!
-    return `var ${this.sum(position)} = ${startOfReduction(reduction)};`
+    return `var ${this.sum(position)} = ${this.growth(position).start};`
+  }
+
+  /** What a lane has in the end. */
+  private end(position: number): string {
+    return this.growth(position).end(this.sum(position))
   }
 
   private over(over: LoopReduction['over']): number[] {
@@ -389,7 +396,7 @@ class LoopWriter extends Writer {
   /** What all lanes have together, a line each. */
   private together(position: number, width: string): string {
     const { reduction } = this.loop.reductions[position]!
-    return `let all_${this.sum(position)} = ${reduction}_of_lanes(${this.sum(position)}, lane, ${width});`
+    return `let all_${this.sum(position)} = ${reduction}_of_lanes(${this.end(position)}, lane, ${width});`
   }
 
   /** Lines at the end: every workgroup leaves its part of reductions over everything. */
@@ -494,7 +501,7 @@ class LoopWriter extends Writer {
         const groups = lanes / columnsTogether
         const sum = this.sum(position)
         return [
-          `let turned_${sum} = turned(${sum}, lane);`,
+          `let turned_${sum} = turned(${this.end(position)}, lane);`,
           `let all_${sum} = ${reduction.reduction}_of_lanes(turned_${sum}, lane, ${groups}u);`,
           `let column_of_${sum} = item.z + lane / ${groups}u;`,
           `if (lane % ${groups}u == 0u && column_of_${sum} < ${columns}) {`,
@@ -525,12 +532,13 @@ class ScalarsWriter extends Writer {
       const at = this.word(`at_parts_of_${name}`, { kind: 'partial', loop, reduction })
       const count = this.word('parts', { kind: 'parts', loop })
       const part = `numbers[${at} + part]`
+      const { start, add, end } = growthOf(found.reduction)
       lines.push(
-        `var own_${name} = ${startOfReduction(found.reduction)};`,
+        `var own_${name} = ${start};`,
         `for (var part = lane; part < ${count}; part += ${lanes}u) {`,
-        `  ${takenUp(found.reduction, `own_${name}`, part)}`,
+        `  ${add(`own_${name}`, part)}`,
         '}',
-        `let ${name} = ${found.reduction}_of_lanes(own_${name}, lane, ${lanes}u);`,
+        `let ${name} = ${found.reduction}_of_lanes(${end(`own_${name}`)}, lane, ${lanes}u);`,
       )
       known.set(`scalar ${found.scalar}`, name)
       stores.push(`${this.stored(found.scalar)} = ${name};`)

@@ -1,6 +1,6 @@
 /** A device, with what every optimizer on it shares: pipelines by their text. */
 
-import { bindings, type Kernel } from './kernel.ts'
+import { bindings, type Kernel, withSubgroups } from './kernel.ts'
 
 /** A stretch of a buffer. */
 export interface DeviceBytes {
@@ -28,11 +28,14 @@ export class Gpu {
   private readonly layouts = new Map<string, Layout>()
   private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>()
   private readonly pipelinesAtOnce = new Map<string, GPUComputePipeline>()
+  /** How many lanes a subgroup has at least; 0 where kernels may not use them. */
+  private readonly subgroupLanes: number
   /** Why the device is lost, when it is. */
   lost: string | undefined
 
   constructor(device: GPUDevice) {
     this.device = device
+    this.subgroupLanes = device.features.has('subgroups') ? device.adapterInfo.subgroupMinSize : 0
     device.lost.then(({ reason, message }) => {
       this.lost = message || reason || 'no reason is known'
     })
@@ -74,20 +77,26 @@ export class Gpu {
   }
 
   /** The same at once: what is wrong with the kernel the device says when it is first used. */
-  pipelineAtOnce({ label, code, key, judges }: Kernel, heaps: number): GPUComputePipeline {
+  pipelineAtOnce(kernel: Kernel, heaps: number): GPUComputePipeline {
+    const { label, key, judges } = kernel
     const known = this.pipelinesAtOnce.get(`${heaps} ${key}`)
     if (known) return known
-    const module = this.device.createShaderModule({ label, code })
+    const module = this.module(kernel)
     const { pipeline: layout } = this.layout(heaps, judges)
     const made = this.device.createComputePipeline({ label, layout, compute: { module, entryPoint: 'main' } })
     this.pipelinesAtOnce.set(`${heaps} ${key}`, made)
     return made
   }
 
-  private async compile({ label, code }: Kernel, layout: GPUPipelineLayout): Promise<GPUComputePipeline> {
+  private module({ label, code }: Kernel): GPUShaderModule {
+    return this.device.createShaderModule({ label, code: withSubgroups(code, this.subgroupLanes) })
+  }
+
+  private async compile(kernel: Kernel, layout: GPUPipelineLayout): Promise<GPUComputePipeline> {
     const { device } = this
+    const { label } = kernel
     device.pushErrorScope('validation')
-    const module = device.createShaderModule({ label, code })
+    const module = this.module(kernel)
     const scope = device.popErrorScope()
     try {
       const pipeline = await device.createComputePipelineAsync({

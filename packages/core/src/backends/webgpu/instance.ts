@@ -1,8 +1,16 @@
 /** What runs on a device: steps, readback, and the verdicts of the check for finiteness. */
 
-import type { Program } from '../../program/program.ts'
+import { type Program, parameterSlot } from '../../program/program.ts'
 import { provided } from '../../storage/provided.ts'
-import type { DeferredExecutor, FloatArray, Place, Readback, Work, WritablePlace } from '../backend.ts'
+import {
+  type DeferredExecutor,
+  type FloatArray,
+  firstElement,
+  type Place,
+  type Readback,
+  type Work,
+  type WritablePlace,
+} from '../backend.ts'
 import {
   type Blueprint,
   buffersFor,
@@ -13,10 +21,11 @@ import {
   type Packed,
   type Prepared,
 } from './builder.ts'
+import { Eigendecompositions } from './eigendecompositions.ts'
 import { type DeviceBytes, type Gpu, itemAlignment, readBuffers, usage } from './gpu.ts'
 import type { Placed } from './heaps.ts'
 import { bindings, gradientHeap, head, heapName, parameterHeap } from './kernel.ts'
-import { checkFinite, copyKernel } from './library.ts'
+import { checkFinite, parameterCopy } from './library.ts'
 import { dispatchesOf, merged } from './work-list.ts'
 
 /** How many work lists are kept: one for every recent combination of tensors and programs. */
@@ -104,6 +113,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   private readonly bytes: GPUBuffer
   private readonly lists = new Map<string, WorkList>()
   private readonly attached: AttachedBuffers[]
+  private readonly eigendecompositions: Eigendecompositions
   /** The words that the host writes before each step, and their two ways to be seen. */
   private readonly hostWords: Uint32Array<ArrayBuffer>
   private readonly hostFloats: Float32Array<ArrayBuffer>
@@ -123,6 +133,10 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     this.pipelines = pipelines
     this.release = release
     this.attached = blueprint.tensors.map(() => ({}))
+    this.eigendecompositions = new Eigendecompositions(
+      (tensor, key) => this.readMatrix(tensor, key),
+      blueprint.prepared,
+    )
     this.hostWords = new Uint32Array(blueprint.hostWords)
     this.hostFloats = new Float32Array(this.hostWords.buffer)
     const buffer = (label: string, bytes: number) =>
@@ -161,6 +175,10 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     })
   }
 
+  settled(): Promise<void> {
+    return this.eigendecompositions.settled()
+  }
+
   resume(): void {
     if (this.gpu.lost === undefined) this.gpu.device.queue.writeBuffer(this.words, 4 * head.failed, Uint32Array.of(0))
   }
@@ -188,10 +206,12 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   write(place: WritablePlace, values: ArrayLike<number>): void {
     this.gpu.refuseWhenLost('webgpu')
     const packed = this.packedAt(place)
-    if (packed) this.writeBytes(packed, values)
-    else if (place.kind === 'number') {
+    if (packed) {
+      this.writeBytes(packed, place.kind === 'bytes' ? values : provided().codecs[packed.storage].encode(values))
+    } else if (place.kind === 'number') {
       this.gpu.device.queue.writeBuffer(this.numbers, 4 * this.numberPlace(place), Float32Array.of(values[0]!))
-    } else this.writeArray(this.arrayAt(place), values)
+    } else this.writeArray(this.arrayAt(place), values, firstElement(place))
+    if (place.kind === 'array') this.eigendecompositions.changed(place.tensor, place.key)
   }
 
   async compute(work: readonly Work[]): Promise<readonly FloatArray[]> {
@@ -224,8 +244,16 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     return this.gpu.device
   }
 
-  /** Where the parameter and the gradient of a tensor lie. */
+  /**
+   * Where the parameter and the gradient of a tensor lie.
+   * @throws Error for a parameter that is not in float32.
+   */
   buffersOf(tensor: number): ParameterBuffers {
+    const kept = this.packedAt({ kind: 'parameter', tensor })
+    if (kept) {
+      const { name } = this.blueprint.tensors[tensor]!
+      throw new Error(`buffersOf: ${provided().parameters.refused(name, kept.storage, 'await readParameters()')}`)
+    }
     const range = (kind: keyof ParameterBuffers) => {
       const { buffer, offset, bytes: size } = this.range({ kind, tensor })
       return { buffer, offset, size }
@@ -246,6 +274,7 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   dispose(): void {
     if (this.disposed) return
     this.disposed = true
+    this.eigendecompositions.dispose()
     for (const { items } of this.lists.values()) items.destroy()
     for (const buffer of [...this.heaps, this.words, this.numbers, this.bytes]) buffer.destroy()
     this.release()
@@ -258,7 +287,8 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     this.refuseAfterFailure()
     const { work } = task
     if (this.attaches) this.checkAttached(task)
-    const ready = work.map(({ tensor, program }) => this.preparedOf(tensor, program))
+    const programs = work.map(({ tensor, program }) => this.preparedOf(tensor, program))
+    const ready = programs.map((prepared, index) => this.withDecompositions(prepared, work[index]!))
     this.hostWords[0] = attempt
     work.forEach(({ tensor, environment }, index) => {
       this.writeHostNumbers(ready[index]!, environment)
@@ -281,6 +311,9 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     }
     pass.end()
     device.queue.submit([encoder.finish()])
+    programs.forEach(({ delayed }, index) => {
+      for (const { key } of delayed) this.eigendecompositions.changed(work[index]!.tensor, key)
+    })
     if (list.tried) return
     list.tried = true
     device.popErrorScope().then(
@@ -289,6 +322,24 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
       },
       () => {},
     )
+  }
+
+  /** What a program runs when the host has decomposed its matrices, which then lie where the rest finds them. */
+  private withDecompositions(prepared: Prepared, { tensor, environment }: Work): Prepared {
+    const { delayed, decomposed } = prepared
+    const found = delayed.map(({ key, began }) =>
+      environment.slot(began) > 0 ? this.eigendecompositions.of(tensor, key) : undefined,
+    )
+    if (!decomposed || found.includes(undefined)) return prepared
+    delayed.forEach(({ place }, index) => {
+      this.writeArray(this.inHeap(place), found[index]!)
+    })
+    return decomposed
+  }
+
+  private async readMatrix(tensor: number, key: string): Promise<Float32Array> {
+    const [found] = await readBuffers(this.gpu, [this.range({ kind: 'array', tensor, key })])
+    return new Float32Array(found!)
   }
 
   private refuseAfterFailure(): void {
@@ -353,10 +404,10 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
   }
 
   private copyOf({ tensor, key }: Task['copies'][number]): Dispatch {
-    const { parameter, arrays } = this.blueprint.tensors[tensor]!
-    const kernel = copyKernel(this.heaps.length, arrays.get(key)!.heap, parameter.heap)
+    const memory = this.blueprint.tensors[tensor]!
+    const kernel = parameterCopy(this.heaps.length, memory, memory.arrays.get(key)!.heap)
     const entry = this.blueprint.copyEntry(tensor, key)
-    const items = chunks(parameter.size, chunkElements).map(([first, last]): Item => [entry, first, last, 0])
+    const items = chunks(memory.size, chunkElements).map(([first, last]): Item => [entry, first, last, 0])
     return { kernel, items, ...buffersFor(this.attaches, kernel, tensor) }
   }
 
@@ -494,9 +545,9 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
 
   private packedAt(place: Place): Packed | undefined {
     const { kind } = place
-    return kind === 'array' || kind === 'bytes'
-      ? this.blueprint.tensors[place.tensor]!.packed.get(place.key)
-      : undefined
+    const { packed } = this.blueprint.tensors[place.tensor]!
+    if (kind === 'parameter') return packed.get(parameterSlot)
+    return kind === 'array' || kind === 'bytes' ? packed.get(place.key) : undefined
   }
 
   private writeBytes({ at, bytes }: Packed, values: ArrayLike<number>): void {
@@ -509,10 +560,10 @@ export class WebgpuInstance implements DeferredExecutor, Readback {
     return this.blueprint.tensors[tensor]!.numbers.get(key) ?? this.blueprint.shared.get(key)!
   }
 
-  private writeArray({ buffer, offset, size }: ArrayOnDevice, values: ArrayLike<number>): void {
-    if (size === 0) return
+  private writeArray({ buffer, offset }: ArrayOnDevice, values: ArrayLike<number>, from = 0): void {
+    if (values.length === 0) return
     const floats = values instanceof Float32Array ? (values as Float32Array<ArrayBuffer>) : Float32Array.from(values)
-    this.gpu.device.queue.writeBuffer(buffer, offset, floats)
+    this.gpu.device.queue.writeBuffer(buffer, offset + 4 * from, floats)
   }
 }
 

@@ -72,21 +72,54 @@ const attachedHeaps = [parameterHeap, gradientHeap]
 /** The name of a heap: one of few buffers of float32 that all arrays lie in, scratch, inputs and averages beside the state. */
 export const heapName = (heap: number): string => heapNames[heap]!
 
-/** What a sum or a maximum of nothing is. */
-export const startOfReduction = (kind: ReductionKind) =>
-  kind === 'sum' ? '0f' : `bitcast<f32>(words[${head.leastNumber}])`
+/** How a sum or a maximum of any number of values grows in a lane: its start, the line that takes a value up, and what it is in the end. */
+export interface Growth {
+  readonly start: string
+  readonly add: (into: string, value: string) => string
+  readonly end: (name: string) => string
+}
 
-/** The line that takes a value up into a sum or a maximum. */
-export const takenUp = (kind: ReductionKind, into: string, value: string) =>
-  kind === 'sum' ? `${into} += ${value};` : `${into} = larger(${into}, ${value});`
+const maximumOf: Growth = {
+  start: `bitcast<f32>(words[${head.leastNumber}])`,
+  add: (into, value) => `${into} = larger(${into}, ${value});`,
+  end: (name) => name,
+}
+
+/** Of few values. */
+const plainSum: Growth = { start: '0f', add: (into, value) => `${into} += ${value};`, end: (name) => name }
+
+/** Of any number: with what each addition loses beside it. */
+const compensatedSum: Growth = {
+  start: 'vec2f()',
+  add: (into, value) => `${into} = compensated(${into}, ${value});`,
+  end: (name) => `whole(${name})`,
+}
+
+/** How a reduction grows in a lane. @param few true for a sum of so few values that rounding matters little. */
+export const growthOf = (kind: ReductionKind, few = false): Growth =>
+  kind === 'maximum' ? maximumOf : few ? plainSum : compensatedSum
+
+const entryPoint = '@compute'
+const laneArgument = '@builtin(local_invocation_index) lane: u32'
+
+/** How two lanes are put together, of numbers by their names. */
+const combinations = {
+  sum_of_lanes: (a: string, b: string) => `${a} + ${b}`,
+  maximum_of_lanes: (a: string, b: string) => `larger(${a}, ${b})`,
+} as const
+
+type Combination = keyof typeof combinations
 
 /** Puts the numbers of neighbouring lanes together, in pairs, pairs of pairs and so on: always in the same order. */
-const overLanes = (name: string, combination: string) => `fn ${name}(value: f32, lane: u32, width: u32) -> f32 {
+const overLanes = (
+  name: Combination,
+  called: string = name,
+) => `fn ${called}(value: f32, lane: u32, width: u32) -> f32 {
   lane_values[lane] = value;
   workgroupBarrier();
   for (var half = width / 2u; half > 0u; half /= 2u) {
     if (lane % width < half) {
-      lane_values[lane] = ${combination};
+      lane_values[lane] = ${combinations[name]('lane_values[lane]', 'lane_values[lane + half]')};
     }
     workgroupBarrier();
   }
@@ -95,14 +128,54 @@ const overLanes = (name: string, combination: string) => `fn ${name}(value: f32,
   return result;
 }`
 
+/**
+ * The same where every subgroup has at least `least` lanes: of so many numbers that are left of a whole workgroup each subgroup puts all
+ * together itself, without a barrier. Pairs are the same, and so are the bits.
+ */
+function overSubgroups(name: Combination, least: number): string {
+  const combination = combinations[name]
+  const halves = Array.from({ length: Math.log2(least) }, (_, place) => least >> (place + 1))
+  return `${overLanes(name, `some_of_${name}`)}
+
+fn ${name}(value: f32, lane: u32, width: u32) -> f32 {
+  if (width < ${lanes}u) { return some_of_${name}(value, lane, width); }
+  lane_values[lane] = value;
+  workgroupBarrier();
+  for (var half = ${lanes / 2}u; half >= ${least}u; half /= 2u) {
+    if (lane < half) {
+      lane_values[lane] = ${combination('lane_values[lane]', 'lane_values[lane + half]')};
+    }
+    workgroupBarrier();
+  }
+  var result = lane_values[place_in_subgroup % ${least}u];
+${halves.map((half) => `  result = ${combination('result', `subgroupShuffleDown(result, ${half}u)`)};`).join('\n')}
+  result = subgroupBroadcastFirst(result);
+  workgroupBarrier();
+  return result;
+}`
+}
+
 /** Functions of what the lanes of a workgroup have. */
 const ofLanes: Functions = {
   larger: `/// The larger of two numbers, or the one that is not a number.
 fn larger(a: f32, b: f32) -> f32 {
   return select(b, a, a >= b || a != a);
 }`,
-  sum_of_lanes: overLanes('sum_of_lanes', 'lane_values[lane] + lane_values[lane + half]'),
-  maximum_of_lanes: overLanes('maximum_of_lanes', 'larger(lane_values[lane], lane_values[lane + half])'),
+  compensated: `/// A sum and what it has lost, with one more number (Knuth). Bits that only the host knows are 0 keep compilers, which may take
+/// arithmetic for exact, from leaving out what is lost.
+fn compensated(sum: vec2f, value: f32) -> vec2f {
+  let zero = words[${head.leastNumber}] ^ 0xff800000u;
+  let total = bitcast<f32>(bitcast<u32>(sum.x + value) ^ zero);
+  let added = bitcast<f32>(bitcast<u32>(total - sum.x) ^ zero);
+  let before = bitcast<f32>(bitcast<u32>(total - added) ^ zero);
+  return vec2f(total, sum.y + ((sum.x - before) + (value - added)));
+}`,
+  whole: `/// A sum with what it has lost, of which nothing is known where it is not finite.
+fn whole(sum: vec2f) -> f32 {
+  return select(sum.x + sum.y, sum.x, (bitcast<u32>(sum.x) & 0x7fffffffu) >= 0x7f800000u);
+}`,
+  sum_of_lanes: overLanes('sum_of_lanes'),
+  maximum_of_lanes: overLanes('maximum_of_lanes'),
   turned: `/// What the lane of the same column and group of rows has, where groups are neighbours instead of columns.
 fn turned(value: f32, lane: u32) -> f32 {
   lane_values[lane] = value;
@@ -166,8 +239,8 @@ export function moduleOf(
     ...shared.filter((code) => !isFunction(code)),
     ...[...helpers, ...shared.filter(isFunction)].map((code) => `\n${code}`),
     '',
-    `@compute @workgroup_size(${size})`,
-    'fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {',
+    `${entryPoint} @workgroup_size(${size})`,
+    `fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, ${laneArgument}) {`,
     '  let item = items[group.x + group.y * groups.x];',
     ...(judges
       ? ['  if (item.x == 0u) { return; }']
@@ -177,4 +250,21 @@ export function moduleOf(
     '}',
     '',
   ].join('\n')
+}
+
+/**
+ * The code of a kernel for a device whose subgroups put lanes together without memory.
+ * @param least how many lanes a subgroup has at least, a power of two; 0 for a device without.
+ */
+export function withSubgroups(code: string, least: number): string {
+  if (least < 2) return code
+  const names = (Object.keys(combinations) as Combination[]).filter((name) => code.includes(overLanes(name)))
+  if (names.length === 0) return code
+  const changed = names.reduce((text, name) => text.replace(overLanes(name), overSubgroups(name, least)), code)
+  const [functions, main] = changed.split(entryPoint) as [string, string]
+  const place = '@builtin(subgroup_invocation_id) place: u32'
+  return `enable subgroups;
+${functions}var<private> place_in_subgroup: u32;
+
+${entryPoint}${main.replace(laneArgument, `${laneArgument}, ${place}`).replace(') {\n', ') {\n  place_in_subgroup = place;\n')}`
 }
