@@ -656,7 +656,8 @@ describe('the command', () => {
   afterAll(() => rm(directory, { recursive: true }))
 
   it('passes on the copies and prints a table', async () => {
-    const { stdout } = await promisify(execFile)('npx', [
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      '--import',
       'tsx',
       '--conditions=@fallline/source',
       command,

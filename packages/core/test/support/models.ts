@@ -32,6 +32,13 @@ export const everyShape: Shapes = {
   'no columns': [4, 0],
 }
 
+const seldom = ['3-D', 'one in the middle', 'ones around', 'no columns']
+
+/** Of these what no other among them stands for: a batch, a size of one and an empty dimension once each. */
+export const fewerShapes: Shapes = Object.fromEntries(
+  Object.entries(everyShape).filter(([name]) => !seldom.includes(name)),
+)
+
 /** Small and of several classes, for tests that are about something else than shape. */
 export const smallModel: Shapes = { weight: [4, 7], kernel: [3, 2, 3, 3], bias: [5], scale: [] }
 
