@@ -5,6 +5,7 @@ export { type Random, random } from './random.ts'
 export { randomSearch } from './samplers/random.ts'
 export { samplers } from './samplers/registry.ts'
 export type { Proposal, Request, Sampler } from './samplers/sampler.ts'
+export { type TpeOptions, tpe } from './samplers/tpe.ts'
 export {
   type Coordinate,
   type Dimension,

@@ -1,7 +1,9 @@
 import { randomSearch } from './random.ts'
 import type { Sampler } from './sampler.ts'
+import { tpe } from './tpe.ts'
 
 /** All samplers by name, each as it is made without options; the tests, the benchmark and the command line go through it. */
 export const samplers = {
   random: randomSearch,
+  tpe,
 } satisfies Readonly<Record<string, () => Sampler>>
