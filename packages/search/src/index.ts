@@ -32,6 +32,7 @@ export { type LmMaEsOptions, lmMaEs } from './samplers/lm-ma-es.ts'
 export { type NaturalEvolutionOptions, naturalEvolution } from './samplers/natural-evolution.ts'
 export { type ParticleSwarmOptions, particleSwarm } from './samplers/particle-swarm.ts'
 export { pasha } from './samplers/pasha.ts'
+export { type GaussianProcessOptions, gaussianProcess } from './samplers/gaussian-process.ts'
 export { randomSearch } from './samplers/random.ts'
 export { samplers } from './samplers/registry.ts'
 export { type RisingBanditsOptions, risingBandits } from './samplers/rising-bandits.ts'
@@ -43,6 +44,7 @@ export {
   type SuccessiveHalvingOptions,
   successiveHalving,
 } from './samplers/successive-halving.ts'
+export { type TpeOptions, tpe } from './samplers/tpe.ts'
 export {
   type Coordinate,
   type Dimension,

@@ -14,12 +14,14 @@ import { lmMaEs } from './lm-ma-es.ts'
 import { naturalEvolution } from './natural-evolution.ts'
 import { particleSwarm } from './particle-swarm.ts'
 import { pasha } from './pasha.ts'
+import { gaussianProcess } from './gaussian-process.ts'
 import { randomSearch } from './random.ts'
 import { risingBandits } from './rising-bandits.ts'
 import type { Sampler } from './sampler.ts'
 import { simulatedAnnealing } from './simulated-annealing.ts'
 import { sobolSearch } from './sobol.ts'
 import { successiveHalving } from './successive-halving.ts'
+import { tpe } from './tpe.ts'
 
 /** All samplers by name, each as it is made without options; the tests, the benchmark and the command line go through it. */
 export const samplers = {
@@ -44,4 +46,6 @@ export const samplers = {
   pasha,
   risingBandits,
   acBand,
+  gaussianProcess,
+  tpe,
 } satisfies Readonly<Record<string, () => Sampler>>

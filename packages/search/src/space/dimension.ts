@@ -77,6 +77,16 @@ export function valueAt(domain: Domain, coordinate: number): ParameterValue {
   return domain.kind === 'choice' ? domain.values[coordinate]! : numberAt(domain, coordinate)
 }
 
+/** The coordinates that give the same value as one of a number with a step, from low to high; `null` without a step. */
+export function cell(domain: NumberDomain, coordinate: number): readonly [low: number, high: number] | null {
+  if (domain.step === null) return null
+  const [low, high] = range(domain)
+  const value = numberAt(domain, coordinate)
+  const half = domain.step / 2
+  const place = (edge: number) => ((domain.scale === 'log' ? Math.log(edge) : edge) - low) / (high - low)
+  return [place(value - half), place(value + half)]
+}
+
 /**
  * The coordinate of a value.
  *

@@ -1,0 +1,159 @@
+import { describe, expect, test } from 'vitest'
+import { float, gaussianProcess, type SeenTrial, space } from '../../src/index.ts'
+import { random } from '../../src/random.ts'
+import { logExpectedImprovement } from '../../src/samplers/gaussian-process.ts'
+import { evidence, GaussianProcess } from '../../src/samplers/parts/gaussian-process.ts'
+import { minimize } from '../../src/samplers/parts/minimize.ts'
+import { logExpectedPart, logNormalCumulative, normalBetween, normalCumulative } from '../../src/statistics/normal.ts'
+import { branin } from '../support/functions.ts'
+import { medianRegrets, mixed, oddViews, points, proposed, seen, viewOf } from '../support/proposals.ts'
+
+const everything = process.env.FALLLINE_TEST_ALL === '1'
+const square = space({ x: float(0, 1), y: float(0, 1) })
+
+describe('the normal distribution', () => {
+  test('has the values of tables', () => {
+    const table = [
+      [0, 0.5],
+      [1, 0.8413447460685429],
+      [-2, 0.02275013194817921],
+      [-3, 0.0013498980316300933],
+      [-8, 6.220960574271785e-16],
+    ]
+    for (const [z, share] of table) expect(normalCumulative(z!) / share!).toBeCloseTo(1, 12)
+    expect(logNormalCumulative(-40)).toBeCloseTo(-804.6084420137538, 9)
+    expect(normalBetween(8, 9) / 6.219831985865e-16).toBeCloseTo(1, 9)
+  })
+
+  test('has an expected part that meets itself where the formula changes, and its limit far out', () => {
+    expect(logExpectedPart(-2.5 - 1e-9)).toBeCloseTo(logExpectedPart(-2.5 + 1e-9), 7)
+    for (const z of [-1e3, -1e5]) {
+      const limit = (-z * z) / 2 - Math.log(Math.sqrt(2 * Math.PI)) - 2 * Math.log(-z)
+      expect(logExpectedPart(z) - limit).toBeCloseTo(0, 4)
+    }
+  })
+})
+
+describe('logExpectedImprovement', () => {
+  test.each([
+    [0, 1, 0.5],
+    [1, 0.25, 0],
+    [2, 4, -1],
+  ])('is the mean of what is gained (mean %d, variance %d, best %d)', (mean, variance, best) => {
+    const numbers = random(1, 'gains')
+    const draws = 400_000
+    let [sum, squares] = [0, 0]
+    for (let draw = 0; draw < draws; draw++) {
+      const gain = Math.max(0, best - mean - Math.sqrt(variance) * numbers.normal())
+      sum += gain
+      squares += gain * gain
+    }
+    const error = Math.sqrt((squares / draws - (sum / draws) ** 2) / draws)
+    expect(Math.abs(Math.exp(logExpectedImprovement({ mean, variance }, best)) - sum / draws)).toBeLessThan(4 * error)
+  })
+})
+
+describe('minimize', () => {
+  test('finds the minimum of Rosenbrock', () => {
+    const found = minimize(
+      ([x, y]) => ({
+        value: (1 - x!) ** 2 + 100 * (y! - x! * x!) ** 2,
+        gradient: [-2 * (1 - x!) - 400 * x! * (y! - x! * x!), 200 * (y! - x! * x!)],
+      }),
+      [-1.2, 1],
+      100,
+    )
+    expect(found).toEqual([expect.closeTo(1, 5), expect.closeTo(1, 5)])
+  })
+})
+
+describe('Gaussian processes', () => {
+  const hyperparameters = { logLengths: [-1, 0], logAmplitude: 0.3, logNoise: -2 }
+
+  test('predict what the formulas for one point say', () => {
+    const process = new GaussianProcess(square, [[0.2, 0.4]], [1.5], hyperparameters)
+    const distance = Math.hypot(0.3 / Math.exp(-1), 0.5)
+    const kernel =
+      Math.exp(0.3) * (1 + Math.sqrt(5) * distance + (5 * distance ** 2) / 3) * Math.exp(-Math.sqrt(5) * distance)
+    const own = Math.exp(0.3) + Math.exp(-2)
+    const { mean, variance } = process.predict([0.5, 0.9])
+    expect(mean).toBeCloseTo((1.5 * kernel) / own, 6)
+    expect(variance).toBeCloseTo(Math.exp(0.3) - kernel ** 2 / own, 6)
+  })
+
+  test('go through what was observed without noise', () => {
+    const places = points(square, 12)
+    const targets = places.map(([x, y]) => Math.sin(5 * x!) + y!)
+    const process = new GaussianProcess(square, places, targets, { ...hyperparameters, logNoise: -25 })
+    for (const [index, place] of places.entries()) {
+      const { mean, variance } = process.predict(place)
+      expect(mean).toBeCloseTo(targets[index]!, 4)
+      expect(variance).toBeLessThan(1e-6)
+    }
+  })
+
+  test('have an evidence whose gradient is that of its differences', () => {
+    const places = points(mixed, 15)
+    const slopeAt = evidence(
+      mixed,
+      places,
+      places.map((_, index) => Math.sin(index)),
+    )
+    const at = [...mixed.dimensions.map((_, index) => -0.5 + 0.2 * index), 0.2, -3]
+    const { gradient } = slopeAt(at)
+    for (const index of at.keys()) {
+      const beside = (step: number) => slopeAt(at.map((value, other) => (other === index ? value + step : value))).value
+      expect(gradient[index]).toBeCloseTo((beside(1e-5) - beside(-1e-5)) / 2e-5, 5)
+    }
+  })
+})
+
+describe('gaussianProcess', () => {
+  const bowl = points(square, 20).map((point, index) =>
+    seen(index, point, { losses: [(point[0]! - 0.8) ** 2 + (point[1]! - 0.2) ** 2] }),
+  )
+
+  test('finds the minimum of a bowl that it has seen', async () => {
+    const point = await proposed(gaussianProcess(), viewOf(square, bowl))
+    expect(Math.hypot(point[0]! - 0.8, point[1]! - 0.2)).toBeLessThan(0.05)
+  })
+
+  test('tries different points at the same time', async () => {
+    const open: SeenTrial[] = []
+    for (let number = 8; number < 14; number++) {
+      const point = await proposed(gaussianProcess(), viewOf(square, bowl.slice(0, 8), open), number)
+      for (const other of open) {
+        expect(Math.hypot(point[0]! - other.point[0]!, point[1]! - other.point[1]!)).toBeGreaterThan(0.02)
+      }
+      open.push(seen(number, point, { state: 'running', losses: null }))
+    }
+  })
+
+  test('finds the minimum on the edge of what is feasible', async () => {
+    const constrained = bowl.map((trial) => ({ ...trial, violations: [trial.point[0]! - 0.5] }))
+    const point = await proposed(gaussianProcess(), viewOf(square, constrained))
+    expect(point[0]!).toBeGreaterThan(0.4)
+    expect(point[0]!).toBeLessThan(0.53)
+    expect(point[1]!).toBeCloseTo(0.2, 0)
+  })
+
+  test.each(Object.entries(oddViews()))('bears %s and says the same twice', async (_, view) => {
+    const point = await proposed(gaussianProcess(), view)
+    for (const coordinate of point) expect(coordinate === null || Number.isFinite(coordinate)).toBe(true)
+    expect(view.space.point(view.space.parameters(point))).toHaveLength(point.length)
+    expect(await proposed(gaussianProcess(), view)).toEqual(point)
+  })
+
+  test('is fitted to no more trials than it may', async () => {
+    const many = points(square, 400).map((point, index) =>
+      seen(index, point, { losses: [Math.hypot(point[0]! - 0.8, point[1]! - 0.2)] }),
+    )
+    const point = await proposed(gaussianProcess({ largest: 30 }), viewOf(square, many))
+    expect(Math.hypot(point[0]! - 0.8, point[1]! - 0.2)).toBeLessThan(0.1)
+  })
+
+  test('comes within 0.01 of the minimum of Branin in 40 trials', async () => {
+    const [regret] = await medianRegrets(gaussianProcess, branin, [40], everything ? 10 : 3)
+    expect(regret).toBeLessThanOrEqual(0.01)
+  })
+})
