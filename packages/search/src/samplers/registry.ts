@@ -2,8 +2,12 @@ import { agingEvolution } from './aging-evolution.ts'
 import { cmaEs } from './cma-es.ts'
 import { crossEntropy } from './cross-entropy.ts'
 import { differentialEvolution } from './differential-evolution.ts'
+import { hypE } from './hyp-e.ts'
 import { lmMaEs } from './lm-ma-es.ts'
+import { moeaD } from './moea-d.ts'
 import { naturalEvolution } from './natural-evolution.ts'
+import { nsga2 } from './nsga2.ts'
+import { nsga3 } from './nsga3.ts'
 import { particleSwarm } from './particle-swarm.ts'
 import { randomSearch } from './random.ts'
 import type { Sampler } from './sampler.ts'
@@ -17,6 +21,10 @@ export const samplers = {
   naturalEvolution,
   particleSwarm,
   simulatedAnnealing,
+  hypE,
+  moeaD,
+  nsga2,
+  nsga3,
   cmaEs,
   lmMaEs,
   random: randomSearch,
