@@ -10,8 +10,12 @@ import { gridSearch } from './grid.ts'
 import { haltonSearch } from './halton.ts'
 import { hyperband } from './hyperband.ts'
 import { iterativeDeepeningHyperband } from './iterative-deepening-hyperband.ts'
+import { hypE } from './hyp-e.ts'
 import { lmMaEs } from './lm-ma-es.ts'
+import { moeaD } from './moea-d.ts'
 import { naturalEvolution } from './natural-evolution.ts'
+import { nsga2 } from './nsga2.ts'
+import { nsga3 } from './nsga3.ts'
 import { particleSwarm } from './particle-swarm.ts'
 import { pasha } from './pasha.ts'
 import { gaussianProcess } from './gaussian-process.ts'
@@ -31,6 +35,10 @@ export const samplers = {
   naturalEvolution,
   particleSwarm,
   simulatedAnnealing,
+  hypE,
+  moeaD,
+  nsga2,
+  nsga3,
   cmaEs,
   lmMaEs,
   random: randomSearch,
