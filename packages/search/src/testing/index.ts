@@ -1,1 +1,1 @@
-export {}
+export { type Runner, testStorage } from './storage.ts'
