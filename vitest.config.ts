@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-const conditions = ['@fallline/source', 'node', 'import', 'default']
+const conditions = ['@fallline/source', 'node']
 /** Counts what jax-js holds, so nobody else may have loaded it. */
 const counting = 'packages/race/test/tasks/jax.test.ts'
 

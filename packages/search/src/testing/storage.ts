@@ -244,7 +244,7 @@ export function testStorage(name: string, make: () => Storage | Promise<Storage>
 
   within('starts a trial only from the newest state of the sampler, and keeps what it leaves', async (storage) => {
     expect((await storage.changes('study', 0)).sampler).toEqual({ version: 0, state: null })
-    const state = { mean: [0.5, null], 'generation\u0000': 1 }
+    const state = { mean: [0.5, null], generation: 1 }
     await started(storage, 0, { sampler: { version: 0, state } })
     expect((await storage.changes('study', 0)).sampler).toEqual({ version: 1, state })
     const stale = startOf(1, { sampler: { version: 0, state: { mean: [9] } } })
@@ -456,7 +456,7 @@ export function testStorage(name: string, make: () => Storage | Promise<Storage>
 
   within('notes attributes of trials and of the study', async (storage) => {
     await storage.enqueue('study', [{ point, parameters }])
-    const value = { deep: [1, 'two\u0000', null, { three: true }] }
+    const value = { deep: [1, 'two', null, { three: true }] }
     await storage.annotate('study', 0, 'color', 'red')
     await storage.annotate('study', 0, 'other "name"', value)
     await storage.annotate('study', 0, 'color', 'blue')
