@@ -71,7 +71,20 @@ export async function startServer(): Promise<Server> {
       return url(name)
     },
     async start() {
-      const options = ['-D', data, '-p', `${port}`, '-h', '127.0.0.1', '-k', directory, '-c', 'max_connections=200']
+      const options = [
+        '-D',
+        data,
+        '-p',
+        `${port}`,
+        '-h',
+        '127.0.0.1',
+        '-k',
+        directory,
+        '-c',
+        'max_connections=200',
+        '-c',
+        'fsync=off',
+      ]
       child = spawn(...as('postgres', ...options), { stdio: 'ignore', cwd: '/' })
       for (let tries = 0; ; tries++) {
         try {
