@@ -91,8 +91,9 @@ export async function migrate(database: Database, where: string): Promise<void> 
 }
 
 async function versionOf(query: Query, where: string): Promise<number> {
-  const [table] = await query(`select to_regclass('fallline.schema')::text as name`)
-  if (table!.name === null) return 0
+  // A look into the catalog sees what another transaction has committed just now; `to_regclass` may not.
+  const tables = await query(`select from pg_tables where schemaname = 'fallline' and tablename = 'schema'`)
+  if (tables.length === 0) return 0
   const [row] = await query('select version from fallline.schema')
   const version = row!.version as number
   if (version > schemaVersion) {
