@@ -1,23 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Storage } from '../../src/index.ts'
 import { studiesAt, studyFolder, studyServer } from '../../src/sql.ts'
 import { lockNumbers } from '../../src/storage/sql/owner.ts'
 import { testStorage } from '../../src/testing/index.ts'
+import { temporaryFolders } from '../support/folders.ts'
 import { startWorker, type Worker } from '../support/processes.ts'
 import { freePort, hasPostgres, type Server, startServer } from '../support/server.ts'
 
-const temporary: string[] = []
-const newFolder = () => {
-  const folder = mkdtempSync(join(tmpdir(), 'fallline-folder-'))
-  temporary.push(folder)
-  return folder
-}
-afterAll(() => {
-  for (const folder of temporary) rmSync(folder, { recursive: true, force: true })
-})
+const newFolder = temporaryFolders()
 
 /** The storage, emptied for each test. */
 async function emptied(storage: Storage): Promise<Storage> {
@@ -28,7 +20,7 @@ async function emptied(storage: Storage): Promise<Storage> {
 describe('a folder', () => {
   let storage: Storage
   beforeAll(async () => {
-    storage = await studyFolder(newFolder())
+    storage = await studyFolder(await newFolder())
   })
   afterAll(() => storage.close())
   testStorage('a folder', () => emptied(storage), { test, expect })
@@ -38,7 +30,7 @@ describe('a folder that another process owns', () => {
   let storage: Storage
   let owner: Worker
   beforeAll(async () => {
-    const folder = newFolder()
+    const folder = await newFolder()
     owner = startWorker(folder, 'serve')
     await owner.first
     storage = await studyFolder(folder)
@@ -70,7 +62,7 @@ describe('several processes', () => {
     expect(await completes(storage)).toBe(160)
     await storage.close()
   }
-  test('8 x 20 trials in a folder are 160 complete', () => eightTimesTwenty(newFolder()))
+  test('8 x 20 trials in a folder are 160 complete', async () => eightTimesTwenty(await newFolder()))
   describe.skipIf(!hasPostgres)('on PostgreSQL', () => {
     let server: Server
     beforeAll(async () => {
@@ -99,7 +91,7 @@ describe('several processes', () => {
 
 describe('what is refused', () => {
   test('what is no folder of studies', async () => {
-    const folder = newFolder()
+    const folder = await newFolder()
     writeFileSync(join(folder, 'thesis.tex'), '')
     await expect(studyFolder(folder)).rejects.toThrow(/is no folder of studies: it has thesis.tex/)
     await expect(studyFolder(join(folder, 'thesis.tex'))).rejects.toThrow(/is a file; studies need a folder/)
@@ -112,7 +104,7 @@ describe('what is refused', () => {
     )
   })
   test('the folder of an owner that may still run elsewhere, and not that of one that is gone', async () => {
-    const folder = newFolder()
+    const folder = await newFolder()
     const gone = startWorker(folder, 'serve')
     await gone.first
     gone.child.kill('SIGKILL')
