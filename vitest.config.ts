@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-const conditions = ['@fallline/source', 'node', 'import', 'default']
+const conditions = ['@fallline/source', 'node']
 
 /** What counts memory or arrays of another library, or shows it a device: nobody else may have used that library before. */
 const alone = [

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { choice, float, integer, space, tpe } from '../../src/index.ts'
 import { random } from '../../src/random.ts'
-import { Parzen } from '../../src/samplers/parts/parzen.ts'
 import { bestTrials } from '../../src/samplers/parts/best-trials.ts'
+import { Parzen } from '../../src/samplers/parts/parzen.ts'
 import { branin, hartmann6 } from '../support/functions.ts'
 import { medianRegrets, mixed, oddViews, points, proposed, seen, viewOf } from '../support/proposals.ts'
 

@@ -1,0 +1,37 @@
+/** Studies that last: in a folder, or on a PostgreSQL server. */
+
+import { studyFolder } from './storage/sql/folder.ts'
+import { postgres, withoutPassword } from './storage/sql/postgres.ts'
+import { migrate } from './storage/sql/schema.ts'
+import { sqlStorage } from './storage/sql/storage.ts'
+import type { Storage } from './storage/storage.ts'
+
+export { ConnectionLost, DiskFull } from './storage/sql/database.ts'
+export { studyFolder }
+
+/**
+ * Studies on a PostgreSQL server (version 12 or newer, the package `pg`), in the schema `fallline` of a database, which is made when it
+ * is not there.
+ *
+ * @param url such as `postgres://user:password@host:5432/database`
+ * @throws Error when no server answers, for tables of a newer version, and for a user who may not make them
+ */
+export async function studyServer(url: string): Promise<Storage> {
+  const database = await postgres(url)
+  try {
+    await migrate(database, withoutPassword(url))
+    return sqlStorage(database)
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+/** Studies at a place: a URL that begins with `postgres:` or `postgresql:`, or the path of a folder. */
+export function studiesAt(place: string): Promise<Storage> {
+  if (/^postgres(ql)?:/.test(place)) return studyServer(place)
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(place)) {
+    throw new RangeError(`studies are in a folder or at a URL that begins with postgres:, not at ${place}`)
+  }
+  return studyFolder(place)
+}

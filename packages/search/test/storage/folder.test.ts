@@ -1,0 +1,125 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Storage } from '../../src/index.ts'
+import { studiesAt, studyFolder, studyServer } from '../../src/sql.ts'
+import { lockNumbers } from '../../src/storage/sql/owner.ts'
+import { testStorage } from '../../src/testing/index.ts'
+import { temporaryFolders } from '../support/folders.ts'
+import { startWorker, type Worker } from '../support/processes.ts'
+import { freePort, hasPostgres, type Server, startServer } from '../support/server.ts'
+
+const newFolder = temporaryFolders()
+
+/** The storage, emptied for each test. */
+async function emptied(storage: Storage): Promise<Storage> {
+  for (const name of await storage.names()) await storage.remove(name)
+  return { ...storage, close: async () => {} }
+}
+
+describe('a folder', () => {
+  let storage: Storage
+  beforeAll(async () => {
+    storage = await studyFolder(await newFolder())
+  })
+  afterAll(() => storage.close())
+  testStorage('a folder', () => emptied(storage), { test, expect })
+})
+
+describe('a folder that another process owns', () => {
+  let storage: Storage
+  let owner: Worker
+  beforeAll(async () => {
+    const folder = await newFolder()
+    owner = startWorker(folder, 'serve')
+    await owner.first
+    storage = await studyFolder(folder)
+  })
+  afterAll(async () => {
+    await storage.close()
+    owner.child.kill()
+  })
+  testStorage("another's folder", () => emptied(storage), { test, expect })
+})
+
+describe('several processes', () => {
+  const completes = async (storage: Storage) => {
+    const { trials } = await storage.changes('study', 0)
+    expect(trials.map(({ number }) => number)).toEqual(trials.map((_, index) => index))
+    for (const { state, reports, parameters, values } of trials) {
+      const x = parameters.x as number
+      expect({ state, reports, values }).toEqual({
+        state: 'complete',
+        reports: [{ step: 1, value: x }],
+        values: [x * x],
+      })
+    }
+    return trials.length
+  }
+  const eightTimesTwenty = async (place: string) => {
+    await Promise.all(Array.from({ length: 8 }, () => startWorker(place, 'count', '20', '600000').ended))
+    const storage = await studiesAt(place)
+    expect(await completes(storage)).toBe(160)
+    await storage.close()
+  }
+  test('8 x 20 trials in a folder are 160 complete', async () => eightTimesTwenty(await newFolder()))
+  describe.skipIf(!hasPostgres)('on PostgreSQL', () => {
+    let server: Server
+    beforeAll(async () => {
+      server = await startServer()
+    })
+    afterAll(() => server.stop())
+    test('8 x 20 trials on PostgreSQL are 160 complete', async () => eightTimesTwenty(await server.database()))
+    test('a database of a newer version is refused', async () => {
+      const url = await server.database()
+      await (await studyServer(url)).close()
+      const { default: pg } = await import('pg')
+      const client = new pg.Client(url)
+      await client.connect()
+      await client.query('update fallline.schema set version = 99')
+      await client.end()
+      await expect(studyServer(url)).rejects.toThrow(
+        /has version 99 of the tables of studies.*update @fallline\/search/,
+      )
+    })
+    test('a database that is not there is refused', async () => {
+      const url = (await server.database()).replace(/\w+$/, 'nowhere')
+      await expect(studyServer(url)).rejects.toThrow(/database "nowhere" does not exist/)
+    })
+  })
+})
+
+describe('what is refused', () => {
+  test('what is no folder of studies', async () => {
+    const folder = await newFolder()
+    writeFileSync(join(folder, 'thesis.tex'), '')
+    await expect(studyFolder(folder)).rejects.toThrow(/is no folder of studies: it has thesis.tex/)
+    await expect(studyFolder(join(folder, 'thesis.tex'))).rejects.toThrow(/is a file; studies need a folder/)
+    expect(() => studiesAt('mysql://localhost/studies')).toThrow(/begins with postgres:, not at mysql/)
+  })
+  test('a URL without a server, its password left out', async () => {
+    const url = `postgres://me:secret@127.0.0.1:${await freePort()}/studies`
+    await expect(studyServer(url)).rejects.toThrow(
+      /no connection to postgres:\/\/me:\*\*\*@127.0.0.1:\d+\/studies: .*ECONNREFUSED/,
+    )
+  })
+  test('the folder of an owner that may still run elsewhere, and not that of one that is gone', async () => {
+    const folder = await newFolder()
+    const gone = startWorker(folder, 'serve')
+    await gone.first
+    gone.child.kill('SIGKILL')
+    await gone.ended
+    expect(lockNumbers(folder)).toEqual([1])
+    const heir = await studyFolder(folder)
+    expect(lockNumbers(folder)).toEqual([2])
+    await heir.close()
+    expect(lockNumbers(folder)).toEqual([])
+    writeFileSync(
+      join(folder, 'owner-1'),
+      JSON.stringify({ pid: 1, started: '1', machine: 'elsewhere', boot: null, url: null }),
+    )
+    await expect(studyFolder(folder)).rejects.toThrow(
+      /is owned by process 1 on another machine.*elsewhere.*remove .*owner-1/,
+    )
+  })
+})
