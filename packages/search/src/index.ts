@@ -6,10 +6,12 @@ export { type AgingEvolutionOptions, agingEvolution } from './samplers/aging-evo
 export { type CmaEsOptions, cmaEs } from './samplers/cma-es.ts'
 export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy.ts'
 export { type DifferentialEvolutionOptions, differentialEvolution } from './samplers/differential-evolution.ts'
+export { type DiffusionEvolutionOptions, diffusionEvolution } from './samplers/diffusion-evolution.ts'
 export { hypE } from './samplers/hyp-e.ts'
 export { type LmMaEsOptions, lmMaEs } from './samplers/lm-ma-es.ts'
 export { type MoeaDOptions, moeaD } from './samplers/moea-d.ts'
 export { type NaturalEvolutionOptions, naturalEvolution } from './samplers/natural-evolution.ts'
+export { type NoveltyOptions, novelty } from './samplers/novelty.ts'
 export { nsga2 } from './samplers/nsga2.ts'
 export { nsga3 } from './samplers/nsga3.ts'
 export { type ParticleSwarmOptions, particleSwarm } from './samplers/particle-swarm.ts'
@@ -18,7 +20,9 @@ export type { GeneticOptions } from './samplers/parts/several-objectives.ts'
 export { randomSearch } from './samplers/random.ts'
 export { samplers } from './samplers/registry.ts'
 export type { Proposal, Request, Sampler } from './samplers/sampler.ts'
+export { type ShiwaOptions, shiwa } from './samplers/shiwa.ts'
 export { type SimulatedAnnealingOptions, simulatedAnnealing } from './samplers/simulated-annealing.ts'
+export { type VariableLengthOptions, variableLength } from './samplers/variable-length.ts'
 export {
   type Coordinate,
   type Dimension,
