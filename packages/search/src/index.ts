@@ -27,12 +27,14 @@ export { type DifferentialEvolutionOptions, differentialEvolution } from './samp
 export { type GaussianProcessOptions, gaussianProcess } from './samplers/gaussian-process.ts'
 export { type GridOptions, gridSearch } from './samplers/grid.ts'
 export { haltonSearch } from './samplers/halton.ts'
+export { type DiffusionEvolutionOptions, diffusionEvolution } from './samplers/diffusion-evolution.ts'
 export { hypE } from './samplers/hyp-e.ts'
 export { type HyperbandOptions, hyperband } from './samplers/hyperband.ts'
 export { type DeepeningOptions, iterativeDeepeningHyperband } from './samplers/iterative-deepening-hyperband.ts'
 export { type LmMaEsOptions, lmMaEs } from './samplers/lm-ma-es.ts'
 export { type MoeaDOptions, moeaD } from './samplers/moea-d.ts'
 export { type NaturalEvolutionOptions, naturalEvolution } from './samplers/natural-evolution.ts'
+export { type NoveltyOptions, novelty } from './samplers/novelty.ts'
 export { nsga2 } from './samplers/nsga2.ts'
 export { nsga3 } from './samplers/nsga3.ts'
 export { type ParticleSwarmOptions, particleSwarm } from './samplers/particle-swarm.ts'
@@ -43,6 +45,7 @@ export { randomSearch } from './samplers/random.ts'
 export { samplers } from './samplers/registry.ts'
 export { type RisingBanditsOptions, risingBandits } from './samplers/rising-bandits.ts'
 export type { Proposal, Request, Sampler } from './samplers/sampler.ts'
+export { type ShiwaOptions, shiwa } from './samplers/shiwa.ts'
 export { type SimulatedAnnealingOptions, simulatedAnnealing } from './samplers/simulated-annealing.ts'
 export { sobolSearch } from './samplers/sobol.ts'
 export {
@@ -51,6 +54,7 @@ export {
   successiveHalving,
 } from './samplers/successive-halving.ts'
 export { type TpeOptions, tpe } from './samplers/tpe.ts'
+export { type VariableLengthOptions, variableLength } from './samplers/variable-length.ts'
 export {
   type Coordinate,
   type Dimension,

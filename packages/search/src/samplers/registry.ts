@@ -9,12 +9,14 @@ import { differentialEvolution } from './differential-evolution.ts'
 import { gaussianProcess } from './gaussian-process.ts'
 import { gridSearch } from './grid.ts'
 import { haltonSearch } from './halton.ts'
+import { diffusionEvolution } from './diffusion-evolution.ts'
 import { hypE } from './hyp-e.ts'
 import { hyperband } from './hyperband.ts'
 import { iterativeDeepeningHyperband } from './iterative-deepening-hyperband.ts'
 import { lmMaEs } from './lm-ma-es.ts'
 import { moeaD } from './moea-d.ts'
 import { naturalEvolution } from './natural-evolution.ts'
+import { novelty } from './novelty.ts'
 import { nsga2 } from './nsga2.ts'
 import { nsga3 } from './nsga3.ts'
 import { particleSwarm } from './particle-swarm.ts'
@@ -22,10 +24,12 @@ import { pasha } from './pasha.ts'
 import { randomSearch } from './random.ts'
 import { risingBandits } from './rising-bandits.ts'
 import type { Sampler } from './sampler.ts'
+import { shiwa } from './shiwa.ts'
 import { simulatedAnnealing } from './simulated-annealing.ts'
 import { sobolSearch } from './sobol.ts'
 import { successiveHalving } from './successive-halving.ts'
 import { tpe } from './tpe.ts'
+import { variableLength } from './variable-length.ts'
 
 /** All samplers by name, each as it is made without options; the tests, the benchmark and the command line go through it. */
 export const samplers = {
@@ -39,6 +43,10 @@ export const samplers = {
   moeaD,
   nsga2,
   nsga3,
+  diffusionEvolution,
+  novelty,
+  shiwa,
+  variableLength,
   cmaEs,
   lmMaEs,
   random: randomSearch,

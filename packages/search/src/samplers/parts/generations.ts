@@ -21,7 +21,8 @@ export interface Distribution<State extends Json> {
   begin(axes: readonly Axis[], random: Random): State
   /** How many points make a generation, at least 1. */
   population(state: State): number
-  sample(state: State, random: Random): readonly number[]
+  /** @param number of the trial, for methods whose points each have a place */
+  sample(state: State, random: Random, number: number): readonly number[]
   /** @param points best first; at least one has a finite loss */
   update(state: State, points: readonly Scored[], axes: readonly Axis[], random: Random): State
 }
@@ -54,7 +55,7 @@ export function generational<State extends Json>(
 ): Sampler<Kept<State>> {
   return {
     name: method,
-    propose(view, { random, state }) {
+    propose(view, { number, random, state }) {
       const layout = layoutOf(view.space)
       const fits =
         state?.method === method &&
@@ -70,7 +71,7 @@ export function generational<State extends Json>(
             distribution: distribution.begin(layout.axes, random),
           }
       const kept = advanced(begun, distribution, view, layout, random)
-      const sample = inside(() => distribution.sample(kept.distribution, random), layout)
+      const sample = inside(() => distribution.sample(kept.distribution, random, number), layout)
       const picks = pickEach(kept.probabilities, random)
       const note: Note = { method, generation: kept.generation, sample, picks }
       return { kind: 'trial', point: layout.point(sample, picks), note, ...(kept !== state && { state: kept }) }
