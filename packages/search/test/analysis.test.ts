@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { choice, float, health, importances, openStudy, Stopped, space, type Trial, variant } from '../src/index.ts'
+import { choice, float, health, importances, openStudy, randomSearch, Stopped, space, type Trial, variant } from '../src/index.ts'
 
 const searched = space({
   strong: float(0, 1),
@@ -15,7 +15,7 @@ async function studied(
   trials = 300,
   direction: 'minimize' | 'maximize' = 'minimize',
 ) {
-  const study = await openStudy({ space: searched, seed: 4, objectives: direction })
+  const study = await openStudy({ space: searched, sampler: randomSearch(), seed: 4, objectives: direction })
   await study.optimize(objective, { trials })
   return study
 }
@@ -44,7 +44,7 @@ describe('importances', () => {
   test('call a parameter without effect one in at most one of ten studies', async () => {
     let claimed = 0
     for (let seed = 0; seed < 40; seed++) {
-      const study = await openStudy({ space: searched, seed })
+      const study = await openStudy({ space: searched, sampler: randomSearch(), seed })
       await study.optimize(({ parameters }) => loss(parameters), { trials: 60 })
       const found = importances(searched, study.record.objectives, await study.trials(), { repetitions: 60 })!
       if (found.find(({ name }) => name === 'none')!.chance <= 0.05) claimed++
@@ -56,7 +56,7 @@ describe('importances', () => {
     const few = await studied(({ parameters }) => loss(parameters), 19)
     expect(importances(searched, few.record.objectives, await few.trials())).toBe(null)
     const nested = space({ model: variant({ a: { x: float(0, 1) }, b: {} }), y: float(0, 1) })
-    const study = await openStudy({ space: nested, seed: 2 })
+    const study = await openStudy({ space: nested, sampler: randomSearch(), seed: 2 })
     await study.optimize(({ parameters: { model } }) => (model.kind === 'a' ? (model.x - 0.2) ** 2 : 0.3), {
       trials: 200,
     })
@@ -80,7 +80,7 @@ describe('health checks', () => {
   })
 
   test('find constraints that are not met, failures, and too few trials', async () => {
-    const study = await openStudy({ space: searched, seed: 1 })
+    const study = await openStudy({ space: searched, sampler: randomSearch(), seed: 1 })
     await study.optimize(({ parameters }) => ({ values: loss(parameters), constraints: { memory: 1 } }), { trials: 30 })
     expect(await checks(study)).toContain('constraint: memory')
     let calls = 0

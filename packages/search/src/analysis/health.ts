@@ -50,12 +50,27 @@ function withoutEffect({ space, record }: Examined, records: readonly TrialRecor
   if (record.objectives.length > 1) return []
   const found = importances(space, record.objectives, records) ?? []
   return found
-    .filter(({ chance, trials }) => trials >= enoughTrials && chance > 0.2)
+    .filter(({ name, chance, trials }) => trials >= enoughTrials && chance > 0.2 && isSpread(space, records, name))
     .map(({ name, chance, trials }) => ({
       check: 'no effect',
       message: `${name} shows no effect in ${trials} trials: shuffled values look as much like one in ${Math.round(100 * chance)} % of cases. If that stays so with more trials, fix it and search the others.`,
       about: name,
     }))
+}
+
+/** Whether its values are all over the range: where a sampler has settled on some, trials differ too little to tell. */
+function isSpread(space: Space, records: readonly TrialRecord[], name: string): boolean {
+  const dimension = space.dimensions.findIndex((each) => each.name === name)
+  const places = records
+    .flatMap(({ point }) => (point[dimension] === null ? [] : [point[dimension]!]))
+    .sort((a, b) => a - b)
+  const { domain } = space.dimensions[dimension]!
+  if (domain.kind === 'choice') {
+    const most = Math.max(...domain.values.map((_, value) => places.filter((place) => place === value).length))
+    return most <= 0.8 * places.length
+  }
+  const at = (share: number) => places[Math.floor(share * (places.length - 1))]!
+  return at(0.9) - at(0.1) >= 0.5
 }
 
 function edges({ space, record }: Examined, complete: readonly TrialRecord[]): Finding[] {

@@ -3,6 +3,7 @@ import type { Pruner } from '../pruners/pruner.ts'
 import { random } from '../random.ts'
 import { randomSearch } from '../samplers/random.ts'
 import type { Proposal, Sampler } from '../samplers/sampler.ts'
+import { tpe } from '../samplers/tpe.ts'
 import type { Point } from '../space/dimension.ts'
 import type { Parameters, Space } from '../space/space.ts'
 import { memoryStorage } from '../storage/memory.ts'
@@ -23,7 +24,7 @@ export interface StudyOptions<Values> {
   readonly name?: string
   /** One direction, or several objectives by name, in the order of their values. Default: `minimize`. */
   readonly objectives?: 'minimize' | 'maximize' | Readonly<Record<string, 'minimize' | 'maximize'>>
-  /** Default: `randomSearch()`. */
+  /** Default: `tpe()`. */
   readonly sampler?: Sampler
   /** Default: none, trials are never stopped. */
   readonly pruner?: Pruner
@@ -51,7 +52,7 @@ const draws = 100
  * sampler that cannot weigh several objectives or needs a resource
  */
 export async function openStudy<Values>(options: StudyOptions<Values>): Promise<Study<Values>> {
-  const { name = 'study', seed, space, storage = memoryStorage(), sampler = randomSearch(), resource = null } = options
+  const { name = 'study', seed, space, storage = memoryStorage(), sampler = tpe(), resource = null } = options
   const objectives = objectivesOf(options.objectives ?? 'minimize')
   if (objectives.length > 1 && !sampler.severalObjectives) {
     throw new RangeError(

@@ -37,6 +37,7 @@ export function viewOf(space: Space, ended: readonly SeenTrial[], open: readonly
     resource: null,
     seed: 1,
     ended,
+    results: ended.filter(({ state }) => state === 'complete' || state === 'pruned').length,
     open,
     trial: (number) => [...ended, ...open].find((trial) => trial.number === number),
   }
