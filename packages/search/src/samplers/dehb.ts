@@ -93,7 +93,10 @@ function jobAt(number: number, brackets: readonly (readonly Rung[])[]): { first:
   }
 }
 
-/** The population of every level: as many as the widest rung there has places, random ones where nothing has been seen. */
+/** Individuals of the smallest population: a target and the three that a mutant is made of. */
+const least = 4
+
+/** The population of every level: as many as the widest rung there has places, 4 at least, and random ones where nothing has been seen. */
 function populationsOf(
   view: View,
   levels: readonly number[],
@@ -104,7 +107,7 @@ function populationsOf(
   // What was noted as offspring has no rungs, so what is left is the first bracket, and trials that were enqueued.
   const halved = seenByLevel({ ...view, ended: without(view.ended), open: without(view.open) }, levels.length)
   const populations = levels.map((_, level) => {
-    const size = Math.max(...brackets.map((rungs, first) => rungs[level - first]?.count ?? 0))
+    const size = Math.max(least, ...brackets.map((rungs, first) => rungs[level - first]?.count ?? 0))
     const seen = [...halved[level]!].sort((a, b) => a.loss - b.loss || a.trial.number - b.trial.number).slice(0, size)
     const source = random(seed, `dehb ${level}`)
     return Array.from({ length: size }, (_, index): Individual => {
