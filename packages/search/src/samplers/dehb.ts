@@ -36,6 +36,7 @@ interface Offspring {
  * 2105.09821): every level of the resource has a population, and differential evolution (rand/1/bin; Storn and Price 1997) makes the
  * trials of Hyperband's brackets. Mutants at the first rung of a bracket come from the population of its level, at later rungs from the
  * best of the level below, as many as the rung has places. An offspring takes the place of its target if it is not worse.
+ * Populations have at least 10 places; in the paper they can be smaller at the highest levels.
  *
  * The first bracket is successive halving from random points, and it alone continues trials and waits for its rungs. Coordinates outside
  * of their range are drawn anew.
@@ -93,10 +94,10 @@ function jobAt(number: number, brackets: readonly (readonly Rung[])[]): { first:
   }
 }
 
-/** Individuals of the smallest population: a target and the three that a mutant is made of. */
-const least = 4
+/** Individuals of the smallest population: fewer become alike before they have found anything. */
+const least = 10
 
-/** The population of every level: as many as the widest rung there has places, 4 at least, and random ones where nothing has been seen. */
+/** The population of every level: as many as the widest rung there has places, 10 at least, and random ones where nothing has been seen. */
 function populationsOf(
   view: View,
   levels: readonly number[],
