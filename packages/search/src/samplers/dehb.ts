@@ -36,6 +36,7 @@ interface Offspring {
  * 2105.09821): every level of the resource has a population, and differential evolution (rand/1/bin; Storn and Price 1997) makes the
  * trials of Hyperband's brackets. Mutants at the first rung of a bracket come from the population of its level, at later rungs from the
  * best of the level below, as many as the rung has places. An offspring takes the place of its target if it is not worse.
+ * Populations have at least 10 places; in the paper they can be smaller at the highest levels.
  *
  * The first bracket is successive halving from random points, and it alone continues trials and waits for its rungs. Coordinates outside
  * of their range are drawn anew.
@@ -93,7 +94,10 @@ function jobAt(number: number, brackets: readonly (readonly Rung[])[]): { first:
   }
 }
 
-/** The population of every level: as many as the widest rung there has places, random ones where nothing has been seen. */
+/** Individuals of the smallest population: fewer become alike before they have found anything. */
+const least = 10
+
+/** The population of every level: as many as the widest rung there has places, 10 at least, and random ones where nothing has been seen. */
 function populationsOf(
   view: View,
   levels: readonly number[],
@@ -104,7 +108,7 @@ function populationsOf(
   // What was noted as offspring has no rungs, so what is left is the first bracket, and trials that were enqueued.
   const halved = seenByLevel({ ...view, ended: without(view.ended), open: without(view.open) }, levels.length)
   const populations = levels.map((_, level) => {
-    const size = Math.max(...brackets.map((rungs, first) => rungs[level - first]?.count ?? 0))
+    const size = Math.max(least, ...brackets.map((rungs, first) => rungs[level - first]?.count ?? 0))
     const seen = [...halved[level]!].sort((a, b) => a.loss - b.loss || a.trial.number - b.trial.number).slice(0, size)
     const source = random(seed, `dehb ${level}`)
     return Array.from({ length: size }, (_, index): Individual => {
