@@ -7,10 +7,15 @@ export { type CmaEsOptions, cmaEs } from './samplers/cma-es.ts'
 export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy.ts'
 export { type DifferentialEvolutionOptions, differentialEvolution } from './samplers/differential-evolution.ts'
 export { type DiffusionEvolutionOptions, diffusionEvolution } from './samplers/diffusion-evolution.ts'
+export {
+  type EstimationOfDistributionOptions,
+  estimationOfDistribution,
+} from './samplers/estimation-of-distribution.ts'
 export { hypE } from './samplers/hyp-e.ts'
 export { type LmMaEsOptions, lmMaEs } from './samplers/lm-ma-es.ts'
 export { type MoeaDOptions, moeaD } from './samplers/moea-d.ts'
 export { type NaturalEvolutionOptions, naturalEvolution } from './samplers/natural-evolution.ts'
+export { nelderMead } from './samplers/nelder-mead.ts'
 export { type NoveltyOptions, novelty } from './samplers/novelty.ts'
 export { nsga2 } from './samplers/nsga2.ts'
 export { nsga3 } from './samplers/nsga3.ts'

@@ -3,10 +3,12 @@ import { cmaEs } from './cma-es.ts'
 import { crossEntropy } from './cross-entropy.ts'
 import { differentialEvolution } from './differential-evolution.ts'
 import { diffusionEvolution } from './diffusion-evolution.ts'
+import { estimationOfDistribution } from './estimation-of-distribution.ts'
 import { hypE } from './hyp-e.ts'
 import { lmMaEs } from './lm-ma-es.ts'
 import { moeaD } from './moea-d.ts'
 import { naturalEvolution } from './natural-evolution.ts'
+import { nelderMead } from './nelder-mead.ts'
 import { novelty } from './novelty.ts'
 import { nsga2 } from './nsga2.ts'
 import { nsga3 } from './nsga3.ts'
@@ -33,6 +35,8 @@ export const samplers = {
   novelty,
   shiwa,
   variableLength,
+  estimationOfDistribution,
+  nelderMead,
   cmaEs,
   lmMaEs,
   random: randomSearch,
