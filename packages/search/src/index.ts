@@ -28,12 +28,17 @@ export { type DiffusionEvolutionOptions, diffusionEvolution } from './samplers/d
 export { type GaussianProcessOptions, gaussianProcess } from './samplers/gaussian-process.ts'
 export { type GridOptions, gridSearch } from './samplers/grid.ts'
 export { haltonSearch } from './samplers/halton.ts'
+export {
+  type EstimationOfDistributionOptions,
+  estimationOfDistribution,
+} from './samplers/estimation-of-distribution.ts'
 export { hypE } from './samplers/hyp-e.ts'
 export { type HyperbandOptions, hyperband } from './samplers/hyperband.ts'
 export { type DeepeningOptions, iterativeDeepeningHyperband } from './samplers/iterative-deepening-hyperband.ts'
 export { type LmMaEsOptions, lmMaEs } from './samplers/lm-ma-es.ts'
 export { type MoeaDOptions, moeaD } from './samplers/moea-d.ts'
 export { type NaturalEvolutionOptions, naturalEvolution } from './samplers/natural-evolution.ts'
+export { nelderMead } from './samplers/nelder-mead.ts'
 export { type NoveltyOptions, novelty } from './samplers/novelty.ts'
 export { nsga2 } from './samplers/nsga2.ts'
 export { nsga3 } from './samplers/nsga3.ts'

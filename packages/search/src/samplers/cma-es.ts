@@ -99,7 +99,7 @@ function historyLength(n: number, population: number): number {
   return 10 + Math.ceil((30 * n) / population)
 }
 
-/** The stopping rules of the tutorial's appendix B.3: TolHistFun, TolX, ConditionCov and equal values. */
+/** The stopping rules of the tutorial: TolHistFun, TolX, ConditionCov and equal values. */
 function hasConverged(
   adaptation: Adaptation,
   history: readonly number[],

@@ -18,7 +18,7 @@ const scale = 4
 /**
  * Diffusion evolution: a population as points that are denoised step by step. Where each came from is estimated as the mean of all,
  * weighted by fitness and by how likely noise would have led from there to it; the next generation lies nearer to that, with less noise
- * (Zhang, Hartl, Hazan, Levin 2024, Diffusion Models are Evolutionary Algorithms, arXiv 2410.02543, algorithm 1). Fitness is
+ * (Zhang, Hartl, Hazan, Levin 2024, Diffusion Models are Evolutionary Algorithms, arXiv 2410.02543). Fitness is
  * `exp(-(loss - best) / (median - best))`; the noise follows a cosine.
  *
  * @throws RangeError for a population below 2 or generations below 1

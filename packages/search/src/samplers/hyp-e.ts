@@ -9,7 +9,7 @@ const mostSamples = 20_000
  * HypE: survivors by fronts, and within one by the hypervolume that would be lost with them when others go too (Bader and Zitzler 2011, HypE:
  * An Algorithm for Fast Hypervolume-Based Many-Objective Optimization, Evolutionary Computation 19). Volumes are exact where the grid through
  * all points has at most 20000 cells, and estimated from as many random points otherwise; either way as one pass over flat arrays, after
- * Liang, Li, Wang, Jin, Yu, Cheng 2025, Bridging Evolutionary Multiobjective Optimization and GPU Acceleration via Tensorization, arXiv
+ * Liang, Li, Yu, Sun, Cheng 2025, Bridging Evolutionary Multiobjective Optimization and GPU Acceleration via Tensorization, arXiv
  * 2503.20286.
  *
  * @throws RangeError for a population below 2, a crossover outside of [0, 1] and an index below 0

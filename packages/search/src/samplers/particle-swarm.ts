@@ -18,7 +18,7 @@ type State = {
   readonly best: readonly (number | null)[]
 }
 
-/** Inertia and attraction with which swarms converge (Clerc and Kennedy 2002, The Particle Swarm, equation 29). */
+/** Inertia and attraction with which swarms converge (Clerc and Kennedy 2002, The Particle Swarm). */
 const [inertia, attraction] = [0.7298, 1.49618]
 
 /**

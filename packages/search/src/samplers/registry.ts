@@ -10,12 +10,14 @@ import { diffusionEvolution } from './diffusion-evolution.ts'
 import { gaussianProcess } from './gaussian-process.ts'
 import { gridSearch } from './grid.ts'
 import { haltonSearch } from './halton.ts'
+import { estimationOfDistribution } from './estimation-of-distribution.ts'
 import { hypE } from './hyp-e.ts'
 import { hyperband } from './hyperband.ts'
 import { iterativeDeepeningHyperband } from './iterative-deepening-hyperband.ts'
 import { lmMaEs } from './lm-ma-es.ts'
 import { moeaD } from './moea-d.ts'
 import { naturalEvolution } from './natural-evolution.ts'
+import { nelderMead } from './nelder-mead.ts'
 import { novelty } from './novelty.ts'
 import { nsga2 } from './nsga2.ts'
 import { nsga3 } from './nsga3.ts'
@@ -47,6 +49,8 @@ export const samplers = {
   novelty,
   shiwa,
   variableLength,
+  estimationOfDistribution,
+  nelderMead,
   cmaEs,
   lmMaEs,
   random: randomSearch,

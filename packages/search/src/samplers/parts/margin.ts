@@ -14,7 +14,7 @@ export function deviationsAbove(probability: number): number {
 /**
  * Keeps the values beside the one at the mean possible: moves mean and deviation of a normal distribution so that each neighbouring part
  * has at least the probability `alpha / 2`, or `alpha` where there is one neighbour alone (Hamano, Saito, Nomura, Shirakawa 2022, CMA-ES
- * with Margin, arXiv 2205.13482, equations 12 to 22).
+ * with Margin, arXiv 2205.13482).
  *
  * @param part the bounds of the part in which the mean is; infinite where there is no neighbour
  */

@@ -73,7 +73,7 @@ function untransformed(
 
 /**
  * Learns from a generation (Loshchilov, Glasmachers, Beyer 2017, Limited-Memory Matrix Adaptation for Large Scale Black-box Optimization,
- * arXiv 1705.06693, algorithm 2), in time `O(n log n)` per point.
+ * arXiv 1705.06693), in time `O(n log n)` per point.
  *
  * @param points `[population][n]`, best first
  */
