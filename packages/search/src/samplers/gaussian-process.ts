@@ -14,6 +14,8 @@ export interface GaussianProcessOptions {
   readonly startup?: number
   /** Trials that the process is fitted to at most: half of them the best, half the newest. Default: 150. */
   readonly largest?: number
+  /** What a proposal has most of: expected improvement, or information about the smallest loss. Default: `logExpectedImprovement`. */
+  readonly acquisition?: 'logExpectedImprovement' | 'entropySearch'
 }
 
 /**
@@ -24,6 +26,43 @@ export interface GaussianProcessOptions {
 export function logExpectedImprovement({ mean, variance }: Prediction, best: number): number {
   const deviation = Math.sqrt(variance)
   return logExpectedPart((best - mean) / deviation) + Math.log(deviation)
+}
+
+/**
+ * How much the entropy of a normal prediction falls when the smallest loss is known, on average over samples of it (Wang and Jegelka 2017,
+ * Max-value Entropy Search for Efficient Bayesian Optimization, equation 6, for a minimum): the mean of
+ * g phi(g) / (2 Phi(g)) - log Phi(g) with g = (mean - smallest) / s.
+ */
+export function entropyReduction({ mean, variance }: Prediction, smallest: readonly number[]): number {
+  const deviation = Math.sqrt(variance)
+  return (
+    smallest.reduce((sum, value) => {
+      const g = (mean - value) / deviation
+      const logAbove = logNormalCumulative(g)
+      return sum + (g * Math.exp(-(g * g) / 2 - logAbove)) / (2 * Math.sqrt(2 * Math.PI)) - logAbove
+    }, 0) / smallest.length
+  )
+}
+
+/**
+ * Samples of the smallest value of functions that have these predictions at points, which are taken as independent of each other (Wang
+ * and Jegelka 2017, section 3.1; drawn from the distribution itself, to which they fit one of Gumbel).
+ */
+export function smallestValues(predictions: readonly Prediction[], count: number, random: Random): number[] {
+  const deviations = predictions.map(({ variance }) => Math.sqrt(variance))
+  const logAbove = (value: number) =>
+    predictions.reduce((sum, { mean }, index) => sum + logNormalCumulative((mean - value) / deviations[index]!), 0)
+  const end = (sign: number) => Math.min(...predictions.map(({ mean }, index) => mean + sign * 8 * deviations[index]!))
+  return Array.from({ length: count }, () => {
+    const wanted = Math.log(1 - random.uniform())
+    let [low, high] = [end(-1), end(1)]
+    for (let half = 0; half < 40; half++) {
+      const middle = (low + high) / 2
+      if (logAbove(middle) > wanted) low = middle
+      else high = middle
+    }
+    return (low + high) / 2
+  })
 }
 
 /**
@@ -39,11 +78,20 @@ export function logExpectedImprovement({ mean, variance }: Prediction, best: num
  *
  * @throws RangeError for options out of their range
  */
-export function gaussianProcess({ startup = 8, largest = 150 }: GaussianProcessOptions = {}): Sampler<null> {
+export function gaussianProcess({
+  startup = 8,
+  largest = 150,
+  acquisition = 'logExpectedImprovement',
+}: GaussianProcessOptions = {}): Sampler<null> {
   for (const [name, value] of Object.entries({ startup, largest })) {
     if (!Number.isSafeInteger(value) || value < 2) {
       throw new RangeError(`gaussianProcess: ${name} must be a whole number from 2, not ${value}`)
     }
+  }
+  if (acquisition !== 'logExpectedImprovement' && acquisition !== 'entropySearch') {
+    throw new RangeError(
+      `gaussianProcess: acquisition must be 'logExpectedImprovement' or 'entropySearch', not '${String(acquisition)}'`,
+    )
   }
   const first = randomSearch()
   return {
@@ -65,8 +113,12 @@ export function gaussianProcess({ startup = 8, largest = 150 }: GaussianProcessO
       const isFeasible = chosen.map((trial) => trial.state === 'complete' && violation(trial) === 0)
       const hopes = guesses.filter((_, index) => constraints.every((each) => each.guesses[index]! <= each.shift))
       const best = Math.min(...losses.filter((_, index) => isFeasible[index]), ...hopes)
-      const acquisition = (point: Point) => {
-        let sum = best === Infinity ? 0 : logExpectedImprovement(objective.predict(point), best)
+      const logGain =
+        acquisition === 'entropySearch'
+          ? logInformation(space, objective, request.random)
+          : (prediction: Prediction) => logExpectedImprovement(prediction, best)
+      const score = (point: Point) => {
+        let sum = best === Infinity ? 0 : logGain(objective.predict(point))
         for (const { model, shift } of constraints) {
           const { mean, variance } = model.predict(point)
           sum += logNormalCumulative((shift - mean) / Math.sqrt(variance))
@@ -74,7 +126,7 @@ export function gaussianProcess({ startup = 8, largest = 150 }: GaussianProcessO
         return sum
       }
       const around = bestTrials(chosen, 5, 1).map(({ point }) => point)
-      return { kind: 'trial', point: largestPoint(space, acquisition, around, request.random) }
+      return { kind: 'trial', point: largestPoint(space, score, around, request.random) }
     },
   }
 }
@@ -145,6 +197,18 @@ function modelOf(
   const guesses = believed.map((point) => model.predict(point).mean)
   const extended = new GaussianProcess(space, [...points, ...believed], [...targets, ...guesses], hyperparameters)
   return { model: extended, guesses }
+}
+
+const minima = 10
+const minimumPlaces = 200
+
+function logInformation(space: Space, model: GaussianProcess, random: Random): (prediction: Prediction) => number {
+  const places = Array.from({ length: minimumPlaces }, () =>
+    space.fromCube(space.dimensions.map(() => random.uniform())),
+  )
+  const predictions = places.map((place) => model.predict(place))
+  const smallest = smallestValues(predictions, minima, random)
+  return (prediction) => Math.log(entropyReduction(prediction, smallest))
 }
 
 const evenDraws = 500
