@@ -45,27 +45,6 @@ export function entropyReduction({ mean, variance }: Prediction, smallest: reado
 }
 
 /**
- * Samples of the smallest value of functions that have these predictions at points, which are taken as independent of each other (Wang
- * and Jegelka 2017, section 3.1; drawn from the distribution itself, to which they fit one of Gumbel).
- */
-export function smallestValues(predictions: readonly Prediction[], count: number, random: Random): number[] {
-  const deviations = predictions.map(({ variance }) => Math.sqrt(variance))
-  const logAbove = (value: number) =>
-    predictions.reduce((sum, { mean }, index) => sum + logNormalCumulative((mean - value) / deviations[index]!), 0)
-  const end = (sign: number) => Math.min(...predictions.map(({ mean }, index) => mean + sign * 8 * deviations[index]!))
-  return Array.from({ length: count }, () => {
-    const wanted = Math.log(1 - random.uniform())
-    let [low, high] = [end(-1), end(1)]
-    for (let half = 0; half < 40; half++) {
-      const middle = (low + high) / 2
-      if (logAbove(middle) > wanted) low = middle
-      else high = middle
-    }
-    return (low + high) / 2
-  })
-}
-
-/**
  * Bayesian optimization with a Gaussian process: Matern's kernel of smoothness 5/2 with a length for each dimension, choices one-hot,
  * hyperparameters by maximum of the marginal likelihood with weak priors; proposes the largest logarithm of the expected improvement
  * (Ament et al. 2023, arXiv 2310.20708), plus the logarithm of the probability that each constraint on the outcome is met, modelled by a
@@ -113,9 +92,10 @@ export function gaussianProcess({
       const isFeasible = chosen.map((trial) => trial.state === 'complete' && violation(trial) === 0)
       const hopes = guesses.filter((_, index) => constraints.every((each) => each.guesses[index]! <= each.shift))
       const best = Math.min(...losses.filter((_, index) => isFeasible[index]), ...hopes)
+      const around = bestTrials(chosen, 5, 1).map(({ point }) => point)
       const logGain =
         acquisition === 'entropySearch'
-          ? logInformation(space, objective, request.random)
+          ? logInformation(space, objective, around, request.random)
           : (prediction: Prediction) => logExpectedImprovement(prediction, best)
       const score = (point: Point) => {
         let sum = best === Infinity ? 0 : logGain(objective.predict(point))
@@ -125,7 +105,6 @@ export function gaussianProcess({
         }
         return sum
       }
-      const around = bestTrials(chosen, 5, 1).map(({ point }) => point)
       return { kind: 'trial', point: largestPoint(space, score, around, request.random) }
     },
   }
@@ -199,15 +178,22 @@ function modelOf(
   return { model: extended, guesses }
 }
 
-const minima = 10
-const minimumPlaces = 200
+const minima = 20
+const minimumPlaces = 150
 
-function logInformation(space: Space, model: GaussianProcess, random: Random): (prediction: Prediction) => number {
-  const places = Array.from({ length: minimumPlaces }, () =>
-    space.fromCube(space.dimensions.map(() => random.uniform())),
+/** The smallest losses are those of functions drawn from the process (Wang and Jegelka 2017, section 3.2), here at many points. */
+function logInformation(
+  space: Space,
+  model: GaussianProcess,
+  around: readonly Point[],
+  random: Random,
+): (prediction: Prediction) => number {
+  const even = Array.from({ length: minimumPlaces }, () => space.fromCube(space.dimensions.map(() => random.uniform())))
+  const near = around.flatMap((point) =>
+    Array.from({ length: 10 }, () => moved(space, point, 10 ** (-1 - 2 * random.uniform()), random)),
   )
-  const predictions = places.map((place) => model.predict(place))
-  const smallest = smallestValues(predictions, minima, random)
+  const sample = model.sampler([...even, ...around, ...near])
+  const smallest = Array.from({ length: minima }, () => Math.min(...sample(random)))
   return (prediction) => Math.log(entropyReduction(prediction, smallest))
 }
 
