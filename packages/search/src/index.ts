@@ -25,6 +25,7 @@ export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy
 export { type DehbOptions, dehb } from './samplers/dehb.ts'
 export { type DifferentialEvolutionOptions, differentialEvolution } from './samplers/differential-evolution.ts'
 export { type DiffusionEvolutionOptions, diffusionEvolution } from './samplers/diffusion-evolution.ts'
+export { type ConformalQuantilesOptions, conformalQuantiles } from './samplers/conformal-quantiles.ts'
 export { type GaussianProcessOptions, gaussianProcess } from './samplers/gaussian-process.ts'
 export { type GridOptions, gridSearch } from './samplers/grid.ts'
 export { haltonSearch } from './samplers/halton.ts'

@@ -14,6 +14,8 @@ export interface GaussianProcessOptions {
   readonly startup?: number
   /** Trials that the process is fitted to at most: half of them the best, half the newest. Default: 150. */
   readonly largest?: number
+  /** What a proposal has most of: expected improvement, or information about the smallest loss. Default: `logExpectedImprovement`. */
+  readonly acquisition?: 'logExpectedImprovement' | 'entropySearch'
 }
 
 /**
@@ -24,6 +26,22 @@ export interface GaussianProcessOptions {
 export function logExpectedImprovement({ mean, variance }: Prediction, best: number): number {
   const deviation = Math.sqrt(variance)
   return logExpectedPart((best - mean) / deviation) + Math.log(deviation)
+}
+
+/**
+ * How much the entropy of a normal prediction falls when the smallest loss is known, on average over samples of it (Wang and Jegelka 2017,
+ * Max-value Entropy Search for Efficient Bayesian Optimization, equation 6, for a minimum): the mean of
+ * g phi(g) / (2 Phi(g)) - log Phi(g) with g = (mean - smallest) / s.
+ */
+export function entropyReduction({ mean, variance }: Prediction, smallest: readonly number[]): number {
+  const deviation = Math.sqrt(variance)
+  return (
+    smallest.reduce((sum, value) => {
+      const g = (mean - value) / deviation
+      const logAbove = logNormalCumulative(g)
+      return sum + (g * Math.exp(-(g * g) / 2 - logAbove)) / (2 * Math.sqrt(2 * Math.PI)) - logAbove
+    }, 0) / smallest.length
+  )
 }
 
 /**
@@ -39,11 +57,20 @@ export function logExpectedImprovement({ mean, variance }: Prediction, best: num
  *
  * @throws RangeError for options out of their range
  */
-export function gaussianProcess({ startup = 8, largest = 150 }: GaussianProcessOptions = {}): Sampler<null> {
+export function gaussianProcess({
+  startup = 8,
+  largest = 150,
+  acquisition = 'logExpectedImprovement',
+}: GaussianProcessOptions = {}): Sampler<null> {
   for (const [name, value] of Object.entries({ startup, largest })) {
     if (!Number.isSafeInteger(value) || value < 2) {
       throw new RangeError(`gaussianProcess: ${name} must be a whole number from 2, not ${value}`)
     }
+  }
+  if (acquisition !== 'logExpectedImprovement' && acquisition !== 'entropySearch') {
+    throw new RangeError(
+      `gaussianProcess: acquisition must be 'logExpectedImprovement' or 'entropySearch', not '${String(acquisition)}'`,
+    )
   }
   const first = randomSearch()
   return {
@@ -65,16 +92,20 @@ export function gaussianProcess({ startup = 8, largest = 150 }: GaussianProcessO
       const isFeasible = chosen.map((trial) => trial.state === 'complete' && violation(trial) === 0)
       const hopes = guesses.filter((_, index) => constraints.every((each) => each.guesses[index]! <= each.shift))
       const best = Math.min(...losses.filter((_, index) => isFeasible[index]), ...hopes)
-      const acquisition = (point: Point) => {
-        let sum = best === Infinity ? 0 : logExpectedImprovement(objective.predict(point), best)
+      const around = bestTrials(chosen, 5, 1).map(({ point }) => point)
+      const logGain =
+        acquisition === 'entropySearch'
+          ? logInformation(space, objective, around, request.random)
+          : (prediction: Prediction) => logExpectedImprovement(prediction, best)
+      const score = (point: Point) => {
+        let sum = best === Infinity ? 0 : logGain(objective.predict(point))
         for (const { model, shift } of constraints) {
           const { mean, variance } = model.predict(point)
           sum += logNormalCumulative((shift - mean) / Math.sqrt(variance))
         }
         return sum
       }
-      const around = bestTrials(chosen, 5, 1).map(({ point }) => point)
-      return { kind: 'trial', point: largestPoint(space, acquisition, around, request.random) }
+      return { kind: 'trial', point: largestPoint(space, score, around, request.random) }
     },
   }
 }
@@ -145,6 +176,25 @@ function modelOf(
   const guesses = believed.map((point) => model.predict(point).mean)
   const extended = new GaussianProcess(space, [...points, ...believed], [...targets, ...guesses], hyperparameters)
   return { model: extended, guesses }
+}
+
+const minima = 20
+const minimumPlaces = 150
+
+/** The smallest losses are those of functions drawn from the process (Wang and Jegelka 2017, section 3.2), here at many points. */
+function logInformation(
+  space: Space,
+  model: GaussianProcess,
+  around: readonly Point[],
+  random: Random,
+): (prediction: Prediction) => number {
+  const even = Array.from({ length: minimumPlaces }, () => space.fromCube(space.dimensions.map(() => random.uniform())))
+  const near = around.flatMap((point) =>
+    Array.from({ length: 10 }, () => moved(space, point, 10 ** (-1 - 2 * random.uniform()), random)),
+  )
+  const sample = model.sampler([...even, ...around, ...near])
+  const smallest = Array.from({ length: minima }, () => Math.min(...sample(random)))
+  return (prediction) => Math.log(entropyReduction(prediction, smallest))
 }
 
 const evenDraws = 500

@@ -7,6 +7,7 @@ import { crossEntropy } from './cross-entropy.ts'
 import { dehb } from './dehb.ts'
 import { differentialEvolution } from './differential-evolution.ts'
 import { diffusionEvolution } from './diffusion-evolution.ts'
+import { conformalQuantiles } from './conformal-quantiles.ts'
 import { gaussianProcess } from './gaussian-process.ts'
 import { gridSearch } from './grid.ts'
 import { haltonSearch } from './halton.ts'
@@ -66,6 +67,7 @@ export const samplers = {
   pasha,
   risingBandits,
   acBand,
+  conformalQuantiles,
   gaussianProcess,
   tpe,
 } satisfies Readonly<Record<string, () => Sampler>>

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { float, gaussianProcess, type SeenTrial, space } from '../../src/index.ts'
 import { random } from '../../src/random.ts'
-import { logExpectedImprovement } from '../../src/samplers/gaussian-process.ts'
+import { entropyReduction, logExpectedImprovement } from '../../src/samplers/gaussian-process.ts'
 import { evidence, GaussianProcess } from '../../src/samplers/parts/gaussian-process.ts'
 import { minimize } from '../../src/samplers/parts/minimize.ts'
 import { logExpectedPart, logNormalCumulative, normalBetween, normalCumulative } from '../../src/statistics/normal.ts'
@@ -53,6 +53,26 @@ describe('logExpectedImprovement', () => {
   })
 })
 
+describe('entropy search', () => {
+  test.each([
+    [0, 1, -1],
+    [2, 0.25, 1.9],
+    [-1, 4, 0],
+  ])('is the fall of entropy by a bound (mean %d, variance %d, smallest %d)', (mean, variance, smallest) => {
+    const deviation = Math.sqrt(variance)
+    const above = normalCumulative((mean - smallest) / deviation)
+    const [cells, width] = [200_000, 12 * deviation]
+    let entropy = 0
+    for (let cell = 0; cell < cells; cell++) {
+      const x = smallest + ((cell + 0.5) * width) / cells
+      const density = Math.exp(-((x - mean) ** 2) / (2 * variance)) / (Math.sqrt(2 * Math.PI * variance) * above)
+      if (density > 0) entropy -= (density * Math.log(density) * width) / cells
+    }
+    const before = Math.log(2 * Math.PI * Math.E * variance) / 2
+    expect(entropyReduction({ mean, variance }, [smallest])).toBeCloseTo(before - entropy, 6)
+  })
+})
+
 describe('minimize', () => {
   test('finds the minimum of Rosenbrock', () => {
     const found = minimize(
@@ -92,6 +112,33 @@ describe('Gaussian processes', () => {
     }
   })
 
+  test('draw functions with the mean and the variance of their predictions, and of their differences', () => {
+    const process = new GaussianProcess(square, points(square, 4), [1, -1, 0.5, 2], hyperparameters)
+    const places = [
+      [0.3, 0.3],
+      [0.35, 0.3],
+    ]
+    const sample = process.sampler(places)
+    const numbers = random(1, 'functions')
+    const draws = Array.from({ length: 20_000 }, () => sample(numbers))
+    const spread = (values: readonly number[]) => {
+      const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+      return { mean, variance: values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length }
+    }
+    for (const [index, place] of places.entries()) {
+      const { mean, variance } = process.predict(place)
+      const drawn = spread(draws.map((values) => values[index]!))
+      expect(Math.abs(drawn.mean - mean)).toBeLessThan(4 * Math.sqrt(variance / draws.length))
+      expect(drawn.variance / variance).toBeCloseTo(1, 1)
+    }
+    // An observation at the first place takes covariance^2 / (variance + noise) from the variance at the second.
+    const more = new GaussianProcess(square, [...points(square, 4), places[0]!], [1, -1, 0.5, 2, 0], hyperparameters)
+    const [a, b] = places.map((place) => process.predict(place).variance)
+    const covariance = Math.sqrt((a! + Math.exp(-2)) * (b! - more.predict(places[1]!).variance))
+    const difference = spread(draws.map((values) => values[0]! - values[1]!)).variance
+    expect(difference / (a! + b! - 2 * covariance)).toBeCloseTo(1, 1)
+  })
+
   test('have an evidence whose gradient is that of its differences', () => {
     const places = points(mixed, 15)
     const slopeAt = evidence(
@@ -113,9 +160,13 @@ describe('gaussianProcess', () => {
     seen(index, point, { losses: [(point[0]! - 0.8) ** 2 + (point[1]! - 0.2) ** 2] }),
   )
 
-  test('finds the minimum of a bowl that it has seen', async () => {
-    const point = await proposed(gaussianProcess(), viewOf(square, bowl))
-    expect(Math.hypot(point[0]! - 0.8, point[1]! - 0.2)).toBeLessThan(0.05)
+  // What tells most about the smallest loss is beside the minimum.
+  test.each([
+    ['logExpectedImprovement', 0.05],
+    ['entropySearch', 0.15],
+  ] as const)('looks at the minimum of a bowl by %s, as near as %d', async (acquisition, near) => {
+    const point = await proposed(gaussianProcess({ acquisition }), viewOf(square, bowl))
+    expect(Math.hypot(point[0]! - 0.8, point[1]! - 0.2)).toBeLessThan(near)
   })
 
   test('tries different points at the same time', async () => {
@@ -138,10 +189,12 @@ describe('gaussianProcess', () => {
   })
 
   test.each(Object.entries(oddViews()))('bears %s and says the same twice', async (_, view) => {
-    const point = await proposed(gaussianProcess(), view)
-    for (const coordinate of point) expect(coordinate === null || Number.isFinite(coordinate)).toBe(true)
-    expect(view.space.point(view.space.parameters(point))).toHaveLength(point.length)
-    expect(await proposed(gaussianProcess(), view)).toEqual(point)
+    for (const acquisition of ['logExpectedImprovement', 'entropySearch'] as const) {
+      const point = await proposed(gaussianProcess({ acquisition }), view)
+      for (const coordinate of point) expect(coordinate === null || Number.isFinite(coordinate)).toBe(true)
+      expect(view.space.point(view.space.parameters(point))).toHaveLength(point.length)
+      expect(await proposed(gaussianProcess({ acquisition }), view)).toEqual(point)
+    }
   })
 
   test('is fitted to no more trials than it may', async () => {
@@ -152,8 +205,11 @@ describe('gaussianProcess', () => {
     expect(Math.hypot(point[0]! - 0.8, point[1]! - 0.2)).toBeLessThan(0.1)
   })
 
-  test('comes within 0.01 of the minimum of Branin in 40 trials', async () => {
-    const [regret] = await medianRegrets(gaussianProcess, branin, [40], everything ? 10 : 3)
-    expect(regret).toBeLessThanOrEqual(0.01)
-  })
+  test.each(['logExpectedImprovement', 'entropySearch'] as const)(
+    'comes within 0.01 of the minimum of Branin in 40 trials by %s',
+    async (acquisition) => {
+      const [regret] = await medianRegrets(() => gaussianProcess({ acquisition }), branin, [40], everything ? 10 : 3)
+      expect(regret).toBeLessThanOrEqual(0.01)
+    },
+  )
 })

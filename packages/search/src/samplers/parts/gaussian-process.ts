@@ -1,4 +1,5 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix'
+import type { Random } from '../../random.ts'
 import type { Coordinate, Point } from '../../space/dimension.ts'
 import type { Space } from '../../space/space.ts'
 import { minimize, type Slope } from './minimize.ts'
@@ -204,8 +205,40 @@ export class GaussianProcess {
     return { mean, variance: Math.max(variance, 1e-12 * this.#amplitude) }
   }
 
+  /**
+   * Values of a function drawn from the process, at several points.
+   *
+   * @throws Error when rounding makes the covariance of the points singular
+   */
+  sampler(points: readonly Point[]): (random: Random) => number[] {
+    const means = points.map((point) => this.predict(point).mean)
+    const whitened = points.map((point) => solveLower(this.#lower, this.#against(point)))
+    const own = points.map((point) => this.#between(point, points))
+    for (const [row, values] of own.entries()) {
+      for (const column of values.keys()) {
+        let known = 0
+        for (let index = 0; index < whitened[row]!.length; index++)
+          known += whitened[row]![index]! * whitened[column]![index]!
+        values[column]! -= known
+      }
+      values[row]! += 1e-6 * this.#amplitude
+    }
+    const lower = factor(own)
+    if (lower === null) throw new Error('the covariance of the points to sample at is singular')
+    return (random) => {
+      const normals = points.map(() => random.normal())
+      return lower.map((row, index) =>
+        row.reduce((sum, value, column) => sum + value * normals[column]!, means[index]!),
+      )
+    }
+  }
+
   #against(point: Point): Float64Array {
-    return Float64Array.from(this.#points, (other) => {
+    return this.#between(point, this.#points)
+  }
+
+  #between(point: Point, others: readonly Point[]): Float64Array {
+    return Float64Array.from(others, (other) => {
       let square = 0
       for (let index = 0; index < this.#inverseSquares.length; index++) {
         square += squaredDistance(this.#space, index, point[index]!, other[index]!) * this.#inverseSquares[index]!
