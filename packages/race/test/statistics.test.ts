@@ -1,3 +1,4 @@
+import { normalBelow, power, studentQuantile, studentTail } from '@fallline/search/internal'
 import { describe, expect, it } from 'vitest'
 import {
   falseClaims,
@@ -14,7 +15,6 @@ import { type FieldEntry, PairLookup } from '../src/statistics/pairs.ts'
 import { type Arrival, informative, limitedLogRatio, miss } from '../src/statistics/ratios.ts'
 import { profileCurve, profileScore, ratiosToBest } from '../src/statistics/score.ts'
 import { rank } from '../src/statistics/selection.ts'
-import { normalBelow, power, studentQuantile, studentTail } from '@fallline/search/internal'
 import { intervalInWords, listInWords, ratioInWords } from '../src/statistics/verdict.ts'
 
 /** An arrival that was seen by evaluations `spacing` apart; `Infinity` is a miss. */
