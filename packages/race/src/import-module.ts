@@ -20,8 +20,8 @@ export interface ModuleKind {
 }
 
 /**
- * Imports a TypeScript or JavaScript module. Inside it, `@fallline/race`, `fallline` and `@jax-js/jax` are the ones this package
- * runs with, wherever the module lies.
+ * Imports a TypeScript or JavaScript module. Inside it, `@fallline/race`, `@fallline/search`, `fallline` and `@jax-js/jax` are the
+ * ones this package runs with, wherever the module lies.
  * @param given its path or file URL
  * @param directory what a relative path is relative to
  * @throws Failure when there is no such file, it is no module, or it cannot be imported
@@ -37,11 +37,15 @@ export async function importModule(
     throw new Failure(`${what} '${given}' is not a file (looked at ${path})`)
   if (!moduleExtensions.includes(extname(path).toLowerCase()))
     throw new Failure(`${what} '${given}' must end in one of ${moduleExtensions.join(', ')}`)
-  const [race, core] = await Promise.all([import('@fallline/race'), import('fallline')])
+  const [race, core, search] = await Promise.all([
+    import('@fallline/race'),
+    import('fallline'),
+    import('@fallline/search'),
+  ])
   const jiti = createJiti(import.meta.url, {
     fsCache: false,
     interopDefault: false,
-    virtualModules: { '@fallline/race': race, fallline: core },
+    virtualModules: { '@fallline/race': race, '@fallline/search': search, fallline: core },
     // An alias rather than a loaded module, so that jax-js is only loaded by modules that import it.
     alias: { '@jax-js/jax': fileURLToPath(import.meta.resolve('@jax-js/jax')) },
   })

@@ -6,6 +6,7 @@ import { chooseCommand } from './choose.ts'
 import { exitCodes, exitCodesHelp } from './exit.ts'
 import { explainCommand, listCommand } from './list.ts'
 import { describeError, raceCommand } from './race.ts'
+import { studyCommand } from './study.ts'
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
 
@@ -23,6 +24,9 @@ export async function runCommand(parameters: readonly string[]): Promise<number>
     raceCommand((raceCode) => {
       code = raceCode
     }),
+    studyCommand((studyCode) => {
+      code = studyCode
+    }),
     listCommand(),
     explainCommand(),
     buildCommand(),
@@ -32,7 +36,7 @@ export async function runCommand(parameters: readonly string[]): Promise<number>
     .version(version)
     .addHelpText('after', `\n${exitCodesHelp}`)
   for (const command of commands) program.addCommand(command)
-  for (const command of [program, ...commands]) {
+  for (const command of [program, ...commands, ...commands.flatMap((each) => each.commands)]) {
     command.exitOverride().showSuggestionAfterError().showHelpAfterError('(--help shows how it is used)')
   }
   try {

@@ -1,0 +1,85 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { command, type Ended, fallline, fixture } from './support/command.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'fallline-study-'))
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+const place = ['--study', join(directory, 'studies')]
+const parabola = fixture('parabola-study')
+
+/** Runs `fallline study tell` with lines on its standard input. */
+function tell(lines: readonly object[]): Promise<Ended> {
+  return new Promise((resolve) => {
+    const node = ['--import', 'tsx', '--conditions=@fallline/source', command, 'study', 'tell', ...place]
+    const child = spawn(process.execPath, node, { env: { ...process.env, NO_COLOR: '1' } })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.on('data', (text) => {
+      stdout += text
+    })
+    child.stderr.on('data', (text) => {
+      stderr += text
+    })
+    child.on('close', (code) => resolve({ code, stdout, stderr }))
+    child.stdin.end(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+  })
+}
+
+describe('fallline study', () => {
+  // One after the other on one folder, because each goes on from what is there.
+  it('runs a study with two workers, and shows and exports it', async () => {
+    const ran = await fallline(['study', 'optimize', parabola, ...place, '--trials', '6', '--workers', '2'])
+    expect(ran.stderr).toMatch(/trial 0: complete \d/)
+    expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('6 trials have a result') })
+    const shown = await fallline(['study', 'show', ...place])
+    expect(shown.stdout).toMatch(/^study: 6 trials: 6 complete\nbest of 6: .*, trial \d: {"x":/)
+    const csv = (await fallline(['study', 'export', ...place])).stdout.trim().split('\n')
+    expect(csv[0]).toBe('number,state,attempt,value,parameter x,cost,worker,started,ended,error')
+    expect(csv).toHaveLength(7)
+    const records = JSON.parse((await fallline(['study', 'export', '--format', 'json', ...place])).stdout)
+    for (const { state, values, parameters, reports } of records) {
+      expect({ state, values, reports }).toEqual({
+        state: 'complete',
+        values: [(parameters.x - 3) ** 2],
+        reports: [{ step: 1, value: parameters.x }],
+      })
+    }
+  })
+
+  it('asks and tells in lines of JSON, and refuses what is told twice', async () => {
+    const asked = JSON.parse((await fallline(['study', 'ask', parabola, ...place])).stdout)
+    expect(asked).toMatchObject({ number: 6, until: null, from: 0, lease: { trial: 6, attempt: 1 } })
+    const { lease } = asked
+    const told = await tell([{ lease, values: 1.5 }, { lease, values: 2 }, { values: 3 }])
+    expect(
+      told.stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      { accepted: true, trial: 6 },
+      { accepted: false, reason: expect.stringContaining('has ended already: complete with 1.5') },
+      { accepted: false, reason: expect.stringContaining('the lease that ask has given is missing') },
+    ])
+    expect(told).toMatchObject({ code: 2, stderr: expect.stringContaining('2 of the outcomes were refused') })
+  })
+
+  it('gives trials back when it is told to end, and a worker goes on with them', async () => {
+    process.env.TRIAL_MILLISECONDS = '3000'
+    const stopped = await fallline(['study', 'optimize', parabola, ...place, '--trials', '9'], (stderr, child) => {
+      if (/trial 7: complete/.test(stderr)) child.kill('SIGTERM')
+    })
+    process.env.TRIAL_MILLISECONDS = '1'
+    expect(stopped).toMatchObject({
+      code: 143,
+      stdout: expect.stringMatching(/aborted\nstudy: 9 trials: 8 complete, 1 waiting/),
+    })
+    const helped = await fallline(['study', 'worker', parabola, ...place, '--trials', '9'])
+    expect(helped).toMatchObject({ code: 0, stdout: expect.stringContaining('9 trials: 9 complete') })
+    const none = await fallline(['study', 'worker', parabola, ...place, '--name', 'other', '--trials', '9'])
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining("there is no study 'other' here: study") })
+  })
+})
