@@ -21,18 +21,18 @@ export { type AgingEvolutionOptions, agingEvolution } from './samplers/aging-evo
 export { type AshaOptions, asha } from './samplers/asha.ts'
 export { type BohbOptions, bohb } from './samplers/bohb.ts'
 export { type CmaEsOptions, cmaEs } from './samplers/cma-es.ts'
+export { type ConformalQuantilesOptions, conformalQuantiles } from './samplers/conformal-quantiles.ts'
 export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy.ts'
 export { type DehbOptions, dehb } from './samplers/dehb.ts'
 export { type DifferentialEvolutionOptions, differentialEvolution } from './samplers/differential-evolution.ts'
 export { type DiffusionEvolutionOptions, diffusionEvolution } from './samplers/diffusion-evolution.ts'
-export { type ConformalQuantilesOptions, conformalQuantiles } from './samplers/conformal-quantiles.ts'
-export { type GaussianProcessOptions, gaussianProcess } from './samplers/gaussian-process.ts'
-export { type GridOptions, gridSearch } from './samplers/grid.ts'
-export { haltonSearch } from './samplers/halton.ts'
 export {
   type EstimationOfDistributionOptions,
   estimationOfDistribution,
 } from './samplers/estimation-of-distribution.ts'
+export { type GaussianProcessOptions, gaussianProcess } from './samplers/gaussian-process.ts'
+export { type GridOptions, gridSearch } from './samplers/grid.ts'
+export { haltonSearch } from './samplers/halton.ts'
 export { hypE } from './samplers/hyp-e.ts'
 export { type HyperbandOptions, hyperband } from './samplers/hyperband.ts'
 export { type DeepeningOptions, iterativeDeepeningHyperband } from './samplers/iterative-deepening-hyperband.ts'

@@ -1,5 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import { choice, float, health, importances, openStudy, randomSearch, Stopped, space, type Trial, variant } from '../src/index.ts'
+import {
+  choice,
+  float,
+  health,
+  importances,
+  openStudy,
+  randomSearch,
+  Stopped,
+  space,
+  type Trial,
+  variant,
+} from '../src/index.ts'
 
 const searched = space({
   strong: float(0, 1),

@@ -16,6 +16,7 @@ import { head, type Kernel, type KernelWord } from './kernel.ts'
 import { copyKernel } from './library.ts'
 import { routineCall, workspaceOf } from './routines.ts'
 import { tableOf } from './storages.ts'
+import type { Packed, TensorMemory } from './tensor-memory.ts'
 import { columnsTogether, lanes } from './workgroup.ts'
 
 /** Elements per item of work. Fixed, because parts of sums belong to items. */
@@ -67,33 +68,6 @@ export interface Prepared {
   readonly delayed: readonly Delayed[]
   /** The same with the decompositions that the host has left. */
   readonly decomposed?: Prepared
-}
-
-/** An array that is not kept in float32, among the words of bytes. */
-export interface Packed {
-  readonly storage: StagedStorage
-  /** The first of its words. */
-  readonly at: number
-  /** How many elements it has. */
-  readonly size: number
-  readonly bytes: number
-}
-
-export interface TensorMemory {
-  readonly name: string
-  readonly size: number
-  /** Of no elements where it is kept otherwise than in float32, as the state `parameterSlot`. */
-  readonly parameter: Placed
-  readonly gradient: Placed
-  readonly average: Placed | undefined
-  readonly inputs: ReadonlyMap<string, Placed>
-  /** State in float32, and other state. */
-  readonly arrays: ReadonlyMap<string, Placed>
-  readonly packed: ReadonlyMap<string, Packed>
-  /** Places of numbers kept as state. */
-  readonly numbers: ReadonlyMap<string, number>
-  /** The word that says in which attempt its gradient was not finite. */
-  readonly mark: number
 }
 
 /** Everything that is on a device, before it is there. */

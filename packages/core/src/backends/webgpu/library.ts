@@ -3,9 +3,9 @@
 import type { ReductionKind } from '../../graph/node.ts'
 import { parameterSlot } from '../../program/program.ts'
 import type { StagedStorage } from '../../storage/storage.ts'
-import type { TensorMemory } from './builder.ts'
 import { growthOf, head, heapName, type Kernel, kernelOf, moduleOf } from './kernel.ts'
 import { decodeName } from './storages.ts'
+import type { TensorMemory } from './tensor-memory.ts'
 import { lanes } from './workgroup.ts'
 
 /**
