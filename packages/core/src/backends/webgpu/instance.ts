@@ -18,7 +18,6 @@ import {
   chunks,
   type Dispatch,
   type Item,
-  type Packed,
   type Prepared,
 } from './builder.ts'
 import { Eigendecompositions } from './eigendecompositions.ts'
@@ -26,6 +25,7 @@ import { type DeviceBytes, type Gpu, itemAlignment, readBuffers, usage } from '.
 import type { Placed } from './heaps.ts'
 import { bindings, gradientHeap, head, heapName, parameterHeap } from './kernel.ts'
 import { checkFinite, parameterCopy } from './library.ts'
+import type { Packed } from './tensor-memory.ts'
 import { dispatchesOf, merged } from './work-list.ts'
 
 /** How many work lists are kept: one for every recent combination of tensors and programs. */
