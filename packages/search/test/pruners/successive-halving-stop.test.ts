@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { float, openStudy, Stopped, space, successiveHalvingStop } from '../../src/index.ts'
+import { float, openStudy, randomSearch, Stopped, space, successiveHalvingStop } from '../../src/index.ts'
 import { rungsReached } from '../../src/pruners/successive-halving-stop.ts'
 import { curve, seen, viewOf } from '../support/view.ts'
 
@@ -61,7 +61,12 @@ test('compares at the newest rung, equals let on, and not between rungs', () => 
 
 test('spends far less than whole trials with 4 workers, and keeps the best', async () => {
   const resource = { name: 'epoch', minimum: 1, maximum: 16 }
-  const study = await openStudy({ space: line, resource, pruner: successiveHalvingStop({ eta: 2 }) })
+  const study = await openStudy({
+    space: line,
+    sampler: randomSearch(),
+    resource,
+    pruner: successiveHalvingStop({ eta: 2 }),
+  })
   await study.optimize(
     async (trial) => {
       for (let step = 1; step <= 16; step++) {

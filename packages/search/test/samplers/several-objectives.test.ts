@@ -18,6 +18,7 @@ import { associated, normalized } from '../../src/samplers/nsga3.ts'
 import { directions, directionsUpTo } from '../../src/samplers/parts/directions.ts'
 import { dominates, frontsOf, type Table } from '../../src/samplers/parts/domination.ts'
 import { binaryCrossover, polynomialMutation } from '../../src/samplers/parts/genome.ts'
+import { everything } from '../support/everything.ts'
 import { dtlz2, run, zdt1, zdt2 } from '../support/evolution-functions.ts'
 
 function table(rows: readonly (readonly number[])[], violations: readonly number[] = rows.map(() => 0)): Table {
@@ -240,11 +241,14 @@ async function reached(
 }
 
 // The whole fronts have 1.21 - 1 / 3, 1.21 - 2 / 3 and 1.331 - pi / 6.
-test.each(makers)('%s comes near to the fronts of ZDT1, ZDT2 and DTLZ2', async (_, make, [onZdt1, onZdt2, onDtlz2]) => {
-  expect(await reached(make(), zdt1, 5, 1600, 2)).toBeGreaterThan(onZdt1)
-  expect(await reached(make(), zdt2, 5, 1600, 2)).toBeGreaterThan(onZdt2)
-  expect(await reached(make(), dtlz2, 7, 3000, 3)).toBeGreaterThan(onDtlz2)
-})
+test.each(everything ? makers : makers.slice(0, 2))(
+  '%s comes near to the fronts of ZDT1, ZDT2 and DTLZ2',
+  async (_, make, [onZdt1, onZdt2, onDtlz2]) => {
+    expect(await reached(make(), zdt1, 5, 1600, 2)).toBeGreaterThan(onZdt1)
+    expect(await reached(make(), zdt2, 5, 1600, 2)).toBeGreaterThan(onZdt2)
+    expect(await reached(make(), dtlz2, 7, 3000, 3)).toBeGreaterThan(onDtlz2)
+  },
+)
 
 test('chance comes to none of these fronts', async () => {
   expect(await reached(randomSearch(), zdt1, 5, 1600, 2)).toBeLessThan(0.4)

@@ -3,10 +3,10 @@ import { choice, float, integer, space, tpe } from '../../src/index.ts'
 import { random } from '../../src/random.ts'
 import { bestTrials } from '../../src/samplers/parts/best-trials.ts'
 import { Parzen } from '../../src/samplers/parts/parzen.ts'
+import { everything } from '../support/everything.ts'
 import { branin, hartmann6 } from '../support/functions.ts'
 import { medianRegrets, mixed, oddViews, points, proposed, seen, viewOf } from '../support/proposals.ts'
 
-const everything = process.env.FALLLINE_TEST_ALL === '1'
 const square = space({ x: float(0, 1), y: float(0, 1) })
 
 describe('Parzen estimators', () => {

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { float, openStudy, space } from '../../src/index.ts'
 import { studiesAt } from '../../src/sql.ts'
+import { everything } from '../support/everything.ts'
 import { temporaryFolders } from '../support/folders.ts'
 import { startWorker, type Worker } from '../support/processes.ts'
 import { hasPostgres, type Server, startServer } from '../support/server.ts'
 
 /** Kills on each kind of storage; in all 50 with everything. */
-const kills = process.env.FALLLINE_TEST_ALL ? 25 : 3
+const kills = everything ? 25 : 2
 const trialsPerKill = 20
 const workerCount = 3
 
