@@ -40,6 +40,7 @@ describe('fallline study', () => {
     expect(csv[0]).toBe('number,state,attempt,value,parameter x,cost,worker,started,ended,error')
     expect(csv).toHaveLength(7)
     const records = JSON.parse((await fallline(['study', 'export', '--format', 'json', ...place])).stdout)
+    expect((await fallline(['study', 'export', '--format', 'html', ...place])).stdout).toContain('The best of 6')
     for (const { state, values, parameters, reports } of records) {
       expect({ state, values, reports }).toEqual({
         state: 'complete',

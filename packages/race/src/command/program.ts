@@ -6,6 +6,7 @@ import { chooseCommand } from './choose.ts'
 import { exitCodes, exitCodesHelp } from './exit.ts'
 import { explainCommand, listCommand } from './list.ts'
 import { describeError, raceCommand } from './race.ts'
+import { serveCommand } from './serve.ts'
 import { studyCommand } from './study.ts'
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
@@ -26,6 +27,9 @@ export async function runCommand(parameters: readonly string[]): Promise<number>
     }),
     studyCommand((studyCode) => {
       code = studyCode
+    }),
+    serveCommand((serveCode) => {
+      code = serveCode
     }),
     listCommand(),
     explainCommand(),

@@ -20,7 +20,7 @@ import { wholeNumber } from './arguments.ts'
 import { interruptible } from './interruption.ts'
 
 /** Where studies are kept unless said otherwise. */
-const defaultPlace = '.fallline/studies'
+export const defaultPlace = '.fallline/studies'
 
 /** Signs of life within the time after which a silent worker is given up. */
 const beatsPerPatience = 4
@@ -109,11 +109,21 @@ export function studyCommand(finish: (code: number) => void): Command {
     })
   })
   placed('export', 'print all trials')
-    .addOption(new Option('--format <format>', 'how').choices(['csv', 'json']).default('csv'))
-    .action(async ({ format, ...place }: Place & { format: 'csv' | 'json' }) => {
+    .addOption(
+      new Option('--format <format>', 'html is the page of `fallline serve`')
+        .choices(['csv', 'json', 'html'])
+        .default('csv'),
+    )
+    .action(async ({ format, ...place }: Place & { format: 'csv' | 'json' | 'html' }) => {
       await within(place, async (storage) => {
         const study = await openKept(storage, place.name)
         const records = await study.trials()
+        if (format === 'html') {
+          // Charts are loaded by those who draw them.
+          const { renderStudy } = await import('../serve/study-page.ts')
+          process.stdout.write(await renderStudy({ record: study.record, trials: records }, Date.now()))
+          return
+        }
         process.stdout.write(
           format === 'json' ? `${JSON.stringify(records.map(written), null, 2)}\n` : csvOf(study, records),
         )
@@ -131,7 +141,7 @@ const written = (record: TrialRecord) =>
   )
 
 /** Works on the studies of a place, and leaves it. */
-async function within<T>({ study }: Place, work: (storage: Storage) => Promise<T>): Promise<T> {
+export async function within<T>({ study }: Pick<Place, 'study'>, work: (storage: Storage) => Promise<T>): Promise<T> {
   const storage = await studiesAt(study).catch((error) => {
     throw new UsageError(messageOf(error))
   })
