@@ -55,27 +55,35 @@ export function instructionsOf(optimizer: Optimizer, shape: readonly number[], t
 
 /**
  * What the turns of a function do for an element; where it takes none, the innermost loop with most instructions. Where rows go
- * together, those turns come first, and others are for short rows and what is left over.
+ * together, those turns come first, and others are for short rows and what is left over. Turns that read ahead drop what they read; the
+ * same turns without that are beside them.
  */
 function mainLoop(text: string, rows: number): InstructionMix {
   const turns = mixOf(() => 0)
   const vectors = rows * vectorsPerTurn
   let largest = mixOf(() => 0)
-  const open: { loop: boolean; innermost: boolean; turn: boolean; mix: Record<InstructionKind, number> }[] = []
+  const open: {
+    loop: boolean
+    innermost: boolean
+    turn: boolean
+    ahead: boolean
+    mix: Record<InstructionKind, number>
+  }[] = []
   for (const line of text.split('\n')) {
     const [instruction, immediate] = line.trim().replace(/\)+$/, '').split(' ') as [string, string?]
     if (instruction === 'loop') for (const outer of open) outer.innermost = false
     if (instruction === 'loop' || instruction === 'if') {
-      open.push({ loop: instruction === 'loop', innermost: true, turn: false, mix: mixOf(() => 0) })
+      open.push({ loop: instruction === 'loop', innermost: true, turn: false, ahead: false, mix: mixOf(() => 0) })
     } else if (instruction === 'end') {
-      const { loop, innermost, turn, mix } = open.pop()!
-      if (!loop || !innermost) continue
+      const { loop, innermost, turn, ahead, mix } = open.pop()!
+      if (!loop || !innermost || ahead) continue
       if (turn && (rows === 1 || countOf(turns) === 0)) for (const name of names) turns[name] += mix[name] / vectors
       if (countOf(mix) > countOf(largest)) largest = mix
     } else {
       const name = names.find((kind) => kinds[kind].test(instruction))
       for (const block of open) {
         block.turn ||= instruction === 'i32.const' && Number(immediate) === turnBytes
+        block.ahead ||= instruction === 'drop'
         if (name) block.mix[name]++
       }
     }

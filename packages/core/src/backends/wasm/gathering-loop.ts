@@ -6,7 +6,7 @@ import { asideRegister, isAside, toAside } from './aside.ts'
 import type { FunctionBuilder, Local } from './assembler.ts'
 import type { EntryLayout } from './entry.ts'
 import { countUp, locals, whileLeft } from './library.ts'
-import { type Gathering, isSlow, LoopGenerator, type Part, unroll } from './loop.ts'
+import { type Gathering, isSlow, LoopGenerator, type Part, readsAhead, unroll } from './loop.ts'
 import { randomFunction, sixteenFunction } from './names.ts'
 import { emitNumber } from './numbers.ts'
 import { blockElements, blockRows, hasNarrowColumns, putAside, shortestBlock, smallestOfProducts } from './sums.ts'
@@ -19,6 +19,12 @@ const rowsAtOnce = 4
 
 /** Shorter rows go one by one: what belongs to their columns stays in the nearest cache. */
 const shortestSideBySide = 256
+
+/**
+ * Elements that turns of loops without rows read ahead, a page of memory: a processor that is busy between two lines does not come to
+ * wait for the next page early enough. Rows side by side lose by it.
+ */
+const aheadElements = 1024
 
 /** Sums in float64 a block whose float32 sum will not do. */
 export const againName = (loop: string, reduction: number) => `${loop}_again_${reduction}`
@@ -142,6 +148,8 @@ export class GatheringLoopGenerator extends LoopGenerator {
   /** Whether rows go side by side, and which of them is written, with what it has of its own. */
   private readonly sideBySide: boolean
   private current: RowAmongOthers | undefined
+  /** Turns read ahead while more elements than these remain behind them. */
+  private readonly nearEnd: Local | undefined
   protected readonly index: number
   /** Whether a reduction is computed again for one block, in float64. */
   protected readonly again: boolean
@@ -152,6 +160,8 @@ export class GatheringLoopGenerator extends LoopGenerator {
     super(plan, layout, { ...loop, stores: [...loop.stores, ...aside] }, name, again && !columns ? ['f64'] : [])
     this.index = index
     this.again = again
+    const steady = !again && !loop.view && !loop.elementwise && !loop.staged
+    this.nearEnd = steady && readsAhead(plan) ? this.f.local('i32') : undefined
     const positioned = loop.elementwise || loop.body.some(({ operation }) => operation === 'random')
     this.position = positioned ? this.f.local('i32') : undefined
     this.sideBySide = !again && goesSideBySide(loop)
@@ -197,6 +207,7 @@ export class GatheringLoopGenerator extends LoopGenerator {
 
   override generate(): FunctionBuilder {
     this.loadScalars()
+    this.startAhead()
     for (const accumulator of this.accumulators) if (accumulator.reduction.over === 'all') this.reset(accumulator)
     if (this.loop.view) this.nested()
     else this.flat()
@@ -528,6 +539,35 @@ export class GatheringLoopGenerator extends LoopGenerator {
     this.current = undefined
   }
 
+  /** The first chunk reads nothing ahead, as a small tensor, which may lie in the caches, has no other. */
+  private startAhead(): void {
+    const { f, nearEnd, first } = this
+    if (nearEnd) f.i32(aheadElements).i32(-1).get(first).op('select').set(nearEnd)
+  }
+
+  /** A turn that reads ahead too. */
+  private turnAhead(): void {
+    const { f, pointers } = this
+    this.turn()
+    for (const [array, pointer] of pointers) {
+      if (!isAside(array))
+        f.get(pointer)
+          .at('i32.load', 4 * aheadElements)
+          .drop()
+    }
+  }
+
+  /** Runs turns while more elements remain than a local says. */
+  private turnsDownTo(rest: Local, turn: () => void): void {
+    const { f, remaining } = this
+    const elements = 4 * unroll
+    f.loop(() => {
+      turn()
+      this.advance(elements)
+      f.get(remaining).i32(elements).op('i32.sub').tee(remaining).get(rest).op('i32.gt_u').branchIf(0)
+    })
+  }
+
   private startColumns(slice: Local, columns: Local): void {
     const { f } = this
     for (const { reduction, index, narrowColumns, partial, base } of this.accumulators) {
@@ -745,8 +785,17 @@ export class GatheringLoopGenerator extends LoopGenerator {
       this.repeat(1, () => this.singleBody())
       return
     }
-    if (this.end) this.runBlocks(this.end)
-    else if (!this.again) this.repeat(4 * unroll, () => this.turn())
+    const { f, end, remaining, nearEnd } = this
+    if (end) this.runBlocks(end)
+    else if (!this.again) {
+      if (nearEnd) {
+        f.get(remaining)
+          .get(nearEnd)
+          .op('i32.gt_u')
+          .if(() => this.turnsDownTo(nearEnd, () => this.turnAhead()))
+      }
+      this.repeat(4 * unroll, () => this.turn())
+    }
     this.runRest()
   }
 
@@ -775,7 +824,7 @@ export class GatheringLoopGenerator extends LoopGenerator {
    * called is written to the stack wherever it changes: so nothing that changes in a turn does.
    */
   private inBlocks(turn: () => void, add: (begin: Local, rest: Local, whole: Local) => void): void {
-    const { f, remaining, sums, begin, end } = this
+    const { f, remaining, sums, begin, end, nearEnd } = this
     const [rest, whole] = [f.local('i32'), f.local('i32')]
     const elements = 4 * unroll
     f.get(remaining)
@@ -789,11 +838,16 @@ export class GatheringLoopGenerator extends LoopGenerator {
           this.moveTo(begin)
           for (const { narrow, ofRows } of sums)
             for (const each of [{ narrow }, ...ofRows]) f.zeroVector().set(each.narrow)
-          f.loop(() => {
-            turn()
-            this.advance(elements)
-            f.get(remaining).i32(elements).op('i32.sub').tee(remaining).get(rest).op('i32.gt_u').branchIf(0)
-          })
+          if (nearEnd) {
+            f.get(rest)
+              .get(nearEnd)
+              .op('i32.gt_u')
+              .if(() => {
+                this.turnsDownTo(rest, () => this.turnAhead())
+                f.op('else')
+                this.turnsDownTo(rest, turn)
+              })
+          } else this.turnsDownTo(rest, turn)
           f.get(rest).set(remaining)
           add(begin, rest, whole)
           f.get(remaining).i32(shortestBlock).op('i32.ge_u').branchIf(0)

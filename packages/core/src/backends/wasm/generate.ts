@@ -3,7 +3,7 @@
 import type { Plan } from '../../plan/plan.ts'
 import type { FunctionBuilder } from './assembler.ts'
 import { EntryLayout } from './entry.ts'
-import { isFlat, LoopGenerator } from './loop.ts'
+import { isFlat, LoopGenerator, readsAhead } from './loop.ts'
 import { stagedKernels } from './staging.ts'
 
 /** What a kernel function of a plan does: a loop, or the scalars or the commit of one of its stages. */
@@ -41,7 +41,8 @@ export function generateKernels(
   }
   const loops = plan.loops.map((loop, index) => {
     const name = `${prefix}_loop_${index}`
-    if (!loop.staged && isFlat(loop)) return add(new LoopGenerator(plan, layout, loop, name).generate())
+    if (!loop.staged && isFlat(loop) && !readsAhead(plan))
+      return add(new LoopGenerator(plan, layout, loop, name).generate())
     const { againName, GatheringLoopGenerator, isTakenAgain, loopAgain } = gathering!
     const Generator = loop.staged ? stagedKernels().LoopGenerator : GatheringLoopGenerator
     loop.reductions.forEach((reduction, position) => {

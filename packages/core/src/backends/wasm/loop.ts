@@ -84,6 +84,14 @@ export function isFlat({ view, elementwise, reductions, body }: Loop): boolean {
   return !view && !elementwise && reductions.length === 0 && !body.some(isGathering)
 }
 
+/**
+ * Whether loops of a plan read memory ahead, which helps where sums stand beside reads or passes read much; products of matrices
+ * take so long that it does not show.
+ */
+export function readsAhead({ loops, stages }: Plan): boolean {
+  return loops.some(({ reductions }) => reductions.length > 0) && !stages.some(({ kind }) => kind === 'routines')
+}
+
 /** Writes the function of one loop that is flat. */
 export class LoopGenerator {
   protected readonly f: FunctionBuilder
