@@ -89,7 +89,7 @@ beforeAll(async () => {
     platform: 'node',
     format: 'esm',
     conditions: ['@fallline/source'],
-    external: ['@jax-js/*', '@tensorflow/*'],
+    external: ['@electric-sql/*', '@jax-js/*', '@tensorflow/*', 'pg'],
     plugins: [besideExamples(folder)],
     logLevel: 'silent',
   })

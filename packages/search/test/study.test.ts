@@ -109,6 +109,18 @@ describe('studies', () => {
     expect(best!.value).toBe(Math.min(...records.map(({ values }) => values![0]!)))
   })
 
+  test('bring exactly as many results as were asked for when several run it', async () => {
+    const storage = memoryStorage()
+    const studies = await Promise.all(Array.from({ length: 4 }, () => openStudy({ space: line, storage })))
+    const slow = async (trial: { number: number; parameters: { x: number } }) => {
+      await new Promise((resolve) => setTimeout(resolve, trial.number % 3))
+      return objective(trial)
+    }
+    await Promise.all(studies.map((study) => study.optimize(slow, { trials: 30, parallel: 3 })))
+    const records = await studies[0]!.trials()
+    expect(records.map(({ state }) => state)).toEqual(Array(30).fill('complete'))
+  })
+
   test('maximize, and know which trials a proposal saw', async () => {
     const study = await openStudy({ space: line, objectives: 'maximize' })
     await study.optimize(objective, { trials: 5 })

@@ -65,17 +65,20 @@ export async function optimize<Values>(
   let reason: string | null = null
   while (reason === null) {
     reason = await spent(study, budget)
-    const isFull = running.size >= parallel || (await full(study, budget))
     if (errors.length > 0) reason = 'an objective threw'
     else if (signal?.aborted) reason = 'aborted'
     else if (Date.now() >= deadline) reason = `${budget.seconds} seconds are over`
     if (reason !== null) break
-    if (isFull) {
-      await (running.size > 0 ? Promise.race(running) : pause(nap, signal))
+    if (running.size >= parallel) {
+      await Promise.race(running)
       continue
     }
     try {
-      const options = { ...(signal && { signal }), ...(deterministic && { window: parallel }) }
+      const options = {
+        ...(signal && { signal }),
+        ...(deterministic && { window: parallel }),
+        ...(budget.trials !== undefined && { results: budget.trials }),
+      }
       const trial = await study.ask(options)
       const work = run(study, objective, trial, budget).then(
         () => {
@@ -137,13 +140,6 @@ async function spent<Values>(study: Working<Values>, { trials, resource, stop = 
     if (why !== null) return why
   }
   return null
-}
-
-/** Whether the trials that are under way will fill the budget if all have a result. */
-async function full<Values>(study: Working<Values>, { trials }: Budget): Promise<boolean> {
-  if (trials === undefined) return false
-  const view = await study.view()
-  return view.results + view.open.filter(({ state }) => state === 'running').length >= trials
 }
 
 async function run<Values>(

@@ -51,13 +51,20 @@ export class NothingToTry extends Error {
   }
 }
 
+/** What can be said when a trial is asked for. */
+export interface AskOptions {
+  readonly signal?: AbortSignal
+  readonly window?: number
+  readonly results?: number
+}
+
 /** What running an objective needs of a study. */
 export interface Working<Values> {
   readonly record: StudyRecord
   readonly space: Space<Values>
   readonly storage: Storage
   readonly sampler: Sampler
-  ask(options: { readonly signal?: AbortSignal; readonly window?: number }): Promise<Trial<Values>>
+  ask(options: AskOptions): Promise<Trial<Values>>
   tell(trial: Trial<Values>, outcome: Outcome): Promise<void>
   pause(trial: Trial<Values>, outcome: Outcome): Promise<void>
   prune(trial: Trial<Values>): Promise<void>

@@ -13,7 +13,7 @@ import { type Confirmation, type ConfirmOptions, confirmed } from './confirm.ts'
 import { Model } from './model.ts'
 import { type Budget, type Objective as Evaluate, optimize, type Standing } from './optimize.ts'
 import { checkedOutcome, type Outcome } from './outcome.ts'
-import { NothingToTry, type Trial } from './run.ts'
+import { type AskOptions, NothingToTry, type Trial } from './run.ts'
 import { isEnd, type Lease, type Report, type TrialRecord } from './trial.ts'
 import type { Objective, Resource, View } from './view.ts'
 
@@ -125,14 +125,17 @@ export class Study<Values = unknown> {
    *
    * @param options.window proposals for a trial know only trials whose number is at least this much smaller, and wait until these have
    * ended: with a window of 8, eight workers get the same study whoever is faster
+   * @param options.results how many trials are to have a result in all: none is taken up while those that run will bring as many, whoever
+   * runs them
    * @throws NothingToTry when the sampler waits for trials to end, or has no more points
    * @throws RangeError when no point meets the constraints on parameters
    */
-  ask(options: { readonly signal?: AbortSignal; readonly window?: number } = {}): Promise<Trial<Values>> {
+  ask(options: AskOptions = {}): Promise<Trial<Values>> {
     return this.#enqueued(async () => {
       await this.storage.expire(this.name, this.#attempts)
       await this.#refresh()
-      const held = (await this.storage.claim(this.name, this.#holder)) ?? (await this.#propose(options.window))
+      this.#checkRoom(options.results)
+      const held = (await this.storage.claim(this.name, this.#holder)) ?? (await this.#propose(options))
       return this.#trialOf(held, options.signal, options.window)
     })
   }
@@ -344,7 +347,16 @@ export class Study<Values = unknown> {
     this.#model.take(await this.storage.changes(this.name, this.#model.version))
   }
 
-  async #propose(window: number | undefined): Promise<Held> {
+  #checkRoom(wanted: number | undefined): void {
+    if (wanted === undefined) return
+    const { results, open } = this.#model.view()
+    const running = open.filter(({ state }) => state === 'running').length
+    if (results + running >= wanted) {
+      throw new NothingToTry(`${results} trials have a result and ${running} are under way, of ${wanted}`, false)
+    }
+  }
+
+  async #propose({ window, results }: AskOptions): Promise<Held> {
     for (;;) {
       const number = this.#model.count
       const view = window === undefined ? this.#model.view() : this.#settledView(number, window)
@@ -365,6 +377,7 @@ export class Study<Values = unknown> {
       })
       if (held) return held
       await this.#refresh()
+      this.#checkRoom(results)
     }
   }
 

@@ -32,6 +32,8 @@ async function survives(place: string, also?: (kill: number) => Promise<void>): 
     await sleep(50 + whole(250))
     const victim = whole(workerCount)
     workers[victim]!.child.kill('SIGKILL')
+    // Who has no connection yet is right to say that there is no server.
+    if (also) await Promise.all(workers.map(({ first, ended }) => Promise.race([first, ended])))
     await also?.(kill)
     workers[victim] = startWorker(place, 'drain')
     all.push(workers[victim]!)
