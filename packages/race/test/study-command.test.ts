@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { command, type Ended, fallline, fixture } from './support/command.ts'
+import { type Ended, fallline, fixture } from './support/command.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'fallline-study-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
@@ -11,22 +10,8 @@ const place = ['--study', join(directory, 'studies')]
 const parabola = fixture('parabola-study')
 
 /** Runs `fallline study tell` with lines on its standard input. */
-function tell(lines: readonly object[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    const node = ['--import', 'tsx', '--conditions=@fallline/source', command, 'study', 'tell', ...place]
-    const child = spawn(process.execPath, node, { env: { ...process.env, NO_COLOR: '1' } })
-    let stdout = ''
-    let stderr = ''
-    child.stdout.on('data', (text) => {
-      stdout += text
-    })
-    child.stderr.on('data', (text) => {
-      stderr += text
-    })
-    child.on('close', (code) => resolve({ code, stdout, stderr }))
-    child.stdin.end(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
-  })
-}
+const tell = (lines: readonly object[]): Promise<Ended> =>
+  fallline(['study', 'tell', ...place], undefined, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
 
 describe('fallline study', () => {
   // One after the other on one folder, because each goes on from what is there.

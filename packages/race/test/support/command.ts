@@ -33,10 +33,11 @@ export async function inside(parameters: readonly string[]): Promise<Ended> {
   }
 }
 
-/** Runs the command as a user would; `watch` sees the error stream as it grows. */
+/** Runs the command as a user would; `watch` sees the error stream as it grows, `input` is what it reads. */
 export function fallline(
   parameters: readonly string[],
   watch?: (stderr: string, child: ChildProcess) => void,
+  input?: string,
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const node = ['--import', 'tsx', '--conditions=@fallline/source', command, ...parameters]
@@ -53,6 +54,7 @@ export function fallline(
       stderr += text
       watch?.(stderr, child)
     })
+    if (input !== undefined) child.stdin.end(input)
     child.on('error', reject)
     child.on('close', (code) => resolve({ code, stdout, stderr }))
   })
