@@ -1,6 +1,6 @@
+import { random } from '@fallline/search/internal'
 import { confirm, confirmationSeeds } from '../src/choose/confirm.ts'
 import type { Policy } from '../src/search/policy.ts'
-import { random } from '../src/search/random.ts'
 import { recordedBaseline, seeds } from './record.ts'
 import { type Ground, replay } from './simulate.ts'
 

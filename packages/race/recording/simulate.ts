@@ -1,6 +1,6 @@
+import { random } from '@fallline/search/internal'
 import type { Prior } from '../src/choose/prior.ts'
 import type { Candidate, CandidateRun, Policy, Snapshot } from '../src/search/policy.ts'
-import { random } from '../src/search/random.ts'
 import { evaluationsOf, recordedBaseline, seeds } from './record.ts'
 import type { RecordedTable, RecordedTask } from './table.ts'
 

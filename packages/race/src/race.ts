@@ -1,3 +1,4 @@
+import { random } from '@fallline/search/internal'
 import { type Backend, type CompiledOptimizer, compile, wasm } from 'fallline'
 import { analyse, runsInPlay } from './analysis.ts'
 import { machineRecord, packageVersions, sourceOf, taskRecord, wholeNumber } from './environment.ts'
@@ -13,7 +14,6 @@ import {
   selectTrial,
 } from './protocol/study.ts'
 import { type Claim, type ProtocolRecord, type RaceResults, type RunRecord, resultsVersion } from './results.ts'
-import { random } from './search/random.ts'
 import { shiftedSobol } from './search/sequence.ts'
 import type { SearchSpace, Setting } from './search/space.ts'
 import { fingerprintOf, Store } from './store.ts'

@@ -1,4 +1,4 @@
-import { normalBelow, power, studentQuantile, studentTail } from '@fallline/search/internal'
+import { normalCumulative, power, studentQuantile, studentTail } from '@fallline/search/internal'
 import { describe, expect, it } from 'vitest'
 import {
   falseClaims,
@@ -106,8 +106,8 @@ describe("Student's t", () => {
     expect(studentTail(0, 4)).toBe(1)
     expect(studentTail(Infinity, 4)).toBe(0)
     expect(studentTail(Number.NaN, 4)).toBe(1)
-    expect(normalBelow(1.959964)).toBeCloseTo(0.975, 6)
-    expect(normalBelow(-1.959964)).toBeCloseTo(0.025, 6)
+    expect(normalCumulative(1.959964)).toBeCloseTo(0.975, 6)
+    expect(normalCumulative(-1.959964)).toBeCloseTo(0.025, 6)
   })
 
   it('has the power that is published for a t-test', () => {

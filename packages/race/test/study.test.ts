@@ -1,3 +1,4 @@
+import { random } from '@fallline/search/internal'
 import { describe, expect, it } from 'vitest'
 import {
   earliest,
@@ -8,7 +9,6 @@ import {
   type StudyRun,
   selectTrial,
 } from '../src/protocol/study.ts'
-import { random } from '../src/search/random.ts'
 import { shiftedSobol } from '../src/search/sequence.ts'
 import { settingAt } from '../src/search/space.ts'
 import { type Arrival, miss } from '../src/statistics/ratios.ts'

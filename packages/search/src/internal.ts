@@ -1,3 +1,5 @@
 /** What the other packages of this repository use; it may change at any time. */
+export { type Random, random } from './random.ts'
 export { sobol, sobolDimensions } from './samplers/parts/sobol.ts'
-export { normalBelow, power, studentQuantile, studentTail } from './statistics/student.ts'
+export { normalCumulative } from './statistics/normal.ts'
+export { power, studentQuantile, studentTail } from './statistics/student.ts'

@@ -1,5 +1,5 @@
 import type { CandidateRun, Policy, Snapshot } from '../search/policy.ts'
-import { studySeeds } from '../search/random.ts'
+import { studySeeds } from '../search/study-seeds.ts'
 import type { Task } from '../task.ts'
 import type { Contender, ContenderLike, Entry } from '../training/contenders.ts'
 import { beginning, type TrainingState } from '../training/training.ts'

@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { messageOf } from '../import-module.ts'
 import { UsageError } from '../names.ts'
 import { interruptible } from './interruption.ts'
-import { defaultPlace, within } from './study.ts'
+import { defaultPlace } from './study.ts'
 
 interface Given {
   readonly study: string
@@ -28,7 +28,7 @@ export function serveCommand(finish: (code: number) => void): Command {
     .option('--port <number>', 'the port to answer at; 0 takes any that is free', portNumber, 4280)
     .option('--token <text>', 'what must stand in the address; elsewhere than on this machine one is made')
     .action(async ({ study, host, port, token }: Given) => {
-      const { serve } = await import('../serve/server.ts')
+      const [{ serve }, { within }] = await Promise.all([import('../serve/server.ts'), import('./study-actions.ts')])
       await within({ study }, async (storage) => {
         const served = await serve({ storage, host, port, ...(token !== undefined && { token }) }).catch(
           (error: unknown) => {

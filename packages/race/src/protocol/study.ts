@@ -1,4 +1,4 @@
-import { random } from '../search/random.ts'
+import { random } from '@fallline/search/internal'
 import type { PointSequence } from '../search/sequence.ts'
 import type { SearchSpace, Setting } from '../search/space.ts'
 import { type Limits, proposeTrial } from '../search/trials.ts'

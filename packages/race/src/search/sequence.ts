@@ -1,5 +1,4 @@
-import { sobol, sobolDimensions } from '@fallline/search/internal'
-import { random } from './random.ts'
+import { random, sobol, sobolDimensions } from '@fallline/search/internal'
 
 /** A sequence of points in a unit cube with named dimensions. */
 export interface PointSequence {

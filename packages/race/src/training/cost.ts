@@ -1,6 +1,6 @@
+import { random } from '@fallline/search/internal'
 import type { CompiledOptimizer } from 'fallline'
 import type { CostRecord } from '../results.ts'
-import { random } from '../search/random.ts'
 import type { Task } from '../task.ts'
 import { type Arrays, evaluationOf } from './evaluate.ts'
 import { Breather } from './training.ts'

@@ -1,6 +1,6 @@
+import { random } from '@fallline/search/internal'
 import { type Evaluate, type EvaluationRequest, layerStatistics } from 'fallline'
 import { type CurvatureInput, curvatureInput } from 'fallline/internal'
-import { random } from '../search/random.ts'
 import type { Statistics, Task } from '../task.ts'
 
 /** Arrays by parameter name, as tasks read and write them. */

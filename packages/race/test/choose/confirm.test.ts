@@ -1,8 +1,8 @@
+import { random } from '@fallline/search/internal'
 import { describe, expect, it } from 'vitest'
 import { falseConfirmations } from '../../recording/identical.ts'
 import { confirm, fewestSeeds } from '../../src/choose/confirm.ts'
 import { defaultPolicy } from '../../src/search/policies/index.ts'
-import { random } from '../../src/search/random.ts'
 
 const normals = (seed: number) => {
   const source = random(seed, 'normal')

@@ -1,8 +1,8 @@
+import { random } from '@fallline/search/internal'
 import { describe, expect, it } from 'vitest'
 import { guaranteedRuns, halving, ladderFor, risingBandit, trials } from '../../src/search/policies/index.ts'
 import { agreementOf, metricAt, spread } from '../../src/search/policies/measure.ts'
 import type { CandidateRun, Job, Policy, Proposal, Snapshot } from '../../src/search/policy.ts'
-import { random } from '../../src/search/random.ts'
 
 const horizon = 100
 const evaluateEvery = 5

@@ -1,4 +1,4 @@
-import { normalBelow } from './student.ts'
+import { normalCumulative } from './normal.ts'
 
 /** Differences up to which the distribution is counted out. */
 const exact = 60
@@ -28,7 +28,7 @@ export function signedRankTail(differences: readonly number[]): number {
   if (moving.length > exact) {
     const mean = moving.reduce((sum, rank) => sum + rank, 0) / 2
     const deviation = Math.sqrt(moving.reduce((sum, rank) => sum + rank * rank, 0)) / 2
-    return 1 - normalBelow((positive - 1 - mean) / deviation)
+    return 1 - normalCumulative((positive - 1 - mean) / deviation)
   }
   let ways = new Map([[0, 1]])
   for (const rank of moving) {

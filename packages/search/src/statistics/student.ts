@@ -1,3 +1,5 @@
+import { normalCumulative } from './normal.ts'
+
 /**
  * Probability that the absolute value of Student's t with whole degrees of freedom exceeds `t`: the two-sided p-value. Closed sums for
  * whole degrees (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4).
@@ -44,19 +46,11 @@ function findQuantile(alpha: number, degrees: number): number {
   return (low + high) / 2
 }
 
-/** Probability that a standard normal variable is below `z` (Abramowitz and Stegun 1964, 26.2.17; error below 7.5e-8). */
-export function normalBelow(z: number): number {
-  if (z < 0) return 1 - normalBelow(-z)
-  const k = 1 / (1 + 0.2316419 * z)
-  const polynomial = k * (0.31938153 + k * (-0.356563782 + k * (1.781477937 + k * (-1.821255978 + k * 1.330274429))))
-  return 1 - (Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI)) * polynomial
-}
-
 /**
  * Probability that a t-test with the two-sided critical value `critical` claims a difference in the right direction, where the true
  * difference is `shift` standard errors (Abramowitz and Stegun 1964, 26.7.10, for the noncentral t distribution).
  */
 export function power(shift: number, critical: number, degrees: number): number {
   const z = (critical * (1 - 1 / (4 * degrees)) - shift) / Math.sqrt(1 + (critical * critical) / (2 * degrees))
-  return 1 - normalBelow(z)
+  return 1 - normalCumulative(z)
 }

@@ -1,5 +1,5 @@
+import { random } from '@fallline/search/internal'
 import type { Policy, Snapshot } from '../policy.ts'
-import { random } from '../random.ts'
 import { baselineTuning, conclude, goingOn, ladderFor } from './finalists.ts'
 import { agreementOf, jobsTo, metricAt, placesOf, type Runs, runsOf, sortedBy, spread } from './measure.ts'
 

@@ -1,5 +1,5 @@
+import type { Random } from '@fallline/search/internal'
 import type { CandidateRun, Job, Snapshot } from '../policy.ts'
-import type { Random } from '../random.ts'
 
 /** The runs of every candidate by seed. */
 export type Runs = ReadonlyMap<number, ReadonlyMap<number, CandidateRun>>

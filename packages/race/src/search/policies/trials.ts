@@ -1,5 +1,5 @@
+import { random } from '@fallline/search/internal'
 import type { Policy, Snapshot } from '../policy.ts'
-import { random } from '../random.ts'
 import { finals, goingOn } from './finalists.ts'
 import { jobsTo, runsOf } from './measure.ts'
 

@@ -1,11 +1,11 @@
-import { normalBelow } from '../../statistics/student.ts'
+import { normalCumulative } from '../../statistics/normal.ts'
 
 /** How many standard deviations above the mean a normal variable is with this probability, below one half. */
 export function deviationsAbove(probability: number): number {
   let [low, high] = [0, 40]
   for (let turn = 0; turn < 60; turn++) {
     const middle = (low + high) / 2
-    if (1 - normalBelow(middle) > probability) low = middle
+    if (1 - normalCumulative(middle) > probability) low = middle
     else high = middle
   }
   return (low + high) / 2
@@ -29,8 +29,8 @@ export function withMargin(
     const reach = deviationsAbove(alpha) * deviation
     return [low === -Infinity ? Math.max(mean, high - reach) : Math.min(mean, low + reach), deviation]
   }
-  const below = normalBelow((low - mean) / deviation)
-  const above = 1 - normalBelow((high - mean) / deviation)
+  const below = normalCumulative((low - mean) / deviation)
+  const above = 1 - normalCumulative((high - mean) / deviation)
   const middle = 1 - below - above
   const [raisedBelow, raisedAbove] = [Math.max(alpha / 2, below), Math.max(alpha / 2, above)]
   const excess = (1 - raisedBelow - raisedAbove - middle) / (raisedBelow + raisedAbove + middle - (3 * alpha) / 2)

@@ -1,0 +1,232 @@
+import { createInterface } from 'node:readline'
+import {
+  isEnd,
+  type Lease,
+  type Outcome,
+  openStudy,
+  type Storage,
+  type Study,
+  spaceOf,
+  type TrialRecord,
+} from '@fallline/search'
+import { studiesAt } from '@fallline/search/sql'
+import { messageOf } from '../import-module.ts'
+import { UsageError } from '../names.ts'
+import { formatNumber } from '../report/format.ts'
+import { loadStudyModule, openStudyOf } from '../studies/module.ts'
+import { Supervisor } from '../studies/supervisor.ts'
+import { interruptible } from './interruption.ts'
+import type { Place, Work } from './study.ts'
+
+/** Signs of life within the time after which a silent worker is given up. */
+const beatsPerPatience = 4
+
+/** Makes a study. */
+export function create(module: string, place: Place): Promise<void> {
+  return within(place, async (storage) => {
+    const study = await openStudyOf(await loadStudyModule(module), { storage, name: place.name })
+    line(study.record)
+  })
+}
+
+/** Takes up a trial and prints it with its lease. */
+export function ask(module: string, { patience, ...place }: Place & { patience: number }): Promise<void> {
+  return within(place, async (storage) => {
+    const study = await openStudyOf(await loadStudyModule(module), {
+      storage,
+      name: place.name,
+      patience: 1000 * patience,
+    })
+    const trial = await study.ask()
+    const { number, seed, until, from, record } = trial
+    line({ number, parameters: record.parameters, seed, until, from, lease: study.leaseOf(trial) })
+  })
+}
+
+/** Tells what stands on the standard input. */
+export async function tell(place: Place): Promise<void> {
+  const refused = await within(place, async (storage) => tellAll(await openKept(storage, place.name)))
+  if (refused > 0) throw new UsageError(`${refused} of the outcomes were refused`)
+}
+
+/** Works on a study, which is made when it is not there; gives the exit code. */
+export function optimize(module: string, work: Work): Promise<number> {
+  if (work.trials === undefined && work.seconds === undefined) throw new UsageError('give --trials, --seconds or both')
+  return workOn(module, work)
+}
+
+/** Works on a study that is there; gives the exit code. */
+export async function help(module: string, work: Work): Promise<number> {
+  await within(work, (storage) => openKept(storage, work.name))
+  return workOn(module, work)
+}
+
+/** Says how a study stands. */
+export function show(place: Place): Promise<void> {
+  return within(place, async (storage) => {
+    process.stdout.write(`${await standing(await openKept(storage, place.name))}\n`)
+  })
+}
+
+/** Prints all trials. */
+export function exportAs(format: 'csv' | 'json' | 'html', place: Place): Promise<void> {
+  return within(place, async (storage) => {
+    const study = await openKept(storage, place.name)
+    const records = await study.trials()
+    if (format === 'html') {
+      const { renderStudy } = await import('../serve/study-page.ts')
+      process.stdout.write(await renderStudy({ record: study.record, trials: records }, Date.now()))
+      return
+    }
+    process.stdout.write(
+      format === 'json' ? `${JSON.stringify(records.map(written), null, 2)}\n` : csvOf(study, records),
+    )
+  })
+}
+
+const line = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n`)
+
+/** Infinite numbers as texts, which JSON has none for. */
+const written = (record: TrialRecord) =>
+  JSON.parse(
+    JSON.stringify(record, (_, part) => (typeof part === 'number' && !Number.isFinite(part) ? `${part}` : part)),
+  )
+
+/** Works on the studies of a place, and leaves it. */
+export async function within<T>({ study }: Pick<Place, 'study'>, work: (storage: Storage) => Promise<T>): Promise<T> {
+  const storage = await studiesAt(study).catch((error) => {
+    throw new UsageError(messageOf(error))
+  })
+  try {
+    return await work(storage)
+  } finally {
+    await storage.close()
+  }
+}
+
+/** Opens a study that is there without its module: its space has no constraints, and its sampler is not known. */
+async function openKept(storage: Storage, name: string): Promise<Study<unknown>> {
+  const record = await storage.find(name)
+  if (record === null) {
+    const names = await storage.names()
+    throw new UsageError(`there is no study '${name}' here${names.length > 0 ? `: ${names.join(', ')}` : ''}`)
+  }
+  const objectives = Object.fromEntries(record.objectives.map((each) => [each.name, each.direction]))
+  const { seed, resource } = record
+  return openStudy<unknown>({
+    space: spaceOf(record.space),
+    name,
+    storage,
+    objectives,
+    seed,
+    ...(resource && { resource }),
+  })
+}
+
+interface Told {
+  readonly lease: Lease
+  readonly values?: number | readonly number[]
+  readonly constraints?: Readonly<Record<string, number>>
+  readonly cost?: number
+  readonly pruned?: true
+  readonly error?: string
+}
+
+/** Tells what stands on the standard input, and answers each line; gives how many were refused. */
+async function tellAll(study: Study<unknown>): Promise<number> {
+  let refused = 0
+  for await (const text of createInterface({ input: process.stdin })) {
+    if (text.trim() === '') continue
+    try {
+      const { lease, values, constraints, cost, pruned, error } = JSON.parse(text) as Told
+      if (lease === undefined) throw new TypeError('the lease that ask has given is missing')
+      const outcome = { values, ...(constraints && { constraints }), ...(cost !== undefined && { cost }) } as Outcome
+      if (pruned) await study.prune(lease)
+      else if (error !== undefined) await study.fail(lease, error)
+      else await study.tell(lease, outcome)
+      line({ accepted: true, trial: lease.trial })
+    } catch (error) {
+      refused++
+      line({ accepted: false, reason: messageOf(error) })
+    }
+  }
+  return refused
+}
+
+async function workOn(path: string, { trials, seconds, workers, patience, ...place }: Work): Promise<number> {
+  const module = await loadStudyModule(path)
+  return within(place, async (storage) => {
+    const options = { storage, name: place.name, worker: `process ${process.pid}`, patience: 1000 * patience }
+    const study = await openStudyOf(module, options)
+    const supervisor = new Supervisor(path, study, (1000 * patience) / beatsPerPatience)
+    try {
+      return await interruptible(async (signal, interruptedBy) => {
+        const { reason } = await study.optimize((trial) => supervisor.evaluate(trial, signal), {
+          ...(trials !== undefined && { trials }),
+          ...(seconds !== undefined && { seconds }),
+          signal,
+          parallel: workers,
+          failures: 'continue',
+          onEnd: ({ number, state, values, error }) => {
+            process.stderr.write(
+              `trial ${number}: ${state}${values ? ` ${values.map((value) => formatNumber(value)).join(', ')}` : ''}${error ? `: ${error}` : ''}\n`,
+            )
+          },
+        })
+        process.stdout.write(`${reason}\n${await standing(study as Study<unknown>)}\n`)
+        return interruptedBy()
+      })
+    } finally {
+      supervisor.close()
+    }
+  })
+}
+
+async function standing(study: Study<unknown>): Promise<string> {
+  const records = await study.trials()
+  const counts = new Map<string, number>()
+  for (const { state } of records) counts.set(state, (counts.get(state) ?? 0) + 1)
+  const counted = [...counts].map(([state, count]) => `${count} ${state}`).join(', ')
+  const head = `${study.name}: ${records.length} trials${counted === '' ? '' : `: ${counted}`}`
+  if (study.record.objectives.length > 1) {
+    const front = await study.front()
+    return [head, `front: ${front.map(({ number }) => `trial ${number}`).join(', ')}`].join('\n')
+  }
+  const best = await study.best()
+  if (best === null) return head
+  return [
+    head,
+    `best of ${best.of}: ${best.value}, trial ${best.trial.number}: ${JSON.stringify(best.trial.parameters)}`,
+  ].join('\n')
+}
+
+function csvOf(study: Study<unknown>, records: readonly TrialRecord[]): string {
+  const { space, objectives } = study.record
+  const constraints = [...new Set(records.flatMap((record) => Object.keys(record.constraints)))]
+  const head = [
+    ...['number', 'state', 'attempt'],
+    ...objectives.map(({ name }) => name),
+    ...space.dimensions.map(({ name }) => `parameter ${name}`),
+    ...constraints.map((name) => `constraint ${name}`),
+    ...['cost', 'worker', 'started', 'ended', 'error'],
+  ]
+  const time = (milliseconds: number | null) => (milliseconds === null ? null : new Date(milliseconds).toISOString())
+  const rows = records.map((record) => [
+    ...[record.number, record.state, record.attempt],
+    ...objectives.map((_, index) => record.values?.[index]),
+    ...space.dimensions.map(({ name }) => record.parameters[name]),
+    ...constraints.map((name) => record.constraints[name]),
+    ...[
+      record.cost,
+      record.worker,
+      time(record.startedAt),
+      isEnd(record.state) ? time(record.endedAt) : null,
+      record.error,
+    ],
+  ])
+  const cell = (value: unknown) => {
+    const text = value === null || value === undefined ? '' : String(value)
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+  }
+  return [head, ...rows].map((row) => `${row.map(cell).join(',')}\n`).join('')
+}
