@@ -16,7 +16,20 @@ import { formatNumber } from '../report/format.ts'
 import { loadStudyModule, openStudyOf } from '../studies/module.ts'
 import { Supervisor } from '../studies/supervisor.ts'
 import { interruptible } from './interruption.ts'
-import type { Place, Work } from './study.ts'
+
+/** Which study. */
+export interface Place {
+  readonly study: string
+  readonly name: string
+}
+
+/** What is done with it. */
+export interface Work extends Place {
+  readonly trials?: number
+  readonly seconds?: number
+  readonly workers: number
+  readonly patience: number
+}
 
 /** Signs of life within the time after which a silent worker is given up. */
 const beatsPerPatience = 4

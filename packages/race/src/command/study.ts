@@ -1,22 +1,9 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { wholeNumber } from './arguments.ts'
+import type { Place, Work } from './study-actions.ts'
 
 /** Where studies are kept unless said otherwise. */
 export const defaultPlace = '.fallline/studies'
-
-/** Which study. */
-export interface Place {
-  readonly study: string
-  readonly name: string
-}
-
-/** What is done with it. */
-export interface Work extends Place {
-  readonly trials?: number
-  readonly seconds?: number
-  readonly workers: number
-  readonly patience: number
-}
 
 function seconds(text: string): number {
   const value = Number(text)

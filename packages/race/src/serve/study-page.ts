@@ -56,7 +56,7 @@ export async function studyContent({ record, trials }: Shown, now: number): Prom
   const { objectives, resource } = record
   const several = objectives.length > 1
   const found = several ? null : importances(space, objectives, trials)
-  const findings = await health({ space, record, trials: async () => trials })
+  const findings = await health({ space, record, trials: async () => trials }, found)
   const curves = reportsChart(trials, objectives[0]!, resource?.name ?? 'step')
   return html`${summary({ record, trials })}
 ${healthList(findings)}

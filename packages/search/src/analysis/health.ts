@@ -1,8 +1,8 @@
 import type { Space } from '../space/space.ts'
 import type { TrialRecord } from '../study/trial.ts'
 import { isEnd } from '../study/trial.ts'
-import type { Objective, Resource } from '../study/view.ts'
-import { enoughTrials, importances } from './importance.ts'
+import { type Objective, type Resource, signOf } from '../study/view.ts'
+import { enoughTrials, type Importance, importances } from './importance.ts'
 
 /** Something about a study that its owner should know. */
 export interface Finding {
@@ -27,9 +27,10 @@ const edgeShare = 0.1
  * Looks for what commonly goes wrong: a parameter without effect, a range whose edge wins, stopping that saves nothing, a constraint
  * that is hardly ever met, many failures, the same parameters over and over.
  *
+ * @param found the importances of its parameters, where they are known already
  * @returns nothing when nothing was found
  */
-export async function health(study: Examined): Promise<readonly Finding[]> {
+export async function health(study: Examined, found?: readonly Importance[] | null): Promise<readonly Finding[]> {
   const records = await study.trials()
   const complete = records.filter(({ state }) => state === 'complete')
   if (complete.length < enoughTrials) {
@@ -37,7 +38,7 @@ export async function health(study: Examined): Promise<readonly Finding[]> {
     return [{ check: 'too few', message, about: null }, ...failures(records)]
   }
   return [
-    ...withoutEffect(study, records),
+    ...withoutEffect(study, records, found),
     ...edges(study, complete),
     ...stopping(study, records),
     ...constraints(complete),
@@ -46,9 +47,13 @@ export async function health(study: Examined): Promise<readonly Finding[]> {
   ]
 }
 
-function withoutEffect({ space, record }: Examined, records: readonly TrialRecord[]): Finding[] {
+function withoutEffect(
+  { space, record }: Examined,
+  records: readonly TrialRecord[],
+  known: readonly Importance[] | null | undefined,
+): Finding[] {
   if (record.objectives.length > 1) return []
-  const found = importances(space, record.objectives, records) ?? []
+  const found = (known === undefined ? importances(space, record.objectives, records) : known) ?? []
   return found
     .filter(({ name, chance, trials }) => trials >= enoughTrials && chance > 0.2 && isSpread(space, records, name))
     .map(({ name, chance, trials }) => ({
@@ -75,7 +80,7 @@ function isSpread(space: Space, records: readonly TrialRecord[], name: string): 
 
 function edges({ space, record }: Examined, complete: readonly TrialRecord[]): Finding[] {
   if (record.objectives.length > 1) return []
-  const sign = record.objectives[0]!.direction === 'minimize' ? 1 : -1
+  const sign = signOf(record.objectives[0]!.direction)
   const best = complete
     .toSorted((a, b) => sign * (a.values![0]! - b.values![0]!))
     .slice(0, Math.max(5, complete.length / 10))

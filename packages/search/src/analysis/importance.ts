@@ -1,7 +1,7 @@
 import { random } from '../random.ts'
 import type { Space } from '../space/space.ts'
 import type { TrialRecord } from '../study/trial.ts'
-import type { Objective } from '../study/view.ts'
+import { type Objective, signOf } from '../study/view.ts'
 
 /** How much a parameter has to do with how good trials are. */
 export interface Importance {
@@ -54,7 +54,7 @@ export function importances(
 ): readonly Importance[] | null {
   const chosen = objectives[objective]
   if (!chosen) throw new RangeError(`there is no objective ${objective}: this study has ${objectives.length}`)
-  const sign = chosen.direction === 'minimize' ? 1 : -1
+  const sign = signOf(chosen.direction)
   const complete = records.filter(({ state, values }) => state === 'complete' && Number.isFinite(values![objective]!))
   if (complete.length < enoughTrials) return null
   const kept = thinned(complete, mostTrials)
@@ -66,10 +66,10 @@ export function importances(
     return { coordinates: kept.map(({ point }) => point[dimension] ?? 0), places, size }
   })
   const all = kept.map((_, index) => index)
-  const measured = shares(columns.map((column) => divergence(column, column.places, losses)))
+  const raw = columns.map((column) => divergence(column, column.places, losses))
+  const measured = shares(raw)
   const drawn: number[][] = []
   const exceeded = columns.map(() => 0)
-  const raw = columns.map((column) => divergence(column, column.places, losses))
   for (let repetition = 0; repetition < repetitions; repetition++) {
     const counts = new Map<number, number>()
     for (let index = 0; index < all.length; index++) {

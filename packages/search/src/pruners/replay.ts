@@ -1,7 +1,8 @@
+import { wholeFrom } from '../check.ts'
 import { random } from '../random.ts'
 import { spaceOf } from '../space/space.ts'
 import type { TrialRecord } from '../study/trial.ts'
-import type { Resource, SeenTrial, View } from '../study/view.ts'
+import { type Resource, type SeenTrial, signOf, type View } from '../study/view.ts'
 import type { Pruner } from './pruner.ts'
 
 /** How finished curves are replayed. */
@@ -44,10 +45,8 @@ export function replayPruner(
   pruner: Pruner,
   { direction = 'minimize', resource = null, orders = 1, seed = 0 }: ReplayOptions = {},
 ): Replay {
-  if (!Number.isSafeInteger(orders) || orders < 1) {
-    throw new RangeError(`replayPruner: orders must be a whole number from 1, not ${orders}`)
-  }
-  const sign = direction === 'minimize' ? 1 : -1
+  wholeFrom('replayPruner', 'orders', orders, 1)
+  const sign = signOf(direction)
   const curves = records
     .filter(({ state, reports }) => state === 'complete' && reports.length > 0)
     .map(

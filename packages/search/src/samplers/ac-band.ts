@@ -1,3 +1,4 @@
+import { wholeFrom } from '../check.ts'
 import type { Json } from '../json.ts'
 import type { Resource, SeenTrial, View } from '../study/view.ts'
 import { lossNow } from './parts/rungs.ts'
@@ -43,9 +44,7 @@ export function acBand({ alpha = 0.05, delta = 0.05, group = 4 }: AcBandOptions 
   for (const [name, value] of Object.entries({ alpha, delta })) {
     if (!(value > 0 && value < 1)) throw new RangeError(`acBand: ${name} must be between 0 and 1, not ${value}`)
   }
-  if (!Number.isSafeInteger(group) || group < 2) {
-    throw new RangeError(`acBand: group must be a whole number from 2, not ${group}`)
-  }
+  wholeFrom('acBand', 'group', group, 2)
   return {
     name: 'acBand',
     needsResource: true,

@@ -1,7 +1,7 @@
+import { wholeFrom } from '../check.ts'
 import type { Random } from '../random.ts'
 import { size, valueCount } from '../space/dimension.ts'
 import type { Space } from '../space/space.ts'
-import { wholeFrom } from './parts/check.ts'
 import { type Genome, genomeOf, pointOf, randomGenome, reflected } from './parts/genome.ts'
 import { ranked } from './parts/ranking.ts'
 import type { Sampler } from './sampler.ts'

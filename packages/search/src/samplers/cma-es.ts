@@ -1,5 +1,5 @@
+import { positiveUpTo, wholeFrom } from '../check.ts'
 import type { Axis } from './parts/axes.ts'
-import { positiveUpTo, wholeFrom } from './parts/check.ts'
 import {
   type Adaptation,
   beginAdaptation,

@@ -1,3 +1,4 @@
+import { wholeFrom } from '../check.ts'
 import type { Point } from '../space/dimension.ts'
 import type { Space } from '../space/space.ts'
 import { violation } from '../study/view.ts'
@@ -36,9 +37,7 @@ export function conformalQuantiles({
 }: ConformalQuantilesOptions = {}): Sampler<null> {
   for (const [name, value] of Object.entries({ startup, candidates, largest })) {
     const least = name === 'candidates' ? 1 : 8
-    if (!Number.isSafeInteger(value) || value < least) {
-      throw new RangeError(`conformalQuantiles: ${name} must be a whole number from ${least}, not ${value}`)
-    }
+    wholeFrom('conformalQuantiles', name, value, least)
   }
   const first = randomSearch()
   return {

@@ -1,5 +1,5 @@
+import { positiveUpTo, wholeFrom } from '../check.ts'
 import type { Random } from '../random.ts'
-import { positiveUpTo, wholeFrom } from './parts/check.ts'
 import { generational } from './parts/generations.ts'
 
 /** Options of `crossEntropy`. */

@@ -1,7 +1,7 @@
+import { positiveUpTo, wholeFrom } from '../check.ts'
 import type { Random } from '../random.ts'
 import type { Space } from '../space/space.ts'
 import type { SeenTrial, View } from '../study/view.ts'
-import { positiveUpTo, wholeFrom } from './parts/check.ts'
 import { type Genome, genomeOf, isChoice, pointOf, randomGenome } from './parts/genome.ts'
 import { compare } from './parts/ranking.ts'
 import type { Sampler } from './sampler.ts'

@@ -1,4 +1,4 @@
-import { wholeFrom } from './parts/check.ts'
+import { wholeFrom } from '../check.ts'
 import { generational, type Scored } from './parts/generations.ts'
 
 /** Options of `diffusionEvolution`. */

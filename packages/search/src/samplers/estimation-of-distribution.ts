@@ -1,6 +1,6 @@
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix'
+import { positiveUpTo, wholeFrom } from '../check.ts'
 import type { Random } from '../random.ts'
-import { positiveUpTo, wholeFrom } from './parts/check.ts'
 import { generational } from './parts/generations.ts'
 
 /** Options of `estimationOfDistribution`. */

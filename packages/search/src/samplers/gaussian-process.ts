@@ -1,3 +1,4 @@
+import { wholeFrom } from '../check.ts'
 import type { Random } from '../random.ts'
 import type { Point } from '../space/dimension.ts'
 import type { Space } from '../space/space.ts'
@@ -63,9 +64,7 @@ export function gaussianProcess({
   acquisition = 'logExpectedImprovement',
 }: GaussianProcessOptions = {}): Sampler<null> {
   for (const [name, value] of Object.entries({ startup, largest })) {
-    if (!Number.isSafeInteger(value) || value < 2) {
-      throw new RangeError(`gaussianProcess: ${name} must be a whole number from 2, not ${value}`)
-    }
+    wholeFrom('gaussianProcess', name, value, 2)
   }
   if (acquisition !== 'logExpectedImprovement' && acquisition !== 'entropySearch') {
     throw new RangeError(

@@ -1,3 +1,4 @@
+import { wholeFrom } from '../check.ts'
 import { type Coordinate, type Dimension, valueCount } from '../space/dimension.ts'
 import { inOrder, type Progress } from './parts/in-order.ts'
 import type { Sampler } from './sampler.ts'
@@ -23,9 +24,7 @@ const defaultParts = 5
 export function gridSearch({ parts = defaultParts }: GridOptions = {}): Sampler<Progress> {
   const given = typeof parts === 'number' ? { parts } : parts
   for (const [name, count] of Object.entries(given)) {
-    if (!Number.isSafeInteger(count) || count < 1) {
-      throw new RangeError(`grid: ${name} must be a whole number from 1, not ${count}`)
-    }
+    wholeFrom('grid', name, count, 1)
   }
   const partsOf = ({ name }: Dimension) => (typeof parts === 'number' ? parts : (parts[name] ?? defaultParts))
   return inOrder(

@@ -1,3 +1,4 @@
+import { wholeFrom } from '../check.ts'
 import { hyperbandBrackets } from './parts/hyperband.ts'
 import { checkEta, levelsOf } from './parts/rungs.ts'
 import { type Bracket, inside, type ScheduleState, schedule } from './parts/schedule.ts'
@@ -29,9 +30,7 @@ export function iterativeDeepeningHyperband({
   maximum = Infinity,
 }: DeepeningOptions = {}): Sampler<ScheduleState> {
   checkEta('iterativeDeepeningHyperband', eta)
-  if (!Number.isSafeInteger(start) || start < 0) {
-    throw new RangeError(`iterativeDeepeningHyperband: start must be a whole number from 0, not ${start}`)
-  }
+  wholeFrom('iterativeDeepeningHyperband', 'start', start, 0)
   return schedule(
     'iterativeDeepeningHyperband',
     inside(inner),

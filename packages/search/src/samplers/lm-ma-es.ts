@@ -1,4 +1,4 @@
-import { positiveUpTo, wholeFrom } from './parts/check.ts'
+import { positiveUpTo, wholeFrom } from '../check.ts'
 import { generational } from './parts/generations.ts'
 import {
   beginMatrixAdaptation,

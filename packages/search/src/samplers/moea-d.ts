@@ -1,3 +1,4 @@
+import { wholeFrom } from '../check.ts'
 import { type SeenTrial, type View, violation } from '../study/view.ts'
 import { directionsUpTo } from './parts/directions.ts'
 import { genomeOf, pointOf, randomGenome } from './parts/genome.ts'
@@ -33,9 +34,7 @@ const replacements = 2
 export function moeaD(options: MoeaDOptions = {}): Sampler<State> {
   const method = 'moeaD'
   const { population = 30, neighbors = 10 } = checkGenetic(method, options) as MoeaDOptions
-  if (!(Number.isSafeInteger(neighbors) && neighbors >= 2)) {
-    throw new RangeError(`${method}: neighbors must be a whole number from 2, not ${neighbors}`)
-  }
+  wholeFrom(method, 'neighbors', neighbors, 2)
   return {
     name: method,
     severalObjectives: true,

@@ -1,6 +1,6 @@
 import { EigenvalueDecomposition, inverse, Matrix } from 'ml-matrix'
+import { positiveUpTo, wholeFrom } from '../check.ts'
 import type { Random } from '../random.ts'
-import { positiveUpTo, wholeFrom } from './parts/check.ts'
 import { defaultPopulation } from './parts/covariance-adaptation.ts'
 import { generational } from './parts/generations.ts'
 

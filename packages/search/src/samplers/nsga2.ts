@@ -1,4 +1,5 @@
-import { frontsOf, type Table, tableOf } from './parts/domination.ts'
+import { crowding, leastCrowded } from './parts/crowding.ts'
+import { frontsOf, tableOf } from './parts/domination.ts'
 import { byFronts, checkGenetic, type GeneticOptions, surviving } from './parts/several-objectives.ts'
 
 /**
@@ -12,11 +13,8 @@ export function nsga2(options: GeneticOptions = {}) {
   return surviving('nsga2', checkGenetic('nsga2', options), {
     survive(trials, count, objectives) {
       const table = tableOf(trials, objectives)
-      return byFronts(frontsOf(table), count, (front, room) => {
-        const distances = crowding(table, front)
-        const order = front.map((_, index) => index).sort((a, b) => distances[b]! - distances[a]! || a - b)
-        return order.slice(0, room).map((index) => front[index]!)
-      }).map((row) => trials[row]!)
+      const rows = byFronts(frontsOf(table), count, (front, room) => leastCrowded(table, front, room))
+      return rows.map((row) => trials[row]!)
     },
     parents(trials, objectives, random) {
       const table = tableOf(trials, objectives)
@@ -35,21 +33,4 @@ export function nsga2(options: GeneticOptions = {}) {
       }
     },
   })
-}
-
-/** For each row of a front the sum over objectives of the distance of its neighbours, in the front's range; Infinity at the ends. */
-export function crowding({ losses, objectives }: Table, front: readonly number[]): number[] {
-  const distances = new Array<number>(front.length).fill(0)
-  for (let objective = 0; objective < objectives; objective++) {
-    const value = (index: number) => losses[front[index]! * objectives + objective]!
-    const order = front.map((_, index) => index).sort((a, b) => value(a) - value(b) || a - b)
-    const range = value(order.at(-1)!) - value(order[0]!)
-    distances[order[0]!] = Infinity
-    distances[order.at(-1)!] = Infinity
-    if (range === 0) continue
-    for (let place = 1; place < order.length - 1; place++) {
-      distances[order[place]!]! += (value(order[place + 1]!) - value(order[place - 1]!)) / range
-    }
-  }
-  return distances
 }

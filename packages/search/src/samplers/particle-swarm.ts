@@ -1,5 +1,5 @@
+import { wholeFrom } from '../check.ts'
 import type { View } from '../study/view.ts'
-import { wholeFrom } from './parts/check.ts'
 import { genomeOf, pointOf, randomGenome } from './parts/genome.ts'
 import { compare } from './parts/ranking.ts'
 import type { Sampler } from './sampler.ts'

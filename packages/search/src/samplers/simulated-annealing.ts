@@ -1,7 +1,7 @@
+import { positiveUpTo } from '../check.ts'
 import type { Random } from '../random.ts'
 import type { View } from '../study/view.ts'
 import { violation } from '../study/view.ts'
-import { positiveUpTo } from './parts/check.ts'
 import { genomeOf, isChoice, pointOf, randomGenome, reflected } from './parts/genome.ts'
 import { lossOf } from './parts/ranking.ts'
 import type { Sampler } from './sampler.ts'

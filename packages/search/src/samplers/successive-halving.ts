@@ -1,3 +1,4 @@
+import { wholeFrom } from '../check.ts'
 import { checkEta, levelsOf } from './parts/rungs.ts'
 import { type Bracket, inside, type ScheduleState, schedule } from './parts/schedule.ts'
 import { randomSearch } from './random.ts'
@@ -33,9 +34,7 @@ export function successiveHalving({
   trials,
 }: SuccessiveHalvingOptions = {}): Sampler<ScheduleState> {
   checkEta('successiveHalving', eta)
-  if (trials !== undefined && !(Number.isSafeInteger(trials) && trials >= 1)) {
-    throw new RangeError(`successiveHalving: trials must be a whole number from 1, not ${trials}`)
-  }
+  if (trials !== undefined) wholeFrom('successiveHalving', 'trials', trials, 1)
   return schedule(
     'successiveHalving',
     inside(inner),

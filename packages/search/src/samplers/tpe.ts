@@ -1,3 +1,4 @@
+import { wholeFrom } from '../check.ts'
 import type { Random } from '../random.ts'
 import type { Point } from '../space/dimension.ts'
 import type { Space } from '../space/space.ts'
@@ -50,8 +51,7 @@ export function tpe({
   multivariate = true,
 }: TpeOptions = {}): Sampler<null> {
   for (const [name, value] of Object.entries({ startup, candidates })) {
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw new RangeError(`tpe: ${name} must be a whole number from 1, not ${value}`)
+    wholeFrom('tpe', name, value, 1)
   }
   if (!(goodShare > 0 && goodShare < 1))
     throw new RangeError(`tpe: goodShare must be between 0 and 1, not ${goodShare}`)

@@ -1,7 +1,7 @@
+import { wholeFrom } from '../check.ts'
 import type { Random } from '../random.ts'
 import type { Space } from '../space/space.ts'
 import type { SeenTrial } from '../study/view.ts'
-import { wholeFrom } from './parts/check.ts'
 import { binaryCrossover, type Genome, genomeOf, pointOf, polynomialMutation, randomGenome } from './parts/genome.ts'
 import { compare, ranked } from './parts/ranking.ts'
 import type { Sampler } from './sampler.ts'

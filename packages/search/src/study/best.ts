@@ -1,5 +1,6 @@
+import { compareLosses, firstFront } from './dominance.ts'
 import type { TrialRecord } from './trial.ts'
-import type { Objective } from './view.ts'
+import { type Objective, signOf } from './view.ts'
 
 /** The best trial of a study, and what it was chosen from. */
 export interface Best {
@@ -11,44 +12,32 @@ export interface Best {
   readonly infeasible: number
 }
 
-/** Whether a complete trial meets its constraints. */
-function feasible({ constraints }: TrialRecord): boolean {
-  return Object.values(constraints).every((value) => value <= 0)
+/** The complete trials that meet their constraints. */
+export function feasible(records: readonly TrialRecord[]): TrialRecord[] {
+  return records.filter(
+    ({ state, constraints }) => state === 'complete' && Object.values(constraints).every((value) => value <= 0),
+  )
 }
 
 /** The best of the complete trials; among equal ones the earliest. `null` without one that meets its constraints. */
 export function bestOf(records: readonly TrialRecord[], { direction }: Objective): Best | null {
-  const complete = records.filter(({ state }) => state === 'complete')
-  const chosen = complete.filter(feasible)
-  const sign = direction === 'minimize' ? 1 : -1
+  const chosen = feasible(records)
+  const sign = signOf(direction)
   const loss = ({ values }: TrialRecord) => sign * values![0]!
   const [first, ...others] = chosen
   if (!first) return null
+  const complete = records.filter(({ state }) => state === 'complete').length
   const trial = others.reduce((best, record) => (loss(record) < loss(best) ? record : best), first)
-  return { trial, value: trial.values![0]!, of: chosen.length, infeasible: complete.length - chosen.length }
+  return { trial, value: trial.values![0]!, of: chosen.length, infeasible: complete - chosen.length }
 }
 
 /** The complete trials that meet their constraints and that no other one dominates: none is at least as good in all objectives and better in one. */
 export function frontOf(records: readonly TrialRecord[], objectives: readonly Objective[]): TrialRecord[] {
-  const chosen = records.filter((record) => record.state === 'complete' && feasible(record))
-  const losses = chosen.map(({ values }) =>
-    objectives.map(({ direction }, index) => (direction === 'minimize' ? 1 : -1) * values![index]!),
-  )
-  // In this order nothing is dominated by what comes later, so each is compared with the front alone.
-  const order = chosen
-    .map((_, index) => index)
-    .sort((a, b) => {
-      const place = objectives.findIndex((_, index) => losses[a]![index] !== losses[b]![index])
-      return place < 0 ? a - b : losses[a]![place]! - losses[b]![place]!
-    })
-  const front: number[] = []
-  for (const candidate of order) {
-    const dominated = front.some(
-      (other) =>
-        losses[other]!.every((loss, index) => loss <= losses[candidate]![index]!) &&
-        losses[other]!.some((loss, index) => loss < losses[candidate]![index]!),
-    )
-    if (!dominated) front.push(candidate)
-  }
-  return front.sort((a, b) => a - b).map((index) => chosen[index]!)
+  const sign = objectives.map(({ direction }) => signOf(direction))
+  const chosen = feasible(records).map((record, place) => {
+    return { record, place, losses: sign.map((each, index) => each * record.values![index]!) }
+  })
+  chosen.sort((a, b) => compareLosses(a.losses, b.losses) || a.place - b.place)
+  const { front } = firstFront(chosen, ({ losses }) => losses)
+  return front.sort((a, b) => a.place - b.place).map(({ record }) => record)
 }

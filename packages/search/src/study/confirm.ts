@@ -1,9 +1,12 @@
+import { wholeFrom } from '../check.ts'
 import { random } from '../random.ts'
 import { studentQuantile } from '../statistics/student.ts'
+import { feasible } from './best.ts'
 import type { Objective as Evaluate } from './optimize.ts'
 import { checkedOutcome } from './outcome.ts'
 import type { Trial, Working } from './run.ts'
 import type { TrialRecord } from './trial.ts'
+import { signOf } from './view.ts'
 
 /** How winners are run again. */
 export interface ConfirmOptions {
@@ -33,17 +36,14 @@ export async function confirmed<Values>(
   objective: Evaluate<Values>,
   { top = 1, seeds = 5 }: ConfirmOptions,
 ): Promise<readonly Confirmation[]> {
-  if (!Number.isSafeInteger(top) || top < 1)
-    throw new RangeError(`confirm: top must be a whole number from 1, not ${top}`)
+  wholeFrom('confirm', 'top', top, 1)
   if (!Number.isSafeInteger(seeds) || seeds < 2) {
     throw new RangeError(`confirm: seeds must be a whole number from 2, so that there is an interval, not ${seeds}`)
   }
   if (study.record.objectives.length > 1) throw new RangeError(`confirm: '${study.record.name}' has several objectives`)
   const { direction } = study.record.objectives[0]!
-  const sign = direction === 'minimize' ? 1 : -1
-  const complete = (await study.trials()).filter(({ state, constraints }) => {
-    return state === 'complete' && Object.values(constraints).every((value) => value <= 0)
-  })
+  const sign = signOf(direction)
+  const complete = feasible(await study.trials())
   const best = complete.toSorted((a, b) => sign * (a.values![0]! - b.values![0]!) || a.number - b.number).slice(0, top)
   if (best.length === 0)
     throw new RangeError(`confirm: '${study.record.name}' has no complete trial that meets its constraints`)

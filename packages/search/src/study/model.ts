@@ -1,7 +1,7 @@
 import type { Space } from '../space/space.ts'
 import type { Changes } from '../storage/storage.ts'
 import { isEnd, type Report, type TrialRecord } from './trial.ts'
-import type { Objective, Resource, SeenTrial, View } from './view.ts'
+import { type Objective, type Resource, type SeenTrial, signOf, type View } from './view.ts'
 
 /** What one process knows of a study: records as they came from the storage, and the view that is made of them, kept up to date. */
 export class Model {
@@ -71,7 +71,6 @@ export class Model {
   viewBefore(number: number): View {
     const trials = [...this.#seen.values()].sort((a, b) => a.number - b.number)
     const settled = (trial: SeenTrial) => trial.number < number && isEnd(trial.state)
-    const open = trials.filter((trial) => !settled(trial))
     const hidden = ({ number, point, until, note }: SeenTrial): SeenTrial => ({
       number,
       state: 'running',
@@ -83,10 +82,10 @@ export class Model {
       cost: null,
       note,
     })
-    const known = [...trials.filter(settled), ...open.map(hidden)]
-    const byNumber = new Map(known.map((trial) => [trial.number, trial]))
     const ended = trials.filter(settled)
-    return this.#viewOf(ended, open.map(hidden), ended.filter(hasResult).length, byNumber)
+    const open = trials.filter((trial) => !settled(trial)).map(hidden)
+    const byNumber = new Map([...ended, ...open].map((trial) => [trial.number, trial]))
+    return this.#viewOf(ended, open, ended.filter(hasResult).length, byNumber)
   }
 
   /** A trial as it is seen with one more report than has been taken in. */
@@ -109,7 +108,7 @@ export class Model {
   }
 
   #see(record: TrialRecord): SeenTrial {
-    const sign = this.#objectives.map(({ direction }) => (direction === 'minimize' ? 1 : -1))
+    const sign = this.#objectives.map(({ direction }) => signOf(direction))
     return {
       number: record.number,
       state: record.state,

@@ -1,3 +1,4 @@
+import { wholeFrom } from '../check.ts'
 import { type Best, bestOf } from './best.ts'
 import type { Outcome } from './outcome.ts'
 import { NothingToTry, Stopped, type Trial, type Working } from './run.ts'
@@ -114,9 +115,7 @@ function checkBudget(
   for (const [name, value] of Object.entries({ trials, seconds, resource })) {
     if (value !== undefined && !(value >= 0)) throw new RangeError(`budget: ${name} must be 0 or more, not ${value}`)
   }
-  if (!Number.isSafeInteger(parallel) || parallel < 1) {
-    throw new RangeError(`budget: parallel must be a whole number from 1, not ${parallel}`)
-  }
+  wholeFrom('budget', 'parallel', parallel, 1)
   if (resource !== undefined && study.record.resource === null) {
     throw new RangeError(`budget: '${study.record.name}' has no resource that ${resource} could be spent of`)
   }
@@ -125,12 +124,10 @@ function checkBudget(
   }
 }
 
-/** Which limit has been met; `null`: none. */
-async function spent<Values>(study: Working<Values>, { trials, resource, stop = [] }: Budget): Promise<string | null> {
-  if (trials === undefined && resource === undefined && stop.length === 0) return null
+/** Which limit has been met that a study does not keep by itself; `null`: none. */
+async function spent<Values>(study: Working<Values>, { resource, stop = [] }: Budget): Promise<string | null> {
+  if (resource === undefined && stop.length === 0) return null
   const view = await study.view()
-  const { results } = view
-  if (trials !== undefined && results >= trials) return `${results} trials have a result`
   if (resource !== undefined) {
     const used = [...view.ended, ...view.open].reduce((sum, { reports }) => sum + (reports.at(-1)?.step ?? 0), 0)
     if (used >= resource) return `${used} of ${resource} ${study.record.resource!.name} are used`

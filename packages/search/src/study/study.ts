@@ -127,7 +127,7 @@ export class Study<Values = unknown> {
    * ended: with a window of 8, eight workers get the same study whoever is faster
    * @param options.results how many trials are to have a result in all: none is taken up while those that run will bring as many, whoever
    * runs them
-   * @throws NothingToTry when the sampler waits for trials to end, or has no more points
+   * @throws NothingToTry when the sampler waits for trials to end, or has no more points, and when there are results enough
    * @throws RangeError when no point meets the constraints on parameters
    */
   ask(options: AskOptions = {}): Promise<Trial<Values>> {
@@ -224,11 +224,14 @@ export class Study<Values = unknown> {
    *
    * @throws RangeError when there is none of that number
    */
-  async trial(number: number): Promise<TrialRecord> {
-    const records = await this.trials()
-    const record = records[number]
-    if (!record) throw new RangeError(`there is no trial ${number} in '${this.name}', which has ${records.length}`)
-    return record
+  trial(number: number): Promise<TrialRecord> {
+    return this.#enqueued(async () => {
+      await this.#refresh()
+      const { records } = this.#model
+      const record = records[number]
+      if (!record) throw new RangeError(`there is no trial ${number} in '${this.name}', which has ${records.length}`)
+      return record
+    })
   }
 
   /** What samplers see now. */
@@ -350,6 +353,7 @@ export class Study<Values = unknown> {
   #checkRoom(wanted: number | undefined): void {
     if (wanted === undefined) return
     const { results, open } = this.#model.view()
+    if (results >= wanted) throw new NothingToTry(`${results} trials have a result`, true)
     const running = open.filter(({ state }) => state === 'running').length
     if (results + running >= wanted) {
       throw new NothingToTry(`${results} trials have a result and ${running} are under way, of ${wanted}`, false)

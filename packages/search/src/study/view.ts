@@ -9,6 +9,9 @@ export interface Objective {
   readonly direction: 'minimize' | 'maximize'
 }
 
+/** What a value is multiplied with so that smaller is better. */
+export const signOf = (direction: Objective['direction']): 1 | -1 => (direction === 'minimize' ? 1 : -1)
+
 /** What a longer trial uses more of, such as epochs. */
 export interface Resource {
   /** Such as `epoch`. */

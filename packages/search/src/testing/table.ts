@@ -1,10 +1,11 @@
+import { wholeFrom } from '../check.ts'
 import type { Pruner } from '../pruners/pruner.ts'
 import type { Sampler } from '../samplers/sampler.ts'
 import { choice, integer } from '../space/domain.ts'
 import { type Parameters, type Space, space } from '../space/space.ts'
 import { NothingToTry, type Trial } from '../study/run.ts'
 import { openStudy, type Study } from '../study/study.ts'
-import type { Resource } from '../study/view.ts'
+import { type Resource, signOf } from '../study/view.ts'
 
 /** Finished curves of every point of a space: a benchmark that costs nothing to run. */
 export interface Table {
@@ -44,7 +45,7 @@ export function recordedTable({ tasks }: Recorded, name: string): Table {
   const firsts = Object.entries(runs).flatMap(([optimizer, settings]) =>
     settings.map((seeds, setting) => ({ key: `${optimizer} ${setting}`, curve: seeds[0] ?? [] })),
   )
-  const sign = direction === 'minimize' ? 1 : -1
+  const sign = signOf(direction)
   const ends = firsts
     .map(({ curve }) => (curve.length < steps ? Infinity : sign * curve.at(-1)!))
     .sort((a, b) => (a === b ? 0 : a - b))
@@ -108,9 +109,7 @@ export async function simulate(
   { sampler, pruner, workers = 1, trials = Infinity, time = Infinity, seed = 0 }: SimulationOptions,
 ): Promise<Simulation> {
   if (trials === Infinity && time === Infinity) throw new RangeError('simulate: needs a limit on trials or time')
-  if (!Number.isSafeInteger(workers) || workers < 1) {
-    throw new RangeError(`simulate: workers must be a whole number from 1, not ${workers}`)
-  }
+  wholeFrom('simulate', 'workers', workers, 1)
   const { direction, resource, space } = table
   const study = await openStudy({ space, objectives: direction, resource, sampler, seed, ...(pruner && { pruner }) })
   const events: Event[] = []

@@ -2,6 +2,7 @@ import type { Point, Proposal, Sampler, SeenTrial, Space, View } from '../../src
 import { choice, float, integer, openStudy, space, variant } from '../../src/index.ts'
 import { random } from '../../src/random.ts'
 import type { TestFunction } from './functions.ts'
+import { seen as seenTrial, viewOf as viewOfTrials } from './view.ts'
 
 /** A space with all that a space can have. */
 export const mixed = space({
@@ -14,33 +15,17 @@ export const mixed = space({
 
 /** A trial as samplers see it, complete with a loss of 0 unless said otherwise. */
 export function seen(number: number, point: Point, changes: Partial<SeenTrial> = {}): SeenTrial {
-  return {
-    number,
-    state: 'complete',
-    point,
-    losses: [0],
-    reports: [],
-    until: null,
-    violations: [],
-    cost: null,
-    note: null,
-    ...changes,
-  }
+  return seenTrial(number, { point, losses: [0], ...changes })
 }
 
 /** A view of trials, which has as many objectives as the first that has losses. */
 export function viewOf(space: Space, ended: readonly SeenTrial[], open: readonly SeenTrial[] = []): View {
   const count = ended.find(({ losses }) => losses)?.losses?.length ?? 1
-  return {
-    space,
-    objectives: Array.from({ length: count }, (_, index) => ({ name: `loss ${index}`, direction: 'minimize' })),
-    resource: null,
-    seed: 1,
-    ended,
-    results: ended.filter(({ state }) => state === 'complete' || state === 'pruned').length,
-    open,
-    trial: (number) => [...ended, ...open].find((trial) => trial.number === number),
-  }
+  const objectives = Array.from({ length: count }, (_, index) => ({
+    name: `loss ${index}`,
+    direction: 'minimize' as const,
+  }))
+  return { ...viewOfTrials(space, [...ended, ...open], { seed: 1 }), objectives, ended, open }
 }
 
 /** Points drawn evenly. */

@@ -1,4 +1,7 @@
+import { compareLosses, firstFront } from '../../study/dominance.ts'
 import { type SeenTrial, violation } from '../../study/view.ts'
+import { leastCrowded } from './crowding.ts'
+import type { Table } from './domination.ts'
 
 /** How good a trial is, most important first; smaller is better. */
 type Grade = readonly [kind: number, first: number, second: number]
@@ -44,49 +47,31 @@ export function bestTrials(trials: readonly SeenTrial[], count: number, objectiv
 }
 
 function bestByFronts(trials: readonly SeenTrial[], count: number): SeenTrial[] {
+  const lossesOf = ({ losses }: SeenTrial) => losses!
   const chosen: SeenTrial[] = []
-  let left = trials.filter((trial) => trial.state === 'complete' && violation(trial) === 0)
-  left.sort((a, b) => {
-    const place = a.losses!.findIndex((loss, index) => loss !== b.losses![index])
-    return place < 0 ? 0 : a.losses![place]! - b.losses![place]!
-  })
+  let left = trials
+    .filter((trial) => trial.state === 'complete' && violation(trial) === 0)
+    .sort((a, b) => compareLosses(lossesOf(a), lossesOf(b)))
   while (left.length > 0 && chosen.length < count) {
-    // In this order nothing is dominated by what comes later.
-    const front: SeenTrial[] = []
-    const others: SeenTrial[] = []
-    for (const trial of left) (front.some((other) => dominates(other, trial)) ? others : front).push(trial)
+    const { front, others } = firstFront(left, lossesOf)
     const room = count - chosen.length
-    chosen.push(...(front.length <= room ? front : leastCrowded(front, room)))
+    if (front.length <= room) chosen.push(...front)
+    else
+      chosen.push(...leastCrowded(plainTable(front.map(lossesOf)), range(front.length), room).map((row) => front[row]!))
     left = others
   }
   return chosen
 }
 
-function dominates({ losses: a }: SeenTrial, { losses: b }: SeenTrial): boolean {
-  let isBelow = false
-  for (let index = 0; index < a!.length; index++) {
-    if (a![index]! > b![index]!) return false
-    if (a![index]! < b![index]!) isBelow = true
+/** Losses as they are, infinite ones included. */
+function plainTable(rows: readonly (readonly number[])[]): Table {
+  const objectives = rows[0]!.length
+  return {
+    count: rows.length,
+    objectives,
+    losses: Float64Array.from(rows.flat()),
+    violations: new Float64Array(rows.length),
   }
-  return isBelow
 }
 
-function leastCrowded(front: readonly SeenTrial[], count: number): SeenTrial[] {
-  const distances = new Map(front.map((trial) => [trial, 0]))
-  for (const objective of front[0]!.losses!.keys()) {
-    const loss = (trial: SeenTrial) => trial.losses![objective]!
-    const order = front.toSorted((a, b) => (loss(a) === loss(b) ? 0 : loss(a) - loss(b)))
-    const span = loss(order.at(-1)!) - loss(order[0]!)
-    for (const [place, trial] of order.entries()) {
-      const isEdge = place === 0 || place === order.length - 1
-      const gap = isEdge ? Infinity : (loss(order[place + 1]!) - loss(order[place - 1]!)) / span
-      distances.set(trial, distances.get(trial)! + (Number.isNaN(gap) ? 0 : gap))
-    }
-  }
-  return front
-    .toSorted((a, b) => {
-      const [first, second] = [distances.get(a)!, distances.get(b)!]
-      return first === second ? 0 : second - first
-    })
-    .slice(0, count)
-}
+const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index)

@@ -1,3 +1,4 @@
+import { wholeFrom } from '../../check.ts'
 import type { Json } from '../../json.ts'
 import type { Resource, SeenTrial, View } from '../../study/view.ts'
 import { violation } from '../../study/view.ts'
@@ -39,8 +40,7 @@ export function levelsOf({ minimum, maximum }: Resource, eta: number): readonly 
 
 /** @throws RangeError for eta that is not a whole number from 2 */
 export function checkEta(name: string, eta: number): void {
-  if (!Number.isSafeInteger(eta) || eta < 2)
-    throw new RangeError(`${name}: eta must be a whole number from 2, not ${eta}`)
+  wholeFrom(name, 'eta', eta, 2)
 }
 
 /** The trials of each bracket by number. */

@@ -1,3 +1,4 @@
+import { wholeFrom } from '../../check.ts'
 import type { Random } from '../../random.ts'
 import type { Space } from '../../space/space.ts'
 import type { SeenTrial, View } from '../../study/view.ts'
@@ -76,9 +77,7 @@ export function child(space: Space, a: Genome, b: Genome, options: GeneticOption
 /** Checks the options of a genetic algorithm; throws RangeError as `wholeFrom` does. */
 export function checkGenetic(method: string, options: GeneticOptions): GeneticOptions {
   const { population, crossover, crossoverIndex, mutationIndex } = options
-  if (population !== undefined && !(Number.isSafeInteger(population) && population >= 2)) {
-    throw new RangeError(`${method}: population must be a whole number from 2, not ${population}`)
-  }
+  if (population !== undefined) wholeFrom(method, 'population', population, 2)
   if (crossover !== undefined && !(crossover >= 0 && crossover <= 1)) {
     throw new RangeError(`${method}: crossover must be from 0 to 1, not ${crossover}`)
   }
