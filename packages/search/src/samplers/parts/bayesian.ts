@@ -40,12 +40,14 @@ export interface Learned {
  * complete trials enough. While nothing is feasible, the probability to be feasible alone counts; later it is added to the gain.
  *
  * @param gainOf gives the logarithm of what is to be largest
+ * @param seenAs the view that processes are fitted to
  * @throws RangeError for options out of their range
  */
 export function bayesian(
   name: string,
   options: ProcessOptions,
-  gainOf: (learned: Learned, random: Random, view: View) => (point: Point) => number,
+  gainOf: (learned: Learned, random: Random) => (point: Point) => number,
+  seenAs = (view: View): View => view,
 ): Sampler<null> {
   const { startup, largest } = checkProcess(name, options)
   const first = randomSearch()
@@ -56,12 +58,12 @@ export function bayesian(
     propose(view, request) {
       const complete = view.ended.filter(({ state }) => state === 'complete')
       if (complete.length < startup) return first.propose(view, request)
-      const learned = known.get(view) ?? learn(view, largest)
+      const learned = known.get(view) ?? learn(seenAs(view), largest)
       known.set(view, learned)
-      const { space, best, around, logFeasible } = learned
-      const gain = gainOf(learned, request.random, view)
+      const { best, around, logFeasible } = learned
+      const gain = gainOf(learned, request.random)
       const score = (point: Point) => (best === Infinity ? 0 : gain(point)) + logFeasible(point)
-      return { kind: 'trial', point: largestPoint(space, score, around, request.random) }
+      return { kind: 'trial', point: largestPoint(view, score, around, request.random) }
     },
   }
 }
@@ -146,7 +148,8 @@ function scaledConstraint(given: readonly number[]): { values: number[]; bound: 
   return { values, bound: -mean / scale }
 }
 
-function scaledBy(values: readonly number[]): { values: number[]; scale: number; mean: number } {
+/** Values with a mean of 0 and a variance of 1: `(value - mean) / scale`. */
+export function scaledBy(values: readonly number[]): { values: number[]; scale: number; mean: number } {
   // Divided first, so that numbers near the largest possible do not overflow.
   const size = Math.max(...values.map(Math.abs), Number.MIN_VALUE)
   const mean = size * (values.reduce((sum, value) => sum + value / size, 0) / values.length)
@@ -156,7 +159,8 @@ function scaledBy(values: readonly number[]): { values: number[]; scale: number;
   return { values: values.map((value) => (value - mean) / scale), scale, mean }
 }
 
-function modelOf(
+/** A process fitted to values, with what it predicts at points that are believed to turn out so. */
+export function modelOf(
   space: Space,
   trials: readonly SeenTrial[],
   targets: readonly number[],
@@ -181,14 +185,15 @@ const nearDraws = 50
 const polished = 4
 const polishing = 80
 
-/** The best of many points, the best few of which are first moved a little while that helps. */
+/** The best of many points that no open trial has, the best few of which are first moved a little while that helps. */
 export function largestPoint(
-  space: Space,
+  { space, open }: View,
   acquisition: (point: Point) => number,
   around: readonly Point[],
   random: Random,
 ): Point {
-  const rate = (point: Point) => ({ point, value: acquisition(point) })
+  const taken = new Set(open.map(({ point }) => point.join()))
+  const rate = (point: Point) => ({ point, value: taken.has(point.join()) ? -Infinity : acquisition(point) })
   const even = evenly(space, evenDraws, random)
   const near = around.flatMap((point) =>
     Array.from({ length: nearDraws }, () => moved(space, point, 10 ** (-3 * random.uniform()), random)),
