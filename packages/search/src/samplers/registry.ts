@@ -4,6 +4,7 @@ import { asha } from './asha.ts'
 import { bohb } from './bohb.ts'
 import { cmaEs } from './cma-es.ts'
 import { conformalQuantiles } from './conformal-quantiles.ts'
+import { costAware } from './cost-aware.ts'
 import { crossEntropy } from './cross-entropy.ts'
 import { dehb } from './dehb.ts'
 import { differentialEvolution } from './differential-evolution.ts'
@@ -69,5 +70,6 @@ export const samplers = {
   acBand,
   conformalQuantiles,
   gaussianProcess,
+  costAware,
   tpe,
 } satisfies Readonly<Record<string, () => Sampler>>
