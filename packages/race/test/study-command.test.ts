@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { type Ended, fallline, fixture } from './support/command.ts'
+import { type Ended, fallline, fixture, inside } from './support/command.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'fallline-study-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
@@ -19,13 +19,13 @@ describe('fallline study', () => {
     const ran = await fallline(['study', 'optimize', parabola, ...place, '--trials', '6', '--workers', '2'])
     expect(ran.stderr).toMatch(/trial 0: complete \d/)
     expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('6 trials have a result') })
-    const shown = await fallline(['study', 'show', ...place])
+    const shown = await inside(['study', 'show', ...place])
     expect(shown.stdout).toMatch(/^study: 6 trials: 6 complete\nbest of 6: .*, trial \d: {"x":/)
-    const csv = (await fallline(['study', 'export', ...place])).stdout.trim().split('\n')
+    const csv = (await inside(['study', 'export', ...place])).stdout.trim().split('\n')
     expect(csv[0]).toBe('number,state,attempt,value,parameter x,cost,worker,started,ended,error')
     expect(csv).toHaveLength(7)
-    const records = JSON.parse((await fallline(['study', 'export', '--format', 'json', ...place])).stdout)
-    expect((await fallline(['study', 'export', '--format', 'html', ...place])).stdout).toContain('The best of 6')
+    const records = JSON.parse((await inside(['study', 'export', '--format', 'json', ...place])).stdout)
+    expect((await inside(['study', 'export', '--format', 'html', ...place])).stdout).toContain('The best of 6')
     for (const { state, values, parameters, reports } of records) {
       expect({ state, values, reports }).toEqual({
         state: 'complete',
