@@ -9,6 +9,19 @@ export type Setting = Readonly<Record<string, number>>
 /** The hyperparameters a contender is tuned over, each with its range. */
 export type SearchSpace = Readonly<Record<string, SearchRange>>
 
+/** Values that are valid, whatever the ranges say. */
+export type Limits = Readonly<
+  Record<
+    string,
+    {
+      readonly minimum: number
+      readonly maximum: number
+      readonly aboveMinimum: boolean
+      readonly belowMaximum: boolean
+    }
+  >
+>
+
 /** Share of a range, in its scaled coordinate, that counts as its edge. */
 export const edgeShare = 0.05
 
@@ -54,10 +67,17 @@ export function rangeParameter(range: SearchRange): Parameter<number> {
 /** By how much of itself a range can be left at either end. */
 const beyond = 0.5
 
-/** The same with the values that lie beyond a range as well, as far as trials may go. */
-export function widenedParameter(range: SearchRange): Parameter<number> {
+/**
+ * The same with the values that lie beyond a range as well, as far as trials may go.
+ *
+ * @param limits values that are valid
+ */
+export function widenedParameter(range: SearchRange, limits?: Limits[string]): Parameter<number> {
   const { domain } = rangeParameter(range)
-  return { domain: domain.kind === 'choice' ? domain : widened(domain, beyond) }
+  if (domain.kind === 'choice') return { domain }
+  const wide = widened(domain, beyond)
+  const { minimum = -Infinity, maximum = Infinity } = limits ?? {}
+  return { domain: { ...wide, minimum: Math.max(minimum, wide.minimum), maximum: Math.min(maximum, wide.maximum) } }
 }
 
 /**
