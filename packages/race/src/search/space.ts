@@ -107,3 +107,23 @@ export function settingAt(space: SearchSpace, sequence: PointSequence, index: nu
   for (const [name, range] of Object.entries(space)) setting[name] = valueAt(range, sequence.coordinate(name, index))
   return setting
 }
+
+/** Whether two spaces have the same hyperparameters and ranges. */
+export function sameSpace(first: SearchSpace, second: SearchSpace): boolean {
+  const names = Object.keys(first)
+  return (
+    names.length === Object.keys(second).length &&
+    names.every((name) => second[name] !== undefined && sameRange(first[name]!, second[name]))
+  )
+}
+
+function sameRange(first: SearchRange, second: SearchRange): boolean {
+  if (first.scale === 'choice' || second.scale === 'choice') {
+    return (
+      first.scale === second.scale &&
+      String((first as { values?: readonly number[] }).values) ===
+        String((second as { values?: readonly number[] }).values)
+    )
+  }
+  return first.scale === second.scale && first.minimum === second.minimum && first.maximum === second.maximum
+}
