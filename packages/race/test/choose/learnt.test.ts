@@ -70,7 +70,7 @@ describe('what choosing learns', () => {
     const all = [...shipped.optimizers.sgd!.scores.map((each) => each[index]!), own[index]!]
     const candidate = second.candidates.filter(({ group }) => group === 'sgd')[index]!
     expect(candidate.prior).toBeCloseTo(all.reduce((sum, score) => sum + score, 0) / all.length, 12)
-    expect(readLearnt(prior).tasks.sort()).toEqual(['first', 'second'])
+    expect([...readLearnt(prior).tasks].sort()).toEqual(['first', 'second'])
     const again = readPrior('first', readLearnt(prior))
     expect(again.tasks).toEqual([...shipped.tasks, 'second'])
     const without = await choose({ ...small, task, prior: 'none' })
