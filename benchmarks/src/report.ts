@@ -11,7 +11,7 @@ import type { LibraryResult } from './sections/library.ts'
 import type { MatrixReport } from './sections/matrices.ts'
 import type { PeerReport, PeerResult } from './sections/peers.ts'
 import type { QuantizedLoss, QuantizedResult } from './sections/quantized.ts'
-import type { SearchReport } from './sections/search.ts'
+import { replays, type SearchReport } from './sections/search.ts'
 import type { SizeResult } from './sections/size.ts'
 import type { RatioName, StepResult } from './sections/steps.ts'
 import type { TensorflowResult } from './sections/tensorflow.ts'
@@ -403,7 +403,7 @@ ${heading('What was recorded: mean metric at the end')}${table(['', 'best of Ada
 }
 
 /** Samplers of `@fallline/search`, and Optuna's where it was asked for. */
-export function searchSection({ bookkeeping, regrets, seeds, peer }: SearchReport): string {
+export function searchSection({ bookkeeping, regrets, replayed, seeds, peer }: SearchReport): string {
   const counts = [...new Set(bookkeeping.map(({ trials }) => trials))].sort((a, b) => a - b)
   const askers = [...new Set(bookkeeping.map(({ sampler, storage }) => `${sampler}, ${storage}`))]
   const asking = askers.map((asker) => [
@@ -423,9 +423,17 @@ export function searchSection({ bookkeeping, regrets, seeds, peer }: SearchRepor
         : missing
     }),
   ])
+  const tasks = [...new Set(replayed.map(({ task }) => task))]
+  const searched = [...new Set(replayed.map(({ sampler }) => sampler))].map((sampler) => {
+    const shares = tasks.map((task) => replayed.find((each) => each.sampler === sampler && each.task === task)!.better)
+    const mean = shares.reduce((sum, share) => sum + share, 0) / shares.length
+    return [sampler, ...[...shares, mean].map((share) => `${(100 * share).toFixed(2)}%`)]
+  })
+  const { workers, runs, seeds: repeated } = replays
   const beside = peer ? `\n${colors.dim(peer.version ? `Optuna ${peer.version}` : `Optuna: ${peer.error}`)}` : ''
   return `${heading('Asking and telling, ms, by trials that a study has')}${table(['', ...counts.map(String)], asking, [0])}
-${heading(`Regret after so many trials, median and quartiles of ${seeds} seeds`)}${table(['', ...columns], found, [0])}${beside}`
+${heading(`Regret after so many trials, median and quartiles of ${seeds} seeds`)}${table(['', ...columns], found, [0])}${beside}
+${heading(`Recorded tasks, replayed: configurations better than the best found, ${workers} workers for the time of ${runs} runs, mean of ${repeated} seeds`)}${table(['', ...tasks, 'mean'], searched, [0])}`
 }
 
 function aimSection(results: Results): string {

@@ -2,7 +2,19 @@ import { execFile } from 'node:child_process'
 import { performance } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { memoryStorage, openStudy, random, type Sampler, samplers, space, type TrialRecord } from '@fallline/search'
+import {
+  memoryStorage,
+  openStudy,
+  random,
+  randomSearch,
+  type Sampler,
+  samplers,
+  space,
+  type TrialRecord,
+  tpe,
+} from '@fallline/search'
+import { endsOf, expectedBest, recordedTable, simulate } from '@fallline/search/testing'
+import { readTable } from '../../../packages/race/recording/table.ts'
 import { branin, hartmann6, type TestFunction } from '../../../packages/search/test/support/functions.ts'
 import { messageOf } from '../measure.ts'
 import { installPythonPeers } from '../peers/install.ts'
@@ -26,9 +38,18 @@ export interface Regret {
   readonly regret: Summary
 }
 
+/** How many configurations of a recorded task are better than the best that was found, in the mean over seeds. */
+export interface ReplayedSearch {
+  readonly sampler: string
+  readonly task: string
+  /** Share of all configurations. */
+  readonly better: number
+}
+
 export interface SearchReport {
   readonly bookkeeping: readonly Bookkeeping[]
   readonly regrets: readonly Regret[]
+  readonly replayed: readonly ReplayedSearch[]
   readonly seeds: number
   /** The peer's version, or why there is none. */
   readonly peer?: { readonly version?: string; readonly error?: string }
@@ -41,6 +62,36 @@ const seeds = 20
 /** A study is not made larger once asking takes longer than this. */
 const longestAsk = 2
 const rounds = 10
+
+/** How recorded tasks are searched: side by side, for as long as so many full runs one after the other take. */
+export const replays = { workers: 4, runs: 10, seeds: 10 } as const
+
+/** Searches the recorded tasks in simulated time, by samplers that pause trials and those that they are compared with. */
+export async function replaySearch(progress: (text: string) => void): Promise<ReplayedSearch[]> {
+  const recorded = readTable()
+  const replayed: ReplayedSearch[] = []
+  for (const { name: task } of recorded.tasks) {
+    const table = recordedTable(recorded, task)
+    const ends = [...endsOf(table)].sort((a, b) => (table.direction === 'minimize' ? a - b : b - a))
+    // Of equals all are as good as the first.
+    const betterThan = (best: number) => ends.findIndex((end) => end === best)
+    const draws = replays.workers * replays.runs
+    const exact = expectedBest(ends.map(betterThan), draws) / ends.length
+    replayed.push({ sampler: 'random search, exactly', task, better: exact })
+    for (const [sampler, make] of Object.entries(samplers) as [string, () => Sampler][]) {
+      if (!make().needsResource && make !== randomSearch && make !== tpe) continue
+      progress(`${sampler}: ${task}, replayed`)
+      let sum = 0
+      for (let seed = 0; seed < replays.seeds; seed++) {
+        const { workers, runs } = replays
+        const { best } = await simulate(table, { sampler: make(), time: runs * table.resource.maximum, workers, seed })
+        sum += Number.isFinite(best) ? betterThan(best) / ends.length : 1
+      }
+      replayed.push({ sampler, task, better: sum / replays.seeds })
+    }
+  }
+  return replayed
+}
 
 /** Measures every sampler that needs nothing but values. */
 export async function measureSearch(
@@ -81,11 +132,13 @@ export async function measureSearch(
       }
     }
   }
-  if (!peers) return { bookkeeping, regrets, seeds }
+  const replayed = await replaySearch(progress)
+  if (!peers) return { bookkeeping, regrets, replayed, seeds }
   const theirs = await measureOptuna(peers.python, progress)
   return {
     bookkeeping: [...bookkeeping, ...theirs.bookkeeping],
     regrets: [...regrets, ...theirs.regrets],
+    replayed,
     seeds,
     peer: theirs.peer,
   }

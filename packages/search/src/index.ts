@@ -1,7 +1,14 @@
 export { type Examined, type Finding, health } from './analysis/health.ts'
 export { type Importance, type ImportanceOptions, importances } from './analysis/importance.ts'
 export type { Json } from './json.ts'
-export { type ChosenOptimizer, chosenOptimizer, optimizerChoice, searchSpaceOf } from './optimizers.ts'
+export {
+  type ChosenOptimizer,
+  chosenOptimizer,
+  type OptimizerChoices,
+  type OwnOptimizer,
+  optimizerChoice,
+  searchSpaceOf,
+} from './optimizers.ts'
 export {
   curveExtrapolation,
   type ExtrapolationOptions,

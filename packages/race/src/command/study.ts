@@ -1,15 +1,9 @@
-import { Command, InvalidArgumentError, Option } from 'commander'
-import { wholeNumber } from './arguments.ts'
+import { Command, Option } from 'commander'
+import { seconds, wholeNumber } from './arguments.ts'
 import type { Place, Work } from './study-actions.ts'
 
 /** Where studies are kept unless said otherwise. */
 export const defaultPlace = '.fallline/studies'
-
-function seconds(text: string): number {
-  const value = Number(text)
-  if (text.trim() === '' || !(value > 0)) throw new InvalidArgumentError('It must be a number above 0.')
-  return value
-}
 
 /** Samplers and storages are loaded by those who use them, so that every other command starts without. */
 const actions = () => import('./study-actions.ts')

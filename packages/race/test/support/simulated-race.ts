@@ -1,10 +1,11 @@
-import { earliest, nextRun, type StudyPlan, type StudyRun, seedsOfStudy } from '../../src/protocol/study.ts'
+import { earliest, type StudyPlan, type StudyRun, seedsOfStudy } from '../../src/protocol/study.ts'
 import { shiftedSobol } from '../../src/search/sequence.ts'
 import type { SearchSpace, Setting } from '../../src/search/space.ts'
 import { levelOfLook } from '../../src/statistics/comparison.ts'
 import { compareField } from '../../src/statistics/field.ts'
 import type { FieldEntry } from '../../src/statistics/pairs.ts'
 import { type Arrival, miss } from '../../src/statistics/ratios.ts'
+import { nextRun } from './next-run.ts'
 
 /** A small problem that trains in microseconds. */
 export interface Problem {
