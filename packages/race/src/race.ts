@@ -1,18 +1,10 @@
 import { random } from '@fallline/search/internal'
 import { type Backend, type CompiledOptimizer, compile, wasm } from 'fallline'
-import { analyse, runsInPlay } from './analysis.ts'
+import { analyse, plannedRuns, runsInPlay } from './analysis.ts'
 import { machineRecord, packageVersions, sourceOf, taskRecord, wholeNumber } from './environment.ts'
 import { loadTaskModule } from './load-task.ts'
 import { arrivalsOf } from './protocol/arrivals.ts'
-import {
-  nextRun,
-  type PlannedRun,
-  runsOf,
-  type StudyPlan,
-  type StudyRun,
-  seedsOfStudy,
-  selectTrial,
-} from './protocol/study.ts'
+import { nextRun, type PlannedRun, type StudyPlan, type StudyRun, seedsOfStudy, selectTrial } from './protocol/study.ts'
 import { type Claim, type ProtocolRecord, type RaceResults, type RunRecord, resultsVersion } from './results.ts'
 import { shiftedSobol } from './search/sequence.ts'
 import type { SearchSpace, Setting } from './search/space.ts'
@@ -313,8 +305,8 @@ class Marshal {
 
   constructor(options: MarshalOptions) {
     this.#options = options
-    const { state, entries } = options
-    this.#planned = entries.reduce((sum, entry) => sum + state.protocol.studies * runsOf(planOf(state, entry, 0)), 0)
+    const { state } = options
+    this.#planned = plannedRuns(state)
   }
 
   async run(): Promise<void> {
