@@ -1,5 +1,5 @@
 import { arrivalsInSteps, arrivalsOf } from './protocol/arrivals.ts'
-import { earliest, selectTrial } from './protocol/study.ts'
+import { earliest, runsOf, seedsOfStudy, selectTrial } from './protocol/study.ts'
 import type {
   Analysis,
   BreakEvenRecord,
@@ -29,6 +29,13 @@ const doubtfulShare = 0.25
 export function runsInPlay({ runs, contenders, protocol }: RaceResults): RunRecord[] {
   const names = new Set(contenders.map(({ name }) => name))
   return runs.filter(({ contender, study }) => names.has(contender) && study < protocol.studies)
+}
+
+/** How many runs a race takes when no contender is withdrawn. */
+export function plannedRuns({ contenders, protocol }: Pick<RaceResults, 'contenders' | 'protocol'>): number {
+  const { studies, seed, finalSeeds, seeds } = protocol
+  const { finals, reports } = seedsOfStudy(seed, 0, finalSeeds, seeds)
+  return contenders.length * studies * runsOf({ ...protocol, finalSeeds: finals, reportSeeds: reports })
 }
 
 /** A setting as code: the contender's, with the hyperparameters in braces. */

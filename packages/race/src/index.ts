@@ -33,6 +33,7 @@ export type {
   SummaryRecord,
 } from './results.ts'
 export type { SearchSpace, Setting } from './search/space.ts'
+export { type Served, type ServeOptions, serve } from './serve/server.ts'
 export type { ProfilePoint } from './statistics/score.ts'
 export { StorageError } from './store.ts'
 export { type BatchPosition, defineTask, type Split, type Statistics, type Task } from './task.ts'

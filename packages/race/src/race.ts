@@ -3,11 +3,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Storage, Study, Trial } from '@fallline/search'
 import { memoryStorage, NothingToTry, openStudy } from '@fallline/search/internal'
 import { type Backend, type CompiledOptimizer, compile, wasm } from 'fallline'
-import { analyse, runsInPlay } from './analysis.ts'
+import { analyse, plannedRuns, runsInPlay } from './analysis.ts'
 import { machineRecord, packageVersions, sourceOf, taskRecord, wholeNumber } from './environment.ts'
 import { loadTaskModule } from './load-task.ts'
 import { arrivalsOf } from './protocol/arrivals.ts'
-import { runsOf, type StudyPlan, type StudyRun, seedsOfStudy, selectTrial } from './protocol/study.ts'
+import { type StudyPlan, type StudyRun, seedsOfStudy, selectTrial } from './protocol/study.ts'
 import {
   courseOfContender,
   mostErrors,
@@ -390,7 +390,7 @@ class Marshal {
       name: entry.name,
       plans: Array.from({ length: state.protocol.studies }, (_, study) => planOf(state, entry, study)),
     }))
-    this.#planned = this.#field.reduce((sum, { plans }) => plans.reduce((part, plan) => part + runsOf(plan), sum), 0)
+    this.#planned = plannedRuns(state)
     this.#known = new Set(state.runs.map(raceKey))
   }
 

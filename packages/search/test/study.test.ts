@@ -351,6 +351,29 @@ describe('studies', () => {
     expect(await flat.trials()).toHaveLength(7)
   })
 
+  test('stop for all who work on them, until they are resumed', async () => {
+    const storage = memoryStorage()
+    const open = () => openStudy({ space: line, storage })
+    const [mine, other] = [await open(), await open()]
+    const reasons = await Promise.all([
+      mine.optimize(
+        async ({ number }) => {
+          if (number === 2) await other.stop('enough')
+          await new Promise((resolve) => setTimeout(resolve, 20))
+          return number
+        },
+        { trials: 1000 },
+      ),
+      other.optimize(() => new Promise((resolve) => setTimeout(() => resolve(1), 20)), { trials: 1000 }),
+    ])
+    for (const { reason } of reasons) expect(reason).toBe('the study was stopped (enough), resume lets it go on')
+    const ended = await mine.trials()
+    expect(ended.length).toBeLessThan(200)
+    expect(ended.every(({ state }) => state === 'complete')).toBe(true)
+    await mine.resume()
+    expect((await other.optimize(() => 1, { trials: ended.length + 1 })).reason).toContain('trials have a result')
+  })
+
   test('end when a sampler has nothing more, and say why', async () => {
     const two: Sampler = {
       name: 'two',

@@ -1,18 +1,10 @@
 import { createInterface } from 'node:readline'
-import {
-  isEnd,
-  type Lease,
-  type Outcome,
-  openStudy,
-  type Storage,
-  type Study,
-  spaceOf,
-  type TrialRecord,
-} from '@fallline/search'
+import { isEnd, type Lease, type Outcome, type Storage, type Study, type TrialRecord } from '@fallline/search'
 import { studiesAt } from '@fallline/search/sql'
 import { messageOf } from '../import-module.ts'
 import { UsageError } from '../names.ts'
 import { formatNumber } from '../report/format.ts'
+import { jsonOf, openKept } from '../studies/kept.ts'
 import { loadStudyModule, openStudyOf } from '../studies/module.ts'
 import { Supervisor } from '../studies/supervisor.ts'
 import { interruptible } from './interruption.ts'
@@ -58,7 +50,7 @@ export function ask(module: string, { patience, ...place }: Place & { patience: 
 
 /** Tells what stands on the standard input. */
 export async function tell(place: Place): Promise<void> {
-  const refused = await within(place, async (storage) => tellAll(await openKept(storage, place.name)))
+  const refused = await within(place, async (storage) => tellAll(await kept(storage, place.name)))
   if (refused > 0) throw new UsageError(`${refused} of the outcomes were refused`)
 }
 
@@ -70,46 +62,45 @@ export function optimize(module: string, work: Work): Promise<number> {
 
 /** Works on a study that is there; gives the exit code. */
 export async function help(module: string, work: Work): Promise<number> {
-  await within(work, (storage) => openKept(storage, work.name))
+  await within(work, (storage) => kept(storage, work.name))
   return workOn(module, work)
 }
 
 /** Says how a study stands. */
 export function show(place: Place): Promise<void> {
   return within(place, async (storage) => {
-    process.stdout.write(`${await standing(await openKept(storage, place.name))}\n`)
+    process.stdout.write(`${await standing(await kept(storage, place.name))}\n`)
   })
 }
 
 /** Prints all trials. */
 export function exportAs(format: 'csv' | 'json' | 'html', place: Place): Promise<void> {
   return within(place, async (storage) => {
-    const study = await openKept(storage, place.name)
+    const study = await kept(storage, place.name)
     const records = await study.trials()
     if (format === 'html') {
       const { renderStudy } = await import('../serve/study-page.ts')
       process.stdout.write(await renderStudy({ record: study.record, trials: records }, Date.now()))
       return
     }
-    process.stdout.write(
-      format === 'json' ? `${JSON.stringify(records.map(written), null, 2)}\n` : csvOf(study, records),
-    )
+    process.stdout.write(format === 'json' ? `${jsonOf(records, 2)}\n` : csvOf(study, records))
   })
 }
 
 const line = (value: unknown) => process.stdout.write(`${JSON.stringify(value)}\n`)
 
-/** Infinite numbers as texts, which JSON has none for. */
-const written = (record: TrialRecord) =>
-  JSON.parse(
-    JSON.stringify(record, (_, part) => (typeof part === 'number' && !Number.isFinite(part) ? `${part}` : part)),
-  )
+/** The studies of a place; @throws UsageError when there can be none. */
+export async function openPlace(place: string): Promise<Storage> {
+  try {
+    return await studiesAt(place)
+  } catch (error) {
+    throw new UsageError(messageOf(error))
+  }
+}
 
 /** Works on the studies of a place, and leaves it. */
 export async function within<T>({ study }: Pick<Place, 'study'>, work: (storage: Storage) => Promise<T>): Promise<T> {
-  const storage = await studiesAt(study).catch((error) => {
-    throw new UsageError(messageOf(error))
-  })
+  const storage = await openPlace(study)
   try {
     return await work(storage)
   } finally {
@@ -117,23 +108,12 @@ export async function within<T>({ study }: Pick<Place, 'study'>, work: (storage:
   }
 }
 
-/** Opens a study that is there without its module: its space has no constraints, and its sampler is not known. */
-async function openKept(storage: Storage, name: string): Promise<Study<unknown>> {
-  const record = await storage.find(name)
-  if (record === null) {
-    const names = await storage.names()
-    throw new UsageError(`there is no study '${name}' here${names.length > 0 ? `: ${names.join(', ')}` : ''}`)
-  }
-  const objectives = Object.fromEntries(record.objectives.map((each) => [each.name, each.direction]))
-  const { seed, resource } = record
-  return openStudy<unknown>({
-    space: spaceOf(record.space),
-    name,
-    storage,
-    objectives,
-    seed,
-    ...(resource && { resource }),
-  })
+/** The study of a place; @throws UsageError when it is not there. */
+async function kept(storage: Storage, name: string): Promise<Study<unknown>> {
+  const study = await openKept(storage, name)
+  if (study) return study
+  const names = await storage.names()
+  throw new UsageError(`there is no study '${name}' here${names.length > 0 ? `: ${names.join(', ')}` : ''}`)
 }
 
 interface Told {

@@ -49,7 +49,13 @@ type Selecting = Pick<StudyPlan, 'trials' | 'finalists' | 'finalSeeds' | 'direct
 export type PlannedRun = Pick<StudyRun, 'phase' | 'trial' | 'seed' | 'horizon' | 'setting'>
 
 /** How many runs a study takes. */
-export function runsOf({ trials, finalists, finalSeeds, reportSeeds, horizons }: StudyPlan): number {
+export function runsOf({
+  trials,
+  finalists,
+  finalSeeds,
+  reportSeeds,
+  horizons,
+}: Pick<StudyPlan, 'trials' | 'finalists' | 'finalSeeds' | 'reportSeeds' | 'horizons'>): number {
   return trials + Math.min(finalists, trials) * finalSeeds.length + reportSeeds.length * horizons.length
 }
 

@@ -41,14 +41,33 @@ export interface Series {
   readonly title: string
   /** Width of the line in the legend, in pixels. Default 2.5. */
   readonly width?: number
+  /** How it is drawn. Default: a line with the pattern of its place. */
+  readonly look?: 'line' | 'dot' | 'bar'
+  /** Default: the colour of its place. */
+  readonly colour?: string
 }
 
-/** Draws a chart at both widths, with a legend. */
+/**
+ * A text as far as it fits into so many pixels, at the size of the text of a chart. Of a name with dots the last parts are kept, of any
+ * other text its beginning and end.
+ */
+export function fitting(text: string, pixels: number): string {
+  const most = Math.max(4, Math.floor(pixels / 7))
+  if (text.length <= most) return text
+  const tails = [...text.matchAll(/\./g)].map(({ index }) => text.slice(index + 1))
+  const tail = tails.find(({ length }) => length > 0 && length < most)
+  if (tail !== undefined) return `…${tail}`
+  const end = Math.floor((most - 1) / 2)
+  return `${text.slice(0, most - 1 - end)}…${text.slice(text.length - end)}`
+}
+
+/** Draws a chart at both widths, or at the narrow one alone, with a legend. */
 export function figure(
   label: string,
   series: readonly Series[],
   caption: string,
   options: (size: Size) => Plot.PlotOptions & { marks: Mark[] },
+  which: 'both' | 'narrow' = 'both',
 ): Html {
   const draw = (narrow: boolean) => {
     const { document } = parseHTML('<!doctype html><html><body></body></html>')
@@ -63,7 +82,7 @@ export function figure(
       ...options({ width, narrow }),
     })
     chart.querySelector('style')?.remove()
-    chart.setAttribute('class', narrow ? 'narrow' : 'wide')
+    chart.setAttribute('class', which === 'narrow' ? 'chart' : narrow ? 'narrow' : 'wide')
     chart.setAttribute('role', 'img')
     chart.setAttribute('aria-label', label)
     chart.setAttribute('font-size', narrow ? '11' : '12')
@@ -71,15 +90,23 @@ export function figure(
     // Long fractions of a pixel would double the size of the file.
     return new Html(chart.outerHTML.replace(/="[^"]*"/g, (value) => value.replace(/(\d\.\d\d)\d+/g, '$1')))
   }
-  return html`<figure>${legend(series)}${draw(false)}${draw(true)}<figcaption>${caption}</figcaption></figure>`
+  return html`<figure>${series.length > 0 && legend(series)}${which === 'both' && draw(false)}${draw(true)}<figcaption>${caption}</figcaption></figure>`
 }
 
 function legend(series: readonly Series[]): Html {
   const items = series.map(
-    ({ title, width }, index) =>
-      html`<li><svg width="30" height="10" aria-hidden="true"><line x1="0" x2="30" y1="5" y2="5" stroke="${colourOf(index)}" stroke-width="${width ?? 2.5}" stroke-dasharray="${dashOf(index)}"/></svg> ${title}</li>`,
+    (each, index) =>
+      html`<li><svg width="30" height="10" aria-hidden="true">${sample(each, index)}</svg> ${each.title}</li>`,
   )
   return html`<ul class="legend">${items}</ul>`
+}
+
+function sample({ width, look, colour: own }: Series, index: number): Html {
+  const colour = own ?? colourOf(index)
+  if (look === 'dot') return html`<circle cx="15" cy="5" r="4" fill="${colour}"/>`
+  if (look === 'bar') return html`<rect x="9" width="12" height="10" fill="${colour}"/>`
+  const dash = look === 'line' ? 'none' : dashOf(index)
+  return html`<line x1="0" x2="30" y1="5" y2="5" stroke="${colour}" stroke-width="${width ?? 2.5}" stroke-dasharray="${dash}"/>`
 }
 
 /** A curve over runs at one evaluation: median and middle half. */

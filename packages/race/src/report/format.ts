@@ -30,6 +30,11 @@ export function formatDuration(milliseconds: number): string {
   return minutes % 60 === 0 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
+/** A number with its noun: `1 run`, `2 runs`. */
+export function many(count: number, noun: string): string {
+  return `${formatNumber(count)} ${noun}${count === 1 ? '' : 's'}`
+}
+
 /** A share as a whole percentage. */
 export function formatPercent(share: number): string {
   return `${Math.round(share * 100)}%`

@@ -26,22 +26,28 @@ export function definitions(entries: readonly (readonly [string, HtmlValue])[]):
   return html`<dl>${entries.map(([term, value]) => html`<dt>${term}</dt><dd>${value}</dd>`)}</dl>`
 }
 
-/** A report: one HTML file that needs no network and no script. */
-export function page({
-  title,
-  style: own = '',
-  header,
-  first,
-  sections,
-}: {
-  title: string
+/** What a page says. */
+export interface PageParts {
+  readonly title: string
   /** What the style sheet of all reports lacks. */
-  style?: string
-  header: Html
+  readonly style?: string
+  readonly header: Html
   /** What is seen first. */
-  first: Html
-  sections: readonly Html[]
-}): string {
+  readonly first: Html
+  readonly sections: readonly Html[]
+}
+
+/** What of a page is below its header. */
+export function contentOf({ first, sections }: Pick<PageParts, 'first' | 'sections'>): Html {
+  return html`${first}
+${sections.map(
+  (section) => html`<section>${section}</section>
+`,
+)}`
+}
+
+/** A report: one HTML file that needs no network and no script. */
+export function page({ title, style: own = '', header, ...content }: PageParts): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -55,11 +61,7 @@ export function page({
 ${header}
 </header>
 <main>
-${first}
-${sections.map(
-  (section) => html`<section>${section}</section>
-`,
-)}</main>
+${contentOf(content)}</main>
 </body>
 </html>
 `.text

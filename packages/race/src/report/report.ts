@@ -16,10 +16,11 @@ import {
   formatOrInfinite,
   formatPercent,
   formatSetting,
+  many,
 } from './format.ts'
 import { type Html, html } from './html.ts'
 import { hardestReached, ranked } from './order.ts'
-import { type Column, definitions, page, table } from './parts.ts'
+import { type Column, definitions, type PageParts, page, table } from './parts.ts'
 
 /** More runs than this are listed in `results.json` only. */
 const mostRunRows = 400
@@ -33,6 +34,11 @@ const mostForAllPairs = 8
  * @throws Error when the race is not complete
  */
 export function renderReport(results: RaceResults): string {
+  return page(reportOf(results))
+}
+
+/** What the report says. Throws as `renderReport` does. */
+export function reportOf(results: RaceResults): PageParts {
   const { analysis, task } = results
   if (analysis === null)
     throw new Error('the race is not complete, so there is nothing to report yet: run it to the end first')
@@ -48,7 +54,7 @@ export function renderReport(results: RaceResults): string {
     html`<h2 id="protocol">Protocol</h2>${protocol(results)}`,
     html`<h2 id="runs">All runs</h2>${runs(results)}`,
   ]
-  return page({
+  return {
     title: `Race on ${task.title}`,
     header: html`<p class="soft">Fallline race, ${(results.finishedAt ?? results.startedAt).slice(0, 10)}</p>
 <h1>${task.title}: which optimizer?</h1>
@@ -56,7 +62,7 @@ export function renderReport(results: RaceResults): string {
     first: html`${verdict(results)}
 ${alarms(results)}`,
     sections,
-  })
+  }
 }
 
 function titles({ contenders }: RaceResults): (name: string) => string {
@@ -321,7 +327,6 @@ function protocol(results: RaceResults): Html {
       ...(cited === null ? [] : [['published in', link ? html`<a href="${link}">${cited}</a>` : cited] as const]),
     ])}</details>`
   })
-  const many = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
   const budget =
     study.claim === 'settings'
       ? `one study of ${many(study.trials, 'tuning trial')} on one seed, the best ${study.finalists} rerun on ${many(study.finalSeeds, 'more seed')}, then fresh runs on ${many(study.seeds, 'seed')}`

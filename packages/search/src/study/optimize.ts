@@ -2,7 +2,7 @@ import { wholeFrom } from '../check.ts'
 import { type Best, bestOf } from './best.ts'
 import type { Outcome } from './outcome.ts'
 import { NothingToTry, Stopped, type Trial, type Working } from './run.ts'
-import type { StopRule } from './stop.ts'
+import { type StopRule, watchStop } from './stop.ts'
 import type { TrialRecord } from './trial.ts'
 
 /**
@@ -63,9 +63,10 @@ export async function optimize<Values>(
   const running = new Set<Promise<void>>()
   const errors: unknown[] = []
   let failed = 0
+  const stopped = watchStop(study.storage, study.record.name)
   let reason: string | null = null
   while (reason === null) {
-    reason = await spent(study, budget)
+    reason = (await spent(study, budget)) ?? (await stopped())
     if (errors.length > 0) reason = 'an objective threw'
     else if (signal?.aborted) reason = 'aborted'
     else if (Date.now() >= deadline) reason = `${budget.seconds} seconds are over`

@@ -1,3 +1,4 @@
+import type { Storage } from '../storage/storage.ts'
 import type { View } from './view.ts'
 
 /** Says when a study has done enough. */
@@ -41,5 +42,24 @@ export function whenNoGain(trials: number, tolerance = 0): StopRule {
       }
       return count - last >= trials ? `no gain in ${count - last} trials` : null
     },
+  }
+}
+
+/** The attribute of a study that says why it is stopped; absent or `null` while it is not. */
+export const stopAttribute = 'stopped'
+
+/** Milliseconds between two looks at whether a study is stopped. */
+const look = 1000
+
+/** Says why a study was stopped, `null` while it is not; asks its storage once a second at most. */
+export function watchStop(storage: Storage, name: string): () => Promise<string | null> {
+  let next = -Infinity
+  let reason: string | null = null
+  return async () => {
+    if (Date.now() < next) return reason
+    const stopped = (await storage.find(name))?.attributes[stopAttribute] ?? null
+    reason = stopped === null ? null : `the study was stopped (${String(stopped)}), resume lets it go on`
+    next = Date.now() + look
+    return reason
   }
 }

@@ -14,6 +14,7 @@ import { Model } from './model.ts'
 import { type Budget, type Objective as Evaluate, optimize, type Standing } from './optimize.ts'
 import { checkedOutcome, type Outcome } from './outcome.ts'
 import { type AskOptions, NothingToTry, type Trial } from './run.ts'
+import { stopAttribute } from './stop.ts'
 import { isEnd, type Lease, type Report, type TrialRecord } from './trial.ts'
 import type { Objective, Resource, View } from './view.ts'
 
@@ -259,7 +260,7 @@ export class Study<Values = unknown> {
     return frontOf(await this.trials(), this.record.objectives)
   }
 
-  /** Runs an objective until a budget is spent. */
+  /** Runs an objective until a budget is spent, or somebody stops the study. */
   optimize(objective: Evaluate<Values>, budget: Budget): Promise<Standing> {
     return optimize(this, objective, budget)
   }
@@ -330,6 +331,21 @@ export class Study<Values = unknown> {
   /** Notes something about the study. */
   annotate(attribute: string, value: Json): Promise<void> {
     return this.storage.annotate(this.name, null, attribute, value)
+  }
+
+  /**
+   * Asks everybody who works on this study, in whatever process, to begin no trial any more: `optimize` ends within a second of its next
+   * trial. It stays so until `resume`.
+   *
+   * @param reason shown to people
+   */
+  stop(reason: string): Promise<void> {
+    return this.annotate(stopAttribute, reason)
+  }
+
+  /** Lets a study go on that `stop` has ended; who works on it has to be started again. */
+  resume(): Promise<void> {
+    return this.annotate(stopAttribute, null)
   }
 
   #fitting(parameters: Parameters): Point | null {
