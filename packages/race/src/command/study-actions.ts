@@ -10,11 +10,11 @@ import {
   type TrialRecord,
 } from '@fallline/search'
 import { studiesAt } from '@fallline/search/sql'
+import { type EvaluatorKind, Workers } from '@fallline/search/workers'
 import { messageOf } from '../import-module.ts'
 import { UsageError } from '../names.ts'
 import { formatNumber } from '../report/format.ts'
 import { loadStudyModule, openStudyOf } from '../studies/module.ts'
-import { Supervisor } from '../studies/supervisor.ts'
 import { interruptible } from './interruption.ts'
 
 /** Which study. */
@@ -29,10 +29,11 @@ export interface Work extends Place {
   readonly seconds?: number
   readonly workers: number
   readonly patience: number
+  readonly as: EvaluatorKind
 }
 
-/** Signs of life within the time after which a silent worker is given up. */
-const beatsPerPatience = 4
+/** Runs objectives in threads and processes. */
+const script = new URL(`../studies/evaluator.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url)
 
 /** Makes a study. */
 export function create(module: string, place: Place): Promise<void> {
@@ -166,15 +167,15 @@ async function tellAll(study: Study<unknown>): Promise<number> {
   return refused
 }
 
-async function workOn(path: string, { trials, seconds, workers, patience, ...place }: Work): Promise<number> {
+async function workOn(path: string, { trials, seconds, workers, patience, as: kind, ...place }: Work): Promise<number> {
   const module = await loadStudyModule(path)
   return within(place, async (storage) => {
     const options = { storage, name: place.name, worker: `process ${process.pid}`, patience: 1000 * patience }
     const study = await openStudyOf(module, options)
-    const supervisor = new Supervisor(path, study, (1000 * patience) / beatsPerPatience)
+    const evaluators = new Workers(study, path, { kind, script })
     try {
       return await interruptible(async (signal, interruptedBy) => {
-        const { reason } = await study.optimize((trial) => supervisor.evaluate(trial, signal), {
+        const { reason } = await study.optimize(evaluators.evaluate, {
           ...(trials !== undefined && { trials }),
           ...(seconds !== undefined && { seconds }),
           signal,
@@ -190,7 +191,7 @@ async function workOn(path: string, { trials, seconds, workers, patience, ...pla
         return interruptedBy()
       })
     } finally {
-      supervisor.close()
+      evaluators.close()
     }
   })
 }
