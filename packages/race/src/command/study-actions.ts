@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import {
   isEnd,
@@ -9,6 +10,7 @@ import {
   spaceOf,
   type TrialRecord,
 } from '@fallline/search'
+import { importOptuna } from '@fallline/search/optuna'
 import { studiesAt } from '@fallline/search/sql'
 import { type EvaluatorKind, Workers } from '@fallline/search/workers'
 import { messageOf } from '../import-module.ts'
@@ -73,6 +75,20 @@ export function optimize(module: string, work: Work): Promise<number> {
 export async function help(module: string, work: Work): Promise<number> {
   await within(work, (storage) => openKept(storage, work.name))
   return workOn(module, work)
+}
+
+/** Takes the studies of a file of Optuna. */
+export async function importFile(path: string, place: Pick<Place, 'study'>): Promise<void> {
+  if (!existsSync(path)) throw new UsageError(`there is no file ${path}`)
+  await within(place, async (storage) => {
+    const studies = await importOptuna(path, storage).catch((error) => {
+      throw new UsageError(messageOf(error))
+    })
+    for (const { name, trials, leftOut } of studies) {
+      process.stdout.write(`${name}: ${trials} trials${leftOut.length > 0 ? `, ${leftOut.length} left out` : ''}\n`)
+      for (const { number, why } of leftOut) process.stderr.write(`${name}: trial ${number} is left out: ${why}\n`)
+    }
+  })
 }
 
 /** Says how a study stands. */

@@ -58,6 +58,12 @@ export function studyCommand(finish: (code: number) => void): Command {
     'worker',
     'help with a study that is there, on this machine or another, until its budget is spent or it is stopped',
   ).action(async (module: string, work: Work) => finish(await (await actions()).help(module, work)))
+  command
+    .command('import')
+    .description('take the studies of Optuna, each with its name')
+    .argument('<file>', 'an SQLite database or a journal of Optuna')
+    .option('--study <place>', 'the folder of studies, or the URL of a PostgreSQL server', defaultPlace)
+    .action(async (file: string, place: Pick<Place, 'study'>) => (await actions()).importFile(file, place))
   placed('show', 'say how a study stands').action(async (place: Place) => (await actions()).show(place))
   placed('export', 'print all trials')
     .addOption(
