@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Ended, fallline, fixture, inside } from './support/command.ts'
 
@@ -51,6 +52,18 @@ describe('fallline study', () => {
       { accepted: false, reason: expect.stringContaining('the lease that ask has given is missing') },
     ])
     expect(told).toMatchObject({ code: 2, stderr: expect.stringContaining('2 of the outcomes were refused') })
+  })
+
+  it('imports studies of Optuna, and says what is no file of it', async () => {
+    const journal = fileURLToPath(new URL('../../search/test/optuna/studies.log', import.meta.url))
+    const imported = await inside(['study', 'import', journal, ...place])
+    expect(imported).toMatchObject({
+      code: 0,
+      stdout: 'conditional: 8 trials, 2 left out\nseveral: 3 trials\nempty: 0 trials\n',
+      stderr: expect.stringContaining('conditional: trial 8 is left out: it was running'),
+    })
+    const refused = await inside(['study', 'import', parabola, ...place])
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('this is no journal of Optuna') })
   })
 
   it.runIf(process.env.FALLLINE_TEST_ALL === '1')(

@@ -15,6 +15,9 @@ import { freePort, hasPostgres, type Server, startServer } from '../support/serv
 
 const newFolder = temporaryFolders()
 
+/** Milliseconds that a busy machine may take for what opens a database again and again. */
+const slow = 600_000
+
 /** The storage, emptied for each test. */
 async function emptied(storage: Storage): Promise<Storage> {
   for (const name of await storage.names()) await storage.remove(name)
@@ -67,8 +70,10 @@ describe('several processes', () => {
     await storage.close()
   }
   // A folder takes half a minute for it, a server a few seconds.
-  test.runIf(everything || !hasPostgres)('8 x 20 trials in a folder are 160 complete', async () =>
-    eightTimesTwenty(await newFolder()),
+  test.runIf(everything || !hasPostgres)(
+    '8 x 20 trials in a folder are 160 complete',
+    async () => eightTimesTwenty(await newFolder()),
+    slow,
   )
   describe.skipIf(!hasPostgres)('on PostgreSQL', () => {
     let server: Server

@@ -41,7 +41,7 @@ const lost = new Set(['ECONNRESET', 'EPIPE', ...unreachable])
 
 /** Whether nobody answers where the database was looked for. */
 export function isUnreachable({ cause }: ConnectionLost): boolean {
-  return unreachable.has((cause as { code?: string } | undefined)?.code ?? '')
+  return unreachable.has((cause as { code?: string } | undefined)?.code ?? '') || /timeout/.test(String(cause))
 }
 
 /** Tells apart what a driver threw: a connection that is gone, a full disk, or an error of the statement. */

@@ -1,6 +1,6 @@
 import type { PGlite } from '@electric-sql/pglite'
+import { optional } from '../../optional.ts'
 import { ConnectionLost, driverError, type Query, type ServerDatabase } from './database.ts'
-import { optional } from './optional.ts'
 
 /** Opens the database of PGlite, PostgreSQL in this process, in a directory, or makes one; without a directory it is in memory. */
 export async function embedded(directory?: string): Promise<ServerDatabase> {

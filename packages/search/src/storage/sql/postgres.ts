@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg'
+import { optional } from '../../optional.ts'
 import { driverError, type Query, type ServerDatabase } from './database.ts'
-import { optional } from './optional.ts'
 
 /** Connects to a PostgreSQL server; `connections` at most at the same time. */
 export async function postgres(url: string, connections: number = 4): Promise<ServerDatabase> {
