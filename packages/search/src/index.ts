@@ -21,6 +21,7 @@ export { type AgingEvolutionOptions, agingEvolution } from './samplers/aging-evo
 export { type AshaOptions, asha } from './samplers/asha.ts'
 export { type BohbOptions, bohb } from './samplers/bohb.ts'
 export { type CmaEsOptions, cmaEs } from './samplers/cma-es.ts'
+export { type ConfigOptions, configSearch } from './samplers/config.ts'
 export { type ConformalQuantilesOptions, conformalQuantiles } from './samplers/conformal-quantiles.ts'
 export { type CostAwareOptions, costAware } from './samplers/cost-aware.ts'
 export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy.ts'

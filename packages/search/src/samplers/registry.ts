@@ -3,6 +3,7 @@ import { agingEvolution } from './aging-evolution.ts'
 import { asha } from './asha.ts'
 import { bohb } from './bohb.ts'
 import { cmaEs } from './cma-es.ts'
+import { configSearch } from './config.ts'
 import { conformalQuantiles } from './conformal-quantiles.ts'
 import { costAware } from './cost-aware.ts'
 import { crossEntropy } from './cross-entropy.ts'
@@ -71,5 +72,6 @@ export const samplers = {
   conformalQuantiles,
   gaussianProcess,
   costAware,
+  config: configSearch,
   tpe,
 } satisfies Readonly<Record<string, () => Sampler>>
