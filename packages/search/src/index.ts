@@ -28,7 +28,13 @@ export { type AgingEvolutionOptions, agingEvolution } from './samplers/aging-evo
 export { type AshaOptions, asha } from './samplers/asha.ts'
 export { type BohbOptions, bohb } from './samplers/bohb.ts'
 export { type CmaEsOptions, cmaEs } from './samplers/cma-es.ts'
+export { type ColaboOptions, colabo } from './samplers/colabo.ts'
+export { type ConfigOptions, configSearch } from './samplers/config.ts'
 export { type ConformalQuantilesOptions, conformalQuantiles } from './samplers/conformal-quantiles.ts'
+export {
+  type CooperativeCoevolutionOptions,
+  cooperativeCoevolution,
+} from './samplers/cooperative-coevolution.ts'
 export { type CostAwareOptions, costAware } from './samplers/cost-aware.ts'
 export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy.ts'
 export { type DehbOptions, dehb } from './samplers/dehb.ts'
@@ -41,6 +47,7 @@ export {
 export { type GaussianProcessOptions, gaussianProcess } from './samplers/gaussian-process.ts'
 export { type GridOptions, gridSearch } from './samplers/grid.ts'
 export { haltonSearch } from './samplers/halton.ts'
+export { type HookeJeevesOptions, hookeJeeves } from './samplers/hooke-jeeves.ts'
 export { hypE } from './samplers/hyp-e.ts'
 export { type HyperbandOptions, hyperband } from './samplers/hyperband.ts'
 export { type DeepeningOptions, iterativeDeepeningHyperband } from './samplers/iterative-deepening-hyperband.ts'

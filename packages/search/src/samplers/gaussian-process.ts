@@ -8,13 +8,22 @@ import type { Sampler } from './sampler.ts'
 /** What a proposal of `gaussianProcess` can have most of. */
 const acquisitions = ['logExpectedImprovement', 'entropySearch', 'knowledgeGradient'] as const
 
+export type Acquisition = (typeof acquisitions)[number]
+
+/** @throws RangeError for a name that no acquisition has */
+export function checkAcquisition(owner: string, acquisition: Acquisition): void {
+  if (acquisitions.includes(acquisition)) return
+  const known = acquisitions.map((name) => `'${name}'`).join(' or ')
+  throw new RangeError(`${owner}: acquisition must be ${known}, not '${String(acquisition)}'`)
+}
+
 /** How the Gaussian process works. */
 export interface GaussianProcessOptions extends ProcessOptions {
   /**
    * What a proposal has most of: expected improvement, information about the smallest loss, or how far the smallest mean of the process
    * is expected to fall, which counts where trials are noisy. Default: `logExpectedImprovement`.
    */
-  readonly acquisition?: (typeof acquisitions)[number]
+  readonly acquisition?: Acquisition
 }
 
 /**
@@ -95,10 +104,7 @@ export function gaussianProcess({
   acquisition = 'logExpectedImprovement',
   ...options
 }: GaussianProcessOptions = {}): Sampler<null> {
-  if (!acquisitions.includes(acquisition)) {
-    const known = acquisitions.map((name) => `'${name}'`).join(' or ')
-    throw new RangeError(`gaussianProcess: acquisition must be ${known}, not '${String(acquisition)}'`)
-  }
+  checkAcquisition('gaussianProcess', acquisition)
   return bayesian('gaussianProcess', options, (learned, random) => {
     const { model, best } = learned
     if (acquisition === 'entropySearch') return logInformation(learned, random)

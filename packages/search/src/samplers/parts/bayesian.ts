@@ -23,6 +23,8 @@ export interface Learned {
   /** Trials that the processes were fitted to, and what each counts with: losses of mean 0 and variance 1. */
   readonly trials: readonly SeenTrial[]
   readonly losses: readonly number[]
+  /** The loss in its own unit that one of these stands for. */
+  lossAt(loss: number): number
   /** Of the loss. */
   readonly model: GaussianProcess
   /** Of each constraint on the outcome, which is met at `bound` or below. */
@@ -78,7 +80,7 @@ export function checkProcess(name: string, { startup = 8, largest = 150 }: Proce
 export function learn({ space, ended, open }: View, largest: number): Learned {
   const trials = worthFitting(ended, largest)
   const believed = open.slice(0, largest).map(({ point }) => point)
-  const losses = standardized(lossesOf(trials))
+  const { values: losses, scale, mean } = standardized(lossesOf(trials))
   const { model, guesses } = modelOf(space, trials, losses, believed)
   const complete = trials.filter(({ state }) => state === 'complete')
   const names = Math.max(...complete.map(({ violations }) => violations.length))
@@ -93,6 +95,7 @@ export function learn({ space, ended, open }: View, largest: number): Learned {
     space,
     trials,
     losses,
+    lossAt: (loss) => mean + scale * loss,
     model,
     constraints,
     best: Math.min(...losses.filter((_, index) => isFeasible[index]), ...hopes),
@@ -131,13 +134,13 @@ function lossesOf(trials: readonly SeenTrial[]): number[] {
 }
 
 /** Losses with a mean of 0 and a variance of 1, in the same order. Infinite ones, and those far above the median, are cut. */
-function standardized(losses: readonly number[]): number[] {
+function standardized(losses: readonly number[]): ReturnType<typeof scaledBy> {
   const finite = losses.filter(Number.isFinite)
-  if (finite.length === 0) return losses.map((loss) => (loss > 0 ? 1 : -1))
+  if (finite.length === 0) return { values: losses.map((loss) => (loss > 0 ? 1 : -1)), scale: 1, mean: 0 }
   const [least, middle] = [Math.min(...finite), medianOf(finite)]
   const cut = middle > least ? middle + 2 * (middle - least) : Math.max(...finite)
   const lowest = least - (cut - least)
-  return scaledBy(losses.map((loss) => Math.min(cut, Math.max(lowest, loss)))).values
+  return scaledBy(losses.map((loss) => Math.min(cut, Math.max(lowest, loss))))
 }
 
 /** Values of a constraint in units of their deviation; `bound` is where 0 stands among them. */
@@ -185,15 +188,15 @@ const nearDraws = 50
 const polished = 4
 const polishing = 80
 
-/** The best of many points that no open trial has, the best few of which are first moved a little while that helps. */
+/** The best of many points that may be tried, the best few of which are first moved a little while that helps. */
 export function largestPoint(
-  { space, open }: View,
+  view: View,
   acquisition: (point: Point) => number,
   around: readonly Point[],
   random: Random,
 ): Point {
-  const taken = new Set(open.map(({ point }) => point.join()))
-  const rate = (point: Point) => ({ point, value: taken.has(point.join()) ? -Infinity : acquisition(point) })
+  const { space } = view
+  const rate = (point: Point) => ({ point, value: acquisition(point) })
   const even = evenly(space, evenDraws, random)
   const near = around.flatMap((point) =>
     Array.from({ length: nearDraws }, () => moved(space, point, 10 ** (-3 * random.uniform()), random)),
@@ -210,7 +213,15 @@ export function largestPoint(
     }
     return best
   })
-  return found.reduce((a, b) => (b.value > a.value ? b : a)).point
+  const order = [...found.sort((a, b) => (a.value === b.value ? 0 : b.value - a.value)), ...rated]
+  const mayTry = untried(view)
+  return (order.find(({ point }) => mayTry(point)) ?? order[0]!).point
+}
+
+/** Whether a point meets the constraints on parameters, and no open trial has it. */
+export function untried({ space, open }: View): (point: Point) => boolean {
+  const taken = new Set(open.map(({ point }) => point.join()))
+  return (point) => !taken.has(point.join()) && space.violated(point) === null
 }
 
 /** A point nearby: numbers move by normal steps, one choice in as many as there are dimensions is drawn anew. */

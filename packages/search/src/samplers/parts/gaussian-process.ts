@@ -80,21 +80,27 @@ export function evidence(
   const count = points.length
   const dimensions = space.dimensions.length
   const places = points.map((point) => placesOf(space, point))
-  const distances = space.dimensions.map((_, index) =>
-    places.map((a) => Float64Array.from(places, (b) => squaredDistance(index, a, b))),
-  )
+  // Of each pair of points, row by row, its distances in all dimensions.
+  const distances = new Float64Array(((count * (count + 1)) / 2) * dimensions)
+  let place = 0
+  for (let row = 0; row < count; row++) {
+    for (let column = 0; column <= row; column++) {
+      for (let index = 0; index < dimensions; index++)
+        distances[place++] = squaredDistance(index, places[row]!, places[column]!)
+    }
+  }
   const prior = [...Array.from({ length: dimensions }, () => priors.length(dimensions)), priors.amplitude, priors.noise]
   return (packed) => {
     const { logLengths, logAmplitude, logNoise } = unpack(packed)
-    const inverseSquares = logLengths.map((length) => Math.exp(-2 * length))
+    const inverseSquares = Float64Array.from(logLengths, (length) => Math.exp(-2 * length))
     const [amplitude, noise] = [Math.exp(logAmplitude), Math.exp(logNoise)]
     const between = points.map(() => new Float64Array(count))
+    let pair = 0
     const covariance = points.map(() => new Float64Array(count))
     for (let row = 0; row < count; row++) {
       for (let column = 0; column <= row; column++) {
         let square = 0
-        for (let index = 0; index < dimensions; index++)
-          square += distances[index]![row]![column]! * inverseSquares[index]!
+        for (let index = 0; index < dimensions; index++) square += distances[pair++]! * inverseSquares[index]!
         const distance = Math.sqrt(square)
         between[row]![column] = distance
         const value = amplitude * matern(distance)
@@ -110,6 +116,8 @@ export function evidence(
     let value = (count / 2) * Math.log(2 * Math.PI)
     for (let row = 0; row < count; row++) value += whitened[row]! ** 2 / 2 + Math.log(lower[row]![row]!)
     const gradient = packed.map(() => 0)
+    const byLength = new Float64Array(dimensions)
+    pair = 0
     for (let row = 0; row < count; row++) {
       const unit = new Float64Array(count)
       unit[row] = 1
@@ -119,16 +127,14 @@ export function evidence(
         const distance = between[row]![column]!
         const decay = amplitude * Math.exp(-rootFive * distance)
         gradient[dimensions]! += half * amplitude * matern(distance)
-        if (row === column) {
-          gradient[dimensions + 1]! += half * noise
-          continue
-        }
+        if (row === column) gradient[dimensions + 1]! += half * noise
         const common = half * decay * (5 / 3) * (1 + rootFive * distance)
         for (let index = 0; index < dimensions; index++) {
-          gradient[index]! += common * distances[index]![row]![column]! * inverseSquares[index]!
+          byLength[index]! += common * distances[pair++]! * inverseSquares[index]!
         }
       }
     }
+    for (const [index, sum] of byLength.entries()) gradient[index] = sum
     for (const [index, { mean, deviation }] of prior.entries()) {
       const off = (packed[index]! - mean) / deviation
       value += (off * off) / 2
@@ -162,6 +168,9 @@ export function fitHyperparameters(
  */
 export class GaussianProcess {
   readonly #space: Space
+  readonly #points: readonly Point[]
+  readonly #targets: readonly number[]
+  readonly #hyperparameters: Hyperparameters
   readonly #places: readonly Float64Array[]
   readonly #inverseSquares: readonly number[]
   readonly #amplitude: number
@@ -172,6 +181,9 @@ export class GaussianProcess {
 
   constructor(space: Space, points: readonly Point[], targets: readonly number[], hyperparameters: Hyperparameters) {
     this.#space = space
+    this.#points = points
+    this.#targets = targets
+    this.#hyperparameters = hyperparameters
     this.#places = points.map((point) => placesOf(space, point))
     this.#inverseSquares = hyperparameters.logLengths.map((length) => Math.exp(-2 * length))
     this.#amplitude = Math.exp(hyperparameters.logAmplitude)
@@ -182,6 +194,12 @@ export class GaussianProcess {
     if (lower === null) throw new Error('the covariance of the points is singular: they need more noise')
     this.#lower = lower
     this.#alpha = solveUpper(lower, solveLower(lower, targets))
+  }
+
+  /** The same process with all lengths multiplied by a factor. */
+  withLengths(factor: number): GaussianProcess {
+    const logLengths = this.#hyperparameters.logLengths.map((length) => length + Math.log(factor))
+    return new GaussianProcess(this.#space, this.#points, this.#targets, { ...this.#hyperparameters, logLengths })
   }
 
   predict(point: Point): Prediction {
