@@ -28,8 +28,8 @@ export function serveCommand(finish: (code: number) => void): Command {
     .option('--port <number>', 'the port to answer at; 0 takes any that is free', portNumber, 4280)
     .option('--token <text>', 'what must stand in the address; elsewhere than on this machine one is made')
     .action(async ({ study, host, port, token }: Given) => {
-      const [{ serve }, { within }] = await Promise.all([import('../serve/server.ts'), import('./study-actions.ts')])
-      await within({ study }, async (storage) => {
+      const [{ serve }, { inside }] = await Promise.all([import('../serve/server.ts'), import('./study-actions.ts')])
+      await inside({ study }, async (storage) => {
         const served = await serve({ storage, host, port, ...(token !== undefined && { token }) }).catch(
           (error: unknown) => {
             throw new UsageError(messageOf(error))

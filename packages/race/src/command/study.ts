@@ -65,6 +65,9 @@ export function studyCommand(finish: (code: number) => void): Command {
     .option('--study <place>', 'the folder of studies, or the URL of a PostgreSQL server', defaultPlace)
     .action(async (file: string, place: Pick<Place, 'study'>) => (await actions()).importFile(file, place))
   placed('show', 'say how a study stands').action(async (place: Place) => (await actions()).show(place))
+  placed('finish', 'end the trials that are paused: nobody is to go on with them').action(async (place: Place) =>
+    (await actions()).finish(place),
+  )
   placed('export', 'print all trials')
     .addOption(
       new Option('--format <format>', 'html is the page of `fallline serve`')
