@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -52,6 +52,15 @@ describe('fallline study', () => {
       { accepted: false, reason: expect.stringContaining('the lease that ask has given is missing') },
     ])
     expect(told).toMatchObject({ code: 2, stderr: expect.stringContaining('2 of the outcomes were refused') })
+  })
+
+  it('makes no folder to show what is not there', async () => {
+    const nowhere = join(directory, 'nowhere')
+    for (const command of [['study', 'show'], ['study', 'export'], ['study', 'finish'], ['study', 'tell'], ['serve']]) {
+      const shown = await inside([...command, '--study', nowhere])
+      expect(shown).toMatchObject({ code: 2, stderr: expect.stringContaining(`there are no studies in ${nowhere}`) })
+    }
+    expect(existsSync(nowhere)).toBe(false)
   })
 
   it('imports studies of Optuna, and says what is no file of it', async () => {

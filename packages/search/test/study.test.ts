@@ -2,6 +2,7 @@ import { describe, expect, expectTypeOf, test } from 'vitest'
 import {
   choice,
   float,
+  hyperband,
   integer,
   memoryStorage,
   NothingToTry,
@@ -383,5 +384,31 @@ describe('studies', () => {
     const study = await openStudy({ space: line, sampler: two })
     expect((await study.optimize(objective, { trials: 5 })).reason).toBe('two: both ends were tried')
     await expect(study.ask()).rejects.toThrow(NothingToTry)
+  })
+
+  test('end what their sampler left paused when they are finished, and say so', async () => {
+    const resource = { name: 'epoch', minimum: 1, maximum: 9 }
+    const study = await openStudy({ space: line, sampler: hyperband(), resource, seed: 2 })
+    await study.optimize(({ parameters, until }) => parameters.x + 1 / (until ?? 9), {
+      resource: 60,
+      failures: 'throw',
+      trials: 9,
+    })
+    const before = await study.trials()
+    const paused = before.filter(({ state }) => state === 'paused')
+    expect(paused.length).toBeGreaterThan(2)
+    const best = await study.best()
+    expect(await study.finish()).toEqual(paused.map(({ number }) => number))
+    const after = await study.trials()
+    for (const { number, values, until } of paused) {
+      const error = 'nobody went on with it before the study was finished'
+      expect(after[number]).toMatchObject({ state: 'pruned', values, until, error })
+      expect(after[number]!.endedAt).not.toBeNull()
+    }
+    expect(after.filter(({ number }) => !paused.some((each) => each.number === number))).toEqual(
+      before.filter(({ state }) => state !== 'paused'),
+    )
+    expect((await study.best())!.value).toBe(best!.value)
+    expect(await study.finish()).toEqual([])
   })
 })

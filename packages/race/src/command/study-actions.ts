@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 
 import { isEnd, type Lease, type Outcome, type Storage, type Study, type TrialRecord } from '@fallline/search'
@@ -55,7 +56,7 @@ export function ask(module: string, { patience, ...place }: Place & { patience: 
 
 /** Tells what stands on the standard input. */
 export async function tell(place: Place): Promise<void> {
-  const refused = await within(place, async (storage) => tellAll(await kept(storage, place.name)))
+  const refused = await inside(place, async (storage) => tellAll(await kept(storage, place.name)))
   if (refused > 0) throw new UsageError(`${refused} of the outcomes were refused`)
 }
 
@@ -67,8 +68,17 @@ export function optimize(module: string, work: Work): Promise<number> {
 
 /** Works on a study that is there; gives the exit code. */
 export async function help(module: string, work: Work): Promise<number> {
-  await within(work, (storage) => kept(storage, work.name))
+  await inside(work, (storage) => kept(storage, work.name))
   return workOn(module, work)
+}
+
+/** Ends the trials that are paused. */
+export async function finish(place: Place): Promise<void> {
+  return inside(place, async (storage) => {
+    const study = await kept(storage, place.name)
+    const numbers = await study.finish()
+    process.stdout.write(`${numbers.length} paused trials are pruned\n${await standing(study)}\n`)
+  })
 }
 
 /** Takes the studies of a file of Optuna. */
@@ -86,15 +96,15 @@ export async function importFile(path: string, place: Pick<Place, 'study'>): Pro
 }
 
 /** Says how a study stands. */
-export function show(place: Place): Promise<void> {
-  return within(place, async (storage) => {
+export async function show(place: Place): Promise<void> {
+  return inside(place, async (storage) => {
     process.stdout.write(`${await standing(await kept(storage, place.name))}\n`)
   })
 }
 
 /** Prints all trials. */
-export function exportAs(format: 'csv' | 'json' | 'html', place: Place): Promise<void> {
-  return within(place, async (storage) => {
+export async function exportAs(format: 'csv' | 'json' | 'html', place: Place): Promise<void> {
+  return inside(place, async (storage) => {
     const study = await kept(storage, place.name)
     const records = await study.trials()
     if (format === 'html') {
@@ -117,7 +127,16 @@ export async function openPlace(place: string): Promise<Storage> {
   }
 }
 
-/** Works on the studies of a place, and leaves it. */
+/** Works on the studies of a place that is there, and leaves it. */
+export async function inside<T>(place: Pick<Place, 'study'>, work: (storage: Storage) => Promise<T>): Promise<T> {
+  const { study } = place
+  if (!study.includes('://') && !existsSync(study)) {
+    throw new UsageError(`there are no studies in ${study}: there is no such folder (looked at ${resolve(study)})`)
+  }
+  return within(place, work)
+}
+
+/** Works on the studies of a place, which is made when it is a folder that is not there, and leaves it. */
 export async function within<T>({ study }: Pick<Place, 'study'>, work: (storage: Storage) => Promise<T>): Promise<T> {
   const storage = await openPlace(study)
   try {

@@ -1,4 +1,6 @@
-import { Command, Option } from 'commander'
+import { Argument, Command, Option } from 'commander'
+import { UsageError } from '../names.ts'
+import { filledTemplate, type TemplateParts, templates } from '../studies/template.ts'
 import { seconds, wholeNumber } from './arguments.ts'
 import type { Place, Work } from './study-actions.ts'
 
@@ -58,7 +60,23 @@ export function studyCommand(finish: (code: number) => void): Command {
     .argument('<file>', 'an SQLite database or a journal of Optuna')
     .option('--study <place>', 'the folder of studies, or the URL of a PostgreSQL server', defaultPlace)
     .action(async (file: string, place: Pick<Place, 'study'>) => (await actions()).importFile(file, place))
+  placed('template', 'print what starts workers on the machines of a cluster')
+    .addArgument(new Argument('<kind>').choices(Object.keys(templates)))
+    .argument('<module>', 'the study module, as the machines find it')
+    .option('-t, --trials <number>', 'end when so many trials of the study have a result', wholeNumber(1), 100)
+    .option('-w, --workers <number>', 'trials that run at the same time on a machine', wholeNumber(1), 1)
+    .option('--machines <number>', 'how many machines', wholeNumber(1), 4)
+    .option('--image <name>', 'the container image, for kubernetes', 'node:22')
+    .action((kind: keyof typeof templates, module: string, parts: Omit<TemplateParts, 'module'>) => {
+      if (!/^postgres(ql)?:/.test(parts.study)) {
+        throw new UsageError(`several machines need --study with the URL of a PostgreSQL server, not ${parts.study}`)
+      }
+      process.stdout.write(filledTemplate(kind, { ...parts, module }))
+    })
   placed('show', 'say how a study stands').action(async (place: Place) => (await actions()).show(place))
+  placed('finish', 'end the trials that are paused: nobody is to go on with them').action(async (place: Place) =>
+    (await actions()).finish(place),
+  )
   placed('export', 'print all trials')
     .addOption(
       new Option('--format <format>', 'html is the page of `fallline serve`')

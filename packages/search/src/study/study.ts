@@ -333,6 +333,25 @@ export class Study<Values = unknown> {
     })
   }
 
+  /**
+   * Ends the trials that are paused, as `pruned` with a reason and the values that they had come to: samplers that go on with the best leave
+   * the others paused, because a later run may go on with them. Trials that run or wait are left alone.
+   *
+   * @returns their numbers
+   */
+  async finish(reason = 'nobody went on with it before the study was finished'): Promise<readonly number[]> {
+    const numbers: number[] = []
+    for (const record of await this.trials()) {
+      const { number: trial, state, point, parameters, until, note, seen, values, constraints, cost } = record
+      if (state !== 'paused') continue
+      const taken = { trial, continues: true, point, parameters, until, note, seen, sampler: null }
+      const held = await this.storage.start(this.name, this.#holder, taken)
+      const ending = { state: 'pruned', values, constraints, cost, error: reason } as const
+      if (held !== null && (await this.storage.end(this.name, held.lease, ending))) numbers.push(trial)
+    }
+    return numbers
+  }
+
   /** Notes something about the study. */
   annotate(attribute: string, value: Json): Promise<void> {
     return this.storage.annotate(this.name, null, attribute, value)

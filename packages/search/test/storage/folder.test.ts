@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Storage } from '../../src/index.ts'
 import { studiesAt, studyFolder, studyServer } from '../../src/sql.ts'
 import { connect, serve } from '../../src/storage/sql/channel.ts'
+import { checkFileSystem } from '../../src/storage/sql/file-system.ts'
 import { lockNumbers, type Ownership, takeOwnership } from '../../src/storage/sql/owner.ts'
 import { schemaVersion } from '../../src/storage/sql/schema.ts'
 import { testStorage } from '../../src/testing/index.ts'
@@ -178,6 +179,15 @@ describe('what is refused', () => {
     await expect(studyFolder(folder)).rejects.toThrow(/is no folder of studies: it has thesis.tex/)
     await expect(studyFolder(join(folder, 'thesis.tex'))).rejects.toThrow(/is a file; studies need a folder/)
     expect(() => studiesAt('mysql://localhost/studies')).toThrow(/begins with postgres:, not at mysql/)
+  })
+  test('a folder on a network file system, and what may be one with a warning', async () => {
+    const folder = join(await newFolder(), 'not', 'there')
+    // NFS; CIFS as Linux gives it; FUSE; ext4.
+    expect(() => checkFileSystem(folder, () => 0x6969)).toThrow(/there is on a network file system \(NFS\).*PostgreSQL/)
+    expect(() => checkFileSystem(folder, () => 0xff534d42 - 2 ** 32)).toThrow(/\(CIFS\)/)
+    expect(checkFileSystem(folder, () => 0x65735546)).toMatch(/of the kind FUSE/)
+    expect(checkFileSystem(folder, () => 0xef53)).toBeNull()
+    expect(checkFileSystem(folder)).toBeNull()
   })
   test('a URL without a server, its password left out', async () => {
     const url = `postgres://me:secret@127.0.0.1:${await freePort()}/studies`

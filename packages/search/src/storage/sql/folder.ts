@@ -5,6 +5,7 @@ import type { Storage } from '../storage.ts'
 import { connect, serve } from './channel.ts'
 import { ConnectionLost, type Database, type ServerDatabase } from './database.ts'
 import { embedded } from './embedded.ts'
+import { checkFileSystem } from './file-system.ts'
 import { type Ownership, takeOwnership } from './owner.ts'
 import { migrate, schemaVersion } from './schema.ts'
 import { sqlStorage } from './storage.ts'
@@ -24,11 +25,13 @@ const patience = 600_000
  * when it ends or dies, one of them becomes the owner and goes on. Close it when all is done: a process that
  * serves others does not end on its own.
  *
- * @throws Error for a folder that holds something else, an owner on another machine, tables of a newer version and a full disk
+ * @throws Error for a folder that holds something else or is on a network file system, an owner on another machine, tables of a newer version and a full disk
  */
 export async function studyFolder(path: string): Promise<Storage> {
   const folder = resolve(path)
   checkFolder(folder, path)
+  const warning = checkFileSystem(folder)
+  if (warning !== null) process.emitWarning(warning)
   const storage = sqlStorage(folderDatabase(folder), patience)
   try {
     // The first statement opens it.
