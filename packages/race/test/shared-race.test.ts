@@ -1,13 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { memoryStorage, type Study } from '@fallline/search'
+import { memoryStorage } from '@fallline/search'
 import { type HyperValue, sgd } from 'fallline'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Contender, helpRace, RaceInterrupted, type RaceResults, race } from '../src/index.ts'
 import { quadratic } from './fixtures/quadratic.ts'
 import { fallline, fixture } from './support/command.ts'
-import { dyingAt } from './support/dying-storage.ts'
+import { inCompany } from './support/company.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'fallline-shared-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
@@ -54,29 +54,12 @@ describe('a race that several work on', () => {
     const failures = alone.runs.filter(({ outcome }) => outcome === 'failed')
     expect(failures.map(({ contender }) => contender)).toEqual(['moody', 'moody'])
     expect(alone.runs.filter(({ contender }) => contender === 'moody').length).toBeGreaterThan(2)
-    const storage = memoryStorage()
-    const shared = { ...options, patience: 1500 }
-    const helpers: Promise<number>[] = []
-    const studies: Study[] = []
-    const together = await race({
-      ...shared,
-      storage,
-      onStudy(study) {
-        studies.push(study)
-        helpers.push(
-          helpRace({ ...shared, storage }),
-          helpRace({ ...shared, storage: dyingAt(2, storage) }).catch((error: Error) => {
-            expect(error.message).toBe('the process has died')
-            return 1
-          }),
-        )
-      },
-    })
-    const done = await Promise.all(helpers)
-    expect(done.every((count) => count > 0)).toBe(true)
+    const { results: together, study } = await inCompany(
+      (shared) => race({ ...options, ...shared }),
+      (shared) => helpRace({ ...options, ...shared }),
+    )
     expect(timeless(together)).toEqual(timeless(alone))
-    const trials = await studies[0]!.trials()
-    expect(trials.some(({ lost }) => lost > 0)).toBe(true)
+    const trials = await study.trials()
     expect(trials.every(({ state }) => state === 'complete' || state === 'failed')).toBe(true)
     // Every run once; those of the contender that was stopped may have been under way.
     expect(trials.length).toBeLessThanOrEqual(alone.runs.length + 2)

@@ -13,7 +13,7 @@ import { directoryOf, patienceOption, tasksHelp, wholeNumber } from './arguments
 import { exitCodes, exitCodesHelp } from './exit.ts'
 import { interruptible } from './interruption.ts'
 import { left, type ProgressWords, progressDisplay } from './progress.ts'
-import { helping, helpingWith, sharing } from './sharing.ts'
+import { type HelpFlags, helping, helpingWith, sharing } from './sharing.ts'
 
 /** The task of `fallline choose` when none is named. */
 const defaultTask = 'digits-mlp'
@@ -34,14 +34,6 @@ interface Flags {
   prior?: string
   study?: string
   patience: number
-}
-
-/** Which choice is helped with. */
-interface HelpFlags {
-  study: string
-  name?: string
-  patience: number
-  workers?: number
 }
 
 /** Where what was learnt is kept unless said otherwise. */
@@ -105,7 +97,7 @@ export function chooseCommand(finish: (code: number) => void): Command {
     .action(async (task: string, flags: Flags) => finish(await runChoose(task, flags)))
   helping(command, 'a choice')
     .option('-w, --workers <number>', 'worker threads (default: as many as the machine has cores)', wholeNumber(0))
-    .action(async (flags: HelpFlags) => finish(await helpWithChoice(flags)))
+    .action(async (flags: HelpFlags & { workers?: number }) => finish(await helpWithChoice(flags)))
   command
     .command('export')
     .description(
@@ -170,7 +162,7 @@ async function runChoose(task: string, flags: Flags): Promise<number> {
 }
 
 /** Helps with a choice that others make; gives the exit code. */
-function helpWithChoice({ workers, ...flags }: HelpFlags): Promise<number> {
+function helpWithChoice({ workers, ...flags }: HelpFlags & { workers?: number }): Promise<number> {
   return helpingWith<SaidFlags>(flags, choiceAttribute, 'choice', async ({ task, flags: said }, shared) =>
     helpChoose({ ...optionsOf(task, said).options, ...shared, ...(workers === undefined ? {} : { workers }) }),
   )

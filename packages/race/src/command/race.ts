@@ -14,7 +14,7 @@ import { BuildFileError } from './build.ts'
 import { exitCodes, exitCodesHelp } from './exit.ts'
 import { interruptible } from './interruption.ts'
 import { left, type ProgressWords, progressDisplay } from './progress.ts'
-import { helping, helpingWith, sharing } from './sharing.ts'
+import { type HelpFlags, helping, helpingWith, sharing } from './sharing.ts'
 import { summaryOf } from './summary.ts'
 
 /** What `fallline race` runs when nothing is said: done in about a minute on two cores. */
@@ -35,13 +35,6 @@ interface Flags {
   steps?: number
   fresh?: boolean
   study?: string
-  patience: number
-}
-
-/** Which race is helped with. */
-interface HelpFlags {
-  study: string
-  name?: string
   patience: number
 }
 

@@ -12,6 +12,11 @@ interface Place {
   readonly patience: number
 }
 
+/** Which work is helped with. */
+export interface HelpFlags extends Place {
+  readonly name?: string
+}
+
 /** What a command has said: the task, and what else says what is to be done. */
 interface Said<Flags> {
   readonly task: string
@@ -54,7 +59,7 @@ export async function sharing<Flags>(
 
 /** Helps with work of others; gives the exit code. */
 export async function helpingWith<Flags>(
-  { study: place, name, patience }: Place & { readonly name?: string },
+  { study: place, name, patience }: HelpFlags,
   attribute: string,
   what: string,
   help: (said: Said<Flags>, shared: { storage: Storage; patience: number; signal: AbortSignal }) => Promise<number>,

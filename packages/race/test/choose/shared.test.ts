@@ -2,11 +2,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ChooseInterrupted, type ChooseOptions, type ChooseResults, choose, helpChoose } from '@fallline/race'
-import { memoryStorage, type Study } from '@fallline/search'
+import { memoryStorage } from '@fallline/search'
 import { afterAll, describe, expect, it } from 'vitest'
 import { quadratic } from '../fixtures/quadratic.ts'
 import { fallline, fixture } from '../support/command.ts'
-import { dyingAt } from '../support/dying-storage.ts'
+import { inCompany } from '../support/company.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'fallline-shared-choice-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
@@ -48,29 +48,12 @@ function comparable({
 describe('a choice that several work on', () => {
   it('is the choice of one, whoever does which run and whoever dies', async () => {
     const alone = await choose(options)
-    const storage = memoryStorage()
-    const shared = { ...options, patience: 1500 }
-    const helpers: Promise<number>[] = []
-    const studies: Study[] = []
-    const together = await choose({
-      ...shared,
-      storage,
-      onStudy(study) {
-        studies.push(study)
-        helpers.push(
-          helpChoose({ ...shared, storage }),
-          helpChoose({ ...shared, storage: dyingAt(2, storage) }).catch((error: Error) => {
-            expect(error.message).toBe('the process has died')
-            return 1
-          }),
-        )
-      },
-    })
-    const done = await Promise.all(helpers)
-    expect(done.every((count) => count > 0)).toBe(true)
+    const { results: together, study } = await inCompany(
+      (shared) => choose({ ...options, ...shared }),
+      (shared) => helpChoose({ ...options, ...shared }),
+    )
     expect(comparable(together)).toEqual(comparable(alone))
-    const trials = await studies[0]!.trials()
-    expect(trials.some(({ lost }) => lost > 0)).toBe(true)
+    const trials = await study.trials()
     expect(trials.filter(({ state }) => state !== 'complete')).toEqual([])
     const jobs = alone.decisions.reduce((sum, { jobs }) => sum + jobs.length, 0)
     expect(trials).toHaveLength(jobs + alone.fresh!.runs.length)
