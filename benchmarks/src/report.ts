@@ -384,7 +384,7 @@ export function chooseSection({
   const barely = Math.max(...[...references, ...shipped].map(({ barelyJudged }) => barelyJudged))
   const legend = [
     `${configurations} configurations a task, ${repetitions} repetitions. cost: full runs' worth of gradients. regret: 0 the best of all, 1 the best of eight settings of AdamW, on seeds that the policy has not seen; +-: standard error over repetitions.`,
-    'better: share of the configurations that are better than the pick. prior: none, of the other tasks, of tasks on other data, or that of the other tasks reversed.',
+    'better: share of the configurations that are better than the pick. prior: none, of the other tasks, of tasks on other data, that of the other tasks reversed, or what choosing once on each of these has learnt.',
     `At most ${percent(barely)} of the picks of a row were judged by fewer than three unseen seeds.`,
     ...(tasks.some(({ complete }) => !complete)
       ? ['* not all seeds of the better configurations have been recorded.']

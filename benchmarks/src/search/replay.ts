@@ -21,7 +21,7 @@ export async function replaySearch(progress: (text: string) => void): Promise<Re
     const table = recordedTable(recorded, task)
     const ends = [...endsOf(table)].sort((a, b) => (table.direction === 'minimize' ? a - b : b - a))
     // Of equals all are as good as the first.
-    const betterThan = (best: number) => ends.findIndex((end) => end === best)
+    const betterThan = (best: number) => ends.indexOf(best)
     const draws = replays.workers * replays.runs
     const exact = expectedBest(ends.map(betterThan), draws) / ends.length
     replayed.push({ sampler: 'random search, exactly', task, better: exact })

@@ -1,4 +1,5 @@
-import type { Prior } from '../src/choose/prior.ts'
+import { scoresOfRuns } from '../src/choose/learnt.ts'
+import { combine, merged, type Prior, type ScoresByTask } from '../src/choose/prior.ts'
 import { guaranteedRuns, halving, risingBandit, trials } from '../src/search/policies/index.ts'
 import type { Policy } from '../src/search/policy.ts'
 import { groundsOf, priorOf } from './prior.ts'
@@ -8,9 +9,10 @@ import type { RecordedTable } from './table.ts'
 
 /**
  * Which prior a policy gets when it is judged on a task: none; that of all other tasks; that of the tasks on other data, so that none of the
- * three on digits tells of another; or the first one turned upside down, to see what a wrong prior costs.
+ * three on digits tells of another; the first one turned upside down, to see what a wrong prior costs; or what choosing itself has learnt on
+ * all other tasks, with as many runs on each and no other prior.
  */
-export type PriorKind = 'none' | 'other tasks' | 'other data' | 'reversed'
+export type PriorKind = 'none' | 'other tasks' | 'other data' | 'reversed' | 'learnt'
 
 /** One line of the table. */
 export interface PolicyFigures {
@@ -56,9 +58,11 @@ export class Simulator {
   /** Figures of a policy, the same for the same seed. */
   measure({ policy, runs, prior }: PolicyCase, repetitions: number, seed = 1): PolicyFigures {
     const guaranteed = guaranteedRuns(runs)
-    const replays = this.grounds.map((ground) =>
-      replay(policy, ground, { runs, guaranteed, repetitions, seed, prior: this.#priorFor(prior, ground.task) }),
-    )
+    const once = { policy, runs, guaranteed, seed }
+    const replays = this.grounds.map((ground) => {
+      const given = prior === 'learnt' ? this.#learnt(once, ground.task) : this.#priorFor(prior, ground.task)
+      return replay(policy, ground, { runs, guaranteed, repetitions, seed, prior: given })
+    })
     const tasks = replays.map((results, index) => {
       const regrets = results.map(({ regret }) => regret)
       const center = mean(regrets)
@@ -77,6 +81,26 @@ export class Simulator {
       better: over(({ rank }) => rank),
       barelyJudged: over(({ unseen }) => (unseen < 3 ? 1 : 0)),
     }
+  }
+
+  /** What choosing once on every other task has learnt. */
+  #learnt(
+    { policy, ...options }: { policy: Policy<unknown>; runs: number; guaranteed: number; seed: number },
+    task: string,
+  ): Prior {
+    const learnt = this.grounds.map((ground): ScoresByTask => {
+      const [once] = replay(policy, ground, { ...options, repetitions: 1, prior: null })
+      const found = scoresOfRuns(once!.runs, once!.first)
+      const places = new Map(
+        ground.configurations.map(({ optimizer, setting }, index) => [`${optimizer} ${setting}`, index]),
+      )
+      const optimizers = this.#table.optimizers.map(({ name, search, settings }) => {
+        const scores = settings.map((_, setting) => found.get(places.get(`${name} ${setting}`) ?? -1) ?? null)
+        return [name, { search, scores: [scores] }] as const
+      })
+      return { tasks: [ground.task], optimizers: Object.fromEntries(optimizers) }
+    })
+    return combine(learnt.reduce(merged), [task])
   }
 
   #priorFor(kind: PriorKind, task: string): Prior | null {
@@ -133,6 +157,6 @@ export function referenceCases(): PolicyCase[] {
 /** The shipped policy, without prior, with priors it may have, and with one that is wrong. */
 export function shippedCases(): PolicyCase[] {
   const policy = halving() as Policy<unknown>
-  const kinds: readonly PriorKind[] = ['none', 'other tasks', 'other data', 'reversed']
+  const kinds: readonly PriorKind[] = ['none', 'other tasks', 'other data', 'reversed', 'learnt']
   return kinds.flatMap((prior) => [23, 46, 92].map((runs) => ({ policy, runs, prior })))
 }

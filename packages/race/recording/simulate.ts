@@ -114,6 +114,9 @@ export interface Replay {
   readonly unseen: number
   /** Share of the configurations with every seed that are better than the pick in their mean over all seeds. */
   readonly rank: number
+  /** What it had run, and the first candidates of it. */
+  readonly runs: readonly CandidateRun[]
+  readonly first: readonly number[]
 }
 
 /**
@@ -165,9 +168,11 @@ function once<State>(
   const times = Array.from({ length: evaluations }, (_, index) => Math.min(horizon, (index + 1) * evaluateEvery))
   let state = policy.start(snapshot(), seed)
   let spent = 0
+  let first: readonly number[] | undefined
   for (let round = 0; round < most; round++) {
     const proposal = policy.next(state, snapshot())
     state = proposal.state
+    first ??= proposal.standing.alive
     if (proposal.jobs.length === 0) {
       const seen = new Map<number, number>()
       for (const { candidate, seed: number } of runs.values()) {
@@ -187,6 +192,8 @@ function once<State>(
         regretOfBaseline: judge(pickOfBaseline).regret,
         cost: spent / horizon,
         rank: pick === null ? 1 : rankOf(ground, pick),
+        runs: [...runs.values()],
+        first,
       }
     }
     for (const { candidate, seed: number, until } of proposal.jobs) {

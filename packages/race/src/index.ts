@@ -6,7 +6,7 @@
  * @packageDocumentation
  */
 
-export { ChooseInterrupted, type ChooseOptions, choose } from './choose/choose.ts'
+export { ChooseInterrupted, type ChooseOptions, choose, helpChoose } from './choose/choose.ts'
 export { type CodeTarget, codeFor } from './choose/code.ts'
 export { renderChooseReport } from './choose/report.ts'
 export type { ChooseResults } from './choose/results.ts'

@@ -1,4 +1,3 @@
-import { hostname } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Storage, Study, Trial } from '@fallline/search'
 import { memoryStorage, NothingToTry, openStudy } from '@fallline/search/internal'
@@ -25,6 +24,7 @@ import { type Claim, type ProtocolRecord, type RaceResults, type RunRecord, resu
 import { shiftedSobol } from './search/sequence.ts'
 import type { SearchSpace, Setting } from './search/space.ts'
 import { fingerprintOf, Store } from './store.ts'
+import { Beating, defaultPatience, nap, thisProcess } from './studies/beating.ts'
 import { defineTask, layoutOf, type Task } from './task.ts'
 import { checkTask } from './training/check-task.ts'
 import {
@@ -147,15 +147,6 @@ export const raceDefaults = {
 /** Shares of the budget at which schedules end where horizons are matched: down to a quarter, in steps of 2^(1/4). */
 export const matchedHorizons: readonly number[] = Array.from({ length: 9 }, (_, index) => 2 ** (-index / 4))
 
-/** Milliseconds without a sign of life after which a run is done again by somebody else, unless asked for otherwise. */
-export const racePatience = 60_000
-
-/** Milliseconds between two looks at what others do, where there is nothing to do here. */
-const nap = 250
-
-/** Signs of life within the time after which a silent process is given up. */
-const beatsPerPatience = 4
-
 /** Largest numbers of runs that are taken for intended. */
 const most = { trials: 10_000, seeds: 10_000, studies: 10_000, seed: 0xffff_ffff, steps: 1_000_000_000 } as const
 
@@ -267,7 +258,7 @@ async function prepare(options: RaceOptions) {
   if (nonFinite !== 'stop' && nonFinite !== 'skip') {
     throw new RangeError(`nonFinite is '${String(nonFinite)}'; it must be 'stop' or 'skip'`)
   }
-  const patience = options.patience ?? racePatience
+  const patience = options.patience ?? defaultPatience
   if (!(patience > 0)) throw new RangeError(`patience is ${patience}; it must be a number of milliseconds above 0`)
   const { task: declared, ...own } =
     typeof options.task === 'string'
@@ -461,7 +452,7 @@ class Marshal {
       sampler: raceSampler(this.#field, { direction, targets }),
       seed,
       storage,
-      worker: `${hostname()}, process ${process.pid}`,
+      worker: thisProcess,
       patience: this.#patience,
     })
     await onStudy?.(study)
@@ -476,7 +467,7 @@ class Marshal {
 
   /** Silence counts only where somebody else could go on. */
   get #patience(): number {
-    const { storage, patience = racePatience } = this.#options.options
+    const { storage, patience = defaultPatience } = this.#options.options
     return storage === undefined ? Infinity : patience
   }
 
@@ -685,33 +676,6 @@ class Marshal {
       millisecondsLeft: inThisSession > 0 ? (elapsed / inThisSession) * (total - done) : null,
       ...(finished ? { finished } : {}),
     })
-  }
-}
-
-/** Says regularly that a trial is worked on, and notices when somebody else has taken it over. */
-class Beating {
-  readonly signal: AbortSignal
-  readonly #lost = new AbortController()
-  readonly #timer: NodeJS.Timeout | undefined
-
-  constructor(study: Study, trial: Trial, patience: number, signal: AbortSignal | undefined) {
-    this.signal = signal ? AbortSignal.any([signal, this.#lost.signal]) : this.#lost.signal
-    if (patience === Infinity) return
-    this.#timer = setInterval(() => {
-      study.beat(trial).then(
-        (isOurs) => isOurs || this.#lost.abort(),
-        // A database that cannot be reached is noticed by whoever tells the outcome.
-        () => {},
-      )
-    }, patience / beatsPerPatience)
-  }
-
-  get isLost(): boolean {
-    return this.#lost.signal.aborted
-  }
-
-  end(): void {
-    clearInterval(this.#timer)
   }
 }
 

@@ -1,12 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { memoryStorage, type Storage, type Study } from '@fallline/search'
+import { memoryStorage } from '@fallline/search'
 import { type HyperValue, sgd } from 'fallline'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Contender, helpRace, RaceInterrupted, type RaceResults, race } from '../src/index.ts'
 import { quadratic } from './fixtures/quadratic.ts'
 import { fallline, fixture } from './support/command.ts'
+import { inCompany } from './support/company.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'fallline-shared-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
@@ -47,47 +48,18 @@ const times = [
 const timeless = (results: RaceResults) =>
   JSON.parse(JSON.stringify(results, (key, value) => (times.includes(key) ? undefined : value)))
 
-/** The storage as a process has it that dies when it ends a trial for the second time. */
-function deadly(storage: Storage): Storage {
-  let ends = 0
-  return {
-    ...storage,
-    async end(name, lease, ending) {
-      if (++ends === 2) throw new Error('the process has died')
-      return storage.end(name, lease, ending)
-    },
-  }
-}
-
 describe('a race that several work on', () => {
   it('has the results of one, whoever does which run and whoever dies', async () => {
     const alone = await race(options)
     const failures = alone.runs.filter(({ outcome }) => outcome === 'failed')
     expect(failures.map(({ contender }) => contender)).toEqual(['moody', 'moody'])
     expect(alone.runs.filter(({ contender }) => contender === 'moody').length).toBeGreaterThan(2)
-    const storage = memoryStorage()
-    const shared = { ...options, patience: 200 }
-    const helpers: Promise<number>[] = []
-    const studies: Study[] = []
-    const together = await race({
-      ...shared,
-      storage,
-      onStudy(study) {
-        studies.push(study)
-        helpers.push(
-          helpRace({ ...shared, storage }),
-          helpRace({ ...shared, storage: deadly(storage) }).catch((error: Error) => {
-            expect(error.message).toBe('the process has died')
-            return 1
-          }),
-        )
-      },
-    })
-    const done = await Promise.all(helpers)
-    expect(done.every((count) => count > 0)).toBe(true)
+    const { results: together, study } = await inCompany(
+      (shared) => race({ ...options, ...shared }),
+      (shared) => helpRace({ ...options, ...shared }),
+    )
     expect(timeless(together)).toEqual(timeless(alone))
-    const trials = await studies[0]!.trials()
-    expect(trials.filter(({ lost }) => lost > 0)).toHaveLength(1)
+    const trials = await study.trials()
     expect(trials.every(({ state }) => state === 'complete' || state === 'failed')).toBe(true)
     // Every run once; those of the contender that was stopped may have been under way.
     expect(trials.length).toBeLessThanOrEqual(alone.runs.length + 2)

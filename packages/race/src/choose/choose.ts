@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import type { Storage, Study as TrialStudy } from '@fallline/search'
 import { findOptimizer, registry } from 'fallline'
 import { machineRecord, packageVersions, sourceOf, taskRecord, wholeNumber } from '../environment.ts'
 import { loadTaskModule, type TaskModule } from '../load-task.ts'
@@ -15,6 +16,7 @@ import type { NonFinite } from '../training/training.ts'
 import { answerOf } from './answer.ts'
 import { candidatesOf } from './candidates.ts'
 import { confirm, confirmationLevel, confirmationSeeds, fewestSeeds } from './confirm.ts'
+import { Crew } from './crew.ts'
 import { addLearnt, learntFrom, readLearnt } from './learnt.ts'
 import { readPrior } from './prior.ts'
 import { type ChooseResults, type ConfirmationRecord, chooseVersion, type FreshRun } from './results.ts'
@@ -57,6 +59,15 @@ export interface ChooseOptions {
   prior?: string
   /** Full runs to add to the study that lies in `out`; what was run is kept. */
   more?: number
+  /**
+   * Where the runs are kept as trials of a study, which `helpChoose` shares with other processes and machines: a place that `studiesAt` of
+   * `@fallline/search/sql` opens. Default: the memory of this process.
+   */
+  storage?: Storage
+  /** Milliseconds without a sign of life after which a run is done again by somebody else. Default 60000. */
+  patience?: number
+  /** Is told the study before the first run. */
+  onStudy?: (study: TrialStudy) => Promise<void> | void
   /** Stops the study; the promise rejects with ChooseInterrupted. */
   signal?: AbortSignal
   /** Is told what runs; called often. */
@@ -165,6 +176,32 @@ const most = {
 
 /** `choose` with other parts. @internal */
 export async function chooseWith(options: ChooseOptions, parts: ChooseParts): Promise<ChooseResults> {
+  const { more, workers, ...begun } = await begin(options, parts)
+  const { module, declared, field, planned } = begun
+  try {
+    const store = options.out === undefined ? new MemoryStore() : new DirectoryStore(options.out)
+    const results = takeUp(planned, store, options, more, parts)
+    if (results.runs.length === 0) await checkTask(declared)
+    const study = studyOf(results, { module, declared, field, options, parts, store, workers })
+    try {
+      if (!results.complete) await run(results, study, field, parts, options)
+    } finally {
+      await study.close()
+    }
+    if (store instanceof DirectoryStore) {
+      tidy(store, results)
+      // The charting library is slow to load and not needed before.
+      const { renderChooseReport } = await import('./report.ts')
+      store.report(renderChooseReport(results))
+    }
+    return results
+  } finally {
+    if (typeof options.task === 'string') declared.dispose?.()
+  }
+}
+
+/** What the options say, checked, and the study before its first run. */
+async function begin(options: ChooseOptions, parts: ChooseParts) {
   const seed = whole('seed', options.seed ?? chooseDefaults.seed, 0)
   const seeds = whole('seeds', options.seeds ?? chooseDefaults.seeds, parts.fewestSeeds(0))
   const workers = whole('workers', options.workers ?? availableParallelism(), 0)
@@ -183,33 +220,115 @@ export async function chooseWith(options: ChooseOptions, parts: ChooseParts): Pr
     const field = fieldOf(options, module)
     const horizon = whole('steps', options.steps ?? declared.budget.steps, 1)
     const planned = plan({ declared, options, parts, field, seed, seeds, nonFinite, asked, horizon })
-    const store = options.out === undefined ? new MemoryStore() : new DirectoryStore(options.out)
-    const results = takeUp(planned, store, options, more, parts)
-    if (results.runs.length === 0) await checkTask(declared)
-    const study = new Study({
-      results,
-      task: declared,
-      taskName: typeof options.task === 'string' ? options.task : null,
-      own: module?.contenders ?? [],
-      entries: field.entries,
-      policy: parts.policy,
-      store,
-      workers,
-      signal: options.signal,
-      onProgress: options.onProgress,
-    })
+    return { module, declared, field, planned, more, workers }
+  } catch (error) {
+    if (typeof options.task === 'string') declared.dispose?.()
+    throw error
+  }
+}
+
+function studyOf(
+  results: ChooseResults,
+  {
+    module,
+    declared,
+    field,
+    options,
+    parts,
+    store,
+    workers,
+  }: {
+    module: TaskModule | null
+    declared: Task
+    field: Field
+    options: ChooseOptions
+    parts: ChooseParts
+    store: MemoryStore | DirectoryStore
+    workers: number
+  },
+): Study {
+  return new Study({
+    results,
+    task: declared,
+    taskName: typeof options.task === 'string' ? options.task : null,
+    own: module?.contenders ?? [],
+    entries: field.entries,
+    policy: parts.policy,
+    store,
+    workers,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  })
+}
+
+/** Those who do the runs. */
+function crewOf(results: ChooseResults, study: Study, field: Field, options: ChooseOptions): Promise<Crew> {
+  const { task, candidates, protocol } = results
+  return Crew.open({
+    name: nameOf(results),
+    storage: options.storage,
+    patience: options.patience,
+    candidates,
+    searches: searchesOf(field),
+    horizon: protocol.horizon,
+    direction: task.direction,
+    size: study.pool.size,
+    signal: options.signal,
+  })
+}
+
+const studyPrefix = 'choose-'
+
+/** Name of the study of a choice: the same for all who make the same one. */
+const nameOf = ({ fingerprint, task }: ChooseResults) => `${studyPrefix}${task.name}-${fingerprint.slice(0, 8)}`
+
+const searchesOf = ({ entries }: Field) => new Map(entries.map(({ entry: { name, search } }) => [name, search]))
+
+/** What helpers need to know of a choice that is under way. */
+type Shared = Pick<ChooseResults, 'contenders' | 'candidates'>
+
+/** Name of the attribute that says so. */
+const sharedAttribute = 'choice'
+
+/**
+ * Helps with a choice that others make, from another process or machine: does runs that are enqueued in `storage` until the choice has been
+ * made. The options must be those of the choice. A run that was begun elsewhere is computed from its beginning here, because what its
+ * optimizer has saved lies there.
+ *
+ * @returns how many runs were done here
+ * @throws RangeError when there is no such choice, what `choose` throws, and the reason of the signal when it is aborted; what was not
+ * finished is given back at once
+ */
+export function helpChoose(options: ChooseOptions & { storage: Storage }): Promise<number> {
+  return helpChooseWith(options, parts)
+}
+
+/** `helpChoose` with other parts. @internal */
+export async function helpChooseWith(
+  options: ChooseOptions & { storage: Storage },
+  parts: ChooseParts,
+): Promise<number> {
+  const { workers, ...begun } = await begin(options, parts)
+  const { module, declared, field, planned } = begun
+  try {
+    const record = await options.storage.find(nameOf(planned))
+    const shared = record?.attributes[sharedAttribute] as unknown as Shared | undefined
+    if (shared === undefined) {
+      const choices = (await options.storage.names()).filter((name) => name.startsWith(studyPrefix))
+      const there = choices.length === 0 ? 'none at all' : choices.join(', ')
+      throw new RangeError(
+        `there is no choice ${nameOf(planned)} to help with, but ${there}: options, the module of the task and versions must be those of the choice`,
+      )
+    }
+    const results = { ...planned, ...shared }
+    const study = studyOf(results, { module, declared, field, options, parts, store: new MemoryStore(), workers })
     try {
-      if (!results.complete) await run(results, study, field, parts, options)
+      const crew = await crewOf(results, study, field, options)
+      await options.onStudy?.(crew.study)
+      return await crew.help((assignment) => study.performKeeping(assignment))
     } finally {
       await study.close()
     }
-    if (store instanceof DirectoryStore) {
-      tidy(store, results)
-      // The charting library is slow to load and not needed before.
-      const { renderChooseReport } = await import('./report.ts')
-      store.report(renderChooseReport(results))
-    }
-    return results
   } finally {
     if (typeof options.task === 'string') declared.dispose?.()
   }
@@ -427,6 +546,15 @@ async function run(
     if (results.contenders.length === 0) await admit(results, study, field, parts, options)
     if (results.protocol.runs === 0) await setBudget(results, study, field, parts)
     study.write()
+    const { storage, fresh, onStudy } = options
+    const name = nameOf(results)
+    if (fresh && storage && (await storage.find(name)) !== null) await storage.remove(name)
+    const crew = await crewOf(results, study, field, options)
+    const { contenders, candidates } = results
+    await crew.study.annotate(sharedAttribute, JSON.parse(JSON.stringify({ contenders, candidates } satisfies Shared)))
+    await crew.setEnded(false)
+    await onStudy?.(crew.study)
+    study.join(crew)
     await study.choose()
     const { pick, pickOfBaseline } = results
     if (pick !== null) {
@@ -442,10 +570,9 @@ async function run(
     results.complete = true
     results.finishedAt = new Date().toISOString()
     study.write()
-    if (options.prior !== undefined && options.prior !== noPrior) {
-      const searches = new Map(field.entries.map(({ entry: { name, search } }) => [name, search]))
-      addLearnt(options.prior, learntFrom(results, searches))
-    }
+    await crew.setEnded(true)
+    const { prior } = options
+    if (prior !== undefined && prior !== noPrior) addLearnt(prior, learntFrom(results, searchesOf(field)))
   } catch (error) {
     if (!options.signal?.aborted) throw error
     study.write()

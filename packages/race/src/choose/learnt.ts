@@ -13,32 +13,43 @@ import { type ChooseResults, candidateRun } from './results.ts'
 const format = 'fallline prior'
 
 /**
- * What a study has learnt: a score of every setting that it tried, by the share of the first candidates that were better. These were
- * spread over all contenders, so that settings which were tried because they were expected to be good are not held to a harder standard.
- * Two candidates are compared where the one that got less far stands, on the seed that all share.
+ * The score of each candidate that was tried: `scoreOf` the share of the first candidates that were better. These were spread over all
+ * contenders, so that settings which were tried because they were expected to be good are not held to a harder standard. Two candidates are
+ * compared where the one that got less far stands, on the seed that all share.
+ *
+ * @param first the first candidates
+ */
+export function scoresOfRuns(runs: readonly CandidateRun[], first: readonly number[]): ReadonlyMap<number, number> {
+  const shared = new Map(runs.filter(({ seed }) => seed === 0).map((run) => [run.candidate, run]))
+  const others = first.flatMap((candidate) => shared.get(candidate) ?? [])
+  const isBetter = (one: CandidateRun, other: CandidateRun) => {
+    const there = Math.min(one.gradients, other.gradients)
+    return metricAt(one, there) < metricAt(other, there)
+  }
+  if (others.length === 0) return new Map()
+  return new Map(
+    [...shared].map(([candidate, run]) => {
+      const better = others.filter((other) => isBetter(other, run)).length
+      return [candidate, scoreOf(better / others.length)]
+    }),
+  )
+}
+
+/**
+ * What a study has learnt: a score of every setting that it tried.
  *
  * @param searches the ranges of each contender
  */
 export function learntFrom(results: ChooseResults, searches: ReadonlyMap<string, SearchSpace>): ScoresByTask {
   const { candidates, contenders, decisions, task } = results
-  const runs = new Map<number, CandidateRun>()
-  for (const run of results.runs) if (run.seed === 0) runs.set(run.candidate, candidateRun(run, task.direction))
-  const first = (decisions[0]?.alive ?? []).flatMap((candidate) => runs.get(candidate) ?? [])
-  const isBetter = (one: CandidateRun, other: CandidateRun) => {
-    const there = Math.min(one.gradients, other.gradients)
-    return metricAt(one, there) < metricAt(other, there)
-  }
-  const scoreOfCandidate = (candidate: number) => {
-    const run = runs.get(candidate)
-    if (run === undefined || first.length === 0) return null
-    return scoreOf(first.filter((other) => isBetter(other, run)).length / first.length)
-  }
+  const runs = results.runs.map((run) => candidateRun(run, task.direction))
+  const found = scoresOfRuns(runs, decisions[0]?.alive ?? [])
   const optimizers = contenders.flatMap(({ name }) => {
     const search = searches.get(name)!
     const scores = Array.from({ length: settingsPerContender }, (_, index) => {
       const setting = JSON.stringify(candidateSetting(search, index))
       const place = candidates.findIndex((one) => one.group === name && JSON.stringify(one.setting) === setting)
-      return place < 0 ? null : scoreOfCandidate(place)
+      return found.get(place) ?? null
     })
     return scores.every((score) => score === null) ? [] : [[name, { search, scores: [scores] }] as const]
   })

@@ -159,6 +159,12 @@ export interface ChooseResults {
   answer: Answer | null
 }
 
+/** A state that was kept as JSON, which has no number that is not finite. */
+export function restoredState(state: TrainingState): TrainingState {
+  const loss = state.curve.loss.map((each) => each ?? Number.NaN)
+  return { ...state, lossSum: state.lossSum ?? Number.NaN, curve: { ...state.curve, loss } }
+}
+
 /** A run as policies see it: a metric that is to become large is negated. */
 export function candidateRun({ candidate, seed, state }: StudyRun, direction: TaskRecord['direction']): CandidateRun {
   const { outcome, gradients, curve } = state

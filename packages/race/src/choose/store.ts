@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { join } from 'node:path'
 import writeFileAtomic from 'write-file-atomic'
 import { StorageError } from '../store.ts'
-import { type ChooseResults, chooseVersion } from './results.ts'
+import { type ChooseResults, chooseVersion, restoredState } from './results.ts'
 
 /** Names of the files in the output directory of a study. */
 export const chooseFiles = {
@@ -137,11 +137,7 @@ export class DirectoryStore implements StudyStore {
   }
 }
 
-/** JSON has no number that is not finite. */
 function restored(results: ChooseResults): ChooseResults {
-  for (const { state } of [...results.runs, ...(results.fresh?.runs ?? [])]) {
-    state.lossSum ??= Number.NaN
-    state.curve.loss = state.curve.loss.map((loss) => loss ?? Number.NaN)
-  }
+  for (const run of [...results.runs, ...(results.fresh?.runs ?? [])]) run.state = restoredState(run.state)
   return results
 }

@@ -3,6 +3,8 @@ import { studySeeds } from '../search/study-seeds.ts'
 import type { Task } from '../task.ts'
 import type { Contender, ContenderLike, Entry } from '../training/contenders.ts'
 import { beginning, type TrainingState } from '../training/training.ts'
+import type { Assignment, Crew, Done } from './crew.ts'
+import type { TrainingJob } from './job.ts'
 import { Pool } from './pool.ts'
 import {
   type ChooseResults,
@@ -70,6 +72,9 @@ export interface StudyOptions {
 export class Study {
   readonly #options: StudyOptions
   readonly #pool: Pool
+  #crew: Crew | undefined
+  /** Where runs stand that were done for somebody else. */
+  readonly #kept = new Map<string, NonNullable<TrainingJob['from']>>()
   readonly #seeds: { readonly study: readonly number[]; readonly fresh: readonly number[] }
   readonly #start = performance.now()
   readonly #spentBefore: number
@@ -113,6 +118,11 @@ export class Study {
     results.milliseconds = this.milliseconds
     store.write(results)
     this.#lastWrite = performance.now()
+  }
+
+  /** Has the runs done by these from now on. */
+  join(crew: Crew): void {
+    this.#crew = crew
   }
 
   /** What the policy is told. */
@@ -182,44 +192,86 @@ export class Study {
     const tell = (stageEnded: boolean) =>
       this.#tell({ phase: 'choosing', stage, index, count: jobs.length, stageEnded }, decision.alive)
     tell(false)
-    await this.#all(
-      todo.map(async ({ run, until }) => {
-        await this.#advance(run, until, () => tell(false))
+    const runs = new Map(todo.map(({ run }) => [`${run.candidate} ${this.#seeds.study[run.seed]}`, run]))
+    const runOf = ({ candidate, seed }: Assignment) => runs.get(`${candidate} ${seed}`)!
+    const checkpoints = new Map<StudyRun, Uint8Array | null>()
+    await this.#crew!.all(
+      todo.map(({ run, until }) => {
+        const { candidate, seed } = run
+        return { phase: 'choosing', candidate, seed: this.#seeds.study[seed]!, until }
+      }),
+      async (assignment) => {
+        const run = runOf(assignment)
+        const saved = run.checkpoint === null ? null : this.#options.store.load(run.checkpoint)
+        const from = run.state.step > 0 && saved !== null ? { state: run.state, checkpoint: saved } : null
+        const { checkpoint, ...done } = await this.perform(assignment, from, () => tell(false))
+        checkpoints.set(run, checkpoint)
+        return done
+      },
+      (assignment, { state, milliseconds, spent }) => {
+        const run = runOf(assignment)
+        this.#keepCheckpoint(run, state, checkpoints.get(run) ?? null)
+        run.state = state
+        run.spent += spent
+        run.milliseconds += milliseconds
         index++
         if (performance.now() - this.#lastWrite > writeEvery) this.write()
         tell(false)
-      }),
+      },
     )
     this.write()
     if (todo.length > 0) tell(true)
   }
 
-  /** Waits for all, so that nothing goes on behind the back of an error. */
-  async #all(promises: readonly Promise<void>[]): Promise<void> {
-    const settled = await Promise.allSettled(promises)
-    this.#options.signal?.throwIfAborted()
-    for (const result of settled) if (result.status === 'rejected') throw result.reason
+  #keepCheckpoint(run: StudyRun, { step }: TrainingState, checkpoint: Uint8Array | null): void {
+    const { store } = this.#options
+    const old = run.checkpoint
+    run.checkpoint = checkpoint === null ? null : `${run.candidate}-${run.seed}-${step}.safetensors`
+    if (checkpoint !== null) store.save(run.checkpoint!, checkpoint)
+    if (old !== null && old !== run.checkpoint) store.discard(old)
   }
 
-  async #advance(run: StudyRun, until: number, tell: () => void): Promise<void> {
-    const { results, entries, store } = this.#options
-    const { setting, group } = results.candidates[run.candidate]!
+  /** Does a run, from where it stands or from its beginning. */
+  async perform(
+    { phase, candidate, seed, until }: Assignment,
+    from: TrainingJob['from'],
+    tell: () => void = () => {},
+  ): Promise<Done & { checkpoint: Uint8Array | null }> {
+    const { results, entries } = this.#options
+    const { setting, group } = results.candidates[candidate]!
     const contender = entries.find(({ entry }) => entry.name === group)!
     const { steps, gradientsPerStep } = results.contenders.find(({ name }) => name === group)!
     const { evaluateEvery, nonFinite } = results.protocol
-    const saved = run.checkpoint === null ? null : store.load(run.checkpoint)
-    const from = run.state.step > 0 && saved !== null ? { state: run.state, checkpoint: saved } : null
-    const before = from === null ? 0 : run.state.gradients
-    const seed = this.#seeds.study[run.seed]!
-    const job = { kind: 'train', setting, steps, seed, evaluateEvery, nonFinite, from, until, test: false } as const
-    const { state, checkpoint, milliseconds } = await this.#watched(job, contender, gradientsPerStep, tell)
-    const old = run.checkpoint
-    run.checkpoint = checkpoint === null ? null : `${run.candidate}-${run.seed}-${state.step}.safetensors`
-    if (checkpoint !== null) store.save(run.checkpoint!, checkpoint)
-    if (old !== null && old !== run.checkpoint) store.discard(old)
-    run.state = state
-    run.spent += state.gradients - before
-    run.milliseconds += milliseconds
+    const isFresh = phase === 'comparing'
+    const plan = {
+      setting,
+      steps,
+      seed,
+      evaluateEvery,
+      nonFinite,
+      from,
+      until: isFresh ? Infinity : until,
+      test: isFresh,
+    }
+    const { state, checkpoint, test, milliseconds } = await this.#watched(
+      { kind: 'train', ...plan },
+      contender,
+      gradientsPerStep,
+      tell,
+    )
+    return { state, checkpoint, test, milliseconds, spent: state.gradients - (from?.state.gradients ?? 0) }
+  }
+
+  /** Does a run for somebody else, and keeps what its optimizer saved for when the run goes on. */
+  async performKeeping(assignment: Assignment): Promise<Done> {
+    const { candidate, seed, phase, until } = assignment
+    const key = `${candidate} ${seed}`
+    const kept = phase === 'comparing' ? undefined : this.#kept.get(key)
+    const from = kept !== undefined && kept.state.gradients < until ? kept : null
+    const { checkpoint, ...done } = await this.perform(assignment, from)
+    if (phase === 'choosing' && checkpoint !== null) this.#kept.set(key, { state: done.state, checkpoint })
+    else this.#kept.delete(key)
+    return done
   }
 
   async #watched(
@@ -241,8 +293,7 @@ export class Study {
 
   /** Runs pick and best of the baseline on the same fresh seeds. */
   async compare(pick: number, baseline: number): Promise<FreshRecord> {
-    const { results, entries } = this.#options
-    const { evaluateEvery, nonFinite } = results.protocol
+    const { results } = this.#options
     results.fresh ??= { pick, baseline, runs: [] }
     const { fresh } = results
     const both = [...new Set([pick, baseline])]
@@ -258,29 +309,16 @@ export class Study {
         both,
       )
     tell()
-    await this.#all(
-      todo.map(async ({ seed, candidate }) => {
-        const { setting, group } = results.candidates[candidate]!
-        const contender = entries.find(({ entry }) => entry.name === group)!
-        const { steps, gradientsPerStep } = results.contenders.find(({ name }) => name === group)!
-        const job = {
-          kind: 'train',
-          setting,
-          steps,
-          seed,
-          evaluateEvery,
-          nonFinite,
-          from: null,
-          until: Infinity,
-          test: true,
-        } as const
-        const { state, test, milliseconds } = await this.#watched(job, contender, gradientsPerStep, () => tell())
+    await this.#crew!.all(
+      todo.map(({ seed, candidate }) => ({ phase: 'comparing', candidate, seed, until: results.protocol.horizon })),
+      (assignment) => this.perform(assignment, null, () => tell()),
+      ({ candidate, seed }, { state, test, milliseconds }) => {
         const run: FreshRun = { candidate, seed, state, validation: finalOf(state), test, milliseconds }
         fresh.runs.push(run)
         fresh.runs.sort((a, b) => place(a) - place(b))
         if (performance.now() - this.#lastWrite > writeEvery) this.write()
         tell(run)
-      }),
+      },
     )
     results.protocol.freshSeeds = [...this.#seeds.fresh]
     this.write()

@@ -1,7 +1,8 @@
 import { join, parse } from 'node:path'
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { loadTaskModule } from '../load-task.ts'
 import { isTaskFile } from '../names.ts'
+import { defaultPatience } from '../studies/beating.ts'
 import { builtinTasks } from '../tasks/index.ts'
 
 /** Reads a whole number of an option. */
@@ -43,3 +44,9 @@ export function seconds(text: string): number {
   if (text.trim() === '' || !(value > 0)) throw new InvalidArgumentError('It must be a number above 0.')
   return value
 }
+
+/** After how long silent workers are given up. */
+export const patienceOption = () =>
+  new Option('--patience <seconds>', 'after so long without a sign of life others do a run again')
+    .argParser(seconds)
+    .default(defaultPatience / 1000)

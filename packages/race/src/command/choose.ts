@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import pc from 'picocolors'
-import { ChooseInterrupted, choose, chooseDefaults } from '../choose/choose.ts'
+import { ChooseInterrupted, type ChooseOptions, choose, chooseDefaults, helpChoose } from '../choose/choose.ts'
 import { readLearnt, writtenLearnt } from '../choose/learnt.ts'
 import type { ChooseResults } from '../choose/results.ts'
 import { chooseFiles } from '../choose/store.ts'
@@ -9,10 +9,11 @@ import type { ChooseProgress, StandingLine } from '../choose/study.ts'
 import { checkTaskName, contenderList, isTaskFile, optimizerNamed, UsageError } from '../names.ts'
 import { formatNumber, formatSetting } from '../report/format.ts'
 import type { NonFinite } from '../training/training.ts'
-import { directoryOf, tasksHelp, wholeNumber } from './arguments.ts'
+import { directoryOf, patienceOption, tasksHelp, wholeNumber } from './arguments.ts'
 import { exitCodes, exitCodesHelp } from './exit.ts'
 import { interruptible } from './interruption.ts'
 import { left, type ProgressWords, progressDisplay } from './progress.ts'
+import { type HelpFlags, helping, helpingWith, sharing } from './sharing.ts'
 
 /** The task of `fallline choose` when none is named. */
 const defaultTask = 'digits-mlp'
@@ -31,6 +32,8 @@ interface Flags {
   fresh?: boolean
   more?: number
   prior?: string
+  study?: string
+  patience: number
 }
 
 /** Where what was learnt is kept unless said otherwise. */
@@ -85,8 +88,16 @@ export function chooseCommand(finish: (code: number) => void): Command {
       '--prior <file>',
       `what earlier studies here have learnt, to which this one is added; none: not even what comes with the package (default: ${localPrior}, with --out only what comes with the package)`,
     )
+    .option(
+      '--study <place>',
+      'keep the runs in a folder of studies, or at the URL of a PostgreSQL server, where choose worker can help',
+    )
+    .addOption(patienceOption())
     .addHelpText('after', `\n${tasksHelp}\n\n${exitCodesHelp}`)
     .action(async (task: string, flags: Flags) => finish(await runChoose(task, flags)))
+  helping(command, 'a choice')
+    .option('-w, --workers <number>', 'worker threads (default: as many as the machine has cores)', wholeNumber(0))
+    .action(async (flags: HelpFlags & { workers?: number }) => finish(await helpWithChoice(flags)))
   command
     .command('export')
     .description(
@@ -101,39 +112,74 @@ export function chooseCommand(finish: (code: number) => void): Command {
   return command
 }
 
-async function runChoose(task: string, flags: Flags): Promise<number> {
+/** The options of a choice as the command line says them, and the contenders that it names. */
+function optionsOf(task: string, flags: SaidFlags) {
   checkTaskName(task)
   const fromModule = isTaskFile(task)
   const list = flags.optimizers === undefined ? undefined : contenderList(flags.optimizers, fromModule)
   const optimizers = list?.contenders
   const names = optimizers?.map((one) => (typeof one === 'string' ? one : one.name))
-  const { baseline } = flags
+  const { baseline, nonFinite, seeds, seed, runs, steps, prior } = flags
   // A baseline that is entered already, or that the module of the task exports, is known there.
   const known = names?.some((name) => name.toLowerCase() === baseline.toLowerCase())
   if (!known && !fromModule) optimizerNamed(baseline)
-  const out = flags.out ?? (await directoryOf(task))
+  const options = {
+    task,
+    baseline,
+    seeds,
+    seed,
+    nonFinite,
+    ...(optimizers === undefined ? {} : { optimizers }),
+    ...(runs === undefined ? {} : { runs }),
+    ...(flags.minutes === undefined ? {} : { minutes: flags.minutes }),
+    ...(steps === undefined ? {} : { steps }),
+    ...(prior === undefined ? {} : { prior }),
+  }
+  return { options, named: list?.expands ? [] : (names ?? []) }
+}
+
+/** What of the flags says which choice it is. */
+type SaidFlags = Omit<Flags, 'out' | 'fresh' | 'more' | 'workers' | 'study' | 'patience'>
+
+/** Name of the attribute of a study that says which choice it is. */
+const choiceAttribute = 'choose'
+
+async function runChoose(task: string, flags: Flags): Promise<number> {
+  const { out, fresh = false, more, workers, study: place, patience, ...said } = flags
   // Who says where the results go gets nothing anywhere else.
-  const prior = flags.prior ?? (flags.out === undefined ? localPrior : undefined)
+  if (said.prior === undefined && out === undefined) said.prior = localPrior
+  const given = optionsOf(task, said)
+  const kept = {
+    out: out ?? (await directoryOf(task)),
+    fresh,
+    ...(more === undefined ? {} : { more }),
+    ...(workers === undefined ? {} : { workers }),
+  }
+  if (place === undefined) return chooseHere(given, kept)
+  return sharing({ study: place, patience }, 'choose', choiceAttribute, { task, flags: said }, (shared) =>
+    chooseHere(given, { ...kept, ...shared }),
+  )
+}
+
+/** Helps with a choice that others make; gives the exit code. */
+function helpWithChoice({ workers, ...flags }: HelpFlags & { workers?: number }): Promise<number> {
+  return helpingWith<SaidFlags>(flags, choiceAttribute, 'choice', async ({ task, flags: said }, shared) =>
+    helpChoose({ ...optionsOf(task, said).options, ...shared, ...(workers === undefined ? {} : { workers }) }),
+  )
+}
+
+async function chooseHere(
+  { options, named }: ReturnType<typeof optionsOf>,
+  kept: Pick<ChooseOptions, 'fresh' | 'more' | 'workers' | 'storage' | 'patience' | 'onStudy'> & { out: string },
+): Promise<number> {
+  const { out } = kept
   const display = progressDisplay(process.stderr, chooseWords)
   return interruptible(async (signal, interruptedBy) => {
     let ran = false
     try {
-      const { seeds, seed, runs, steps, workers, fresh, more } = flags
       const results = await choose({
-        task,
-        baseline,
-        seeds,
-        seed,
-        nonFinite: flags.nonFinite,
-        out,
-        fresh: fresh ?? false,
-        ...(optimizers === undefined ? {} : { optimizers }),
-        ...(runs === undefined ? {} : { runs }),
-        ...(flags.minutes === undefined ? {} : { minutes: flags.minutes }),
-        ...(steps === undefined ? {} : { steps }),
-        ...(workers === undefined ? {} : { workers }),
-        ...(more === undefined ? {} : { more }),
-        ...(prior === undefined ? {} : { prior }),
+        ...options,
+        ...kept,
         signal,
         onProgress(progress) {
           ran = true
@@ -149,15 +195,15 @@ async function runChoose(task: string, flags: Flags): Promise<number> {
         )
       }
       process.stdout.write(`Results: ${join(out, chooseFiles.results)}\nReport:  ${join(out, chooseFiles.report)}\n`)
-      return codeOf(results, list?.expands ? [] : (names ?? []))
+      return codeOf(results, named)
     } catch (error) {
       display.stop()
       if (!(error instanceof ChooseInterrupted)) throw error
-      const resumes = flags.more === undefined ? 'the same command' : 'the same command without --more'
-      const kept =
+      const resumes = kept.more === undefined ? 'the same command' : 'the same command without --more'
+      const count =
         error.results.runs.filter(({ state }) => state.step > 0).length + (error.results.fresh?.runs.length ?? 0)
       process.stderr.write(
-        `Interrupted: ${kept} runs are kept in ${join(out, chooseFiles.results)}; ${resumes} resumes.\n`,
+        `Interrupted: ${count} runs are kept in ${join(out, chooseFiles.results)}; ${resumes} resumes.\n`,
       )
       return interruptedBy()
     }

@@ -1,28 +1,20 @@
 import { join } from 'node:path'
-import type { Storage, StudyRecord } from '@fallline/search'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import pc from 'picocolors'
 import { TaskLoadError } from '../load-task.ts'
 import { checkTaskName, contenderList, isTaskFile, rangesOf, UsageError } from '../names.ts'
-import {
-  helpRace,
-  RaceInterrupted,
-  type RaceOptions,
-  type RaceProgress,
-  race,
-  raceDefaults,
-  racePatience,
-} from '../race.ts'
+import { helpRace, RaceInterrupted, type RaceOptions, type RaceProgress, race, raceDefaults } from '../race.ts'
 import { formatDuration, formatNumber, formatSetting } from '../report/format.ts'
 import type { Claim, RaceResults } from '../results.ts'
 import { fileNames, StorageError } from '../store.ts'
 import { BrokenTaskError } from '../training/check-task.ts'
 import type { NonFinite } from '../training/training.ts'
-import { directoryOf, seconds, tasksHelp, wholeNumber } from './arguments.ts'
+import { directoryOf, patienceOption, tasksHelp, wholeNumber } from './arguments.ts'
 import { BuildFileError } from './build.ts'
 import { exitCodes, exitCodesHelp } from './exit.ts'
 import { interruptible } from './interruption.ts'
 import { left, type ProgressWords, progressDisplay } from './progress.ts'
+import { type HelpFlags, helping, helpingWith, sharing } from './sharing.ts'
 import { summaryOf } from './summary.ts'
 
 /** What `fallline race` runs when nothing is said: done in about a minute on two cores. */
@@ -43,13 +35,6 @@ interface Flags {
   steps?: number
   fresh?: boolean
   study?: string
-  patience: number
-}
-
-/** Which race is helped with. */
-interface HelpFlags {
-  study: string
-  name?: string
   patience: number
 }
 
@@ -137,25 +122,15 @@ finished one.
 ${exitCodesHelp}`,
     )
     .action(async (task: string, flags: Flags) => finish(await runRace(task, flags)))
-  command
-    .command('worker')
-    .description(
-      'help with a race that was begun with --study, from this machine or another, until its runs have ended',
-    )
-    .requiredOption('--study <place>', 'the folder of studies, or the URL of the PostgreSQL server')
-    .option('--name <name>', 'which of the races there, if there are several')
-    .addOption(patienceOption())
-    .action(async (flags: HelpFlags) => finish(await helpWithRace(flags)))
+  helping(command, 'a race').action(async (flags: HelpFlags) => finish(await helpWithRace(flags)))
   return command
 }
 
-const patienceOption = () =>
-  new Option('--patience <seconds>', 'after so long without a sign of life others do a run again')
-    .argParser(seconds)
-    .default(racePatience / 1000)
+/** What of the flags says which race it is. */
+type SaidFlags = Omit<Flags, 'out' | 'fresh' | 'study' | 'patience'>
 
 /** The options of a race as the command line says them. */
-function optionsOf(task: string, flags: Omit<Flags, 'out' | 'fresh' | 'study' | 'patience'>) {
+function optionsOf(task: string, flags: SaidFlags) {
   checkTaskName(task)
   const { contenders: optimizers, expands } = contenderList(flags.optimizers, isTaskFile(task))
   const { claim, studies, trials, seeds, horizons, nonFinite, seed, steps, targets } = flags
@@ -181,18 +156,8 @@ async function runRace(task: string, flags: Flags): Promise<number> {
   const options = optionsOf(task, said)
   const out = given ?? (await directoryOf(task))
   if (place === undefined) return raceHere(options, { out, fresh })
-  const { within } = await import('./study-actions.ts')
-  return within({ study: place }, (storage) =>
-    raceHere(options, {
-      out,
-      fresh,
-      storage,
-      patience: 1000 * patience,
-      async onStudy(study) {
-        await study.annotate(raceAttribute, JSON.parse(JSON.stringify({ task, flags: said })))
-        process.stderr.write(`${study.name} in ${place}: fallline race worker --study ${place} helps\n`)
-      },
-    }),
+  return sharing({ study: place, patience }, 'race', raceAttribute, { task, flags: said }, (shared) =>
+    raceHere(options, { out, fresh, ...shared }),
   )
 }
 
@@ -234,44 +199,14 @@ async function raceHere(
 }
 
 /** Helps with a race that others run; gives the exit code. */
-async function helpWithRace({ study: place, name, patience }: HelpFlags): Promise<number> {
-  const { within } = await import('./study-actions.ts')
-  return within({ study: place }, async (storage) => {
-    const record = await raceAt(storage, name)
-    const { task, flags } = record.attributes[raceAttribute] as unknown as { task: string; flags: Flags }
-    const display = progressDisplay(process.stderr, raceWords())
-    return interruptible(async (signal, interruptedBy) => {
-      try {
-        const done = await helpRace({
-          ...optionsOf(task, flags),
-          storage,
-          patience: 1000 * patience,
-          signal,
-          onProgress: (progress) => display.update(progress),
-        })
-        display.stop()
-        process.stdout.write(`${done} ${done === 1 ? 'run' : 'runs'} of ${record.name} done here\n`)
-        return exitCodes.success
-      } catch (error) {
-        display.stop()
-        if (!(error instanceof RaceInterrupted)) throw error
-        return interruptedBy()
-      }
-    })
-  })
-}
-
-/** The race of a name, or the only one there is. */
-async function raceAt(storage: Storage, name: string | undefined): Promise<StudyRecord> {
-  const names = name === undefined ? await storage.names() : [name]
-  const records = await Promise.all(names.map((each) => storage.find(each)))
-  const races = records.filter((record) => record?.attributes[raceAttribute] !== undefined)
-  if (races.length === 1) return races[0]!
-  const there = races.map((record) => record!.name).join(', ')
-  throw new UsageError(
-    races.length === 0
-      ? `there is no race ${name === undefined ? '' : `'${name}' `}here: begin one with fallline race --study`
-      : `there are several races here: choose one with --name: ${there}`,
+function helpWithRace(flags: HelpFlags): Promise<number> {
+  const display = progressDisplay(process.stderr, raceWords())
+  return helpingWith<SaidFlags>(flags, raceAttribute, 'race', ({ task, flags: said }, shared) =>
+    helpRace({
+      ...optionsOf(task, said),
+      ...shared,
+      onProgress: (progress) => display.update(progress),
+    }).finally(() => display.stop()),
   )
 }
 

@@ -129,6 +129,13 @@ describe('the shipped policy on the recorded table', () => {
     expect(ours!.better).toBeLessThan(theirs!.better / 2)
   })
 
+  it('gains by what choosing has learnt on the other tasks', () => {
+    const at = (prior: 'none' | 'learnt') => simulator.measure({ policy: defaultPolicy, runs: 46, prior }, repetitions)
+    const [without, learnt] = [at('none'), at('learnt')]
+    const error = Math.hypot(without.standardError, learnt.standardError)
+    expect(without.regret - learnt.regret).toBeGreaterThan(2 * error)
+  })
+
   it('loses little by a prior that is upside down', () => {
     const at = (prior: 'none' | 'reversed') =>
       simulator.measure({ policy: defaultPolicy, runs: 46, prior }, repetitions)
