@@ -109,6 +109,7 @@ export type {
   Start,
   Storage,
   StudyRecord,
+  Watch,
 } from './storage/storage.ts'
 export { type Best, bestOf, frontOf } from './study/best.ts'
 export type { Confirmation, ConfirmOptions } from './study/confirm.ts'

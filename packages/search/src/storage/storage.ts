@@ -105,8 +105,22 @@ export interface Storage {
   add(name: string, records: readonly TrialRecord[]): Promise<readonly number[]>
   /** Notes something about a trial, or about the study when the trial is `null`. */
   annotate(name: string, trial: number | null, attribute: string, value: Json): Promise<void>
+  /**
+   * Hears of what others do in a study, so that those who have nothing to do need not ask again and again. A hint alone: what is heard may
+   * mean nothing, and something may not be heard. Storages that cannot hear leave it out.
+   */
+  watch?(name: string): Watch
   /** Gives back what the storage holds of the machine. */
   close(): Promise<void>
+}
+
+/** What is heard of a study. */
+export interface Watch {
+  /** How often something has been heard. */
+  readonly count: number
+  /** Waits until more has been heard than a count, until an abort, or for so long; `deaf` milliseconds while nothing can be heard. */
+  next(count: number, milliseconds: number, deaf: number, signal?: AbortSignal): Promise<void>
+  close(): void
 }
 
 /** The error for a study that is not there. */

@@ -1,4 +1,5 @@
 import { wholeFrom } from '../check.ts'
+import type { Watch } from '../storage/storage.ts'
 import { type Best, bestOf } from './best.ts'
 import type { Outcome } from './outcome.ts'
 import { NothingToTry, Stopped, type Trial, type Working } from './run.ts'
@@ -51,6 +52,9 @@ const failuresInARow = 20
 /** Milliseconds after which somebody who has nothing to do looks again, when nobody here works either. */
 const nap = 250
 
+/** The same where changes are heard of: what nobody says is that somebody has fallen silent. */
+const watchedNap = 5000
+
 /** Runs an objective until a budget is spent: what `Study.optimize` does. */
 export async function optimize<Values>(
   study: Working<Values>,
@@ -58,6 +62,20 @@ export async function optimize<Values>(
   budget: Budget,
 ): Promise<Standing> {
   checkBudget(budget, study)
+  const watch = study.storage.watch?.(study.record.name)
+  try {
+    return await optimizeWatching(study, objective, budget, watch)
+  } finally {
+    watch?.close()
+  }
+}
+
+async function optimizeWatching<Values>(
+  study: Working<Values>,
+  objective: Objective<Values>,
+  budget: Budget,
+  watch: Watch | undefined,
+): Promise<Standing> {
   const { parallel = 1, deterministic = false, failures = 'throw', signal } = budget
   const deadline = budget.seconds === undefined ? Infinity : Date.now() + 1000 * budget.seconds
   const running = new Set<Promise<void>>()
@@ -65,7 +83,9 @@ export async function optimize<Values>(
   let failed = 0
   const stopped = watchStop(study.storage, study.record.name)
   let reason: string | null = null
+  const idle = (heard: number) => watch?.next(heard, watchedNap, nap, signal) ?? pause(nap, signal)
   while (reason === null) {
+    const heard = watch?.count ?? 0
     reason = (await spent(study, budget)) ?? (await stopped())
     if (errors.length > 0) reason = 'an objective threw'
     else if (signal?.aborted) reason = 'aborted'
@@ -96,7 +116,7 @@ export async function optimize<Values>(
     } catch (error) {
       if (!(error instanceof NothingToTry)) throw error
       if (error.forever && running.size === 0) reason = error.message
-      else await (running.size > 0 ? Promise.race(running) : pause(nap, signal))
+      else await (running.size > 0 ? Promise.race(running) : idle(heard))
     }
   }
   await Promise.all(running)

@@ -11,7 +11,15 @@ export type Query = (text: string, parameters?: readonly Cell[]) => Promise<read
 export interface Database {
   /** Runs one statement in a transaction of its own. */
   readonly query: Query
+  /** Hears of `pg_notify` on a channel, where the database has a connection for it. */
+  listen?(channel: string, heard: (payload: string) => void): Listener
   close(): Promise<void>
+}
+
+/** A connection that hears of notifications. It makes itself anew. */
+export interface Listener {
+  readonly isConnected: boolean
+  close(): void
 }
 
 /** A database that also runs transactions of several statements. */

@@ -1,6 +1,7 @@
 import type { Pool, PoolClient } from 'pg'
 import { optional } from '../../optional.ts'
 import { driverError, type Query, type ServerDatabase } from './database.ts'
+import { listener } from './listener.ts'
 
 /** Connects to a PostgreSQL server; `connections` at most at the same time. */
 export async function postgres(url: string, connections: number = 4): Promise<ServerDatabase> {
@@ -48,6 +49,12 @@ export async function postgres(url: string, connections: number = 4): Promise<Se
         client.release(broken)
       }
     },
+    listen: (channel, heard) =>
+      listener(
+        () => new pg.Client({ connectionString: url, keepAlive: true, application_name: 'fallline listener' }),
+        channel,
+        heard,
+      ),
     async close() {
       if (!pool.ended) await pool.end()
     },

@@ -2,6 +2,7 @@ import type { Json } from '../../json.ts'
 import { isEnd, type TrialRecord } from '../../study/trial.ts'
 import { type Held, type Holder, noStudy, type Storage, type StudyRecord } from '../storage.ts'
 import { type Cell, ConnectionLost, type Database, type Row } from './database.ts'
+import { channel, watches } from './watches.ts'
 
 /** Milliseconds that a storage waits for a database that cannot be reached, before it gives up. */
 export const reconnection = 60_000
@@ -54,6 +55,9 @@ const counted = `
 const taken = `
   state = 'running', attempt = attempt + 1, worker = $2, patience = $3::double precision, token = $4,
   expires = ${now} + $3::double precision, started_at = coalesce(started_at, ${now})`
+
+/** Says that something has happened that others may wait for. */
+const said = `pg_notify('${channel}', md5($1))`
 
 /** Merges the attribute $3 with the value $4. */
 const annotated = `
@@ -258,7 +262,7 @@ export function sqlStorage(database: Database, patience: number = reconnection):
           cost = $8::double precision, error = $9, ended = case when $4::integer = 1 then study.ended end,
           ended_at = case when $4::integer = 1 then ${now} end
         from trial, study where trials.study = $1 and trials.number = trial.number
-        returning trials.number`,
+        returning trials.number, ${said}`,
         [name, trial, token, ends ? 1 : 0, state, json(values), json(constraints), cost, plain(error)],
         {
           text: 'select number from fallline.trials where study = $1 and number = $2::integer and token = $3 and state = $4',
@@ -272,7 +276,7 @@ export function sqlStorage(database: Database, patience: number = reconnection):
         `with ${leased}, ${counted}
         update fallline.trials set version = study.version, state = 'waiting'
         from trial, study where trials.study = $1 and trials.number = trial.number
-        returning trials.number`,
+        returning trials.number, ${said}`,
         [name, trial, token],
         {
           text: `select number from fallline.trials where study = $1 and number = $2::integer and token = $3 and state = 'waiting'`,
@@ -332,7 +336,7 @@ export function sqlStorage(database: Database, patience: number = reconnection):
         )
         insert into fallline.trials (study, number, version, state, point, parameters)
         select $1, last + place, version, 'waiting', value->'point', value->'parameters' from study, given
-        returning number`,
+        returning number, ${said}`,
         [name, trials.length, json(given)],
       )
       if (rows.length === 0) throw noStudy(name, await names())
@@ -395,6 +399,7 @@ export function sqlStorage(database: Database, patience: number = reconnection):
       const [{ trials } = { trials: 0 }] = await run('select trials from fallline.studies where name = $1', [name])
       throw new RangeError(`there is no trial ${trial} in '${name}', which has ${trials}`)
     },
+    ...(database.listen && { watch: watches(database.listen) }),
     close: () => database.close(),
   }
 }
