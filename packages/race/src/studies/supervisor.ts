@@ -84,7 +84,7 @@ export class Supervisor {
       }
       const hear = (message: FromEvaluator) => {
         if (message.kind === 'outcome') settled(() => resolve(message.outcome))
-        else if (message.kind === 'error') settled(() => reject(new Error(message.message)))
+        else if (message.kind === 'error') settled(() => reject(new ObjectiveFailed(message.message)))
         else if (message.kind === 'note') {
           trial.annotate(message.attribute, message.value).then(() => send({ kind: 'noted' }), failed)
         } else if (message.kind === 'report') {
@@ -114,6 +114,11 @@ export class Supervisor {
   }
 }
 
-class ChildDied extends Error {
+/** An objective threw, or its process died. */
+export class ObjectiveFailed extends Error {
+  override readonly name: string = 'ObjectiveFailed'
+}
+
+class ChildDied extends ObjectiveFailed {
   override readonly name = 'ChildDied'
 }
