@@ -1,3 +1,4 @@
+import { type RegretBeside, regretsBeside, speedsBeside, storages } from './search/beside.ts'
 import type { ChooseResult } from './sections/choose.ts'
 import type { ColdResult } from './sections/cold.ts'
 import type { DecayResult } from './sections/decay.ts'
@@ -69,8 +70,59 @@ export function verdict({ met, margin, reason }: Aim): string {
 
 const largeSize = '16 M'
 
+/** The promises about studies beside Optuna, as far as they were measured. */
+export function searchAims({ bookkeeping, regrets }: Pick<SearchReport, 'bookkeeping' | 'regrets'>): Aim[] {
+  const aims = speedsBeside(bookkeeping)
+    .filter(({ sampler, storage }) => sampler === 'random' && storage !== 'memory')
+    .map(({ storage, trials, ratio }) =>
+      judge(
+        {
+          title: `ask and tell on ${storage} beside ${storages[storage]} of Optuna, ${trials} trials`,
+          direction: 'at least',
+          bound: 5,
+          unit: 'times its speed',
+        },
+        { median: ratio },
+      ),
+    )
+  for (const storage of Object.keys(storages)) {
+    const rows = bookkeeping.filter((row) => row.sampler === 'random' && row.storage === storage && row.seconds)
+    const [first, last] = [rows[0], rows.at(-1)]
+    if (!first || !last || first === last) continue
+    const growth = last.seconds!.median / first.seconds!.median
+    aims.push(
+      judge(
+        {
+          title: `ask and tell on ${storage} with ${last.trials} trials`,
+          direction: 'at most',
+          bound: 1.5,
+          unit: `times that with ${first.trials}`,
+        },
+        { median: growth },
+      ),
+    )
+  }
+  const rows = regretsBeside(regrets)
+  if (rows.length > 0) {
+    const shareOf = (chosen: (row: RegretBeside) => boolean): Pick<Summary, 'median'> => ({
+      median: rows.filter(chosen).length / rows.length,
+    })
+    aims.push(
+      judge(
+        { title: 'regret no worse than with Optuna', direction: 'at least', bound: 1, unit: 'of the rows' },
+        shareOf(({ share, low }) => share >= low),
+      ),
+      judge(
+        { title: 'regret smaller than with Optuna', direction: 'at least', bound: 0.5, unit: 'of the rows' },
+        shareOf(({ share }) => share > 0.5),
+      ),
+    )
+  }
+  return aims
+}
+
 /** The promises about speed and size, held against what was measured. */
-export function aims({ steps, cold, sizes, peers, tensorflow, library, choose }: Results): Aim[] {
+export function aims({ steps, cold, sizes, peers, tensorflow, library, choose, search }: Results): Aim[] {
   const adamW = steps?.find(({ optimizer, size }) => optimizer === 'adamW' && size === largeSize)
   const list: Aim[] = [
     judge(
@@ -169,5 +221,6 @@ export function aims({ steps, cold, sizes, peers, tensorflow, library, choose }:
     const title = `AdamW inside TensorFlow.js beside its Adam, ${backend}`
     list.push(judge({ title, direction: 'at least', bound, unit: 'times its speed' }, ratio, error))
   }
+  if (search?.peer) list.push(...searchAims(search))
   return list
 }

@@ -7,6 +7,7 @@ import { aims, type Results } from './aims.ts'
 import { describeMachine, machineLines } from './machine.ts'
 import { messageOf } from './measure.ts'
 import { report } from './report.ts'
+import { plainSamplers } from './search/bookkeeping.ts'
 import { measureChoose } from './sections/choose.ts'
 import { measureCold } from './sections/cold.ts'
 import { measureDecay } from './sections/decay.ts'
@@ -15,7 +16,7 @@ import { measureLibrary } from './sections/library.ts'
 import { measureMatrices } from './sections/matrices.ts'
 import { measurePeers } from './sections/peers.ts'
 import { measureQuantized, measureQuantizedLosses } from './sections/quantized.ts'
-import { measureSearch } from './sections/search.ts'
+import { measureSearch, type SearchEffort, type SearchPart, searchParts } from './sections/search.ts'
 import { measureSizes } from './sections/size.ts'
 import { effortFor, guessSeconds, measureStep, type StepEffort, type StepResult } from './sections/steps.ts'
 import { measureTensorflow } from './sections/tensorflow.ts'
@@ -33,7 +34,10 @@ interface Options {
   jax?: boolean
   quantizedLosses?: boolean
   webgpu?: boolean
-  search?: boolean
+  search?: readonly SearchPart[]
+  samplers?: readonly string[]
+  trials?: readonly number[]
+  seeds?: number
   side?: number
   python?: string
   json?: string
@@ -48,18 +52,21 @@ function parseNames(text: string, before: OptimizerFactory[] = []): OptimizerFac
 }
 
 function parseSections(text: string): readonly string[] {
-  const names = text === 'none' ? [] : text.split(',').map((name) => name.trim())
-  const unknown = names.find((name) => !(sectionNames as readonly string[]).includes(name))
-  if (unknown !== undefined) {
-    throw new InvalidArgumentError(`"${unknown}" is none of ${sectionNames.join(', ')}, none`)
-  }
-  return names
+  return text === 'none' ? [] : parseSome(text, sectionNames)
 }
 
-function parseSide(text: string): number {
-  const side = Number(text)
-  if (!Number.isInteger(side) || side < 1) throw new InvalidArgumentError(`"${text}" is no whole number from 1 on`)
-  return side
+function parseWhole(text: string): number {
+  const whole = Number(text)
+  if (!Number.isInteger(whole) || whole < 1) throw new InvalidArgumentError(`"${text}" is no whole number from 1 on`)
+  return whole
+}
+
+/** Names out of a list, separated by commas. */
+function parseSome<Name extends string>(text: string, all: readonly Name[]): readonly Name[] {
+  const names = text.split(',').map((name) => name.trim())
+  const unknown = names.find((name) => !(all as readonly string[]).includes(name))
+  if (unknown !== undefined) throw new InvalidArgumentError(`"${unknown}" is none of ${all.join(', ')}`)
+  return names as Name[]
 }
 
 /** Says what is going on: in place on a terminal, a line each elsewhere. */
@@ -161,7 +168,13 @@ async function bench(given: Options, command: Command): Promise<void> {
   if (options.tfjs) results.tensorflow = await measureTensorflow(progress)
   if (options.webgpu) results.webgpu = await measureWebgpu(progress, options.side)
   if (options.search) {
-    results.search = await measureSearch(options.peers ? { python: options.python } : undefined, progress)
+    const effort: SearchEffort = {
+      parts: options.search,
+      ...(options.samplers && { samplers: options.samplers }),
+      ...(options.trials && { counts: options.trials }),
+      ...(options.seeds && { seeds: options.seeds }),
+    }
+    results.search = await measureSearch(effort, options.peers ? { python: options.python } : undefined, progress)
   }
   endProgress()
   console.log(report(results))
@@ -196,14 +209,28 @@ await new Command('bench')
     '--webgpu',
     'measure steps on WebGPU beside a copy between its buffers; alone, unless --sections says what else',
   )
-  .option(
-    '--search',
-    'measure samplers: the time of ask and tell, and regret; with --peers beside Optuna; alone, unless --sections says what else',
+  .addOption(
+    new Option(
+      '--search [parts]',
+      `measure samplers: the time of ask and tell in memory, in a folder and on a server, and regret (${searchParts.join(', ')}; all of them by default); with --peers beside Optuna; alone, unless --sections says what else`,
+    )
+      .preset(searchParts.join())
+      .argParser((text) => parseSome(text, searchParts)),
   )
+  .option('--samplers <names>', 'with --search, only these samplers', (text) =>
+    parseSome(
+      text,
+      plainSamplers.map(([name]) => name),
+    ),
+  )
+  .option('--trials <numbers>', 'with --search, only studies that have so many trials', (text) =>
+    text.split(',').map(parseWhole),
+  )
+  .option('--seeds <number>', 'with --search, how many seeds regret is taken over; 20 by default', parseWhole)
   .option(
     '--side <number>',
     'the section matrices, and WebGPU, on squares of this side alone, to see that it runs',
-    parseSide,
+    parseWhole,
   )
   .option('--json <file>', 'also write everything that was measured to a file')
   .action(bench)

@@ -1,8 +1,10 @@
 import Table from 'cli-table3'
 import colors from 'picocolors'
 import type { PolicyFigures } from '../../packages/race/recording/figures.ts'
-import { aims, type Results, verdict } from './aims.ts'
+import { type Aim, aims, type Results, searchAims, verdict } from './aims.ts'
 import { inWords } from './instructions.ts'
+import { regretsBeside, speedsBeside } from './search/beside.ts'
+import { replays } from './search/replay.ts'
 import type { ChooseResult } from './sections/choose.ts'
 import type { ColdResult } from './sections/cold.ts'
 import type { DecayResult } from './sections/decay.ts'
@@ -403,15 +405,34 @@ ${heading('What was recorded: mean metric at the end')}${table(['', 'best of Ada
 }
 
 /** Samplers of `@fallline/search`, and Optuna's where it was asked for. */
-export function searchSection({ bookkeeping, regrets, seeds, peer }: SearchReport): string {
+export function searchSection({ bookkeeping, regrets, replayed, seeds, peer, missing: lacking }: SearchReport): string {
   const counts = [...new Set(bookkeeping.map(({ trials }) => trials))].sort((a, b) => a - b)
   const askers = [...new Set(bookkeeping.map(({ sampler, storage }) => `${sampler}, ${storage}`))]
+  const rowOf = (asker: string, count: number) =>
+    bookkeeping.find((each) => `${each.sampler}, ${each.storage}` === asker && each.trials === count)
   const asking = askers.map((asker) => [
     asker,
     ...counts.map((count) => {
-      const row = bookkeeping.find((each) => `${each.sampler}, ${each.storage}` === asker && each.trials === count)
-      return row?.error ?? number(row?.seconds && row.seconds.median * 1000)
+      const seconds = rowOf(asker, count)?.seconds
+      return seconds
+        ? `${number(seconds.median * 1000)} ${colors.dim(`${number(seconds.low * 1000)}-${number(seconds.high * 1000)}`)}`
+        : missing
     }),
+  ])
+  const reasons = askers.flatMap((asker) => {
+    const reason = counts.map((count) => rowOf(asker, count)?.error).find((error) => error !== undefined)
+    return reason === undefined ? [] : [`${asker}: ${reason}`]
+  })
+  const speeds = speedsBeside(bookkeeping)
+  const pairs = [...new Set(speeds.map(({ sampler, storage, peer: other }) => `${sampler}, ${storage} / ${other}`))]
+  const faster = pairs.map((pair) => [
+    pair,
+    ...counts.map((count) =>
+      number(
+        speeds.find((each) => `${each.sampler}, ${each.storage} / ${each.peer}` === pair && each.trials === count)
+          ?.ratio,
+      ),
+    ),
   ])
   const columns = [...new Set(regrets.map(({ problem, after }) => `${problem}, ${after}`))]
   const found = [...new Set(regrets.map(({ sampler }) => sampler))].map((sampler) => [
@@ -423,13 +444,50 @@ export function searchSection({ bookkeeping, regrets, seeds, peer }: SearchRepor
         : missing
     }),
   ])
-  const beside = peer ? `\n${colors.dim(peer.version ? `Optuna ${peer.version}` : `Optuna: ${peer.error}`)}` : ''
-  return `${heading('Asking and telling, ms, by trials that a study has')}${table(['', ...counts.map(String)], asking, [0])}
-${heading(`Regret after so many trials, median and quartiles of ${seeds} seeds`)}${table(['', ...columns], found, [0])}${beside}`
+  const tasks = [...new Set(replayed.map(({ task }) => task))]
+  const searched = [...new Set(replayed.map(({ sampler }) => sampler))].map((sampler) => {
+    const better = tasks.map((task) => replayed.find((each) => each.sampler === sampler && each.task === task)!.better)
+    const mean = better.reduce((sum, share) => sum + share, 0) / better.length
+    return [sampler, ...[...better, mean].map((share) => `${(100 * share).toFixed(2)}%`)]
+  })
+  const { workers, runs, seeds: repeated } = replays
+  const shares = regretsBeside(regrets)
+  const rivals = [...new Set(shares.map(({ sampler, peer: other }) => `${sampler} / ${other}`))]
+  const smaller = rivals.map((rival) => [
+    rival,
+    ...columns.map((column) => {
+      const row = shares.find(
+        (each) => `${each.sampler} / ${each.peer}` === rival && `${each.problem}, ${each.after}` === column,
+      )
+      if (!row) return missing
+      const text = row.share.toFixed(2)
+      return row.share < row.low ? colors.yellow(`${text} worse`) : row.share > row.high ? colors.green(text) : text
+    }),
+  ])
+  const alike = shares[0] && `two that are alike: ${shares[0].low.toFixed(2)}-${shares[0].high.toFixed(2)} in 95 of 100`
+  const notes = [
+    ...(peer ? [peer.version ? `Optuna ${peer.version}` : `Optuna: ${peer.error}`] : []),
+    ...reasons,
+    ...lacking,
+  ]
+  const sections = [
+    asking.length > 0 &&
+      `${heading('Asking and telling, ms, by trials that a study has, median and quartiles')}${table(['', ...counts.map(String)], asking, [0])}`,
+    faster.length > 0 &&
+      `${heading('Asking and telling, times as fast as Optuna')}${table(['', ...counts.map(String)], faster, [0])}`,
+    found.length > 0 &&
+      `${heading(`Regret after so many trials, median and quartiles of ${seeds} seeds`)}${table(['', ...columns], found, [0])}`,
+    smaller.length > 0 &&
+      `${heading(`Share of pairs of seeds with the smaller regret; ${alike}`)}${table(['', ...columns], smaller, [0])}`,
+    searched.length > 0 &&
+      `${heading(`Recorded tasks, replayed: configurations better than the best found, ${workers} workers for the time of ${runs} runs, mean of ${repeated} seeds`)}${table(['', ...tasks, 'mean'], searched, [0])}`,
+    ...notes.map((note) => colors.dim(note)),
+  ]
+  return sections.filter((section) => section !== false).join('\n')
 }
 
-function aimSection(results: Results): string {
-  const rows = aims(results).map((aim) => {
+function aimSection(promises: readonly Aim[]): string {
+  const rows = promises.map((aim) => {
     const { title, direction, bound, unit, measured, met } = aim
     const range = measured?.low !== undefined && measured.high !== undefined
     const outcome = verdict(aim)
@@ -464,7 +522,9 @@ export function report(results: Results): string {
     tensorflow && tensorflowSection(tensorflow),
     webgpu && webgpuSection(webgpu),
     search && searchSection(search),
-    (steps ?? cold ?? sizes ?? peers ?? library ?? choose) && aimSection(results),
+    (steps ?? cold ?? sizes ?? peers ?? library ?? choose)
+      ? aimSection(aims(results))
+      : search?.peer && aimSection(searchAims(search)),
   ]
   return sections.filter((section) => typeof section === 'string').join('\n')
 }

@@ -13,7 +13,7 @@ const installMinutes = 20
 const groups: Record<PythonLibrary, readonly string[]> = {
   torch: ['numpy', 'torch', 'pytorch_optimizer'],
   jax: ['numpy', 'jax', 'optax'],
-  optuna: ['optuna', 'cmaes'],
+  optuna: ['optuna', 'cmaes', 'psycopg2-binary'],
 }
 
 /** What the Python peer can load. */

@@ -1,7 +1,8 @@
-import { jvp, numpy as np, tree, valueAndGrad } from '@jax-js/jax'
+import { numpy as np, tree, valueAndGrad } from '@jax-js/jax'
 import { type Input, type LayoutChoice, layerStatistics } from 'fallline'
 import { curvatureInput, didYouMean, parameterShape } from 'fallline/internal'
 import { type DenseLayer, denseLayers, type Weights } from './dense-layers.ts'
+import { directionalDerivative } from './directional-derivative.ts'
 import { type NamedArrays, nameArrays, shapesOf, type Tree } from './parameters.ts'
 import { signs } from './probe.ts'
 
@@ -161,16 +162,10 @@ export class Model {
     return products
   }
 
-  /**
-   * The derivatives of ⟨∇L, v⟩, which is the derivative of L along v, by both: H v and ∇L. Forward over reverse gives the same, but jax-js
-   * makes far slower kernels of it.
-   */
+  /** The derivatives of ⟨∇L, v⟩, which is the derivative of L along v, by both: H v and ∇L. */
   private productWith(params: Tree, vector: Tree, batch: readonly Tree[]) {
-    const along = (at: Tree, direction: Tree) => {
-      const loss = (point: Tree) => this.loss(point, ...refs(batch))
-      const [value, slope] = jvp(loss as never, [at] as never, [direction] as never) as [np.Array, np.Array]
-      return [slope, value]
-    }
+    const along = (at: Tree, direction: Tree) =>
+      directionalDerivative((point) => this.loss(point, ...refs(batch)), at, direction)
     const differentiated = valueAndGrad(along as never, { argnums: [0, 1], hasAux: true }) as unknown as (
       ...given: Tree[]
     ) => [[np.Array, np.Array], [Tree, Tree]]

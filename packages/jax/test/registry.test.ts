@@ -20,7 +20,7 @@ import {
 } from 'fallline'
 import { type BaseOptimizer, inputsOf, nodesOf, pointsOf, programsOf, traceModel } from 'fallline/internal'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { everything, meets, metByAll, sample } from '../../core/test/support/sample.ts'
+import { another, everything, meets, metByAll, sample } from '../../core/test/support/sample.ts'
 import { make, registry, sensitive, variantsOf, wrappers, wrappersAround } from '../../core/test/support/variants.ts'
 import { jaxTrajectory, numbersFor, referenceTrajectory, worstError } from './support/training.ts'
 
@@ -214,7 +214,10 @@ describe('wrappers under jit', () => {
   // Tracing takes longest here: the sample has one optimizer of each kind.
   const cases = replayed
     .filter(({ definition: { name } }) => (everything || metByAll.includes(name)) && !sensitive.includes(name))
-    .flatMap((factory) => wrappersAround(factory).map((name) => [name, factory.definition.name, factory] as const))
+    .flatMap((factory) => {
+      const { name: own } = factory.definition
+      return another('jax-js', own, wrappersAround(factory)).map((name) => [name, own, factory] as const)
+    })
 
   it.each(cases)('%s around %s agrees with the interpreter', (name, _, factory) =>
     check(wrappers[name]!(make(factory)), 7, takenBy(factory, fewShapes)),

@@ -98,10 +98,11 @@ function dataOf(task: string): string {
 }
 
 function reversed(prior: Prior): Prior {
-  const worst = Math.max(...Object.values(prior.optimizers).flatMap(({ scores }) => scores))
+  const all = Object.values(prior.optimizers).flatMap(({ scores }) => scores)
+  const worst = Math.max(...all.filter((score) => score !== null))
   const turned = Object.entries(prior.optimizers).map(([name, { search, scores }]) => [
     name,
-    { search, scores: scores.map((score) => worst - score) },
+    { search, scores: scores.map((score) => (score === null ? null : worst - score)) },
   ])
   return { ...prior, optimizers: Object.fromEntries(turned) }
 }

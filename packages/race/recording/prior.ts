@@ -1,4 +1,4 @@
-import { combine, type Prior, type ScoresByTask } from '../src/choose/prior.ts'
+import { combine, type Prior, type ScoresByTask, scoreOf } from '../src/choose/prior.ts'
 import { recordedBaseline, seeds } from './record.ts'
 import { endsOf, type Ground, groundOf } from './simulate.ts'
 import type { RecordedTable, RecordedTask } from './table.ts'
@@ -6,10 +6,8 @@ import type { RecordedTable, RecordedTask } from './table.ts'
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
 
 /**
- * What the table says of every setting of every optimizer on every task: log(1 + 100 q), q the share of the configurations of the
- * task whose mean over their seeds of the metric at the end is better. Places and not metrics, because tasks differ in scale; their
- * logarithm, because it matters more to tell the best from the good than the bad from the worst. Tasks whose first seed has not been
- * recorded throughout are left out.
+ * What the table says of every setting of every optimizer on every task: `scoreOf` the share of the configurations of the task whose
+ * mean over their seeds of the metric at the end is better. Tasks whose first seed has not been recorded throughout are left out.
  */
 export function scoresOf(table: RecordedTable): ScoresByTask {
   const used = table.tasks.filter(hasFirstSeed)
@@ -23,7 +21,7 @@ export function scoresOf(table: RecordedTable): ScoresByTask {
     )
     for (const { key, value } of found) {
       const better = found.filter((other) => other.value < value).length / found.length
-      scores.set(key, [...(scores.get(key) ?? []), Math.log(1 + 100 * better)])
+      scores.set(key, [...(scores.get(key) ?? []), scoreOf(better)])
     }
   }
   const optimizers: Record<string, ScoresByTask['optimizers'][string]> = {}
@@ -32,7 +30,7 @@ export function scoresOf(table: RecordedTable): ScoresByTask {
     if (known.every((values) => values !== undefined)) {
       optimizers[name] = {
         search,
-        scores: used.map((_, task) => known.map((values) => Number(values[task]!.toFixed(3)))),
+        scores: used.map((_, task) => known.map((values) => values[task]!)),
       }
     }
   }

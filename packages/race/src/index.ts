@@ -14,7 +14,7 @@ export type { ChooseProgress } from './choose/study.ts'
 export type { MachineRecord, TaskRecord } from './environment.ts'
 export { defineJaxTask, type HostArray, type Jax, type JaxArray, type JaxArrays, type JaxTask } from './jax.ts'
 export { loadTask, TaskLoadError } from './load-task.ts'
-export { RaceInterrupted, type RaceOptions, type RaceProgress, race } from './race.ts'
+export { helpRace, RaceInterrupted, type RaceOptions, type RaceProgress, race } from './race.ts'
 export { renderReport } from './report/report.ts'
 export type {
   Analysis,

@@ -1,10 +1,26 @@
-import { random } from '@fallline/search/internal'
+import { hostname } from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Storage, Study, Trial } from '@fallline/search'
+import { memoryStorage, NothingToTry, openStudy } from '@fallline/search/internal'
 import { type Backend, type CompiledOptimizer, compile, wasm } from 'fallline'
 import { analyse, plannedRuns, runsInPlay } from './analysis.ts'
 import { machineRecord, packageVersions, sourceOf, taskRecord, wholeNumber } from './environment.ts'
 import { loadTaskModule } from './load-task.ts'
 import { arrivalsOf } from './protocol/arrivals.ts'
-import { nextRun, type PlannedRun, type StudyPlan, type StudyRun, seedsOfStudy, selectTrial } from './protocol/study.ts'
+import { type StudyPlan, type StudyRun, seedsOfStudy, selectTrial } from './protocol/study.ts'
+import {
+  courseOfContender,
+  mostErrors,
+  outcomeValue,
+  type Planned,
+  plannedIn,
+  raceKey,
+  raceSampler,
+  raceSpace,
+  runAttribute,
+  runOfTrial,
+  trialOfRun,
+} from './protocol/trials.ts'
 import { type Claim, type ProtocolRecord, type RaceResults, type RunRecord, resultsVersion } from './results.ts'
 import { shiftedSobol } from './search/sequence.ts'
 import type { SearchSpace, Setting } from './search/space.ts'
@@ -68,6 +84,15 @@ export interface RaceOptions {
   out?: string
   /** Start over although the directory has results of the same settings. Default false. */
   fresh?: boolean
+  /**
+   * Where the runs are kept as trials of a study, which `helpRace` shares with other processes and machines: a place that `studiesAt` of
+   * `@fallline/search/sql` opens. Default: the memory of this process.
+   */
+  storage?: Storage
+  /** Milliseconds without a sign of life after which a run is done again by somebody else. Default 60000. */
+  patience?: number
+  /** Is told the study before the first run. */
+  onStudy?: (study: Study) => Promise<void> | void
   /** Stops the race after the current step; the promise rejects with RaceInterrupted. */
   signal?: AbortSignal
   /** Is told what runs; called often. */
@@ -122,8 +147,14 @@ export const raceDefaults = {
 /** Shares of the budget at which schedules end where horizons are matched: down to a quarter, in steps of 2^(1/4). */
 export const matchedHorizons: readonly number[] = Array.from({ length: 9 }, (_, index) => 2 ** (-index / 4))
 
-/** Errors of one contender after which it is not run any more: the first may be the fault of one setting. */
-const mostErrors = 2
+/** Milliseconds without a sign of life after which a run is done again by somebody else, unless asked for otherwise. */
+export const racePatience = 60_000
+
+/** Milliseconds between two looks at what others do, where there is nothing to do here. */
+const nap = 250
+
+/** Signs of life within the time after which a silent process is given up. */
+const beatsPerPatience = 4
 
 /** Largest numbers of runs that are taken for intended. */
 const most = { trials: 10_000, seeds: 10_000, studies: 10_000, seed: 0xffff_ffff, steps: 1_000_000_000 } as const
@@ -152,6 +183,68 @@ const most = { trials: 10_000, seeds: 10_000, studies: 10_000, seed: 0xffff_ffff
  * @throws RaceInterrupted when `signal` is aborted; the same call resumes the race from `out`
  */
 export async function race(options: RaceOptions): Promise<RaceResults> {
+  const raced = await prepare(options)
+  const { results, entries, task, backend } = raced
+  try {
+    const store = options.out === undefined ? null : new Store(options.out)
+    if (store && options.fresh) store.moveAside()
+    const earlier = store?.resume(results.fingerprint) ?? null
+    const state = earlier === null ? results : continued(earlier, results)
+    const marshal = new Marshal({ options, state, entries, task, backend, store })
+    try {
+      if (!state.complete) await marshal.run()
+      if (store) {
+        // The charting library is slow to load and not needed before.
+        const { renderReport } = await import('./report/report.ts')
+        store.write('report', renderReport(state))
+      }
+      return state
+    } finally {
+      marshal.dispose()
+    }
+  } finally {
+    raced.dispose()
+  }
+}
+
+/**
+ * Helps with a race that others run, from another process or machine: takes up its runs in `storage` until all have ended. The options
+ * must be those of the race; what compares, and writes results, is left to `race`.
+ *
+ * @returns how many runs were done here
+ * @throws RangeError when the race is not there, and what `race` throws; RaceInterrupted when `signal` is aborted, and what was not finished is given back at once
+ */
+export async function helpRace(options: RaceOptions & { storage: Storage }): Promise<number> {
+  const raced = await prepare(options)
+  const { results, entries, task, backend } = raced
+  try {
+    await checkIsThere(options.storage, results)
+    return await new Marshal({ options, state: results, entries, task, backend, store: null }).help()
+  } finally {
+    raced.dispose()
+  }
+}
+
+async function checkIsThere(storage: Storage, results: RaceResults): Promise<void> {
+  const name = studyNameOf(results)
+  if ((await storage.find(name)) !== null) return
+  const races = (await storage.names()).filter((each) => each.startsWith(racePrefix))
+  const there = races.length === 0 ? 'no race at all' : races.join(', ')
+  throw new RangeError(
+    `there is no race ${name} to help with, but ${there}: options, the module of the task and versions must be those of the race`,
+  )
+}
+
+const racePrefix = 'race-'
+
+/** Name of the study of a race: the same for all who run the same race. */
+function studyNameOf({ fingerprint, contenderFingerprints, protocol, task }: RaceResults): string {
+  const { studies, seeds } = protocol
+  return `${racePrefix}${task.name}-${fingerprintOf({ fingerprint, contenderFingerprints, studies, seeds }).slice(0, 8)}`
+}
+
+/** The field and the task of a race, and its results before the first run. */
+async function prepare(options: RaceOptions) {
   const claim = options.claim ?? 'optimizers'
   if (claim !== 'optimizers' && claim !== 'settings') {
     throw new RangeError(`claim is '${String(claim)}'; it must be 'optimizers' or 'settings'`)
@@ -174,10 +267,15 @@ export async function race(options: RaceOptions): Promise<RaceResults> {
   if (nonFinite !== 'stop' && nonFinite !== 'skip') {
     throw new RangeError(`nonFinite is '${String(nonFinite)}'; it must be 'stop' or 'skip'`)
   }
+  const patience = options.patience ?? racePatience
+  if (!(patience > 0)) throw new RangeError(`patience is ${patience}; it must be a number of milliseconds above 0`)
   const { task: declared, ...own } =
     typeof options.task === 'string'
       ? await loadTaskModule(options.task)
       : { task: defineTask(options.task), contenders: [], ranges: {} }
+  const dispose = () => {
+    if (typeof options.task === 'string') declared.dispose?.()
+  }
   try {
     const resolved = options.optimizers.map((given) => own.contenders.find(({ name }) => name === given) ?? given)
     const field = enter(resolved)
@@ -210,32 +308,10 @@ export async function race(options: RaceOptions): Promise<RaceResults> {
     results.contenderFingerprints = Object.fromEntries(
       entries.map((entry) => [entry.name, fingerprintOf(identityOf(entry))]),
     )
-    const store = options.out === undefined ? null : new Store(options.out)
-    if (store && options.fresh) store.moveAside()
-    const earlier = store?.resume(results.fingerprint) ?? null
-    const state = earlier === null ? results : continued(earlier, results)
-    const marshal = new Marshal({
-      state,
-      entries,
-      task,
-      backend,
-      store,
-      signal: options.signal,
-      onProgress: options.onProgress,
-    })
-    try {
-      if (!state.complete) await marshal.run()
-      if (store) {
-        // The charting library is slow to load and not needed before.
-        const { renderReport } = await import('./report/report.ts')
-        store.write('report', renderReport(state))
-      }
-      return state
-    } finally {
-      marshal.dispose()
-    }
-  } finally {
-    if (typeof options.task === 'string') declared.dispose?.()
+    return { results, entries, task, backend, dispose }
+  } catch (error) {
+    dispose()
+    throw error
   }
 }
 
@@ -284,62 +360,46 @@ function continued(earlier: RaceResults, wanted: RaceResults): RaceResults {
 }
 
 interface MarshalOptions {
+  options: Pick<RaceOptions, 'storage' | 'patience' | 'fresh' | 'signal' | 'onProgress' | 'onStudy'>
   state: RaceResults
   entries: readonly Entry[]
   task: Task
   backend: Backend
   store: Store | null
-  signal: AbortSignal | undefined
-  onProgress: ((progress: RaceProgress) => void) | undefined
 }
 
-/** Runs what is missing of a race, in an order that depends on nothing but the settings. */
+/** Runs what is missing of a race, alone or with others; the runs depend on nothing but the settings. */
 class Marshal {
   readonly #options: MarshalOptions
+  readonly #signal: AbortSignal | undefined
+  readonly #field: readonly Planned[]
   readonly #measured = new Map<string, CompiledOptimizer>()
   readonly #start = performance.now()
   readonly #planned: number
+  /** Which runs `state` has. */
+  readonly #known: Set<string>
   #doneBefore = 0
   #done = 0
   #lastWrite = 0
 
   constructor(options: MarshalOptions) {
     this.#options = options
-    const { state } = options
+    const { state, entries } = options
+    this.#signal = options.options.signal
+    this.#field = entries.map((entry) => ({
+      name: entry.name,
+      plans: Array.from({ length: state.protocol.studies }, (_, study) => planOf(state, entry, study)),
+    }))
     this.#planned = plannedRuns(state)
+    this.#known = new Set(state.runs.map(raceKey))
   }
 
   async run(): Promise<void> {
-    const { state, store, signal, entries } = this.#options
+    const { state, store, entries } = this.#options
     try {
-      this.#doneBefore = this.#done = runsInPlay(state).length
-      const order = random(state.protocol.seed, 'order of the runs')
-      for (let study = 0; study < state.protocol.studies; study++) {
-        let open = [...entries]
-        while (open.length > 0) {
-          const still: Entry[] = []
-          for (const entry of order.shuffle(open)) {
-            const next = this.#withdrawn(entry)
-              ? null
-              : nextRun(planOf(state, entry, study), studyRuns(state, entry.name, study))
-            if (next === null) continue
-            await this.#train(entry, study, next)
-            still.push(entry)
-          }
-          // In the order of the field, so that resuming shuffles the same list.
-          open = entries.filter((entry) => still.includes(entry))
-        }
-      }
+      await this.#work()
       await this.#measure()
-      // The order in which they ran depends on interruptions.
-      const place = new Map(entries.map(({ name }, index) => [name, index]))
-      const phases = ['tuning', 'final', 'report']
-      state.runs.sort(
-        (a, b) =>
-          a.study - b.study ||
-          (place.get(a.contender) ?? -1) - (place.get(b.contender) ?? -1) ||
-          phases.indexOf(a.phase) - phases.indexOf(b.phase),
-      )
+      this.#order()
       const { studies, seeds } = state.protocol
       const contenders = entries.map(({ name }) => name)
       const look = { contenders, studies, seeds, at: new Date().toISOString() }
@@ -352,10 +412,131 @@ class Marshal {
       state.complete = true
       store?.write('results', JSON.stringify(state))
     } catch (error) {
-      if (!signal?.aborted) throw error
+      if (!this.#signal?.aborted) throw error
       store?.write('results', JSON.stringify(state))
       throw new RaceInterrupted(state, this.#planned)
     }
+  }
+
+  /** Does runs until all have ended; gives how many. */
+  async help(): Promise<number> {
+    try {
+      return await this.#work()
+    } catch (error) {
+      if (!this.#signal?.aborted) throw error
+      throw new RaceInterrupted(this.#options.state, this.#planned)
+    }
+  }
+
+  async #work(): Promise<number> {
+    const study = await this.#study()
+    let done = 0
+    this.#doneBefore = this.#done = runsInPlay(this.#options.state).length
+    for (;;) {
+      this.#signal?.throwIfAborted()
+      try {
+        const trial = await study.ask()
+        if (await this.#train(study, trial)) done++
+      } catch (error) {
+        if (!(error instanceof NothingToTry)) throw error
+        await this.#takeIn(study)
+        if (error.forever) return done
+        await pause(nap, undefined, { signal: this.#signal })
+      }
+    }
+  }
+
+  /** The study whose trials are the runs, with those that `state` knows already. */
+  async #study(): Promise<Study> {
+    const { state, entries, options } = this.#options
+    const { storage = memoryStorage(), fresh, onStudy } = options
+    const name = studyNameOf(state)
+    if (fresh && (await storage.find(name)) !== null) await storage.remove(name)
+    const { seed } = state.protocol
+    const { direction, targets } = state.task
+    const study = await openStudy<unknown>({
+      space: raceSpace(entries, state.protocol),
+      name,
+      objectives: direction,
+      sampler: raceSampler(this.#field, { direction, targets }),
+      seed,
+      storage,
+      worker: `${hostname()}, process ${process.pid}`,
+      patience: this.#patience,
+    })
+    await onStudy?.(study)
+    const before = [...state.runs]
+    const there = new Set((await study.trials()).map((trial) => raceKey(plannedIn(study.space, trial))))
+    await this.#takeIn(study)
+    const missing = before.filter((run) => !there.has(raceKey(run)))
+    const trials = missing.map((run) => trialOfRun(study.space, run, direction)).filter((trial) => trial !== null)
+    await storage.add(name, trials)
+    return study
+  }
+
+  /** Silence counts only where somebody else could go on. */
+  get #patience(): number {
+    const { storage, patience = racePatience } = this.#options.options
+    return storage === undefined ? Infinity : patience
+  }
+
+  /** Takes in what others have done. */
+  async #takeIn(study: Study): Promise<void> {
+    const { state, entries } = this.#options
+    for (const trial of await study.trials()) {
+      const kept = runOfTrial(study.space, trial, state.task.targets)
+      if (kept === null || this.#known.has(raceKey(kept))) continue
+      const { compileMilliseconds, ...run } = kept
+      this.#keep(run, compileMilliseconds)
+      this.#done++
+      const entry = entries.find(({ name }) => name === run.contender)!
+      this.#tell(entry, run.study, run.setting, run.phase, run.steps, run.steps, undefined, run)
+    }
+  }
+
+  #keep(run: RunRecord, compileMilliseconds: number | null): void {
+    const { state, store } = this.#options
+    if (this.#known.has(raceKey(run))) return
+    this.#known.add(raceKey(run))
+    state.runs.push(run)
+    if (compileMilliseconds !== null) {
+      state.contenders.find(({ name }) => name === run.contender)!.compileMilliseconds.push(compileMilliseconds)
+    }
+    if (store === null) return
+    // The whole file is written each time; large races write less often and lose a second at most.
+    const now = performance.now()
+    if (state.runs.length < 200 || now - this.#lastWrite > 1000) {
+      store.write('results', JSON.stringify(state))
+      this.#lastWrite = now
+    }
+  }
+
+  /** Puts the runs in an order that does not depend on who did them when, and leaves out those that came after the errors of a contender. */
+  #order(): void {
+    const { state, entries } = this.#options
+    const places = new Map<string, number>()
+    const withdrawn = new Set<string>()
+    for (const contender of this.#field) {
+      const { name: contenderName, plans } = contender
+      const runs = plans.map((_, study) => studyRuns(state, contenderName, study))
+      const course = courseOfContender(contender, runs).runs
+      for (const [place, { study, planned }] of course.entries()) {
+        places.set(raceKey({ contender: contenderName, study, ...planned }), place)
+      }
+      if (course.filter(({ ended }) => ended?.outcome === 'failed').length >= mostErrors) withdrawn.add(contenderName)
+    }
+    const { studies } = state.protocol
+    state.runs = state.runs.filter(
+      (run) => !withdrawn.has(run.contender) || run.study >= studies || places.has(raceKey(run)),
+    )
+    const contenders = new Map(entries.map(({ name }, index) => [name, index]))
+    const placeOf = (run: RunRecord) => places.get(raceKey(run)) ?? Number.MAX_SAFE_INTEGER
+    state.runs.sort(
+      (a, b) =>
+        a.study - b.study ||
+        (contenders.get(a.contender) ?? -1) - (contenders.get(b.contender) ?? -1) ||
+        placeOf(a) - placeOf(b),
+    )
   }
 
   dispose(): void {
@@ -370,7 +551,8 @@ class Marshal {
   }
 
   async #measure(): Promise<void> {
-    const { state, entries, task, signal, backend } = this.#options
+    const { state, entries, task, backend } = this.#options
+    const signal = this.#signal
     if (state.costs !== null) return
     for (const entry of entries) {
       const setting = firstSelected(state, entry)
@@ -407,13 +589,16 @@ class Marshal {
     }
   }
 
-  async #train(entry: Entry, study: number, planned: PlannedRun): Promise<void> {
-    const { state, task, store, signal, backend } = this.#options
-    const { phase, seed, horizon, setting } = planned
+  /** Does a run and tells its trial; `false` when somebody else has taken it over meanwhile. */
+  async #train(study: Study, trial: Trial): Promise<boolean> {
+    const { state, entries, task, backend } = this.#options
+    const planned = plannedIn(study.space, trial.record)
+    const { contender, study: number, phase, seed, horizon, setting } = planned
+    const entry = entries.find(({ name }) => name === contender)!
     const start = performance.now()
-    const steps = runSteps(state, entry.name, horizon)
+    const steps = runSteps(state, contender, horizon)
     const before = this.#done
-    this.#tell(entry, study, setting, phase, 0, steps)
+    this.#tell(entry, number, setting, phase, 0, steps)
     const plan = {
       setting,
       steps,
@@ -424,48 +609,47 @@ class Marshal {
       until: Infinity,
       test: phase === 'report',
     }
-    const {
-      state: training,
-      test,
-      compileMilliseconds,
-    } = await runOn(task, entry, plan, backend, {
-      signal,
-      onStep: (step) => {
-        this.#done = before + step / steps
-        this.#tell(entry, study, setting, phase, step, steps)
-      },
-    })
-    if (compileMilliseconds !== null) {
-      state.contenders.find(({ name }) => name === entry.name)!.compileMilliseconds.push(compileMilliseconds)
-    }
-    const { outcome, message, stack, step, gradients, skipped, curve } = training
-    const record: RunRecord = {
-      contender: entry.name,
-      study,
-      ...planned,
-      outcome: outcome!,
-      ...(message === undefined ? {} : { message }),
-      ...(stack === undefined ? {} : { stack }),
-      steps: step,
-      gradients: Math.round(gradients * 1000) / 1000,
-      skipped,
-      curve,
-      validation: outcome === 'finished' ? curve.validation.at(-1)! : null,
-      test,
-      gradientsToTarget: gradientsToTargets(training, task.targets, task.direction),
-      milliseconds: performance.now() - start,
-    }
-    this.#done = before + 1
-    state.runs.push(record)
-    if (store) {
-      // The whole file is written each time; large races write less often and lose a second at most.
-      const now = performance.now()
-      if (state.runs.length < 200 || now - this.#lastWrite > 1000) {
-        store.write('results', JSON.stringify(state))
-        this.#lastWrite = now
+    const lease = new Beating(study, trial, this.#patience, this.#signal)
+    try {
+      const {
+        state: training,
+        test,
+        compileMilliseconds,
+      } = await runOn(task, entry, plan, backend, {
+        signal: lease.signal,
+        onStep: (step) => {
+          this.#done = before + step / steps
+          this.#tell(entry, number, setting, phase, step, steps)
+        },
+      })
+      const { outcome, message, stack, step, gradients, skipped, curve } = training
+      const record: RunRecord = {
+        ...planned,
+        outcome: outcome!,
+        ...(message === undefined ? {} : { message }),
+        ...(stack === undefined ? {} : { stack }),
+        steps: step,
+        gradients: Math.round(gradients * 1000) / 1000,
+        skipped,
+        curve,
+        validation: outcome === 'finished' ? curve.validation.at(-1)! : null,
+        test,
+        gradientsToTarget: gradientsToTargets(training, task.targets, task.direction),
+        milliseconds: performance.now() - start,
       }
+      await tell(study, trial, record, compileMilliseconds)
+      this.#done = before + 1
+      this.#keep(record, compileMilliseconds)
+      this.#tell(entry, number, setting, phase, steps, steps, undefined, record)
+      return true
+    } catch (error) {
+      this.#done = before
+      if (this.#signal?.aborted && !lease.isLost) await study.giveBack(trial)
+      else if (lease.isLost || !(await study.beat(trial))) return false
+      throw error
+    } finally {
+      lease.end()
     }
-    this.#tell(entry, study, setting, phase, steps, steps, undefined, record)
   }
 
   #tell(
@@ -478,7 +662,8 @@ class Marshal {
     block?: { index: number; count: number },
     finished?: RunRecord,
   ): void {
-    const { state, onProgress } = this.#options
+    const { state } = this.#options
+    const { onProgress } = this.#options.options
     if (onProgress === undefined) return
     // The micro-race is short; it is counted as one more run.
     const total = this.#planned + 1
@@ -501,6 +686,43 @@ class Marshal {
       ...(finished ? { finished } : {}),
     })
   }
+}
+
+/** Says regularly that a trial is worked on, and notices when somebody else has taken it over. */
+class Beating {
+  readonly signal: AbortSignal
+  readonly #lost = new AbortController()
+  readonly #timer: NodeJS.Timeout | undefined
+
+  constructor(study: Study, trial: Trial, patience: number, signal: AbortSignal | undefined) {
+    this.signal = signal ? AbortSignal.any([signal, this.#lost.signal]) : this.#lost.signal
+    if (patience === Infinity) return
+    this.#timer = setInterval(() => {
+      study.beat(trial).then(
+        (isOurs) => isOurs || this.#lost.abort(),
+        // A database that cannot be reached is noticed by whoever tells the outcome.
+        () => {},
+      )
+    }, patience / beatsPerPatience)
+  }
+
+  get isLost(): boolean {
+    return this.#lost.signal.aborted
+  }
+
+  end(): void {
+    clearInterval(this.#timer)
+  }
+}
+
+/** Tells a trial what came of its run. */
+async function tell(study: Study, trial: Trial, run: RunRecord, compileMilliseconds: number | null): Promise<void> {
+  for (const [index, step] of run.curve.gradients.entries()) await trial.report(step, run.curve.validation[index]!)
+  // JSON has no number that is not finite.
+  await trial.annotate(runAttribute, JSON.parse(JSON.stringify({ ...run, compileMilliseconds })))
+  const value = outcomeValue(run, study.record.objectives[0]!.direction)
+  if (value === null) await study.fail(trial, run.message ?? '')
+  else await study.tell(trial, value)
 }
 
 /** The plan of a contender's study. */

@@ -2,8 +2,16 @@ import { sobol, sobolDimensions } from '@fallline/search/internal'
 import { describe, expect, it } from 'vitest'
 import { seedsOfStudy } from '../src/protocol/study.ts'
 import { shiftedSobol } from '../src/search/sequence.ts'
-import { checkSpace, positionOf, type Setting, settingAt, valueAt, valueAtPosition } from '../src/search/space.ts'
-import { insideTrials, type Limits, outermost, proposeTrial } from '../src/search/trials.ts'
+import {
+  checkSpace,
+  type Limits,
+  positionOf,
+  type Setting,
+  settingAt,
+  valueAt,
+  valueAtPosition,
+} from '../src/search/space.ts'
+import { insideTrials, outermost, proposeTrial } from '../src/search/trials.ts'
 
 describe('shiftedSobol', () => {
   const names = ['weightDecay', 'learningRate', 'beta1']

@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Ended, fallline, fixture, inside } from './support/command.ts'
 
@@ -19,13 +20,13 @@ describe('fallline study', () => {
     const ran = await fallline(['study', 'optimize', parabola, ...place, '--trials', '6', '--workers', '2'])
     expect(ran.stderr).toMatch(/trial 0: complete \d/)
     expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('6 trials have a result') })
-    const shown = await fallline(['study', 'show', ...place])
+    const shown = await inside(['study', 'show', ...place])
     expect(shown.stdout).toMatch(/^study: 6 trials: 6 complete\nbest of 6: .*, trial \d: {"x":/)
-    const csv = (await fallline(['study', 'export', ...place])).stdout.trim().split('\n')
+    const csv = (await inside(['study', 'export', ...place])).stdout.trim().split('\n')
     expect(csv[0]).toBe('number,state,attempt,value,parameter x,cost,worker,started,ended,error')
     expect(csv).toHaveLength(7)
-    const records = JSON.parse((await fallline(['study', 'export', '--format', 'json', ...place])).stdout)
-    expect((await fallline(['study', 'export', '--format', 'html', ...place])).stdout).toContain('The best of 6')
+    const records = JSON.parse((await inside(['study', 'export', '--format', 'json', ...place])).stdout)
+    expect((await inside(['study', 'export', '--format', 'html', ...place])).stdout).toContain('The best of 6')
     for (const { state, values, parameters, reports } of records) {
       expect({ state, values, reports }).toEqual({
         state: 'complete',
@@ -97,6 +98,18 @@ describe('fallline study', () => {
     })
     expect(served).toMatchObject({ code: 130, stderr: '' })
     expect(page).toContain('href="/studies/study"')
+  })
+
+  it('imports studies of Optuna, and says what is no file of it', async () => {
+    const journal = fileURLToPath(new URL('../../search/test/optuna/studies.log', import.meta.url))
+    const imported = await inside(['study', 'import', journal, ...place])
+    expect(imported).toMatchObject({
+      code: 0,
+      stdout: 'conditional: 8 trials, 2 left out\nseveral: 3 trials\nempty: 0 trials\n',
+      stderr: expect.stringContaining('conditional: trial 8 is left out: it was running'),
+    })
+    const refused = await inside(['study', 'import', parabola, ...place])
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('this is no journal of Optuna') })
   })
 
   it.runIf(process.env.FALLLINE_TEST_ALL === '1')(

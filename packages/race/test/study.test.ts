@@ -1,8 +1,8 @@
 import { random } from '@fallline/search/internal'
 import { describe, expect, it } from 'vitest'
 import {
+  courseOf,
   earliest,
-  nextRun,
   type PlannedRun,
   runsOf,
   type StudyPlan,
@@ -12,6 +12,7 @@ import {
 import { shiftedSobol } from '../src/search/sequence.ts'
 import { settingAt } from '../src/search/space.ts'
 import { type Arrival, miss } from '../src/statistics/ratios.ts'
+import { nextRun } from './support/next-run.ts'
 
 const space = { learningRate: { scale: 'log', minimum: 1e-3, maximum: 1 } } as const
 
@@ -51,7 +52,7 @@ function complete(own: StudyPlan, of: (planned: PlannedRun) => StudyRun = result
   return runs
 }
 
-describe('nextRun', () => {
+describe('the course of a study', () => {
   it('tunes on one seed, reruns the best on others, and runs the selected trial on fresh ones', () => {
     const runs = complete(plan)
     expect(runs.length).toBe(runsOf(plan))
@@ -137,6 +138,28 @@ describe('nextRun', () => {
     expect(tuning[6]!.setting.learningRate).toBeGreaterThan(1)
     expect(tuning[7]!.setting.learningRate).toBeGreaterThan(tuning[6]!.setting.learningRate!)
     expect(runs.at(-1)!.trial).toBe(7)
+  })
+
+  it('knows ahead what does not depend on the runs before', () => {
+    const runs = complete(plan)
+    const known = (count: number) => {
+      const { runs: planned, whole } = courseOf(plan, runs.slice(0, count))
+      return [planned.length, whole]
+    }
+    // Of five trials four are points of the sequence; then the fifth, the reruns of the best two, and the fresh runs.
+    expect([0, 1, 3, 4, 5, 8, 9, 12].map(known)).toEqual([
+      [4, false],
+      [4, false],
+      [4, false],
+      [5, false],
+      [9, false],
+      [9, false],
+      [12, true],
+      [12, true],
+    ])
+    const ahead = courseOf(plan, [runs[3]!, runs[1]!]).runs
+    expect(ahead.map(({ planned }) => planned.setting)).toEqual(runs.slice(0, 4).map(({ setting }) => setting))
+    expect(ahead.map(({ ended }) => ended !== null)).toEqual([false, true, false, true])
   })
 
   it('ends after the tuning when nothing finished', () => {

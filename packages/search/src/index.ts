@@ -1,7 +1,14 @@
 export { type Examined, type Finding, health } from './analysis/health.ts'
 export { type Importance, type ImportanceOptions, importances } from './analysis/importance.ts'
 export type { Json } from './json.ts'
-export { type ChosenOptimizer, chosenOptimizer, optimizerChoice, searchSpaceOf } from './optimizers.ts'
+export {
+  type ChosenOptimizer,
+  chosenOptimizer,
+  type OptimizerChoices,
+  type OwnOptimizer,
+  optimizerChoice,
+  searchSpaceOf,
+} from './optimizers.ts'
 export {
   curveExtrapolation,
   type ExtrapolationOptions,
@@ -21,7 +28,14 @@ export { type AgingEvolutionOptions, agingEvolution } from './samplers/aging-evo
 export { type AshaOptions, asha } from './samplers/asha.ts'
 export { type BohbOptions, bohb } from './samplers/bohb.ts'
 export { type CmaEsOptions, cmaEs } from './samplers/cma-es.ts'
+export { type ColaboOptions, colabo } from './samplers/colabo.ts'
+export { type ConfigOptions, configSearch } from './samplers/config.ts'
 export { type ConformalQuantilesOptions, conformalQuantiles } from './samplers/conformal-quantiles.ts'
+export {
+  type CooperativeCoevolutionOptions,
+  cooperativeCoevolution,
+} from './samplers/cooperative-coevolution.ts'
+export { type CostAwareOptions, costAware } from './samplers/cost-aware.ts'
 export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy.ts'
 export { type DehbOptions, dehb } from './samplers/dehb.ts'
 export { type DifferentialEvolutionOptions, differentialEvolution } from './samplers/differential-evolution.ts'
@@ -33,6 +47,7 @@ export {
 export { type GaussianProcessOptions, gaussianProcess } from './samplers/gaussian-process.ts'
 export { type GridOptions, gridSearch } from './samplers/grid.ts'
 export { haltonSearch } from './samplers/halton.ts'
+export { type HookeJeevesOptions, hookeJeeves } from './samplers/hooke-jeeves.ts'
 export { hypE } from './samplers/hyp-e.ts'
 export { type HyperbandOptions, hyperband } from './samplers/hyperband.ts'
 export { type DeepeningOptions, iterativeDeepeningHyperband } from './samplers/iterative-deepening-hyperband.ts'

@@ -1,13 +1,14 @@
 /** Studies that last: in a folder, or on a PostgreSQL server. */
 
+import { ConnectionLost, isUnreachable } from './storage/sql/database.ts'
 import { studyFolder } from './storage/sql/folder.ts'
 import { postgres, withoutPassword } from './storage/sql/postgres.ts'
 import { migrate } from './storage/sql/schema.ts'
-import { sqlStorage } from './storage/sql/storage.ts'
+import { nap, reconnection, sqlStorage } from './storage/sql/storage.ts'
 import type { Storage } from './storage/storage.ts'
 
-export { ConnectionLost, DiskFull } from './storage/sql/database.ts'
-export { studyFolder }
+export { DiskFull } from './storage/sql/database.ts'
+export { ConnectionLost, studyFolder }
 
 /**
  * Studies on a PostgreSQL server (version 12 or newer, the package `pg`), in the schema `fallline` of a database, which is made when it
@@ -23,12 +24,20 @@ export async function studyServer(url: string): Promise<Storage> {
     )
   }
   const database = await postgres(url)
-  try {
-    await migrate(database, withoutPassword(url))
-    return sqlStorage(database)
-  } catch (error) {
-    await database.close()
-    throw error
+  const deadline = Date.now() + reconnection
+  for (;;) {
+    try {
+      await migrate(database, withoutPassword(url))
+      return sqlStorage(database)
+    } catch (error) {
+      // A server that is there and starts, or breaks off, is waited for; one that is not there may be a mistake in the URL.
+      if (error instanceof ConnectionLost && !isUnreachable(error) && Date.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, nap))
+        continue
+      }
+      await database.close()
+      throw error
+    }
   }
 }
 

@@ -1,7 +1,19 @@
 import * as fallline from 'fallline'
-import { adamW, compile, lion, muon } from 'fallline'
+import {
+  adamW,
+  cautious,
+  compile,
+  cosine,
+  defineOptimizer,
+  type HyperValue,
+  lion,
+  logUniform,
+  lookahead,
+  muon,
+  oneOf,
+} from 'fallline'
 import { describe, expect, test } from 'vitest'
-import { chosenOptimizer, openStudy, optimizerChoice, space } from '../src/index.ts'
+import { chosenOptimizer, float, openStudy, optimizerChoice, space, variant } from '../src/index.ts'
 
 describe('a space over optimizers', () => {
   test('has the ranges that each declares, and makes what a trial chose', async () => {
@@ -27,6 +39,50 @@ describe('a space over optimizers', () => {
     expect(() => chosenOptimizer(factories, { kind: 'sgd' })).toThrow(
       "there is no optimizer 'sgd' among adamW, lion, muon",
     )
+  })
+
+  test('has optimizers, wrappers and schedules of your own as categories like any other', async () => {
+    const signed = defineOptimizer({
+      ...lion.definition,
+      name: 'signed',
+      hyper: { ...lion.definition.hyper },
+      search: { ...lion.definition.search, learningRate: logUniform(0.01, 0.02) },
+    })
+    const choices = {
+      signed,
+      careful: {
+        optimizer: ({ period, ...hyper }: Record<string, HyperValue>) =>
+          lookahead(cautious(adamW(hyper)), { period: period as number }),
+        search: { learningRate: logUniform(0.001, 0.1), period: oneOf(2, 5) },
+      },
+    }
+    const training = space({
+      optimizer: optimizerChoice(choices),
+      schedule: variant({ constant: {}, cosine: { last: float(0, 0.5) } }),
+    })
+    expect(training.dimensions.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['optimizer.signed.learningRate', 'optimizer.careful.period', 'schedule.cosine.last']),
+    )
+    const study = await openStudy({ space: training, seed: 2 })
+    const seen = new Set<string>()
+    await study.optimize(
+      async ({ parameters: { optimizer, schedule } }) => {
+        seen.add(`${optimizer.kind} ${schedule.kind}`)
+        const from = optimizer.learningRate as number
+        const learningRate = schedule.kind === 'cosine' ? cosine({ from, to: schedule.last * from, steps: 4 }) : from
+        const compiled = await compile(chosenOptimizer(choices, optimizer, { learningRate }), { w: [2, 2] })
+        for (let step = 0; step < 4; step++) {
+          compiled.gradients.w.set([1, 2, 3, 4])
+          compiled.step()
+        }
+        const moved = compiled.parameters.w[0]!
+        compiled.dispose()
+        expect(moved).toBeLessThan(0)
+        return moved
+      },
+      { trials: 16 },
+    )
+    expect(seen).toEqual(new Set(['signed constant', 'signed cosine', 'careful constant', 'careful cosine']))
   })
 
   test('takes the whole registry', () => {

@@ -66,6 +66,19 @@ describe('spaces', () => {
     expect(whole.values([1]).units).toBe(256)
   })
 
+  test('round to digits, and never beyond their bounds', () => {
+    const rounded = space({ rate: float(1.23444e-5, 1, { scale: 'log', digits: 4 }), x: float(0, 1, { digits: 2 }) })
+    expect(rounded.values([0, 1 / 3])).toEqual({ rate: 1.23444e-5, x: 0.33 })
+    for (let index = 0; index < 100; index++) {
+      const at = rounded.parameters([index / 100, (index % 10) / 9])
+      expect(Number((at.rate as number).toPrecision(4)) === at.rate || index === 0).toBe(true)
+      expect(rounded.parameters(rounded.point(at))).toEqual(at)
+    }
+    expect(JSON.stringify(space({ x: float(0, 1) }).dimensions)).not.toContain('digits')
+    expect(() => float(0, 1, { digits: 0 })).toThrow(/digits must be a whole number from 1 to 17, not 0/)
+    expect(() => float(0, 1, { digits: 2, step: 0.1 })).toThrow(/values with a step have no digits, 2 were given/)
+  })
+
   test('count their points, variants apart', () => {
     const counted = space({ a: choice([1, 2, 3]), b: variant({ x: { c: integer(1, 5) }, y: {} }) })
     expect(counted.size).toBe(3 * (5 + 1))

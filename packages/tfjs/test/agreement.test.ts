@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { adamW, adan, cosine, groups, lamb, lion, sgdSaI } from 'fallline'
 import { beforeAll, describe, it } from 'vitest'
-import { everything, meets, metByAll, sample } from '../../core/test/support/sample.ts'
+import { another, everything, meets, metByAll, sample } from '../../core/test/support/sample.ts'
 import { make, sensitive, variantsOf, wrappers, wrappersAround } from '../../core/test/support/variants.ts'
 import { check, checkOperations, checkPoints, steps } from './support/agreement.ts'
 import { backends, looking, usable } from './support/tensorflow.ts'
@@ -71,7 +71,10 @@ describe('operations do what the core does', () => {
       ({ definition: { name, joint } }) =>
         !joint && (everything || metByAll.includes(name)) && !sensitive.includes(name),
     )
-    .flatMap((factory) => wrappersAround(factory).map((name) => [name, factory.definition.name, factory] as const))
+    .flatMap((factory) => {
+      const { name: own } = factory.definition
+      return another('operations', own, wrappersAround(factory)).map((name) => [name, own, factory] as const)
+    })
   it.each(around)('%s around %s', async (name, _, factory) => {
     // Divides by the deviation and epsilon; the deviation of one clipped element is a rounding error.
     const settings = factory.definition === sgdSaI.definition ? { epsilon: 1e-3 } : {}

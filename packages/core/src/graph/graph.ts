@@ -14,6 +14,7 @@ import {
   identity,
   type Kind,
   type Node,
+  type NodeOf,
   type Operation,
   type ReductionAxis,
   type ReductionKind,
@@ -54,6 +55,8 @@ function isReciprocal(node: Node | undefined): boolean {
   return node?.space === 'host' && node.operation === 'divide' && isConstant(node.inputs[0], 1)
 }
 
+const conditional = new Set<Operation>(['equal', 'less', 'lessOrEqual', 'and', 'not'])
+
 const commutative = new Set<Operation>(['add', 'multiply', 'maximum', 'minimum', 'equal', 'and'])
 
 /** @throws Error for a truth value where a number is needed. */
@@ -71,7 +74,8 @@ export class Graph {
   readonly outputs: 'rows' | 'columns'
   /** The truth values that something was computed with, also where it turned out not to depend on them. */
   readonly conditions = new Set<Node>()
-  private readonly byKey = new Map<string, Node>()
+  /** Nodes by a hash of their operation and inputs, which nodes that are not equal may share. */
+  private readonly byHash = new Map<number, Interned>()
 
   constructor(outputs: 'rows' | 'columns' = 'rows') {
     this.outputs = outputs
@@ -192,7 +196,7 @@ export class Graph {
       perTensor ||= input.perTensor
     }
     if (space === 'global' && perTensor) space = 'tensor'
-    const mask = ['equal', 'less', 'lessOrEqual', 'and', 'not'].includes(operation)
+    const mask = conditional.has(operation)
     const dimensions = broadcast(operation, inputs)
     const full = inputs.map((input) => this.repeatMask(input, dimensions))
     return this.intern({ operation }, full, space, dimensions, mask, perTensor)
@@ -209,9 +213,9 @@ export class Graph {
 
   private simplify(operation: ElementOperation, inputs: readonly Node[]): Node | undefined {
     const [a, b, c] = inputs as [Node, Node, Node]
-    const values = inputs.flatMap((node) => (node.operation === 'constant' ? [node.value] : []))
-    if (values.length === inputs.length) {
-      return this.constant(applyScalar(operation, values[0]!, values[1]!, values[2]!))
+    if (inputs.every(({ operation }) => operation === 'constant')) {
+      const [x, y, z] = inputs as readonly NodeOf<'constant'>[]
+      return this.constant(applyScalar(operation, x!.value, y?.value as number, z?.value as number))
     }
     const is = isConstant
     switch (operation) {
@@ -297,12 +301,36 @@ export class Graph {
     perTensor: boolean,
   ): Node {
     const alike = space === 'host' && commutative.has(kind.operation) ? [...inputs].sort((a, b) => a.id - b.id) : inputs
-    const text = identity(kind, { inputs: alike, space, dimensions, mask, perTensor }, ({ id }) => id, String)
-    const known = this.byKey.get(text)
-    if (known) return known
-    const node = { ...kind, id: this.nodes.length, inputs, space, dimensions, mask, perTensor }
+    const hash = hashOf(kind, alike)
+    const first = this.byHash.get(hash)
+    const node = Object.assign(kind, { id: this.nodes.length, inputs, space, dimensions, mask, perTensor })
+    // Most hashes are new, and an identity is asked for only where one is not.
+    const text = first && textOf(node, alike)
+    for (let one = first; one; one = one.next) {
+      one.text ??= textOf(one.node, one.alike)
+      if (one.text === text) return one.node
+    }
     this.nodes.push(node)
-    this.byKey.set(text, node)
+    this.byHash.set(hash, { node, alike, text, next: first })
     return node
   }
+}
+
+interface Interned {
+  readonly node: Node
+  /** Its inputs, in an order of their own where theirs does not matter. */
+  readonly alike: readonly Node[]
+  text: string | undefined
+  /** Another of the same hash. */
+  readonly next: Interned | undefined
+}
+
+const textOf = (node: Node, inputs: readonly Node[]) => identity(node, { ...node, inputs }, ({ id }) => id, String)
+
+/** What equal nodes have in common, as a small whole number. */
+function hashOf(kind: Kind, inputs: readonly Node[]): number {
+  const own = 'value' in kind ? kind.value * 1009 : 'key' in kind ? kind.key.length : 0
+  let hash = own + kind.operation.length + 31 * kind.operation.charCodeAt(2)
+  for (const { id } of inputs) hash = Math.imul(hash, 0x5bd1) + id
+  return hash & 0x3fffffff
 }

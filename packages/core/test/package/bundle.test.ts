@@ -142,12 +142,12 @@ describe('an application with one optimizer', () => {
   it('does not grow unnoticed', async () => {
     const { text } = await bundle(app, { minify: true })
     // The benchmark reports the size beside its aim. Raise this only for a reason.
-    expect(gzipSync(text).length).toBeLessThan(39.9 * 1024)
+    expect(gzipSync(text).length).toBeLessThan(40.1 * 1024)
     const running = await bundle(app.replaceAll('compile', 'compileRunning'), { minify: true })
     expect(running.files.filter((file) => file.startsWith('state/') || file === 'run/compiled-optimizer.ts')).toEqual(
       [],
     )
-    expect(gzipSync(running.text).length).toBeLessThan(32.4 * 1024)
+    expect(gzipSync(running.text).length).toBeLessThan(32.6 * 1024)
   })
 })
 

@@ -7,6 +7,8 @@
  * - What looks at the machinery around rules (threads, memory of others, state in fewer bits, refused numbers, sizes beyond a chunk) is met by a
  *   fortieth of the optimizers, another one for each kind of test.
  * - The optimizers of `metByAll` meet a sixth of the cases, and everything that is around rules.
+ * - Pairs of optimizer and wrapper are all tried on the core's own kernels by `npm run test:all`. What runs the same programs
+ *   another way (built ahead, in TensorFlow.js's operations, in jax-js) then meets a quarter of them, other ones for each way.
  */
 
 /** True where everything is asked for. */
@@ -49,6 +51,12 @@ export function sample<Case>(
  */
 export function meets(kind: string, optimizer: string, all = everything, share = dailyShare): boolean {
   return all || metByAll.includes(optimizer) || hash(`${kind} ${optimizer}`) < share * 2 ** 32
+}
+
+/** Of the wrappers around an optimizer, those to try in one of the ways that run what the core's own kernels have been tried with. */
+export function another(way: string, optimizer: string, wrappers: readonly string[]): string[] {
+  const met = (wrapper: string) => hash(`${way} ${optimizer} ${wrapper}`) < 2 ** 32 / 4
+  return wrappers.filter((wrapper) => !everything || metByAll.includes(optimizer) || met(wrapper))
 }
 
 /** FNV-1a of the UTF-16 units, mixed once more so that its last letters move all bits. */

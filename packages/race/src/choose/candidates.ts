@@ -1,7 +1,6 @@
-import type { SearchRange } from 'fallline'
 import type { Candidate } from '../search/policy.ts'
 import { shiftedSobol } from '../search/sequence.ts'
-import { type SearchSpace, type Setting, settingAt } from '../search/space.ts'
+import { type SearchSpace, type Setting, sameSpace, settingAt } from '../search/space.ts'
 import type { Prior } from './prior.ts'
 
 /** Settings of every contender, unless asked for otherwise: those of the recorded table. */
@@ -42,23 +41,4 @@ export function candidatesOf(
       prior: scores[index] ?? null,
     }))
   })
-}
-
-function sameSpace(first: SearchSpace, second: SearchSpace): boolean {
-  const names = Object.keys(first)
-  return (
-    names.length === Object.keys(second).length &&
-    names.every((name) => second[name] !== undefined && sameRange(first[name]!, second[name]))
-  )
-}
-
-function sameRange(first: SearchRange, second: SearchRange): boolean {
-  if (first.scale === 'choice' || second.scale === 'choice') {
-    return (
-      first.scale === second.scale &&
-      String((first as { values?: readonly number[] }).values) ===
-        String((second as { values?: readonly number[] }).values)
-    )
-  }
-  return first.scale === second.scale && first.minimum === second.minimum && first.maximum === second.maximum
 }

@@ -15,6 +15,7 @@ import type { NonFinite } from '../training/training.ts'
 import { answerOf } from './answer.ts'
 import { candidatesOf } from './candidates.ts'
 import { confirm, confirmationLevel, confirmationSeeds, fewestSeeds } from './confirm.ts'
+import { addLearnt, learntFrom, readLearnt } from './learnt.ts'
 import { readPrior } from './prior.ts'
 import { type ChooseResults, type ConfirmationRecord, chooseVersion, type FreshRun } from './results.ts'
 import { DirectoryStore, MemoryStore } from './store.ts'
@@ -49,6 +50,11 @@ export interface ChooseOptions {
   out?: string
   /** Start over although the directory has a study of the same settings. Default false. */
   fresh?: boolean
+  /**
+   * What earlier studies say. By default what comes with the package; with the path of a file also what is learnt on other tasks here, which
+   * is read from it and, when the study ends, added to it; `none`: nothing at all.
+   */
+  prior?: string
   /** Full runs to add to the study that lies in `out`; what was run is kept. */
   more?: number
   /** Stops the study; the promise rejects with ChooseInterrupted. */
@@ -78,10 +84,17 @@ export const chooseDefaults = {
   nonFinite: 'stop',
 } as const
 
+/** What `prior` says to use nothing. */
+const noPrior = 'none'
+
 /** What decides: how candidates are made, which are trained how far, and the test at the end. @internal */
 export interface ChooseParts {
   policy: Policy<unknown>
-  candidates(contenders: readonly { name: string; search: SearchSpace }[], task: string): Candidate[]
+  candidates(
+    contenders: readonly { name: string; search: SearchSpace }[],
+    task: string,
+    prior: string | undefined,
+  ): Candidate[]
   /** Full runs that the baseline is tuned with, of so many for choosing. */
   guaranteed(choosing: number): number
   /** The fewest fresh seeds with which a claim is possible, after so many tests before. */
@@ -103,7 +116,11 @@ function levelAfter(earlierTests: number): number {
 
 const parts: ChooseParts = {
   policy: defaultPolicy,
-  candidates: (contenders, task) => candidatesOf(contenders, readPrior(task)),
+  candidates: (contenders, task, prior) =>
+    candidatesOf(
+      contenders,
+      prior === noPrior ? null : readPrior(task, prior === undefined ? undefined : readLearnt(prior)),
+    ),
   guaranteed: guaranteedRuns,
   fewestSeeds: (earlierTests) => fewestSeeds(levelAfter(earlierTests)),
   confirm(pick, baseline, earlierTests) {
@@ -321,11 +338,15 @@ function plan({ declared, options, parts, field, seed, seeds, nonFinite, asked, 
     nonFinite,
     baseline: field.baseline,
     policy: protocol.policy,
-    // What earlier studies say of them decides which are tried.
-    candidates: parts.candidates(
-      field.entries.map(({ entry: { name, search } }) => ({ name, search })),
-      results.task.name,
-    ),
+    // What is learnt on other tasks meanwhile does not start a study over that has begun.
+    prior: options.prior,
+    candidates: parts
+      .candidates(
+        field.entries.map(({ entry: { name, search } }) => ({ name, search })),
+        results.task.name,
+        undefined,
+      )
+      .map(({ group, setting }) => ({ group, setting })),
     contenders: field.entries.map(({ entry }) => identityOf(entry)),
   })
   return results
@@ -421,6 +442,10 @@ async function run(
     results.complete = true
     results.finishedAt = new Date().toISOString()
     study.write()
+    if (options.prior !== undefined && options.prior !== noPrior) {
+      const searches = new Map(field.entries.map(({ entry: { name, search } }) => [name, search]))
+      addLearnt(options.prior, learntFrom(results, searches))
+    }
   } catch (error) {
     if (!options.signal?.aborted) throw error
     study.write()
@@ -439,12 +464,13 @@ async function admit(
   study: Study,
   { entries, baseline }: Field,
   parts: ChooseParts,
-  { onProgress }: ChooseOptions,
+  { onProgress, prior }: ChooseOptions,
 ): Promise<void> {
   const { horizon } = results.protocol
   const candidates = parts.candidates(
     entries.map(({ entry: { name, search } }) => ({ name, search })),
     results.task.name,
+    prior,
   )
   let index = 0
   const tell = (stageEnded: boolean) =>

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { SearchSpace } from '../search/space.ts'
+import { type SearchSpace, sameSpace } from '../search/space.ts'
 
 /** What earlier studies found: a score of every setting of every optimizer they saw. */
 export interface Prior {
@@ -11,8 +11,8 @@ export interface Prior {
       {
         /** The ranges the settings were drawn from. */
         readonly search: SearchSpace
-        /** Mean over the tasks of the score of a setting, by the number of the setting; 0 is as good as the best. */
-        readonly scores: readonly number[]
+        /** Mean over the tasks of the score of a setting, by the number of the setting; 0 is as good as the best, `null` where none tried it. */
+        readonly scores: readonly (number | null)[]
       }
     >
   >
@@ -26,8 +26,8 @@ export interface ScoresByTask {
       string,
       {
         readonly search: SearchSpace
-        /** `scores[task][setting]`, in the order of `tasks`. */
-        readonly scores: readonly (readonly number[])[]
+        /** `scores[task][setting]`, in the order of `tasks`; `null` for a setting that was not tried. */
+        readonly scores: readonly (readonly (number | null)[])[]
       }
     >
   >
@@ -40,8 +40,10 @@ export interface ScoresByTask {
  */
 export function combine({ tasks, optimizers }: ScoresByTask, without: readonly string[] = []): Prior {
   const used = tasks.map((_, index) => index).filter((index) => !without.includes(tasks[index]!))
-  const mean = (scores: readonly (readonly number[])[], setting: number) =>
-    used.reduce((sum, task) => sum + scores[task]![setting]!, 0) / used.length
+  const mean = (scores: ScoresByTask['optimizers'][string]['scores'], setting: number) => {
+    const known = used.flatMap((task) => scores[task]![setting] ?? [])
+    return known.length === 0 ? null : known.reduce((sum, score) => sum + score, 0) / known.length
+  }
   return {
     tasks: used.map((index) => tasks[index]!),
     optimizers:
@@ -66,7 +68,46 @@ export function readScores(): ScoresByTask {
   return kept
 }
 
-/** The prior that comes with this package, for choosing on a task: what was recorded on that task itself is left out. */
-export function readPrior(task: string): Prior {
-  return combine(readScores(), [task])
+/**
+ * The prior for choosing on a task: what comes with this package and what was learnt here, without anything about that task itself.
+ *
+ * @param learnt what earlier studies learnt here; default: nothing
+ */
+export function readPrior(task: string, learnt: ScoresByTask = nothing): Prior {
+  return combine(merged(readScores(), learnt), [task])
+}
+
+/** Scores of no task. */
+export const nothing: ScoresByTask = { tasks: [], optimizers: {} }
+
+/**
+ * Scores of two sources. Of a task that both know the first one counts, and of an optimizer that they drew from other ranges too, because
+ * there the numbers of the settings mean other values.
+ */
+export function merged(first: ScoresByTask, second: ScoresByTask): ScoresByTask {
+  const added = second.tasks.map((_, index) => index).filter((index) => !first.tasks.includes(second.tasks[index]!))
+  const names = [...new Set([...Object.keys(first.optimizers), ...Object.keys(second.optimizers)])]
+  const optimizers = names.map((name) => {
+    const [mine, theirs] = [first.optimizers[name], second.optimizers[name]]
+    const { search, scores } = (mine ?? theirs)!
+    const unknown = scores[0]!.map(() => null)
+    const agree = theirs !== undefined && sameSpace(search, theirs.search)
+    const both = [
+      ...first.tasks.map((_, task) => mine?.scores[task] ?? unknown),
+      ...added.map((task) => (agree ? theirs.scores[task]! : unknown)),
+    ]
+    return [name, { search, scores: both }] as const
+  })
+  return {
+    tasks: [...first.tasks, ...added.map((task) => second.tasks[task]!)],
+    optimizers: Object.fromEntries(optimizers),
+  }
+}
+
+/**
+ * The score of a setting: log(1 + 100 q), q the share of the others that are better. Places and not metrics, because tasks differ in
+ * scale; their logarithm, because it matters more to tell the best from the good than the bad from the worst.
+ */
+export function scoreOf(better: number): number {
+  return Number(Math.log(1 + 100 * better).toFixed(3))
 }

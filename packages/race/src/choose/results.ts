@@ -1,5 +1,5 @@
 import type { MachineRecord, TaskRecord } from '../environment.ts'
-import type { Candidate } from '../search/policy.ts'
+import type { Candidate, CandidateRun } from '../search/policy.ts'
 import type { Setting } from '../search/space.ts'
 import type { NonFinite, TrainingState } from '../training/training.ts'
 import type { CodeRecord } from './code.ts'
@@ -157,6 +157,19 @@ export interface ChooseResults {
   earlier: { fresh: FreshRecord; confirmation: ConfirmationRecord | null }[]
   confirmation: ConfirmationRecord | null
   answer: Answer | null
+}
+
+/** A run as policies see it: a metric that is to become large is negated. */
+export function candidateRun({ candidate, seed, state }: StudyRun, direction: TaskRecord['direction']): CandidateRun {
+  const { outcome, gradients, curve } = state
+  const sign = direction === 'minimize' ? 1 : -1
+  return {
+    candidate,
+    seed,
+    gradients,
+    outcome: outcome ?? 'paused',
+    curve: { gradients: [...curve.gradients], metric: curve.validation.map((metric) => sign * metric) },
+  }
 }
 
 /** Gradients computed in all: choosing and comparing. */

@@ -1,4 +1,4 @@
-import type { CandidateRun, Policy, Snapshot } from '../search/policy.ts'
+import type { Policy, Snapshot } from '../search/policy.ts'
 import { studySeeds } from '../search/study-seeds.ts'
 import type { Task } from '../task.ts'
 import type { Contender, ContenderLike, Entry } from '../training/contenders.ts'
@@ -6,6 +6,7 @@ import { beginning, type TrainingState } from '../training/training.ts'
 import { Pool } from './pool.ts'
 import {
   type ChooseResults,
+  candidateRun,
   type FreshRecord,
   type FreshRun,
   gradientsSpent,
@@ -118,19 +119,9 @@ export class Study {
   snapshot(): Snapshot {
     const { results } = this.#options
     const { protocol, candidates, runs, task } = results
-    const sign = task.direction === 'minimize' ? 1 : -1
     return {
       candidates,
-      runs: runs.map(({ candidate, seed, state }): CandidateRun => {
-        const { outcome, gradients, curve } = state
-        return {
-          candidate,
-          seed,
-          gradients,
-          outcome: outcome ?? 'paused',
-          curve: { gradients: [...curve.gradients], metric: curve.validation.map((metric) => sign * metric) },
-        }
-      }),
+      runs: runs.map((run) => candidateRun(run, task.direction)),
       horizon: protocol.horizon,
       budget: protocol.split.choosing * protocol.horizon,
       evaluateEvery: protocol.evaluateEvery,

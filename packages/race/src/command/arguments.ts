@@ -36,3 +36,10 @@ async function nameOf(path: string): Promise<string> {
     return parse(path).name
   }
 }
+
+/** Reads a number of seconds above 0. */
+export function seconds(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value > 0)) throw new InvalidArgumentError('It must be a number above 0.')
+  return value
+}

@@ -2,10 +2,11 @@ import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
 import pc from 'picocolors'
 import { ChooseInterrupted, choose, chooseDefaults } from '../choose/choose.ts'
+import { readLearnt, writtenLearnt } from '../choose/learnt.ts'
 import type { ChooseResults } from '../choose/results.ts'
 import { chooseFiles } from '../choose/store.ts'
 import type { ChooseProgress, StandingLine } from '../choose/study.ts'
-import { checkTaskName, contenderList, isTaskFile, optimizerNamed } from '../names.ts'
+import { checkTaskName, contenderList, isTaskFile, optimizerNamed, UsageError } from '../names.ts'
 import { formatNumber, formatSetting } from '../report/format.ts'
 import type { NonFinite } from '../training/training.ts'
 import { directoryOf, tasksHelp, wholeNumber } from './arguments.ts'
@@ -29,7 +30,11 @@ interface Flags {
   out?: string
   fresh?: boolean
   more?: number
+  prior?: string
 }
+
+/** Where what was learnt is kept unless said otherwise. */
+const localPrior = join('.fallline', 'prior.json')
 
 function minutes(text: string): number {
   const value = Number(text)
@@ -46,7 +51,9 @@ function nonFinite(text: string): NonFinite {
 /** The command `fallline choose`. `finish` receives the exit code. */
 export function chooseCommand(finish: (code: number) => void): Command {
   const { baseline, runs, seeds, seed } = chooseDefaults
-  return new Command('choose')
+  const command = new Command('choose')
+    // `--prior` after `export` is that of the export.
+    .enablePositionalOptions()
     .description('say which optimizer to use on a task, with which setting, as code to paste')
     .argument('[task]', 'a built-in task, or the path of a task module (.ts or .js)', defaultTask)
     .option('-o, --optimizers <names>', 'contenders, with commas between (default: all optimizers there are)')
@@ -74,8 +81,24 @@ export function chooseCommand(finish: (code: number) => void): Command {
     )
     .option('--fresh', 'start over instead of resuming an interrupted or showing a finished study of the same settings')
     .option('--more <runs>', 'continue the study that is there with so many full runs more', wholeNumber(1))
+    .option(
+      '--prior <file>',
+      `what earlier studies here have learnt, to which this one is added; none: not even what comes with the package (default: ${localPrior}, with --out only what comes with the package)`,
+    )
     .addHelpText('after', `\n${tasksHelp}\n\n${exitCodesHelp}`)
     .action(async (task: string, flags: Flags) => finish(await runChoose(task, flags)))
+  command
+    .command('export')
+    .description(
+      'print what earlier studies here have learnt, for the --prior of others: names of tasks and optimizers, ranges and scores',
+    )
+    .option('--prior <file>', 'where it is kept', localPrior)
+    .action(({ prior }: { prior: string }) => {
+      const learnt = readLearnt(prior)
+      if (learnt.tasks.length === 0) throw new UsageError(`nothing has been learnt in ${prior} yet`)
+      process.stdout.write(writtenLearnt(learnt))
+    })
+  return command
 }
 
 async function runChoose(task: string, flags: Flags): Promise<number> {
@@ -89,6 +112,8 @@ async function runChoose(task: string, flags: Flags): Promise<number> {
   const known = names?.some((name) => name.toLowerCase() === baseline.toLowerCase())
   if (!known && !fromModule) optimizerNamed(baseline)
   const out = flags.out ?? (await directoryOf(task))
+  // Who says where the results go gets nothing anywhere else.
+  const prior = flags.prior ?? (flags.out === undefined ? localPrior : undefined)
   const display = progressDisplay(process.stderr, chooseWords)
   return interruptible(async (signal, interruptedBy) => {
     let ran = false
@@ -108,6 +133,7 @@ async function runChoose(task: string, flags: Flags): Promise<number> {
         ...(steps === undefined ? {} : { steps }),
         ...(workers === undefined ? {} : { workers }),
         ...(more === undefined ? {} : { more }),
+        ...(prior === undefined ? {} : { prior }),
         signal,
         onProgress(progress) {
           ran = true

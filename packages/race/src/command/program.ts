@@ -38,6 +38,8 @@ export async function runCommand(parameters: readonly string[]): Promise<number>
   const program = new Command('fallline')
     .description('A fair race between optimizers on your own task.')
     .version(version)
+    // So that a command hears of its own commands before it reads options.
+    .enablePositionalOptions()
     .addHelpText('after', `\n${exitCodesHelp}`)
   for (const command of commands) program.addCommand(command)
   for (const command of [program, ...commands, ...commands.flatMap((each) => each.commands)]) {

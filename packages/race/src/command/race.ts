@@ -1,15 +1,24 @@
 import { join } from 'node:path'
+import type { Storage, StudyRecord } from '@fallline/search'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import pc from 'picocolors'
 import { TaskLoadError } from '../load-task.ts'
 import { checkTaskName, contenderList, isTaskFile, rangesOf, UsageError } from '../names.ts'
-import { RaceInterrupted, type RaceProgress, race, raceDefaults } from '../race.ts'
+import {
+  helpRace,
+  RaceInterrupted,
+  type RaceOptions,
+  type RaceProgress,
+  race,
+  raceDefaults,
+  racePatience,
+} from '../race.ts'
 import { formatDuration, formatNumber, formatSetting } from '../report/format.ts'
 import type { Claim, RaceResults } from '../results.ts'
 import { fileNames, StorageError } from '../store.ts'
 import { BrokenTaskError } from '../training/check-task.ts'
 import type { NonFinite } from '../training/training.ts'
-import { directoryOf, tasksHelp, wholeNumber } from './arguments.ts'
+import { directoryOf, seconds, tasksHelp, wholeNumber } from './arguments.ts'
 import { BuildFileError } from './build.ts'
 import { exitCodes, exitCodesHelp } from './exit.ts'
 import { interruptible } from './interruption.ts'
@@ -33,7 +42,19 @@ interface Flags {
   seed: number
   steps?: number
   fresh?: boolean
+  study?: string
+  patience: number
 }
+
+/** Which race is helped with. */
+interface HelpFlags {
+  study: string
+  name?: string
+  patience: number
+}
+
+/** Name of the attribute of a study that says which race it is. */
+const raceAttribute = 'race'
 
 function numbers(text: string): number[] {
   const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)))
@@ -45,7 +66,9 @@ function numbers(text: string): number[] {
 /** The command `fallline race`. `finish` receives the exit code. */
 export function raceCommand(finish: (code: number) => void): Command {
   const { optimizers, settings } = raceDefaults
-  return new Command('race')
+  const command = new Command('race')
+    // `--study` after `worker` is that of the worker.
+    .enablePositionalOptions()
     .description('race optimizers on a task, with equal tuning for all, and say who is ahead or that nobody is')
     .argument('[task]', 'a built-in task, or the path of a task module (.ts or .js)', quickRace.task)
     .option(
@@ -98,6 +121,11 @@ export function raceCommand(finish: (code: number) => void): Command {
     .option('--seed <number>', 'seed of the study', wholeNumber(0), raceDefaults.seed)
     .option('--out <directory>', `where ${fileNames.results} and ${fileNames.report} go (default: .fallline/<task>)`)
     .option('--fresh', 'start over instead of continuing what the directory holds')
+    .option(
+      '--study <place>',
+      'keep the runs in a folder of studies, or at the URL of a PostgreSQL server, where race worker can help',
+    )
+    .addOption(patienceOption())
     .addHelpText(
       'after',
       `
@@ -109,34 +137,77 @@ finished one.
 ${exitCodesHelp}`,
     )
     .action(async (task: string, flags: Flags) => finish(await runRace(task, flags)))
+  command
+    .command('worker')
+    .description(
+      'help with a race that was begun with --study, from this machine or another, until its runs have ended',
+    )
+    .requiredOption('--study <place>', 'the folder of studies, or the URL of the PostgreSQL server')
+    .option('--name <name>', 'which of the races there, if there are several')
+    .addOption(patienceOption())
+    .action(async (flags: HelpFlags) => finish(await helpWithRace(flags)))
+  return command
+}
+
+const patienceOption = () =>
+  new Option('--patience <seconds>', 'after so long without a sign of life others do a run again')
+    .argParser(seconds)
+    .default(racePatience / 1000)
+
+/** The options of a race as the command line says them. */
+function optionsOf(task: string, flags: Omit<Flags, 'out' | 'fresh' | 'study' | 'patience'>) {
+  checkTaskName(task)
+  const { contenders: optimizers, expands } = contenderList(flags.optimizers, isTaskFile(task))
+  const { claim, studies, trials, seeds, horizons, nonFinite, seed, steps, targets } = flags
+  return {
+    task,
+    optimizers,
+    claim,
+    ...(studies === undefined ? {} : { studies }),
+    ...(trials === undefined ? {} : { trials }),
+    ...(seeds === undefined ? {} : { seeds }),
+    horizons,
+    nonFinite,
+    ranges: rangesOf(flags.range),
+    leaveOut: expands,
+    seed,
+    ...(steps === undefined ? {} : { steps }),
+    ...(targets === undefined ? {} : { targets }),
+  }
 }
 
 async function runRace(task: string, flags: Flags): Promise<number> {
-  checkTaskName(task)
-  const { contenders: optimizers, expands } = contenderList(flags.optimizers, isTaskFile(task))
-  const ranges = rangesOf(flags.range)
-  const out = flags.out ?? (await directoryOf(task))
+  const { out: given, fresh = false, study: place, patience, ...said } = flags
+  const options = optionsOf(task, said)
+  const out = given ?? (await directoryOf(task))
+  if (place === undefined) return raceHere(options, { out, fresh })
+  const { within } = await import('./study-actions.ts')
+  return within({ study: place }, (storage) =>
+    raceHere(options, {
+      out,
+      fresh,
+      storage,
+      patience: 1000 * patience,
+      async onStudy(study) {
+        await study.annotate(raceAttribute, JSON.parse(JSON.stringify({ task, flags: said })))
+        process.stderr.write(`${study.name} in ${place}: fallline race worker --study ${place} helps\n`)
+      },
+    }),
+  )
+}
+
+async function raceHere(
+  options: ReturnType<typeof optionsOf>,
+  kept: Pick<RaceOptions, 'fresh' | 'storage' | 'patience' | 'onStudy'> & { out: string },
+): Promise<number> {
+  const { out } = kept
   const display = progressDisplay(process.stderr, raceWords())
   return interruptible(async (signal, interruptedBy) => {
     let ran = false
     try {
-      const { claim, studies, trials, seeds, horizons, nonFinite, seed, steps, targets, fresh } = flags
       const results = await race({
-        task,
-        optimizers,
-        claim,
-        ...(studies === undefined ? {} : { studies }),
-        ...(trials === undefined ? {} : { trials }),
-        ...(seeds === undefined ? {} : { seeds }),
-        horizons,
-        nonFinite,
-        ranges,
-        leaveOut: expands,
-        seed,
-        ...(steps === undefined ? {} : { steps }),
-        ...(targets === undefined ? {} : { targets }),
-        fresh: fresh ?? false,
-        out,
+        ...options,
+        ...kept,
         signal,
         onProgress(progress) {
           ran = true
@@ -160,6 +231,48 @@ async function runRace(task: string, flags: Flags): Promise<number> {
       return interruptedBy()
     }
   })
+}
+
+/** Helps with a race that others run; gives the exit code. */
+async function helpWithRace({ study: place, name, patience }: HelpFlags): Promise<number> {
+  const { within } = await import('./study-actions.ts')
+  return within({ study: place }, async (storage) => {
+    const record = await raceAt(storage, name)
+    const { task, flags } = record.attributes[raceAttribute] as unknown as { task: string; flags: Flags }
+    const display = progressDisplay(process.stderr, raceWords())
+    return interruptible(async (signal, interruptedBy) => {
+      try {
+        const done = await helpRace({
+          ...optionsOf(task, flags),
+          storage,
+          patience: 1000 * patience,
+          signal,
+          onProgress: (progress) => display.update(progress),
+        })
+        display.stop()
+        process.stdout.write(`${done} ${done === 1 ? 'run' : 'runs'} of ${record.name} done here\n`)
+        return exitCodes.success
+      } catch (error) {
+        display.stop()
+        if (!(error instanceof RaceInterrupted)) throw error
+        return interruptedBy()
+      }
+    })
+  })
+}
+
+/** The race of a name, or the only one there is. */
+async function raceAt(storage: Storage, name: string | undefined): Promise<StudyRecord> {
+  const names = name === undefined ? await storage.names() : [name]
+  const records = await Promise.all(names.map((each) => storage.find(each)))
+  const races = records.filter((record) => record?.attributes[raceAttribute] !== undefined)
+  if (races.length === 1) return races[0]!
+  const there = races.map((record) => record!.name).join(', ')
+  throw new UsageError(
+    races.length === 0
+      ? `there is no race ${name === undefined ? '' : `'${name}' `}here: begin one with fallline race --study`
+      : `there are several races here: choose one with --name: ${there}`,
+  )
 }
 
 const phases = {

@@ -1,13 +1,15 @@
+import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { isEnd, type Lease, type Outcome, type Storage, type Study, type TrialRecord } from '@fallline/search'
+import { importOptuna } from '@fallline/search/optuna'
 import { studiesAt } from '@fallline/search/sql'
+import { type EvaluatorKind, ObjectiveFailed, Workers } from '@fallline/search/workers'
 import pc from 'picocolors'
 import { messageOf } from '../import-module.ts'
 import { UsageError } from '../names.ts'
 import { formatNumber } from '../report/format.ts'
 import { jsonOf, openKept } from '../studies/kept.ts'
 import { loadStudyModule, openStudyOf } from '../studies/module.ts'
-import { ObjectiveFailed, Supervisor } from '../studies/supervisor.ts'
 import { exitCodes } from './exit.ts'
 import { interruptible } from './interruption.ts'
 
@@ -23,10 +25,11 @@ export interface Work extends Place {
   readonly seconds?: number
   readonly workers: number
   readonly patience: number
+  readonly as: EvaluatorKind
 }
 
-/** Signs of life within the time after which a silent worker is given up. */
-const beatsPerPatience = 4
+/** Runs objectives in threads and processes. */
+const script = new URL(`../studies/evaluator.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url)
 
 /** Makes a study. */
 export function create(module: string, place: Place): Promise<void> {
@@ -66,6 +69,20 @@ export function optimize(module: string, work: Work): Promise<number> {
 export async function help(module: string, work: Work): Promise<number> {
   await within(work, (storage) => kept(storage, work.name))
   return workOn(module, work)
+}
+
+/** Takes the studies of a file of Optuna. */
+export async function importFile(path: string, place: Pick<Place, 'study'>): Promise<void> {
+  if (!existsSync(path)) throw new UsageError(`there is no file ${path}`)
+  await within(place, async (storage) => {
+    const studies = await importOptuna(path, storage).catch((error) => {
+      throw new UsageError(messageOf(error))
+    })
+    for (const { name, trials, leftOut } of studies) {
+      process.stdout.write(`${name}: ${trials} trials${leftOut.length > 0 ? `, ${leftOut.length} left out` : ''}\n`)
+      for (const { number, why } of leftOut) process.stderr.write(`${name}: trial ${number} is left out: ${why}\n`)
+    }
+  })
 }
 
 /** Says how a study stands. */
@@ -169,15 +186,15 @@ async function tellAll(study: Study<unknown>): Promise<number> {
   return refused
 }
 
-async function workOn(path: string, { trials, seconds, workers, patience, ...place }: Work): Promise<number> {
+async function workOn(path: string, { trials, seconds, workers, patience, as: kind, ...place }: Work): Promise<number> {
   const module = await loadStudyModule(path)
   return within(place, async (storage) => {
     const options = { storage, name: place.name, worker: `process ${process.pid}`, patience: 1000 * patience }
     const study = await openStudyOf(module, options)
-    const supervisor = new Supervisor(path, study, (1000 * patience) / beatsPerPatience)
+    const evaluators = new Workers(study, path, { kind, script })
     try {
       return await interruptible(async (signal, interruptedBy) => {
-        const { reason } = await study.optimize((trial) => supervisor.evaluate(trial, signal), {
+        const { reason } = await study.optimize(evaluators.evaluate, {
           ...(trials !== undefined && { trials }),
           ...(seconds !== undefined && { seconds }),
           signal,
@@ -200,7 +217,7 @@ async function workOn(path: string, { trials, seconds, workers, patience, ...pla
       )
       return exitCodes.allFailed
     } finally {
-      supervisor.close()
+      evaluators.close()
     }
   })
 }

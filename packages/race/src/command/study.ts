@@ -1,15 +1,9 @@
-import { Command, InvalidArgumentError, Option } from 'commander'
-import { wholeNumber } from './arguments.ts'
+import { Command, Option } from 'commander'
+import { seconds, wholeNumber } from './arguments.ts'
 import type { Place, Work } from './study-actions.ts'
 
 /** Where studies are kept unless said otherwise. */
 export const defaultPlace = '.fallline/studies'
-
-function seconds(text: string): number {
-  const value = Number(text)
-  if (text.trim() === '' || !(value > 0)) throw new InvalidArgumentError('It must be a number above 0.')
-  return value
-}
 
 /** Samplers and storages are loaded by those who use them, so that every other command starts without. */
 const actions = () => import('./study-actions.ts')
@@ -31,7 +25,15 @@ export function studyCommand(finish: (code: number) => void): Command {
     ofModule(name, description)
       .option('-t, --trials <number>', 'end when so many trials of the study have a result', wholeNumber(1))
       .option('--seconds <number>', 'begin no trial after so many seconds', seconds)
-      .option('-w, --workers <number>', 'processes that run the objective', wholeNumber(1), 1)
+      .option('-w, --workers <number>', 'trials that run at the same time', wholeNumber(1), 1)
+      .addOption(
+        new Option(
+          '--as <kind>',
+          'what each runs in; a thread starts faster, a process may crash without harm to others',
+        )
+          .choices(['process', 'thread'])
+          .default('process'),
+      )
       .option('--patience <seconds>', 'after so long without a sign of life others take a trial over', seconds, 60)
   ofModule('create', 'make a study').action(async (module: string, place: Place) =>
     (await actions()).create(module, place),
@@ -50,6 +52,12 @@ export function studyCommand(finish: (code: number) => void): Command {
     'worker',
     'help with a study that is there, on this machine or another, until its budget is spent or it is stopped',
   ).action(async (module: string, work: Work) => finish(await (await actions()).help(module, work)))
+  command
+    .command('import')
+    .description('take the studies of Optuna, each with its name')
+    .argument('<file>', 'an SQLite database or a journal of Optuna')
+    .option('--study <place>', 'the folder of studies, or the URL of a PostgreSQL server', defaultPlace)
+    .action(async (file: string, place: Pick<Place, 'study'>) => (await actions()).importFile(file, place))
   placed('show', 'say how a study stands').action(async (place: Place) => (await actions()).show(place))
   placed('export', 'print all trials')
     .addOption(

@@ -1,7 +1,7 @@
 import { random } from '@fallline/search/internal'
 import type { PointSequence } from '../search/sequence.ts'
-import type { SearchSpace, Setting } from '../search/space.ts'
-import { type Limits, proposeTrial } from '../search/trials.ts'
+import type { Limits, SearchSpace, Setting } from '../search/space.ts'
+import { insideTrials, proposeTrial } from '../search/trials.ts'
 import { type Arrival, miss } from '../statistics/ratios.ts'
 import { rank, type Trial } from '../statistics/selection.ts'
 import type { Outcome } from '../training/training.ts'
@@ -105,38 +105,61 @@ function trialsOf({ direction, trials }: Selecting, runs: readonly StudyRun[], p
   return found
 }
 
+/** What is known of a study: its runs in their order as far as those that have ended tell, and whether these are all there will be. */
+export interface Course {
+  readonly runs: readonly { readonly planned: PlannedRun; readonly ended: StudyRun | null }[]
+  readonly whole: boolean
+}
+
 /**
- * The run that a study wants next, `null` when it is complete or nothing finished. A pure function of the runs so far, so that a study
- * can be taken up again from a file.
+ * The course of a study. A pure function of the runs so far, so that a study can be taken up again from a file, and be worked on by
+ * several at a time.
  *
  * @param runs the runs of this contender in this study, in any order
  */
-export function nextRun(plan: StudyPlan, runs: readonly StudyRun[]): PlannedRun | null {
+export function courseOf(plan: StudyPlan, runs: readonly StudyRun[]): Course {
   const { space, sequence, limits, trials, finalSeeds, tuningSeed, reportSeeds, horizons } = plan
-  const tuned = trialsOf(plan, runs, 'tuning')
-  const settings = tuned.map((_, trial) => runs.find((run) => run.phase === 'tuning' && run.trial === trial)!.setting)
-  const order = rank(tuned)
-  if (tuned.length < trials) {
-    const best = order.length === 0 ? null : settings[order[0]!]!
-    const setting = proposeTrial(space, sequence, limits, tuned.length, trials, settings, best)
-    return { phase: 'tuning', trial: tuned.length, seed: tuningSeed, horizon: 1, setting }
-  }
-  const has = (phase: Phase, trial: number, seed: number, horizon: number) =>
-    runs.some((run) => run.phase === phase && run.trial === trial && run.seed === seed && run.horizon === horizon)
-  if (selectTrial(plan, runs) === null) return null
-  for (const seed of finalSeeds) {
-    for (const trial of finalistsOf(plan, order)) {
-      if (!has('final', trial, seed, 1)) return { phase: 'final', trial, seed, horizon: 1, setting: settings[trial]! }
+  const known = new Map(runs.map((run) => [keyOf(run), run]))
+  const course: Course['runs'][number][] = []
+  const add = (planned: PlannedRun) => course.push({ planned, ended: known.get(keyOf(planned)) ?? null })
+  const isOpen = () => course.some(({ ended }) => ended === null)
+  const settings: Setting[] = []
+  for (let trial = 0; trial < trials; trial++) {
+    let setting = known.get(keyOf({ phase: 'tuning', trial, seed: tuningSeed, horizon: 1 }))?.setting
+    if (setting === undefined) {
+      const looksBack = trial >= insideTrials(trials)
+      if (looksBack && isOpen()) return { runs: course, whole: false }
+      const best = looksBack ? rank(trialsOf(plan, runs, 'tuning'))[0] : undefined
+      setting = proposeTrial(
+        space,
+        sequence,
+        limits,
+        trial,
+        trials,
+        settings,
+        best === undefined ? null : settings[best]!,
+      )
     }
+    settings.push(setting)
+    add({ phase: 'tuning', trial, seed: tuningSeed, horizon: 1, setting })
   }
+  if (isOpen()) return { runs: course, whole: false }
+  if (selectTrial(plan, runs) === null) return { runs: course, whole: true }
+  const finals = finalistsOf(plan, rank(trialsOf(plan, runs, 'tuning')))
+  for (const seed of finalSeeds) {
+    for (const trial of finals) add({ phase: 'final', trial, seed, horizon: 1, setting: settings[trial]! })
+  }
+  if (isOpen()) return { runs: course, whole: false }
   const trial = selectTrial(plan, runs)!
   for (const seed of reportSeeds) {
-    for (const horizon of horizons) {
-      if (!has('report', trial, seed, horizon))
-        return { phase: 'report', trial, seed, horizon, setting: settings[trial]! }
-    }
+    for (const horizon of horizons) add({ phase: 'report', trial, seed, horizon, setting: settings[trial]! })
   }
-  return null
+  return { runs: course, whole: true }
+}
+
+/** What tells a run from the others of its study. */
+function keyOf({ phase, trial, seed, horizon }: Omit<PlannedRun, 'setting'>): string {
+  return phase === 'tuning' ? `${phase} ${trial}` : `${phase} ${trial} ${seed} ${horizon}`
 }
 
 /** When a run reached each target: with several horizons, at the one that reached it first. */

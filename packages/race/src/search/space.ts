@@ -1,3 +1,5 @@
+import type { NumberDomain, Parameter } from '@fallline/search'
+import { numberAt, parameterOf, placeOf, valueAt as valueIn, widened } from '@fallline/search/internal'
 import type { SearchRange } from 'fallline'
 import type { PointSequence } from './sequence.ts'
 
@@ -6,6 +8,19 @@ export type Setting = Readonly<Record<string, number>>
 
 /** The hyperparameters a contender is tuned over, each with its range. */
 export type SearchSpace = Readonly<Record<string, SearchRange>>
+
+/** Values that are valid, whatever the ranges say. */
+export type Limits = Readonly<
+  Record<
+    string,
+    {
+      readonly minimum: number
+      readonly maximum: number
+      readonly aboveMinimum: boolean
+      readonly belowMaximum: boolean
+    }
+  >
+>
 
 /** Share of a range, in its scaled coordinate, that counts as its edge. */
 export const edgeShare = 0.05
@@ -41,31 +56,49 @@ export function checkSpace(contender: string, space: SearchSpace): void {
   }
 }
 
+/** Significant digits of a value, so that the printed value is the one that ran. */
+const digits = 4
+
+/** A range as a parameter of a space of `@fallline/search`. */
+export function rangeParameter(range: SearchRange): Parameter<number> {
+  return parameterOf(range, { digits })
+}
+
+/** By how much of itself a range can be left at either end. */
+const beyond = 0.5
+
 /**
- * The value at a coordinate of a range: `minimum * (maximum / minimum) ** u` on a log scale, `minimum + (maximum - minimum) * u` on a
- * linear one, `values[floor(u * count)]` for a choice. Rounded to four digits, so that the printed value is the one that ran.
+ * The same with the values that lie beyond a range as well, as far as trials may go.
+ *
+ * @param limits values that are valid
+ */
+export function widenedParameter(range: SearchRange, limits?: Limits[string]): Parameter<number> {
+  const { domain } = rangeParameter(range)
+  if (domain.kind === 'choice') return { domain }
+  const wide = widened(domain, beyond)
+  const { minimum = -Infinity, maximum = Infinity } = limits ?? {}
+  return { domain: { ...wide, minimum: Math.max(minimum, wide.minimum), maximum: Math.min(maximum, wide.maximum) } }
+}
+
+/**
+ * The value at a coordinate of a range, rounded to four digits.
  *
  * @param u coordinate in [0, 1)
  */
 export function valueAt(range: SearchRange, u: number): number {
-  if (range.scale === 'choice')
-    return range.values[Math.min(range.values.length - 1, Math.floor(u * range.values.length))]!
-  return Math.min(range.maximum, Math.max(range.minimum, valueAtPosition(range, u)))
+  const { domain } = rangeParameter(range)
+  return valueIn(domain, domain.kind === 'choice' ? Math.floor(u * domain.values.length) : u) as number
 }
 
-/** The value at any position of a range, also outside of it: the inverse of `positionOf`, rounded to four digits. */
+/** The value at any position of a range, from half of it below to half of it above: the inverse of `positionOf`, rounded to four digits. */
 export function valueAtPosition(range: Exclude<SearchRange, { scale: 'choice' }>, u: number): number {
-  const { minimum, maximum } = range
-  const value = range.scale === 'log' ? minimum * (maximum / minimum) ** u : minimum + (maximum - minimum) * u
-  return Number(value.toPrecision(4))
+  return numberAt(widenedParameter(range).domain as NumberDomain, (u + beyond) / (1 + 2 * beyond))
 }
 
 /** Where a value lies in its range: 0 at the minimum, 1 at the maximum, in the scale of the range. `undefined` for a choice. */
 export function positionOf(range: SearchRange, value: number): number | undefined {
-  if (range.scale === 'choice') return undefined
-  const { minimum, maximum } = range
-  if (range.scale === 'log') return Math.log(value / minimum) / Math.log(maximum / minimum)
-  return (value - minimum) / (maximum - minimum)
+  const { domain } = rangeParameter(range)
+  return domain.kind === 'choice' ? undefined : placeOf(domain, value)
 }
 
 /** The setting at a point of a sequence: every hyperparameter at its coordinate. */
@@ -73,4 +106,24 @@ export function settingAt(space: SearchSpace, sequence: PointSequence, index: nu
   const setting: Record<string, number> = {}
   for (const [name, range] of Object.entries(space)) setting[name] = valueAt(range, sequence.coordinate(name, index))
   return setting
+}
+
+/** Whether two spaces have the same hyperparameters and ranges. */
+export function sameSpace(first: SearchSpace, second: SearchSpace): boolean {
+  const names = Object.keys(first)
+  return (
+    names.length === Object.keys(second).length &&
+    names.every((name) => second[name] !== undefined && sameRange(first[name]!, second[name]))
+  )
+}
+
+function sameRange(first: SearchRange, second: SearchRange): boolean {
+  if (first.scale === 'choice' || second.scale === 'choice') {
+    return (
+      first.scale === second.scale &&
+      String((first as { values?: readonly number[] }).values) ===
+        String((second as { values?: readonly number[] }).values)
+    )
+  }
+  return first.scale === second.scale && first.minimum === second.minimum && first.maximum === second.maximum
 }

@@ -1,21 +1,8 @@
 import type { PointSequence } from './sequence.ts'
-import { positionOf, type SearchSpace, type Setting, settingAt, valueAtPosition } from './space.ts'
+import { type Limits, positionOf, type SearchSpace, type Setting, settingAt, valueAtPosition } from './space.ts'
 
 /** Share of the trials that stay inside the given ranges; the rest may leave them where the best value lies at their edge. */
 const insideShare = 0.75
-
-/** Values that are valid, whatever the ranges say. */
-export type Limits = Readonly<
-  Record<
-    string,
-    {
-      readonly minimum: number
-      readonly maximum: number
-      readonly aboveMinimum: boolean
-      readonly belowMaximum: boolean
-    }
-  >
->
 
 /** How many of a number of trials stay inside the given ranges. */
 export function insideTrials(trials: number): number {

@@ -171,10 +171,18 @@ export function holm(ps: readonly number[], level: number): { rejected: boolean;
 export function replicatesNeeded(evidence: PairEvidence, ratio: number, level: number, paired: boolean): number {
   const visible = Math.log(ratio) - (evidence.high.mean - evidence.low.mean) / 2
   if (visible <= 0) return Infinity
-  for (let count = fewestReplicates; count < 1000; count++) {
+  const enough = (count: number) => {
     const degrees = paired ? count - 1 : 2 * (count - 1)
     const shift = evidence.deviation === 0 ? Infinity : (visible * Math.sqrt(count)) / evidence.deviation
-    if (power(shift, studentQuantile(level, degrees), degrees) >= 0.8) return count
+    return power(shift, studentQuantile(level, degrees), degrees) >= 0.8
   }
-  return 1000
+  // The probability grows with the number of replicates, so that halving finds the first that is enough.
+  let low = fewestReplicates
+  let high = 1000
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (enough(middle)) high = middle
+    else low = middle + 1
+  }
+  return low
 }

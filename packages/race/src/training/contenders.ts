@@ -12,8 +12,7 @@ import {
 } from 'fallline'
 import { type BaseOptimizer, isRelativeRate, visit } from 'fallline/internal'
 import type { ContenderRecord } from '../results.ts'
-import { checkSpace, type SearchSpace, type Setting } from '../search/space.ts'
-import type { Limits } from '../search/trials.ts'
+import { checkSpace, type Limits, type SearchSpace, type Setting } from '../search/space.ts'
 
 /** A contender of your own: an optimizer with a name and the ranges it is tuned over. */
 export interface Contender {

@@ -3,7 +3,11 @@ import { agingEvolution } from './aging-evolution.ts'
 import { asha } from './asha.ts'
 import { bohb } from './bohb.ts'
 import { cmaEs } from './cma-es.ts'
+import { colabo } from './colabo.ts'
+import { configSearch } from './config.ts'
 import { conformalQuantiles } from './conformal-quantiles.ts'
+import { cooperativeCoevolution } from './cooperative-coevolution.ts'
+import { costAware } from './cost-aware.ts'
 import { crossEntropy } from './cross-entropy.ts'
 import { dehb } from './dehb.ts'
 import { differentialEvolution } from './differential-evolution.ts'
@@ -12,6 +16,7 @@ import { estimationOfDistribution } from './estimation-of-distribution.ts'
 import { gaussianProcess } from './gaussian-process.ts'
 import { gridSearch } from './grid.ts'
 import { haltonSearch } from './halton.ts'
+import { hookeJeeves } from './hooke-jeeves.ts'
 import { hypE } from './hyp-e.ts'
 import { hyperband } from './hyperband.ts'
 import { iterativeDeepeningHyperband } from './iterative-deepening-hyperband.ts'
@@ -52,6 +57,8 @@ export const samplers = {
   variableLength,
   estimationOfDistribution,
   nelderMead,
+  hookeJeeves,
+  cooperativeCoevolution,
   cmaEs,
   lmMaEs,
   random: randomSearch,
@@ -69,5 +76,8 @@ export const samplers = {
   acBand,
   conformalQuantiles,
   gaussianProcess,
+  costAware,
+  config: configSearch,
+  colabo,
   tpe,
 } satisfies Readonly<Record<string, () => Sampler>>

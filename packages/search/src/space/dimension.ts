@@ -43,7 +43,10 @@ export function numberAt(domain: NumberDomain, coordinate: number): number {
   const [low, high] = range(domain)
   const place = low + (high - low) * Math.min(1, Math.max(0, coordinate))
   const value = domain.scale === 'log' ? Math.exp(place) : place
-  if (domain.step === null) return Math.min(domain.maximum, Math.max(domain.minimum, value))
+  if (domain.step === null) {
+    const written = domain.digits === undefined ? value : Number(value.toPrecision(domain.digits))
+    return Math.min(domain.maximum, Math.max(domain.minimum, written))
+  }
   const index = Math.min(valueCount(domain)! - 1, Math.max(0, Math.round((value - domain.minimum) / domain.step)))
   // Multiples of a decimal step such as 0.1 are given as they are written.
   return domain.kind === 'integer' ? domain.minimum + index * domain.step : decimal(domain, index)
@@ -108,9 +111,24 @@ export function coordinateOf({ name, domain }: Dimension, value: ParameterValue)
       throw new RangeError(`${name}: ${value} is not ${minimum} plus a multiple of ${step}`)
     }
   }
+  return placeOf(domain, value)
+}
+
+/** Where a number stands on the scale of a domain: from 0 to 1 between its bounds, and beyond them where it lies outside. */
+export function placeOf(domain: NumberDomain, value: number): number {
   const [low, high] = range(domain)
   if (high === low) return 0.5
   return ((domain.scale === 'log' ? Math.log(value) : value) - low) / (high - low)
+}
+
+/** A domain that goes further at both ends, by a share of its length on its scale. Only for numbers without a step. */
+export function widened(domain: NumberDomain, share: number): NumberDomain {
+  const [low, high] = range(domain)
+  const more = share * (high - low)
+  const [minimum, maximum] = [low - more, high + more]
+  return domain.scale === 'log'
+    ? { ...domain, minimum: Math.exp(minimum), maximum: Math.exp(maximum) }
+    : { ...domain, minimum, maximum }
 }
 
 function choices({ values }: ChoiceDomain): string {

@@ -11,6 +11,8 @@ export interface NumberDomain {
   readonly scale: 'linear' | 'log'
   /** Distance between the values that are allowed, counted from the minimum; `null` where every number is. Integers have 1 or more. */
   readonly step: number | null
+  /** Significant digits that values are rounded to; absent: all there are. */
+  readonly digits?: number
 }
 
 /** Values without an order. */
@@ -52,13 +54,15 @@ export interface RangeOptions {
   readonly scale?: 'linear' | 'log'
   /** Distance of the allowed values from each other. Default: every number, or every integer. Only with `linear`. */
   readonly step?: number
+  /** Significant digits that values are rounded to, so that the one that is printed is the one that was tried. Default: all. Not with `step`. */
+  readonly digits?: number
 }
 
 /**
  * A number from `minimum` to `maximum`, both included.
  *
  * @throws RangeError for bounds that are not finite or not in order, for a `log` scale that does not begin above 0, and for a `step`
- * that is not above 0 or comes with `log`
+ * that is not above 0 or comes with `log`, for `digits` that are not a whole number from 1 to 17, or come with `step`
  */
 export function float(minimum: number, maximum: number, options: RangeOptions = {}): Parameter<number> {
   return { domain: numberDomain('float', minimum, maximum, options, null) }
@@ -117,7 +121,7 @@ function numberDomain(
   kind: 'float' | 'integer',
   minimum: number,
   maximum: number,
-  { scale = 'linear', step }: RangeOptions,
+  { scale = 'linear', step, digits }: RangeOptions,
   defaultStep: number | null,
 ): NumberDomain {
   if (!Number.isFinite(minimum) || !Number.isFinite(maximum) || minimum > maximum) {
@@ -135,5 +139,12 @@ function numberDomain(
   if (step !== undefined && step !== defaultStep && scale === 'log') {
     throw new RangeError(`${kind}: a log scale has no step, ${step} was given`)
   }
-  return { kind, minimum, maximum, scale, step: step ?? defaultStep }
+  if (digits !== undefined) {
+    if (!Number.isInteger(digits) || digits < 1 || digits > 17) {
+      throw new RangeError(`${kind}: digits must be a whole number from 1 to 17, not ${digits}`)
+    }
+    if ((step ?? defaultStep) !== null)
+      throw new RangeError(`${kind}: values with a step have no digits, ${digits} were given`)
+  }
+  return { kind, minimum, maximum, scale, step: step ?? defaultStep, ...(digits !== undefined && { digits }) }
 }

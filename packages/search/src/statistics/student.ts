@@ -19,17 +19,22 @@ export function studentTail(t: number, degrees: number): number {
   return Math.min(1, Math.max(0, 1 - inside))
 }
 
-/** Fields of many contenders ask for the same few quantiles thousands of times. */
-const quantiles = new Map<string, number>()
+/** Fields of many contenders ask for the same few quantiles thousands of times: by alpha, then by degrees of freedom. */
+const quantiles = new Map<number, Map<number, number>>()
 
 /** The value that the absolute value of Student's t exceeds with probability `alpha`. */
 export function studentQuantile(alpha: number, degrees: number): number {
-  const key = `${alpha} ${degrees}`
-  let quantile = quantiles.get(key)
+  let known = quantiles.get(alpha)
+  if (known === undefined) {
+    if (quantiles.size >= 1000) quantiles.clear()
+    known = new Map()
+    quantiles.set(alpha, known)
+  }
+  let quantile = known.get(degrees)
   if (quantile === undefined) {
     quantile = findQuantile(alpha, degrees)
-    if (quantiles.size >= 10_000) quantiles.clear()
-    quantiles.set(key, quantile)
+    if (known.size >= 1000) known.clear()
+    known.set(degrees, quantile)
   }
   return quantile
 }

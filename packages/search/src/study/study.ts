@@ -121,6 +121,11 @@ export class Study<Values = unknown> {
     return this.record.name
   }
 
+  /** Milliseconds without a sign of life after which others may take over a trial that this asked for. */
+  get patience(): number {
+    return this.#holder.patience
+  }
+
   /**
    * Takes up a trial: one that waits, or else what the sampler proposes.
    *

@@ -1,9 +1,12 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Storage } from '../../src/index.ts'
 import { studiesAt, studyFolder, studyServer } from '../../src/sql.ts'
-import { lockNumbers } from '../../src/storage/sql/owner.ts'
+import { connect, serve } from '../../src/storage/sql/channel.ts'
+import { lockNumbers, type Ownership, takeOwnership } from '../../src/storage/sql/owner.ts'
+import { schemaVersion } from '../../src/storage/sql/schema.ts'
 import { testStorage } from '../../src/testing/index.ts'
 import { everything } from '../support/everything.ts'
 import { temporaryFolders } from '../support/folders.ts'
@@ -11,6 +14,9 @@ import { startWorker, type Worker } from '../support/processes.ts'
 import { freePort, hasPostgres, type Server, startServer } from '../support/server.ts'
 
 const newFolder = temporaryFolders()
+
+/** Milliseconds that a busy machine may take for what opens a database again and again. */
+const slow = 600_000
 
 /** The storage, emptied for each test. */
 async function emptied(storage: Storage): Promise<Storage> {
@@ -64,8 +70,10 @@ describe('several processes', () => {
     await storage.close()
   }
   // A folder takes half a minute for it, a server a few seconds.
-  test.runIf(everything || !hasPostgres)('8 x 20 trials in a folder are 160 complete', async () =>
-    eightTimesTwenty(await newFolder()),
+  test.runIf(everything || !hasPostgres)(
+    '8 x 20 trials in a folder are 160 complete',
+    async () => eightTimesTwenty(await newFolder()),
+    slow,
   )
   describe.skipIf(!hasPostgres)('on PostgreSQL', () => {
     let server: Server
@@ -93,6 +101,76 @@ describe('several processes', () => {
   })
 })
 
+describe('the owner of a folder', () => {
+  /** Owns a folder without a database: what is asked of it is answered by `query`. */
+  const ownWithout = async (folder: string, query: () => Promise<never>, version: number = schemaVersion) => {
+    const ownership = takeOwnership(folder) as Ownership
+    const channel = await serve(query, { version }, 'token', () => {})
+    ownership.publish({ port: channel.port, token: 'token' })
+    return async () => {
+      await channel.close()
+      ownership.release()
+    }
+  }
+
+  test('that leaves between the greeting and the first answer is followed by who asked', async () => {
+    const folder = await newFolder()
+    const leave = await ownWithout(folder, () => {
+      void leave()
+      return new Promise(() => {})
+    })
+    const storage = await studyFolder(folder)
+    expect(await storage.names()).toEqual([])
+    expect(lockNumbers(folder)).toEqual([1])
+    await storage.close()
+  })
+
+  test('is reached with its token alone, which only its user may read', async () => {
+    const folder = await newFolder()
+    const storage = await studyFolder(folder)
+    const lock = join(folder, 'owner-1')
+    expect(statSync(lock).mode & 0o777).toBe(0o600)
+    const { port, token } = JSON.parse(readFileSync(lock, 'utf8')).address
+    const connection = await connect(folder, { port, token })
+    expect(await connection.query('select $1::integer as x', [7])).toEqual([{ x: 7 }])
+    await connection.close()
+    const other = `${token.slice(1)}${token[0] === '0' ? 1 : 0}`
+    await expect(connect(folder, { port, token: other })).rejects.toThrow(/no connection to the owner of .*closed/)
+    await storage.close()
+  })
+
+  test('with tables of another version says which program is too old', async () => {
+    for (const [version, who] of [
+      [schemaVersion + 1, /update @fallline\/search here/],
+      [schemaVersion - 1, /end that process/],
+    ] as const) {
+      const folder = await newFolder()
+      const leave = await ownWithout(folder, () => Promise.reject(new Error('it was asked')), version)
+      await expect(studyFolder(folder)).rejects.toThrow(who)
+      await leave()
+    }
+  })
+
+  test('answers big statements of several at once to those who asked, in any pieces', async () => {
+    const folder = await newFolder()
+    const storage = await studyFolder(folder)
+    const address = JSON.parse(readFileSync(join(folder, 'owner-1'), 'utf8')).address
+    const connections = await Promise.all([1, 2, 3].map(() => connect(folder, address)))
+    await Promise.all(
+      connections.map(async (connection, index) => {
+        for (const size of [1, 300_000, 10, 1_000_000]) {
+          const text = `${index}`.repeat(size)
+          expect(await connection.query('select $1::text as text, $2::integer as size', [text, size])).toEqual([
+            { text, size },
+          ])
+        }
+      }),
+    )
+    for (const connection of connections) await connection.close()
+    await storage.close()
+  })
+})
+
 describe('what is refused', () => {
   test('what is no folder of studies', async () => {
     const folder = await newFolder()
@@ -107,6 +185,15 @@ describe('what is refused', () => {
       /no connection to postgres:\/\/me:\*\*\*@127.0.0.1:\d+\/studies: .*ECONNREFUSED/,
     )
   })
+  test.runIf(everything)('a URL of what never answers', async () => {
+    const silent = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => silent.once('listening', resolve))
+    const { port } = silent.address() as AddressInfo
+    await expect(studyServer(`postgres://me@127.0.0.1:${port}/studies`)).rejects.toThrow(
+      /no connection to postgres:\/\/me@127.0.0.1:\d+\/studies: .*time/,
+    )
+    silent.close()
+  })
   test('the folder of an owner that may still run elsewhere, and not that of one that is gone', async () => {
     const folder = await newFolder()
     const gone = startWorker(folder, 'serve')
@@ -120,7 +207,7 @@ describe('what is refused', () => {
     expect(lockNumbers(folder)).toEqual([])
     writeFileSync(
       join(folder, 'owner-1'),
-      JSON.stringify({ pid: 1, started: '1', machine: 'elsewhere', boot: null, url: null }),
+      JSON.stringify({ pid: 1, started: '1', machine: 'elsewhere', boot: null, address: null }),
     )
     await expect(studyFolder(folder)).rejects.toThrow(
       /is owned by process 1 on another machine.*elsewhere.*remove .*owner-1/,

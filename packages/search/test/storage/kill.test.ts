@@ -50,7 +50,10 @@ async function survives(place: string, also?: (kill: number) => Promise<void>): 
   expect(trials.map(({ ended }) => ended!).sort((a, b) => a - b)).toEqual(trials.map((_, index) => index))
 }
 
-describe('kill -9', () => {
+/** Milliseconds that a busy machine may take for it. */
+const slow = 600_000
+
+describe('kill -9', { timeout: slow }, () => {
   const newFolder = temporaryFolders()
   test('of workers and owners of a folder loses no result and counts none twice', async () => {
     await survives(await newFolder())

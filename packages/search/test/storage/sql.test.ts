@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Storage } from '../../src/index.ts'
-import type { Database } from '../../src/storage/sql/database.ts'
+import type { ServerDatabase } from '../../src/storage/sql/database.ts'
 import { embedded } from '../../src/storage/sql/embedded.ts'
 import { postgres } from '../../src/storage/sql/postgres.ts'
 import { migrate } from '../../src/storage/sql/schema.ts'
@@ -9,12 +9,12 @@ import { testStorage } from '../../src/testing/index.ts'
 import { hasPostgres, type Server, startServer } from '../support/server.ts'
 
 /** Storages on a database that each test finds without studies. */
-function emptied(database: Database): Storage {
+function emptied(database: ServerDatabase): Storage {
   return { ...sqlStorage(database), close: async () => {} }
 }
 
 describe('PGlite in memory', () => {
-  let database: Database
+  let database: ServerDatabase
   beforeAll(async () => {
     database = await embedded()
     await migrate(database, 'memory')
@@ -32,7 +32,7 @@ describe('PGlite in memory', () => {
 
 describe.skipIf(!hasPostgres)('PostgreSQL', () => {
   let server: Server
-  let database: Database
+  let database: ServerDatabase
   beforeAll(async () => {
     server = await startServer()
     const url = await server.database()

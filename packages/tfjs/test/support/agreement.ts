@@ -24,8 +24,10 @@ function isJoint(optimizer: Optimizer): boolean {
   return isJoint(optimizer.kind === 'wrapped' ? optimizer.inner : optimizer.base)
 }
 
-const shapesFor = (optimizer: Optimizer): Record<string, number[]> =>
-  isJoint(optimizer) ? { weight: shapes.weight } : shapes
+type Shapes = Record<string, number[]>
+
+const shapesFor = (optimizer: Optimizer, given: Shapes = shapes): Shapes =>
+  isJoint(optimizer) ? { weight: shapes.weight } : given
 
 /** Without a gradient in some steps, and with none for one of them until late. */
 const missing = (step: number) => (step === 2 ? ['bias'] : step < 4 ? ['row'] : [])
@@ -33,8 +35,12 @@ const missing = (step: number) => (step === 2 ? ['bias'] : step < 4 ? ['row'] : 
 type Variables = ReturnType<typeof makeVariables>
 
 /** Trains on the current backend and gives the values of the variables. */
-function train(optimizer: Optimizer, fused: boolean): { values: Map<string, tf.Tensor>; execution: unknown } {
-  const variables = makeVariables(shapesFor(optimizer), 'plain')
+function train(
+  optimizer: Optimizer,
+  fused: boolean,
+  given?: Shapes,
+): { values: Map<string, tf.Tensor>; execution: unknown } {
+  const variables = makeVariables(shapesFor(optimizer, given), 'plain')
   try {
     return trainVariables(variables, optimizer, fused)
   } finally {
@@ -67,15 +73,17 @@ const streams = ['weight', 'kernel', 'bias', 'scale', 'none', 'row']
 const streamOf = (index: number) => `variable ${index}`
 
 /** The same training without TensorFlow.js. */
-async function trainOutside(optimizer: Optimizer): Promise<Map<string, tf.Tensor>> {
+async function trainOutside(optimizer: Optimizer, chosen?: Shapes): Promise<Map<string, tf.Tensor>> {
+  const taken = shapesFor(optimizer, chosen)
+  const order = streams.filter((name) => name in taken)
   // Groups tell by name what is theirs.
-  const renamed = (name: string) => (optimizer.kind === 'grouped' ? name : streamOf(streams.indexOf(name)))
-  const given = makeVariables(shapesFor(optimizer))
+  const renamed = (name: string) => (optimizer.kind === 'grouped' ? name : streamOf(order.indexOf(name)))
+  const given = makeVariables(taken)
   const variables = new Map([...given].map(([name, variable]) => [renamed(name), variable]))
   const inputs = arrayInputs(optimizer)
   const compiled: CompiledOptimizer = await compile(
     optimizer,
-    Object.fromEntries(Object.entries(shapesFor(optimizer)).map(([name, shape]) => [renamed(name), shape])),
+    Object.fromEntries(Object.entries(taken).map(([name, shape]) => [renamed(name), shape])),
     { nonFinite: 'allow', layout: 'outputLast' },
   )
   for (const [name, variable] of variables) compiled.parameters[name]!.set(variable.dataSync())
@@ -117,18 +125,22 @@ async function read(tensors: ReadonlyMap<string, tf.Tensor>): Promise<void> {
 export async function check(
   optimizer: Optimizer,
   backend: string,
-  { tolerance = kernelTolerance, operations = true }: { tolerance?: number; operations?: boolean } = {},
+  {
+    tolerance = kernelTolerance,
+    operations = true,
+    given,
+  }: { tolerance?: number; operations?: boolean; given?: Shapes } = {},
 ): Promise<void> {
   const before = tf.memory().numTensors
-  const fused = train(optimizer, true)
+  const fused = train(optimizer, true, given)
   expect(fused.execution).toBe(backend)
-  const outside = await trainOutside(optimizer)
+  const outside = await trainOutside(optimizer, given)
   await read(fused.values)
   for (const [name, values] of fused.values) {
     expect(difference(values, outside.get(name)!), `${name} beside the core`).toBeLessThan(tolerance)
   }
   if (operations) {
-    const replayed = train(optimizer, false)
+    const replayed = train(optimizer, false, given)
     expect(replayed.execution).toBe('operations')
     await read(replayed.values)
     for (const [name, values] of fused.values) {

@@ -11,9 +11,13 @@ export type Query = (text: string, parameters?: readonly Cell[]) => Promise<read
 export interface Database {
   /** Runs one statement in a transaction of its own. */
   readonly query: Query
+  close(): Promise<void>
+}
+
+/** A database that also runs transactions of several statements. */
+export interface ServerDatabase extends Database {
   /** Runs several statements in one transaction, which is undone when `work` throws. */
   transaction<T>(work: (query: Query) => Promise<T>): Promise<T>
-  close(): Promise<void>
 }
 
 /** A database that cannot be reached any more; whether the last statement was done is not known. */
@@ -32,7 +36,13 @@ export class DiskFull extends Error {
   }
 }
 
-const lost = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH'])
+const unreachable = new Set(['ECONNREFUSED', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH'])
+const lost = new Set(['ECONNRESET', 'EPIPE', ...unreachable])
+
+/** Whether nobody answers where the database was looked for. */
+export function isUnreachable({ cause }: ConnectionLost): boolean {
+  return unreachable.has((cause as { code?: string } | undefined)?.code ?? '') || /timeout/.test(String(cause))
+}
 
 /** Tells apart what a driver threw: a connection that is gone, a full disk, or an error of the statement. */
 export function driverError(where: string, error: unknown): unknown {
@@ -45,6 +55,8 @@ export function driverError(where: string, error: unknown): unknown {
   const isLost =
     lost.has(code) ||
     /^(08|57P0[123])/.test(code) ||
-    /connection (terminated|error|timeout)|timeout exceeded when trying to connect|not queryable/i.test(error.message)
+    /connection (terminated|error|timeout)|timeout (exceeded when trying to connect|expired)|not queryable/i.test(
+      error.message,
+    )
   return isLost ? new ConnectionLost(`no connection to ${where}: ${error.message || code}`, { cause: error }) : error
 }

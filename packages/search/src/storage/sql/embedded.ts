@@ -1,14 +1,9 @@
 import type { PGlite } from '@electric-sql/pglite'
-import { ConnectionLost, type Database, driverError, type Query } from './database.ts'
-import { optional } from './optional.ts'
+import { optional } from '../../optional.ts'
+import { ConnectionLost, driverError, type Query, type ServerDatabase } from './database.ts'
 
-/** A database of PGlite, PostgreSQL in this process, and how to get at it. */
-export interface Embedded extends Database {
-  readonly pglite: PGlite
-}
-
-/** Opens the database in a directory, or makes one; without a directory it is in memory. */
-export async function embedded(directory?: string): Promise<Embedded> {
+/** Opens the database of PGlite, PostgreSQL in this process, in a directory, or makes one; without a directory it is in memory. */
+export async function embedded(directory?: string): Promise<ServerDatabase> {
   const { PGlite } = await optional('@electric-sql/pglite', () => import('@electric-sql/pglite'))
   const where = directory ?? 'memory'
   const told = (error: unknown) => {
@@ -30,7 +25,6 @@ export async function embedded(directory?: string): Promise<Embedded> {
       }
     }
   return {
-    pglite,
     query: queryOf(pglite),
     transaction: (work) => pglite.transaction((transaction) => work(queryOf(transaction as Pick<PGlite, 'query'>))),
     close: async () => {

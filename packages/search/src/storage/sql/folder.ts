@@ -1,43 +1,43 @@
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Storage } from '../storage.ts'
-import { ConnectionLost, type Database } from './database.ts'
+import { connect, serve } from './channel.ts'
+import { ConnectionLost, type Database, type ServerDatabase } from './database.ts'
 import { embedded } from './embedded.ts'
-import { optional } from './optional.ts'
-import { takeOwnership } from './owner.ts'
-import { postgres } from './postgres.ts'
-import { migrate } from './schema.ts'
+import { type Ownership, takeOwnership } from './owner.ts'
+import { migrate, schemaVersion } from './schema.ts'
 import { sqlStorage } from './storage.ts'
 
 /** Milliseconds between two looks at who owns a folder. */
 const nap = 100
 
-/** Milliseconds that an owner may take to open, or not answer: a new database takes seconds, and a busy machine many times that. */
+/**
+ * Milliseconds after which a statement gives up that found no owner to the end: a new database takes seconds, a busy machine many times
+ * that, and owners that have done their work may leave one after the other.
+ */
 const patience = 600_000
-
-/** Connections that an owner serves at the same time. */
-const connections = 200
 
 /**
  * Studies in a folder, which is made when it is not there: in PostgreSQL inside this process (the package `@electric-sql/pglite`). The
- * process that opens a folder first owns it and serves it to other processes of this machine, which connect to it on their own
- * (`@electric-sql/pglite-socket`, `pg`); when it ends or dies, one of them becomes the owner and goes on. Close it when all is done:
- * a process that serves others does not end on its own.
+ * process that opens a folder first owns it and serves it to other processes of this user and machine, which connect to it on their own;
+ * when it ends or dies, one of them becomes the owner and goes on. Close it when all is done: a process that
+ * serves others does not end on its own.
  *
  * @throws Error for a folder that holds something else, an owner on another machine, tables of a newer version and a full disk
  */
 export async function studyFolder(path: string): Promise<Storage> {
   const folder = resolve(path)
   checkFolder(folder, path)
-  const database = folderDatabase(folder)
+  const storage = sqlStorage(folderDatabase(folder), patience)
   try {
     // The first statement opens it.
-    await database.query('select 1')
+    await storage.names()
   } catch (error) {
-    await database.close()
+    await storage.close()
     throw error
   }
-  return sqlStorage(database)
+  return storage
 }
 
 function checkFolder(folder: string, path: string): void {
@@ -76,7 +76,6 @@ function folderDatabase(folder: string): Database {
   }
   return {
     query: (text, parameters) => using((database) => database.query(text, parameters)),
-    transaction: (work) => using((database) => database.transaction(work)),
     async close() {
       closed = true
       await opening?.then((database) => database.close()).catch(() => {})
@@ -89,14 +88,13 @@ async function open(folder: string): Promise<Database> {
   const deadline = Date.now() + patience
   for (;;) {
     const owned = takeOwnership(folder)
-    if (owned !== null && typeof owned !== 'string') return own(folder, owned)
-    if (typeof owned === 'string') {
-      const database = await postgres(owned, 2)
+    if (owned !== null && 'publish' in owned) return own(folder, owned)
+    if (owned !== null) {
       try {
-        await migrate(database, folder)
-        return database
+        const connection = await connect(folder, owned)
+        checkVersion(connection.greeting.version, folder)
+        return connection
       } catch (error) {
-        await database.close()
         // An owner that dies is noticed at the next look.
         if (!(error instanceof ConnectionLost) || Date.now() >= deadline) throw error
       }
@@ -106,38 +104,37 @@ async function open(folder: string): Promise<Database> {
   }
 }
 
-async function own(
-  folder: string,
-  ownership: Exclude<ReturnType<typeof takeOwnership>, string | null>,
-): Promise<Database> {
-  let database: Awaited<ReturnType<typeof embedded>> | undefined
+/** @throws Error when the owner of a folder has tables of another version than this program knows */
+function checkVersion(version: number, folder: string): void {
+  if (version === schemaVersion) return
+  const why = `the process that owns ${folder} has version ${version} of the tables of studies, and this program version ${schemaVersion}`
+  throw new Error(
+    version > schemaVersion
+      ? `${why}: update @fallline/search here`
+      : `${why}: end that process, so that one with a newer @fallline/search opens the folder`,
+  )
+}
+
+async function own(folder: string, ownership: Ownership): Promise<Database> {
+  let database: ServerDatabase | undefined
   try {
-    const { PGLiteSocketServer } = await optional(
-      '@electric-sql/pglite-socket',
-      () => import('@electric-sql/pglite-socket'),
-    )
     const directory = join(folder, 'database')
     mkdirSync(directory, { recursive: true })
     database = await embedded(directory)
     await migrate(database, folder)
-    const server = new PGLiteSocketServer({
-      db: database.pglite,
-      host: '127.0.0.1',
-      port: 0,
-      maxConnections: connections,
-    })
-    await server.start()
-    ownership.publish(`postgres://postgres@${server.getServerConn()}/postgres`)
-    const { query, transaction, close } = database
-    return {
-      query,
-      transaction,
-      async close() {
-        await server.stop()
-        await close()
-        ownership.release()
-      },
+    const { query } = database
+    const token = randomBytes(32).toString('hex')
+    let closing: Promise<void> | undefined
+    const close = () => {
+      closing ??= channel
+        .close()
+        .then(() => database!.close())
+        .finally(() => ownership.release())
+      return closing
     }
+    const channel = await serve(query, { version: schemaVersion }, token, () => close().catch(() => {}))
+    ownership.publish({ port: channel.port, token })
+    return { query, close }
   } catch (error) {
     await database?.close().catch(() => {})
     ownership.release()

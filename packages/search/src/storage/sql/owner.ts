@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import type { Address } from './channel.ts'
 
 /** Who owns a folder. */
 interface Identity {
@@ -24,13 +25,13 @@ interface Identity {
 
 interface Owner extends Identity {
   /** How others reach the database; `null` until it is open. */
-  readonly url: string | null
+  readonly address: Address | null
 }
 
 /** The ownership of a folder by this process. */
 export interface Ownership {
-  /** Tells others how to reach the database. */
-  publish(url: string): void
+  /** Tells others of the same user how to reach the database. */
+  publish(address: Address): void
   release(): void
 }
 
@@ -44,26 +45,29 @@ export interface Ownership {
  * @returns `null` while the owner is about to open or to leave: ask again
  * @throws Error when it cannot be known whether the owner still runs
  */
-export function takeOwnership(folder: string): Ownership | string | null {
+export function takeOwnership(folder: string): Ownership | Address | null {
   mkdirSync(folder, { recursive: true })
   const last = lockNumbers(folder).at(-1) ?? 0
   if (last > 0) {
     const owner = read(lockPath(folder, last))
     if (owner === null) return null
-    if (!isGone(owner, folder, last)) return owner.url
+    if (!isGone(owner, folder, last)) return owner.address
   }
   const mine = last + 1
   const path = lockPath(folder, mine)
-  if (!make(path, { ...self(), url: null })) return null
-  if (lockNumbers(folder).at(-1) !== mine) {
+  if (!make(path, { ...self(), address: null })) return null
+  const numbers = lockNumbers(folder)
+  // Whoever was found may have been followed by others meanwhile, who began to count anew.
+  const isAlone = numbers.every((number) => number === mine || (number < mine && isGoneAt(folder, number)))
+  if (!isAlone) {
     rmSync(path, { force: true })
     return null
   }
-  for (const number of lockNumbers(folder)) if (number < mine) rmSync(lockPath(folder, number), { force: true })
+  for (const number of numbers) if (number < mine) rmSync(lockPath(folder, number), { force: true })
   return {
-    publish(url) {
+    publish(address) {
       const next = join(folder, `.${crypto.randomUUID()}`)
-      writeFileSync(next, JSON.stringify({ ...self(), url }))
+      writeFileSync(next, JSON.stringify({ ...self(), address }), { mode: 0o600 })
       renameSync(next, path)
     },
     release: () => rmSync(path, { force: true }),
@@ -82,7 +86,7 @@ export function lockNumbers(folder: string): number[] {
 /** Makes a file with its content in one step; `false` when there is one. */
 function make(path: string, owner: Owner): boolean {
   const next = `${path}.${crypto.randomUUID()}`
-  writeFileSync(next, JSON.stringify(owner), { flag: 'wx' })
+  writeFileSync(next, JSON.stringify(owner), { flag: 'wx', mode: 0o600 })
   try {
     linkSync(next, path)
     return true
@@ -101,6 +105,11 @@ function read(path: string): Owner | null {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
   }
+}
+
+function isGoneAt(folder: string, number: number): boolean {
+  const owner = read(lockPath(folder, number))
+  return owner === null || isGone(owner, folder, number)
 }
 
 /** @throws Error when that cannot be known */

@@ -1,9 +1,9 @@
 import type { Pool, PoolClient } from 'pg'
-import { type Database, driverError, type Query } from './database.ts'
-import { optional } from './optional.ts'
+import { optional } from '../../optional.ts'
+import { driverError, type Query, type ServerDatabase } from './database.ts'
 
 /** Connects to a PostgreSQL server; `connections` at most at the same time. */
-export async function postgres(url: string, connections: number = 4): Promise<Database> {
+export async function postgres(url: string, connections: number = 4): Promise<ServerDatabase> {
   const { default: pg } = await optional('pg', () => import('pg'))
   const where = withoutPassword(url)
   const pool: Pool = new pg.Pool({

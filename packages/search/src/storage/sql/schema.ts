@@ -1,4 +1,4 @@
-import type { Database, Query } from './database.ts'
+import type { Query, ServerDatabase } from './database.ts'
 
 /**
  * The tables, as steps from one version to the next; what has been published is never changed.
@@ -72,7 +72,7 @@ const lockNumber = 417_325
  *
  * @throws Error for tables of a newer version than this program knows
  */
-export async function migrate(database: Database, where: string): Promise<void> {
+export async function migrate(database: ServerDatabase, where: string): Promise<void> {
   if ((await versionOf(database.query, where)) === schemaVersion) return
   await database.transaction(async (query) => {
     await query('select pg_advisory_xact_lock($1::bigint)', [lockNumber])

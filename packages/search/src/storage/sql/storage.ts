@@ -7,7 +7,7 @@ import { type Cell, ConnectionLost, type Database, type Row } from './database.t
 export const reconnection = 60_000
 
 /** Milliseconds between two tries to reach a database. */
-const nap = 200
+export const nap = 200
 
 const now = 'floor(extract(epoch from clock_timestamp()) * 1000)'
 

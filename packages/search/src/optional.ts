@@ -1,5 +1,5 @@
 /**
- * Imports a package that only some storages need.
+ * Imports a package that only some need.
  *
  * @throws Error that says how to install it
  */
@@ -8,6 +8,6 @@ export async function optional<T>(name: string, load: () => Promise<T>): Promise
     return await load()
   } catch (error) {
     if ((error as { code?: string }).code !== 'ERR_MODULE_NOT_FOUND') throw error
-    throw new Error(`this storage needs the package ${name}: npm install ${name}`, { cause: error })
+    throw new Error(`this needs the package ${name}: npm install ${name}`, { cause: error })
   }
 }

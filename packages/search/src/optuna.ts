@@ -1,0 +1,3 @@
+/** Studies of Optuna. */
+
+export { type ImportedStudy, importOptuna } from './optuna/import.ts'
