@@ -55,7 +55,7 @@ export default defineConfig({
       ...[
         { name: 'core', include: ['packages/core/test/**/*.test.ts'] },
         { name: 'jax', include: ['packages/jax/test/**/*.test.ts'] },
-        { name: 'race', include: ['packages/{race,search}/test/**/*.test.ts', 'benchmarks/test/**/*.test.ts'] },
+        { name: 'race', include: ['packages/{race,search,solvers}/test/**/*.test.ts', 'benchmarks/test/**/*.test.ts'] },
         { name: 'tfjs', include: ['packages/tfjs/test/**/*.test.ts'] },
       ].map((test) => ({ extends: true as const, test: { ...test, isolate: false, exclude: alone } })),
     ],

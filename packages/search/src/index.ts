@@ -45,6 +45,7 @@ export {
   estimationOfDistribution,
 } from './samplers/estimation-of-distribution.ts'
 export { type GaussianProcessOptions, gaussianProcess } from './samplers/gaussian-process.ts'
+export { type GoUcbOptions, goUcb, network, type ParametricFunction } from './samplers/go-ucb.ts'
 export { type GridOptions, gridSearch } from './samplers/grid.ts'
 export { haltonSearch } from './samplers/halton.ts'
 export { type HookeJeevesOptions, hookeJeeves } from './samplers/hooke-jeeves.ts'

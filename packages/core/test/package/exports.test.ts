@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('../../../../', import.meta.url))
 const inDocs = readdirSync(`${root}docs`).filter((name) => name.endsWith('.md'))
 const pages = [
   'README.md',
-  ...['core', 'jax', 'race', 'search', 'tfjs'].map((name) => `packages/${name}/README.md`),
+  ...['core', 'jax', 'race', 'search', 'solvers', 'tfjs'].map((name) => `packages/${name}/README.md`),
   ...inDocs.map((name) => `docs/${name}`),
 ]
 const guides = pages.map((page) => readFileSync(root + page, 'utf8')).join('\n')
@@ -31,6 +31,7 @@ describe('everything that is exported is in a guide', () => {
     ['@fallline/race', exportsOf('packages/race/src/index.ts')],
     ['@fallline/search', exportsOf('packages/search/src/index.ts')],
     ['@fallline/search/testing', exportsOf('packages/search/src/testing/index.ts')],
+    ['@fallline/solvers', exportsOf('packages/solvers/src/index.ts')],
     ['@fallline/tfjs', exportsOf('packages/tfjs/src/index.ts')],
   ])('%s', (_, names) => {
     expect(names.length).toBeGreaterThan(0)

@@ -13,7 +13,7 @@ interface Manifest {
 
 const root = new URL('../../../../', import.meta.url)
 
-describe.each(['core', 'jax', 'race', 'search', 'tfjs'])('the package in packages/%s', (folder) => {
+describe.each(['core', 'jax', 'race', 'search', 'solvers', 'tfjs'])('the package in packages/%s', (folder) => {
   const here = new URL(`packages/${folder}/`, root)
   const read = async () => JSON.parse(await readFile(new URL('package.json', here), 'utf8')) as Manifest
 

@@ -13,6 +13,7 @@ export const pages = [
   'packages/tfjs/README.md',
   'packages/race/README.md',
   'packages/search/README.md',
+  'packages/solvers/README.md',
   ...readdirSync(join(root, 'docs'))
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),

@@ -14,6 +14,7 @@ import { differentialEvolution } from './differential-evolution.ts'
 import { diffusionEvolution } from './diffusion-evolution.ts'
 import { estimationOfDistribution } from './estimation-of-distribution.ts'
 import { gaussianProcess } from './gaussian-process.ts'
+import { goUcb } from './go-ucb.ts'
 import { gridSearch } from './grid.ts'
 import { haltonSearch } from './halton.ts'
 import { hookeJeeves } from './hooke-jeeves.ts'
@@ -79,5 +80,6 @@ export const samplers = {
   costAware,
   config: configSearch,
   colabo,
+  goUcb,
   tpe,
 } satisfies Readonly<Record<string, () => Sampler>>

@@ -109,7 +109,7 @@ export function learn({ space, ended, open }: View, largest: number): Learned {
 }
 
 /** All trials that say something, or half the best and half the newest of them. */
-function worthFitting(ended: readonly SeenTrial[], largest: number): readonly SeenTrial[] {
+export function worthFitting(ended: readonly SeenTrial[], largest: number): readonly SeenTrial[] {
   const told = ended.filter(
     ({ state, reports }) => state === 'complete' || state === 'failed' || (state === 'pruned' && reports.length > 0),
   )
@@ -124,7 +124,8 @@ function medianOf(values: readonly number[]): number {
   return sorted[(sorted.length - 1) >> 1]!
 }
 
-function lossesOf(trials: readonly SeenTrial[]): number[] {
+/** The losses that trials count with: see `gaussianProcess`. */
+export function lossesOf(trials: readonly SeenTrial[]): number[] {
   const middle = medianOf(trials.flatMap(({ state, losses }) => (state === 'complete' ? [losses![0]!] : [])))
   return trials.map(({ state, losses, reports }) => {
     if (state === 'complete') return losses![0]!
@@ -134,7 +135,7 @@ function lossesOf(trials: readonly SeenTrial[]): number[] {
 }
 
 /** Losses with a mean of 0 and a variance of 1, in the same order. Infinite ones, and those far above the median, are cut. */
-function standardized(losses: readonly number[]): ReturnType<typeof scaledBy> {
+export function standardized(losses: readonly number[]): ReturnType<typeof scaledBy> {
   const finite = losses.filter(Number.isFinite)
   if (finite.length === 0) return { values: losses.map((loss) => (loss > 0 ? 1 : -1)), scale: 1, mean: 0 }
   const [least, middle] = [Math.min(...finite), medianOf(finite)]

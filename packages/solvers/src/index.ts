@@ -1,0 +1,8 @@
+export type { Abilities, Minimizer, Tolerances } from './method.ts'
+export { bfgs } from './methods/minimize/bfgs.ts'
+export { type Limits, type MinimizeOptions, minimize, type Result } from './minimize.ts'
+export type { Bounds, Evaluations, Objective } from './objective.ts'
+export { type Differences, Problem, type ProblemOptions } from './problem.ts'
+export { type MinimizerName, minimizers } from './registry.ts'
+export type { Solving, State, Status } from './state.ts'
+export type { Numbers } from './vector.ts'

@@ -1,0 +1,171 @@
+import type { Bounds, Evaluations, Objective } from './objective.ts'
+import { dot, type Numbers, norm } from './vector.ts'
+
+/** Two-point: one more value for each variable; three-point: two, and an error of the square of the step. */
+export type Differences = 'two-point' | 'three-point'
+
+export interface ProblemOptions {
+  readonly bounds?: Bounds
+  /** How derivatives that the objective lacks are found. Default 'two-point'. */
+  readonly differences?: Differences
+}
+
+const epsilon = Number.EPSILON
+
+/** Relative steps of finite differences, as in SciPy: the error of rounding and of truncation are alike there. */
+const relativeSteps: Readonly<Record<Differences, number>> = {
+  'two-point': epsilon ** (1 / 2),
+  'three-point': epsilon ** (1 / 3),
+}
+
+/**
+ * An objective whose evaluations are counted, with the derivatives that it lacks from finite differences. The point it is asked at is a
+ * copy, so that nobody changes it; the best point that was ever asked for is remembered.
+ */
+export class Problem {
+  readonly lower: Float64Array | null
+  readonly upper: Float64Array | null
+  #values = 0
+  #gradients = 0
+  #hessianProducts = 0
+  #hessians = 0
+  #best: { readonly point: Float64Array; readonly value: number } | undefined
+  readonly #objective: Objective
+  readonly #differences: Differences
+
+  /** @throws RangeError for bounds of another number, or a lower bound above its upper. */
+  constructor(
+    given: ((x: Float64Array) => number) | Objective,
+    readonly size: number,
+    { bounds, differences = 'two-point' }: ProblemOptions = {},
+  ) {
+    this.#objective = typeof given === 'function' ? { value: given } : given
+    this.#differences = differences
+    if (bounds && bounds.length !== size) {
+      throw new RangeError(`bounds: ${bounds.length} pairs were given for ${size} variables`)
+    }
+    bounds?.forEach(([lower, upper], index) => {
+      if (lower !== null && upper !== null && !(lower <= upper)) {
+        throw new RangeError(`bounds[${index}]: the lower bound ${lower} must not be above the upper bound ${upper}`)
+      }
+    })
+    this.lower = bounds ? Float64Array.from(bounds, ([lower]) => lower ?? -Infinity) : null
+    this.upper = bounds ? Float64Array.from(bounds, ([, upper]) => upper ?? Infinity) : null
+  }
+
+  get evaluations(): Evaluations {
+    return {
+      values: this.#values,
+      gradients: this.#gradients,
+      hessianProducts: this.#hessianProducts,
+      hessians: this.#hessians,
+    }
+  }
+
+  /** The point with the smallest value so far. */
+  get best(): { readonly point: Float64Array; readonly value: number } | undefined {
+    return this.#best
+  }
+
+  get hasGradient(): boolean {
+    return this.#objective.gradient !== undefined
+  }
+
+  /** The value; infinite where the objective says NaN, so that a line search comes back. */
+  value(x: Float64Array): number {
+    this.#values++
+    const given = Number(this.#objective.value(x.slice()))
+    const value = Number.isNaN(given) ? Infinity : given
+    if (this.#best === undefined || value < this.#best.value) this.#best = { point: x.slice(), value }
+    return value
+  }
+
+  /** @param value the value there, where it is known: two-point differences take it. */
+  gradient(x: Float64Array, value?: number): Float64Array {
+    this.#gradients++
+    if (this.#objective.gradient) return this.#checked('gradient', this.#objective.gradient(x.slice()))
+    const gradient = new Float64Array(this.size)
+    const here = this.#differences === 'two-point' ? (value ?? this.value(x)) : 0
+    const moved = x.slice()
+    for (let i = 0; i < this.size; i++) {
+      const step = this.#stepAt(x, i)
+      moved[i] = x[i]! + step
+      const ahead = this.value(moved)
+      if (this.#differences === 'two-point') gradient[i] = (ahead - here) / (moved[i]! - x[i]!)
+      else {
+        const before = this.#fits(x[i]! - step, i) ? x[i]! - step : x[i]! + step / 2
+        const far = moved[i]!
+        moved[i] = before
+        const behind = this.value(moved)
+        if (before < x[i]!) gradient[i] = (ahead - behind) / (far - before)
+        else {
+          // At a bound both lie on one side.
+          const [h, f] = [before - x[i]!, value ?? this.value(x)]
+          gradient[i] = (4 * behind - ahead - 3 * f) / (2 * h)
+        }
+      }
+      moved[i] = x[i]!
+    }
+    return gradient
+  }
+
+  /** H(x) d: of the objective, or from two gradients. */
+  hessianProduct(x: Float64Array, direction: Float64Array, gradient: Float64Array): Float64Array {
+    this.#hessianProducts++
+    if (this.#objective.hessianProduct) {
+      return this.#checked('hessianProduct', this.#objective.hessianProduct(x.slice(), direction.slice()))
+    }
+    if (this.#objective.hessian) {
+      const rows = this.#objective.hessian(x.slice())
+      return Float64Array.from(rows, (row) => dot(Float64Array.from(row), direction))
+    }
+    const length = norm(direction)
+    if (length === 0) return new Float64Array(this.size)
+    const step = (relativeSteps['two-point'] * (1 + norm(x))) / length
+    const moved = this.gradient(x.map((element, i) => element + step * direction[i]!))
+    return moved.map((element, i) => (element - gradient[i]!) / step)
+  }
+
+  /** The rows of H(x): of the objective, or from gradients along the axes, made symmetric. */
+  hessian(x: Float64Array, gradient: Float64Array): Float64Array[] {
+    this.#hessians++
+    if (this.#objective.hessian) {
+      return this.#objective.hessian(x.slice()).map((row) => this.#checked('hessian', row))
+    }
+    const rows = Array.from({ length: this.size }, (_, i) => {
+      const axis = new Float64Array(this.size)
+      axis[i] = 1
+      return this.hessianProduct(x, axis, gradient)
+    })
+    return rows.map((row, i) => row.map((element, j) => (element + rows[j]![i]!) / 2))
+  }
+
+  /** The nearest point within the bounds, or that `project` of the objective gives. */
+  project(x: Float64Array): Float64Array {
+    const projected = this.#objective.project ? this.#checked('project', this.#objective.project(x.slice())) : x.slice()
+    if (!this.lower || !this.upper) return projected
+    return projected.map((element, i) => Math.min(this.upper![i]!, Math.max(this.lower![i]!, element)))
+  }
+
+  /** The proximal point of the objective's second part; the point itself where it has none. */
+  prox(x: Float64Array, step: number): Float64Array {
+    return this.#objective.prox ? this.#checked('prox', this.#objective.prox(x.slice(), step)) : x.slice()
+  }
+
+  #checked(name: string, given: Numbers): Float64Array {
+    if (given.length !== this.size) {
+      throw new RangeError(`${name}: ${given.length} numbers were given for ${this.size} variables`)
+    }
+    return Float64Array.from(given)
+  }
+
+  #stepAt(x: Float64Array, index: number): number {
+    const size = relativeSteps[this.#differences] * Math.max(1, Math.abs(x[index]!))
+    const step = x[index]! < 0 ? -size : size
+    return this.#fits(x[index]! + step, index) ? step : -step
+  }
+
+  #fits(element: number, index: number): boolean {
+    return !(element < (this.lower?.[index] ?? -Infinity)) && !(element > (this.upper?.[index] ?? Infinity))
+  }
+}
