@@ -40,7 +40,7 @@ describe('fallline study', () => {
     const asked = JSON.parse((await fallline(['study', 'ask', parabola, ...place])).stdout)
     expect(asked).toMatchObject({ number: 6, until: null, from: 0, lease: { trial: 6, attempt: 1 } })
     const { lease } = asked
-    const told = await tell([{ lease, values: 1.5 }, { lease, values: 2 }, { values: 3 }])
+    const told = await tell([{ lease, values: 1.5 }, { lease, values: 2 }, { values: 3 }, { lease: 5, values: 4 }])
     expect(
       told.stdout
         .trim()
@@ -50,8 +50,54 @@ describe('fallline study', () => {
       { accepted: true, trial: 6 },
       { accepted: false, reason: expect.stringContaining('has ended already: complete with 1.5') },
       { accepted: false, reason: expect.stringContaining('the lease that ask has given is missing') },
+      { accepted: false, reason: expect.stringMatching(/^a lease must be as ask has given it, .*, not 5$/) },
     ])
-    expect(told).toMatchObject({ code: 2, stderr: expect.stringContaining('2 of the outcomes were refused') })
+    expect(told).toMatchObject({ code: 2, stderr: expect.stringContaining('3 of the outcomes were refused') })
+  })
+
+  it('says what is wrong with a place, a port and an address', async () => {
+    const nowhere = join(directory, 'nowhere')
+    const wrong: readonly (readonly [readonly string[], string])[] = [
+      [['serve', '--study', nowhere], `there is no folder of studies at ${nowhere}`],
+      [['serve', '--study', parabola], `${parabola} is a file; studies need a folder`],
+      [['serve', '--port', '80x'], "argument '80x' is invalid. It must be a whole number from 0 to 65535"],
+      [
+        ['study', 'show', '--study', 'postgres://bad host/'],
+        'the URL of the PostgreSQL server is none: write postgres://',
+      ],
+    ]
+    for (const [parameters, message] of wrong) {
+      expect(await inside(parameters)).toMatchObject({ code: 2, stderr: expect.stringContaining(message) })
+    }
+    expect(existsSync(nowhere)).toBe(false)
+  })
+
+  it.runIf(process.env.FALLLINE_TEST_ALL === '1')('says why a study cannot go on', async () => {
+    const failing = await fallline([
+      'study',
+      'optimize',
+      fixture('failing-study'),
+      ...place,
+      '--name',
+      'failing',
+      '--trials',
+      '3',
+    ])
+    expect(failing).toMatchObject({
+      code: 5,
+      stdout: 'failing: 20 trials: 20 failed\n',
+      stderr: expect.stringMatching(/error: one trial after the other failed, the last one with: no GPU\n$/),
+    })
+  })
+
+  it.runIf(process.env.FALLLINE_TEST_ALL === '1')('serves a folder until it is interrupted', async () => {
+    let page = ''
+    const served = await fallline(['serve', ...place, '--port', '0'], undefined, undefined, async (stdout, child) => {
+      page = await (await fetch(stdout.trim())).text()
+      child.kill('SIGINT')
+    })
+    expect(served).toMatchObject({ code: 130, stderr: '' })
+    expect(page).toContain('href="/studies/study"')
   })
 
   it('makes no folder to show what is not there', async () => {

@@ -15,9 +15,14 @@ export { ConnectionLost, studyFolder }
  * is not there.
  *
  * @param url such as `postgres://user:password@host:5432/database`
- * @throws Error when no server answers, for tables of a newer version, and for a user who may not make them
+ * @throws RangeError for what is no URL, Error when no server answers, for tables of a newer version, and for a user who may not make them
  */
 export async function studyServer(url: string): Promise<Storage> {
+  if (!URL.canParse(url)) {
+    throw new RangeError(
+      'the URL of the PostgreSQL server is none: write postgres://user:password@host:5432/database, special characters of the password as %40 and the like',
+    )
+  }
   const database = await postgres(url)
   const deadline = Date.now() + reconnection
   for (;;) {
@@ -36,8 +41,12 @@ export async function studyServer(url: string): Promise<Storage> {
   }
 }
 
-/** Studies at a place: a URL that begins with `postgres:` or `postgresql:`, or the path of a folder. */
-export function studiesAt(place: string): Promise<Storage> {
+/**
+ * Studies at a place: a URL that begins with `postgres:` or `postgresql:`, or the path of a folder.
+ *
+ * @throws RangeError for a URL of another kind, and as `studyServer` and `studyFolder` do
+ */
+export async function studiesAt(place: string): Promise<Storage> {
   if (/^postgres(ql)?:/.test(place)) return studyServer(place)
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(place)) {
     throw new RangeError(`studies are in a folder or at a URL that begins with postgres:, not at ${place}`)

@@ -2,4 +2,4 @@
 
 export { answerTrials } from './workers/answer.ts'
 export type { EvaluatorKind } from './workers/evaluators.ts'
-export { type Beating, Workers, type WorkersOptions } from './workers/workers.ts'
+export { type Beating, ObjectiveFailed, Workers, type WorkersOptions } from './workers/workers.ts'

@@ -10,19 +10,21 @@ import * as tf from '@tensorflow/tfjs-core'
 import * as layers from '@tensorflow/tfjs-layers'
 
 /** 1,797 digits of 8 by 8 pixels: 64 numbers from 0 to 16 and the digit in each line. */
-async function readDigits(): Promise<{ x: tf.Tensor2D; y: tf.Tensor2D }> {
+export async function readDigits(): Promise<{ x: tf.Tensor2D; y: tf.Tensor2D }> {
   const file = new URL('../../race/data/digits.csv.gz', import.meta.url)
   const rows = gunzipSync(await readFile(file))
     .toString()
     .trim()
     .split('\n')
   const numbers = rows.map((row) => row.split(',').map(Number)).filter((row) => row.every(Number.isFinite))
-  const x = tf.tensor2d(numbers.map((row) => row.slice(0, 64).map((value) => value / 16)))
-  const labels = tf.tensor1d(
-    numbers.map((row) => row[64]!),
-    'int32',
-  )
-  return { x, y: tf.cast(tf.oneHot(labels, 10), 'float32') as tf.Tensor2D }
+  return tf.tidy(() => {
+    const x = tf.tensor2d(numbers.map((row) => row.slice(0, 64).map((value) => value / 16)))
+    const labels = tf.tensor1d(
+      numbers.map((row) => row[64]!),
+      'int32',
+    )
+    return { x, y: tf.cast(tf.oneHot(labels, 10), 'float32') as tf.Tensor2D }
+  })
 }
 
 /** Trains and gives the loss of every epoch and the accuracy on the last fifth of the digits. */

@@ -10,7 +10,7 @@ export const exitCodes = {
   file: 3,
   /** The race is finished, but a contender failed or diverged in every trial. */
   contenderFailed: 4,
-  /** The race is finished, but no contender finished a single trial, so there is no verdict. */
+  /** The race is finished, but no contender finished a single trial, so there is no verdict; or one trial of a study after the other failed. */
   allFailed: 5,
   /** Interrupted by SIGINT (Ctrl-C); what was done has been kept. */
   interrupted: 130,
@@ -25,5 +25,5 @@ export const exitCodesHelp = `Exit codes:
   2    unknown command, option, optimizer or task, or a value that makes no sense
   3    a task module that cannot be loaded, or an output directory that cannot be used
   4    the race is finished, but a contender failed or diverged in every trial
-  5    no contender finished a trial, so there is no verdict
+  5    no contender finished a trial, so there is no verdict; or one trial of a study after the other failed
   130  interrupted; what was done is kept (143 when ended by SIGTERM)`

@@ -1,17 +1,17 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-
 import { isEnd, type Lease, type Outcome, type Storage, type Study, type TrialRecord } from '@fallline/search'
 import { importOptuna } from '@fallline/search/optuna'
-
 import { studiesAt } from '@fallline/search/sql'
-import { type EvaluatorKind, Workers } from '@fallline/search/workers'
+import { type EvaluatorKind, ObjectiveFailed, Workers } from '@fallline/search/workers'
+import pc from 'picocolors'
 import { messageOf } from '../import-module.ts'
 import { UsageError } from '../names.ts'
 import { formatNumber } from '../report/format.ts'
 import { jsonOf, openKept } from '../studies/kept.ts'
 import { loadStudyModule, openStudyOf } from '../studies/module.ts'
+import { exitCodes } from './exit.ts'
 import { interruptible } from './interruption.ts'
 
 /** Which study. */
@@ -57,7 +57,7 @@ export function ask(module: string, { patience, ...place }: Place & { patience: 
 /** Tells what stands on the standard input. */
 export async function tell(place: Place): Promise<void> {
   const refused = await inside(place, async (storage) => tellAll(await kept(storage, place.name)))
-  if (refused > 0) throw new UsageError(`${refused} of the outcomes were refused`)
+  if (refused > 0) throw new UsageError(`${refused} of the outcomes ${refused === 1 ? 'was' : 'were'} refused`)
 }
 
 /** Works on a study, which is made when it is not there; gives the exit code. */
@@ -163,14 +163,35 @@ interface Told {
   readonly error?: string
 }
 
+/** What a line tells; @throws TypeError for a line that tells nothing. */
+function toldIn(text: string): Told {
+  let told: Partial<Told> | null
+  try {
+    told = JSON.parse(text)
+  } catch (error) {
+    throw new TypeError(
+      `a line must be JSON such as {"lease":{...},"values":1.5}, not ${shortened(text)}: ${messageOf(error)}`,
+    )
+  }
+  const lease = told?.lease
+  if (lease === undefined) throw new TypeError(`the lease that ask has given is missing in ${shortened(text)}`)
+  if (typeof lease?.token !== 'string' || !Number.isInteger(lease.trial) || !Number.isInteger(lease.attempt)) {
+    throw new TypeError(
+      `a lease must be as ask has given it, {"trial":0,"attempt":1,"token":"..."}, not ${JSON.stringify(lease)}`,
+    )
+  }
+  return told as Told
+}
+
+const shortened = (text: string) => (text.length > 60 ? `${text.slice(0, 60)}...` : text)
+
 /** Tells what stands on the standard input, and answers each line; gives how many were refused. */
 async function tellAll(study: Study<unknown>): Promise<number> {
   let refused = 0
   for await (const text of createInterface({ input: process.stdin })) {
     if (text.trim() === '') continue
     try {
-      const { lease, values, constraints, cost, pruned, error } = JSON.parse(text) as Told
-      if (lease === undefined) throw new TypeError('the lease that ask has given is missing')
+      const { lease, values, constraints, cost, pruned, error } = toldIn(text)
       const outcome = { values, ...(constraints && { constraints }), ...(cost !== undefined && { cost }) } as Outcome
       if (pruned) await study.prune(lease)
       else if (error !== undefined) await study.fail(lease, error)
@@ -207,6 +228,13 @@ async function workOn(path: string, { trials, seconds, workers, patience, as: ki
         process.stdout.write(`${reason}\n${await standing(study as Study<unknown>)}\n`)
         return interruptedBy()
       })
+    } catch (error) {
+      if (!(error instanceof ObjectiveFailed)) throw error
+      process.stdout.write(`${await standing(study as Study<unknown>)}\n`)
+      process.stderr.write(
+        `${pc.red('error:')} one trial after the other failed, the last one with: ${error.message}\n`,
+      )
+      return exitCodes.allFailed
     } finally {
       evaluators.close()
     }

@@ -24,7 +24,7 @@ export interface StudyModule {
   readonly objective: (trial: Trial<never>) => ReturnType<Parameters<Study['optimize']>[0]>
   readonly objectives?: StudyOptions<unknown>['objectives']
   readonly resource?: StudyOptions<unknown>['resource']
-  /** A sampler, or the name of one. Default: random search. */
+  /** A sampler, or the name of one. Default: `tpe`. */
   readonly sampler?: Sampler | string
   readonly pruner?: Pruner
   readonly seed?: number

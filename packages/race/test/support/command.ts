@@ -33,11 +33,12 @@ export async function inside(parameters: readonly string[]): Promise<Ended> {
   }
 }
 
-/** Runs the command as a user would; `watch` sees the error stream as it grows, `input` is what it reads. */
+/** Runs the command as a user would; `watch` sees the error stream as it grows, `input` is what it reads, `onLine` sees the first output. */
 export function fallline(
   parameters: readonly string[],
   watch?: (stderr: string, child: ChildProcess) => void,
   input?: string,
+  onLine?: (stdout: string, child: ChildProcess) => void,
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const node = ['--import', 'tsx', '--conditions=@fallline/source', command, ...parameters]
@@ -48,6 +49,7 @@ export function fallline(
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', (text) => {
+      if (stdout === '') onLine?.(String(text), child)
       stdout += text
     })
     child.stderr.on('data', (text) => {

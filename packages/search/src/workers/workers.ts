@@ -102,7 +102,7 @@ export class Workers {
       evaluator.hear = (message) => {
         if (isOver) return
         if (message.kind === 'outcome') settled(() => resolve(message.outcome))
-        else if (message.kind === 'error') settled(() => reject(new Error(message.message)))
+        else if (message.kind === 'error') settled(() => reject(new ObjectiveFailed(message.message)))
         else if (message.kind === 'note') {
           trial.annotate(message.attribute, message.value).then(() => evaluator.send({ kind: 'noted' }), failed)
         } else if (message.step <= last) {
@@ -133,7 +133,12 @@ export class Workers {
   }
 }
 
-class EvaluatorDied extends Error {
+/** An objective threw, or what ran it died time after time. */
+export class ObjectiveFailed extends Error {
+  override readonly name: string = 'ObjectiveFailed'
+}
+
+class EvaluatorDied extends ObjectiveFailed {
   override readonly name = 'EvaluatorDied'
 }
 
