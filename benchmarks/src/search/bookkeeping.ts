@@ -33,6 +33,9 @@ export const longest = { ask: 2, first: 30 }
 /** How often one asks and tells. */
 const rounds = 20
 
+/** How often before anything is measured on a storage: the engine first runs quickly made code. */
+const warmUp = 30
+
 /** Samplers with those of Optuna beside them; on a database, where the others would show the same bookkeeping again, only these. */
 export const compared: Readonly<Record<string, readonly string[]>> = {
   random: ['Optuna random'],
@@ -55,6 +58,7 @@ export async function bookkeepingInMemory(
   progress: (text: string) => void,
 ): Promise<Bookkeeping[]> {
   const found: Bookkeeping[] = []
+  await warmed(memoryStorage())
   for (const name of names) {
     const measured = new Measured(name, 'memory', found)
     for (const trials of counts) {
@@ -82,6 +86,7 @@ export async function bookkeepingInTables(
   const measured = names.map((name) => new Measured(name, where, found))
   const storage = url === undefined ? await studyFolder(join(folder, 'studies')) : await studyServer(url)
   try {
+    await warmed(storage)
     for (const trials of counts) {
       progress(`filling ${where} with ${trials} trials`)
       await filled(storage, `of ${trials}`, trials)
@@ -145,6 +150,11 @@ async function filled(storage: Storage, name: string, trials: number): Promise<v
     await storage.add(name, records)
     done += part
   }
+}
+
+async function warmed(storage: Storage): Promise<void> {
+  const study = await openStudy({ space: searched.space, storage, name: 'warm-up', sampler: samplers.random() })
+  for (let turn = 0; turn < warmUp; turn++) await study.tell(await study.ask(), turn)
 }
 
 async function measureAsking(sampler: string, storage: Storage, name: string) {

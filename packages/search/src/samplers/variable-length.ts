@@ -26,7 +26,7 @@ export function variableLength(options: VariableLengthOptions = {}): Sampler<nul
     name: 'variableLength',
     propose({ space, ended }, { random }) {
       const limit = lengthLimit(space, ended, population)
-      const parents = ranked(ended).slice(0, population)
+      const parents = ranked(ended, population)
       const draw = () => {
         if (ended.length < population) return randomGenome(space, random)
         const pick = () => genomeOf(space, [random.pick(parents), random.pick(parents)].sort(compare)[0]!)

@@ -84,6 +84,10 @@ export function memoryStorage(now: () => number = Date.now): Storage {
       : { ...fresh(trial, start), until: start.until, note: start.note, seen: start.seen }
     return hold(kept, record, holder)
   }
+  const lateOf = (kept: Kept) => {
+    const time = now()
+    return [...kept.leases.values()].filter(({ until }) => until < time).map(({ lease }) => lease.trial)
+  }
   return {
     async create(record) {
       const existing = studies.get(record.name)
@@ -114,7 +118,7 @@ export function memoryStorage(now: () => number = Date.now): Storage {
       for (let index = log.length - 1; index >= 0 && log[index]!.version > since; index--)
         numbers.add(log[index]!.trial)
       const trials = [...numbers].sort((a, b) => a - b).map((number) => kept.trials[number]!)
-      return { version, trials, count: kept.trials.length, sampler }
+      return { version, trials, count: kept.trials.length, late: lateOf(kept).length > 0, sampler }
     },
     async claim(name, holder) {
       const kept = get(name)
@@ -149,8 +153,7 @@ export function memoryStorage(now: () => number = Date.now): Storage {
     },
     async expire(name, attempts) {
       const kept = get(name)
-      const time = now()
-      const late = [...kept.leases.values()].filter(({ until }) => until < time).map(({ lease }) => lease.trial)
+      const late = lateOf(kept)
       for (const number of late) {
         const before = kept.trials[number]!
         const record = { ...before, lost: before.lost + 1 }

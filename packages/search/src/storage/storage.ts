@@ -25,6 +25,8 @@ export interface Changes {
   readonly trials: readonly TrialRecord[]
   /** How many trials there are. */
   readonly count: number
+  /** Whether the lease of a running trial has run out, so that there is something to `expire`. */
+  readonly late: boolean
   /** What the sampler keeps, and how often it has been replaced. */
   readonly sampler: { readonly version: number; readonly state: Json }
 }

@@ -8,6 +8,8 @@ export class Model {
   readonly records: TrialRecord[] = []
   version = 0
   count = 0
+  /** Whether the lease of a running trial had run out. */
+  late = false
   sampler: Changes['sampler'] = { version: 0, state: null }
   readonly #space: Space
   readonly #objectives: readonly Objective[]
@@ -30,9 +32,10 @@ export class Model {
   }
 
   /** Takes in what has changed. */
-  take({ version, trials, count, sampler }: Changes): void {
+  take({ version, trials, count, late, sampler }: Changes): void {
     this.version = version
     this.count = count
+    this.late = late
     this.sampler = sampler
     if (trials.length > 0) this.#view = undefined
     for (const record of trials) {

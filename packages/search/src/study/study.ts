@@ -138,11 +138,16 @@ export class Study<Values = unknown> {
    */
   ask(options: AskOptions = {}): Promise<Trial<Values>> {
     return this.#enqueued(async () => {
-      await this.storage.expire(this.name, this.#attempts)
-      await this.#refresh()
-      this.#checkRoom(options.results)
-      const held = (await this.storage.claim(this.name, this.#holder)) ?? (await this.#propose(options))
-      return this.#trialOf(held, options.signal, options.window)
+      for (;;) {
+        await this.#refresh()
+        if (this.#model.late) {
+          await this.storage.expire(this.name, this.#attempts)
+          await this.#refresh()
+        }
+        this.#checkRoom(options.results)
+        const held = (await this.#claimed()) ?? (await this.#proposed(options))
+        if (held) return this.#trialOf(held, options.signal, options.window)
+      }
     })
   }
 
@@ -400,29 +405,31 @@ export class Study<Values = unknown> {
     }
   }
 
-  async #propose({ window, results }: AskOptions): Promise<Held> {
-    for (;;) {
-      const number = this.#model.count
-      const view = window === undefined ? this.#model.view() : this.#settledView(number, window)
-      const { version, state } = this.#model.sampler
-      const { proposal, point } = await this.#drawn(view, number, state)
-      if (proposal.kind === 'wait' || proposal.kind === 'end') {
-        throw new NothingToTry(`${this.sampler.name}: ${proposal.reason}`, proposal.kind === 'end')
-      }
-      const held = await this.storage.start(this.name, this.#holder, {
-        trial: proposal.kind === 'continue' ? proposal.trial : number,
-        continues: proposal.kind === 'continue',
-        point,
-        parameters: this.space.parameters(point),
-        until: proposal.until ?? null,
-        note: proposal.note ?? null,
-        seen: view.ended.length,
-        sampler: proposal.state === undefined ? null : { version, state: proposal.state },
-      })
-      if (held) return held
-      await this.#refresh()
-      this.#checkRoom(results)
+  /** A trial that waits, if there is one. */
+  async #claimed(): Promise<Held | null> {
+    const waits = this.#model.view().open.some(({ state }) => state === 'waiting')
+    return waits ? this.storage.claim(this.name, this.#holder) : null
+  }
+
+  /** What the sampler proposes; `null` when somebody else has changed what it was made from. */
+  async #proposed({ window }: AskOptions): Promise<Held | null> {
+    const number = this.#model.count
+    const view = window === undefined ? this.#model.view() : this.#settledView(number, window)
+    const { version, state } = this.#model.sampler
+    const { proposal, point } = await this.#drawn(view, number, state)
+    if (proposal.kind === 'wait' || proposal.kind === 'end') {
+      throw new NothingToTry(`${this.sampler.name}: ${proposal.reason}`, proposal.kind === 'end')
     }
+    return this.storage.start(this.name, this.#holder, {
+      trial: proposal.kind === 'continue' ? proposal.trial : number,
+      continues: proposal.kind === 'continue',
+      point,
+      parameters: this.space.parameters(point),
+      until: proposal.until ?? null,
+      note: proposal.note ?? null,
+      seen: view.ended.length,
+      sampler: proposal.state === undefined ? null : { version, state: proposal.state },
+    })
   }
 
   /** What the sampler proposes, drawn again while the study cannot take it. */

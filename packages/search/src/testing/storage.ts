@@ -379,8 +379,11 @@ export function testStorage(name: string, make: () => Storage | Promise<Storage>
     const silent = await started(storage, 0, {}, hasty)
     await started(storage, 1)
     await started(storage, 2, {}, { worker: 'endless', patience: Number.POSITIVE_INFINITY })
+    const lateOf = async () => (await storage.changes('study', 0)).late
     await tooLong()
+    expect(await lateOf()).toEqual(true)
     expect(await storage.expire('study', 2)).toEqual([0])
+    expect(await lateOf()).toEqual(false)
     expect(await storage.expire('study', 2)).toEqual([])
     expect(await trialOf(storage, 0)).toMatchObject({ state: 'waiting', lost: 1, attempt: 1, ended: null })
     expect(await storage.beat('study', silent.lease)).toEqual(false)

@@ -10,6 +10,7 @@ import {
   randomSearch,
   type Sampler,
   space,
+  type View,
 } from '../../src/index.ts'
 import { samplesOf, sharedVolumes } from '../../src/samplers/hyp-e.ts'
 import { tchebycheff } from '../../src/samplers/moea-d.ts'
@@ -20,6 +21,9 @@ import { dominates, frontsOf, type Table } from '../../src/samplers/parts/domina
 import { binaryCrossover, polynomialMutation } from '../../src/samplers/parts/genome.ts'
 import { everything } from '../support/everything.ts'
 import { dtlz2, run, zdt1, zdt2 } from '../support/evolution-functions.ts'
+import { seen, viewOf } from '../support/view.ts'
+
+type StateOf<S> = S extends Sampler<infer State> ? State : never
 
 function table(rows: readonly (readonly number[])[], violations: readonly number[] = rows.map(() => 0)): Table {
   const losses = Float64Array.from(rows.flat())
@@ -261,4 +265,21 @@ test('options are checked', () => {
   expect(() => hypE({ crossover: 2 })).toThrow('hypE: crossover must be from 0 to 1, not 2')
   expect(() => nsga3({ mutationIndex: -1 })).toThrow('nsga3: mutationIndex must be a number from 0, not -1')
   expect(() => moeaD({ neighbors: 1 })).toThrow('moeaD: neighbors must be a whole number from 2, not 1')
+})
+
+test('thousands of trials that come at once survive a generation at a time', async () => {
+  const searched = space({ x: float(0, 1) })
+  const trials = drawn(4_050, 2, 7).map((losses, number) => seen(number, { losses, point: [losses[0]!] }))
+  const population = 40
+  const sampler = nsga2({ population })
+  const stateAfter = async (count: number, state: StateOf<typeof sampler> | null) => {
+    const objectives = ['first', 'second'].map((name) => ({ name, direction: 'minimize' as const }))
+    const view: View = { ...viewOf(searched, trials.slice(0, count)), objectives, trial: (number) => trials[number] }
+    const proposal = await sampler.propose(view, { number: count, random: random(0, 'once'), state })
+    return proposal.state ?? state
+  }
+  let step: StateOf<typeof sampler> | null = null
+  for (let count = population; count <= 3_960; count += population) step = await stateAfter(count, step)
+  const end = trials.length
+  expect(await stateAfter(end, null)).toEqual(await stateAfter(end, step))
 })

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import { float, random, space, variableLength, variant } from '../../src/index.ts'
+import { ranked } from '../../src/samplers/parts/ranking.ts'
 import { crossed, lengthOf } from '../../src/samplers/variable-length.ts'
 import { least, run } from '../support/evolution-functions.ts'
+import { seen } from '../support/view.ts'
 
 const layers = space({
   first: float(0, 1),
@@ -38,4 +40,16 @@ test('finds the long chromosome when it is better', async () => {
     depth.kind === 'three' ? Math.abs(first - depth.third) + Math.abs(depth.second - 0.3) : 1 + first
   const trials = await run(variableLength({ population: 10 }), layers, loss, { trials: 300 })
   expect(least(trials)).toBeLessThan(0.05)
+})
+
+test('the best of many are those that come first when all are put in order', () => {
+  const source = random(3, 'ranked')
+  const trials = Array.from({ length: 300 }, (_, number) =>
+    seen(number, {
+      losses: [source.integer(0, 40)],
+      violations: [source.integer(-1, 1)],
+      state: source.uniform() < 0.1 ? 'failed' : 'complete',
+    }),
+  )
+  for (const count of [0, 1, 7, 299, 300, 400]) expect(ranked(trials, count)).toEqual(ranked(trials).slice(0, count))
 })

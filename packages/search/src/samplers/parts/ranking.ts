@@ -18,7 +18,17 @@ export function compare(a: SeenTrial, b: SeenTrial): number {
   return lossA === lossB ? a.number - b.number : lossA < lossB ? -1 : 1
 }
 
-/** The trials, best first; equal ones by number. */
-export function ranked(trials: readonly SeenTrial[]): SeenTrial[] {
-  return [...trials].sort(compare)
+/** The trials, best first; equal ones by number. With a `count` the best so many of them. */
+export function ranked(trials: readonly SeenTrial[], count: number = trials.length): SeenTrial[] {
+  if (count >= trials.length) return [...trials].sort(compare)
+  // Few of many: each is compared with the last of those kept, and most go no further.
+  const kept: SeenTrial[] = []
+  for (const trial of trials) {
+    if (kept.length === count && (count === 0 || compare(trial, kept[count - 1]!) > 0)) continue
+    let place = kept.length
+    while (place > 0 && compare(trial, kept[place - 1]!) < 0) place--
+    kept.splice(place, 0, trial)
+    if (kept.length > count) kept.pop()
+  }
+  return kept
 }

@@ -33,7 +33,8 @@ export interface Selection {
 
 /**
  * An algorithm that keeps survivors of all trials: when as many trials have ended as a generation has, whoever proposed them, those that
- * survive of them and of the survivors before are chosen. Children are made by `child`.
+ * survive of them and of the survivors before are chosen; where there are twice as many or more, generation by generation. Children are made
+ * by `child`.
  */
 export function surviving(method: string, options: GeneticOptions, selection: Selection): Sampler<State> {
   const count = options.population ?? 30
@@ -61,10 +62,15 @@ export function trialsOf(view: View, numbers: readonly number[]): SeenTrial[] {
 }
 
 function survived(state: State, view: View, count: number, { survive }: Selection, random: Random): State {
-  if (view.ended.length - state.taken < count) return state
-  const trials = [...trialsOf(view, state.population), ...view.ended.slice(state.taken)]
-  const population = survive(trials, count, view.objectives.length, random).map(({ number }) => number)
-  return { ...state, taken: view.ended.length, population }
+  let { taken, population } = state
+  for (let left = view.ended.length - taken; left >= count; left = view.ended.length - taken) {
+    // Of thousands that came at once a generation at a time: fronts take time and memory with the square of the trials in them.
+    const next = left < 2 * count ? left : count
+    const trials = [...trialsOf(view, population), ...view.ended.slice(taken, taken + next)]
+    population = survive(trials, count, view.objectives.length, random).map(({ number }) => number)
+    taken += next
+  }
+  return taken === state.taken ? state : { ...state, taken, population }
 }
 
 /** A child by simulated binary crossover and polynomial mutation. */

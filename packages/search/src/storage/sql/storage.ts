@@ -35,6 +35,9 @@ const columns = [
 
 const ofTrial = (table: string) => columns.map((column) => `${table}.${column}`).join(', ')
 
+/** What is returned of a trial that is taken, with how many reports it has. */
+const held = `${ofTrial('trials')}, trials.reports`
+
 /** Locks the trial that a lease is for, when it is the newest; trials are locked before their study everywhere, so that nobody waits in a circle. */
 const leased = `
   trial as (
@@ -117,10 +120,13 @@ export function sqlStorage(database: Database, patience: number = reconnection):
       await check(name)
       return null
     }
-    const reports = await run(
-      'select step, value from fallline.reports where study = $1 and trial = $2::integer order by place',
-      [name, row.number],
-    )
+    const reports =
+      row.reports === 0
+        ? []
+        : await run(
+            'select step, value from fallline.reports where study = $1 and trial = $2::integer order by place',
+            [name, row.number],
+          )
     const record = trialOf(
       row,
       reports.map(({ step, value }) => [step, value]),
@@ -129,7 +135,7 @@ export function sqlStorage(database: Database, patience: number = reconnection):
   }
   /** Finds the trial that has been taken with a token. */
   const takenWith = (name: string, token: string) => ({
-    text: `select ${ofTrial('trials')} from fallline.trials where study = $1 and token = $2 and state = 'running'`,
+    text: `select ${held} from fallline.trials where study = $1 and token = $2 and state = 'running'`,
     parameters: [name, token],
   })
   return {
@@ -152,6 +158,9 @@ export function sqlStorage(database: Database, patience: number = reconnection):
       const rows = await run(
         `select studies.version as study_version, studies.trials as count, studies.sampler_version,
           case when row_number() over (order by trials.number) = 1 then studies.sampler_state end as sampler_state,
+          exists (
+            select from fallline.trials where study = $1 and state = 'running' and expires < ${now}
+          ) as late,
           ${ofTrial('trials')},
           case when trials.reports > 0 then (
             select json_agg(json_build_array(step, value) order by place)
@@ -171,6 +180,7 @@ export function sqlStorage(database: Database, patience: number = reconnection):
           .filter(({ number }) => number !== null)
           .map((row) => trialOf(row, (row.reported ?? []) as readonly [Cell, Cell][])),
         count: first.count as number,
+        late: first.late as boolean,
         sampler: { version: first.sampler_version as number, state: (first.sampler_state ?? null) as Json },
       }
     },
@@ -183,7 +193,7 @@ export function sqlStorage(database: Database, patience: number = reconnection):
         ), ${counted}
         update fallline.trials set version = study.version, ${taken}
         from trial, study where trials.study = $1 and trials.number = trial.number
-        returning ${ofTrial('trials')}`,
+        returning ${held}`,
         [name, ...holderOf(holder), token],
         takenWith(name, token),
       )
@@ -209,7 +219,7 @@ export function sqlStorage(database: Database, patience: number = reconnection):
             update fallline.trials
             set version = study.version, until = $6::double precision, note = $7::text::json, seen = $8::integer, ${taken}
             from trial, study where trials.study = $1 and trials.number = trial.number
-            returning ${ofTrial('trials')}`,
+            returning ${held}`,
             [...proposed, ...fromSampler],
             takenWith(name, token),
           )
@@ -222,7 +232,7 @@ export function sqlStorage(database: Database, patience: number = reconnection):
             select $1, $5::integer, version, 'running', 1, $2, $3::double precision, $4, ${now} + $3::double precision, ${now},
               $6::double precision, $7::text::json, $8::integer, $11::text::json, $12::text::json
             from study
-            returning ${ofTrial('trials')}`,
+            returning ${held}`,
             [...proposed, ...fromSampler, json(point), json(parameters)],
             takenWith(name, token),
           )
