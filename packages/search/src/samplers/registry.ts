@@ -23,6 +23,7 @@ import { hyperband } from './hyperband.ts'
 import { iterativeDeepeningHyperband } from './iterative-deepening-hyperband.ts'
 import { lmMaEs } from './lm-ma-es.ts'
 import { moeaD } from './moea-d.ts'
+import { multiFidelity } from './multi-fidelity.ts'
 import { naturalEvolution } from './natural-evolution.ts'
 import { nelderMead } from './nelder-mead.ts'
 import { novelty } from './novelty.ts'
@@ -75,6 +76,7 @@ export const samplers = {
   pasha,
   risingBandits,
   acBand,
+  multiFidelity,
   conformalQuantiles,
   gaussianProcess,
   costAware,
