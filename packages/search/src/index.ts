@@ -33,6 +33,7 @@ export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy
 export { type DehbOptions, dehb } from './samplers/dehb.ts'
 export { type DifferentialEvolutionOptions, differentialEvolution } from './samplers/differential-evolution.ts'
 export { type DiffusionEvolutionOptions, diffusionEvolution } from './samplers/diffusion-evolution.ts'
+export { type DumboOptions, dumbo } from './samplers/dumbo.ts'
 export {
   type EstimationOfDistributionOptions,
   estimationOfDistribution,

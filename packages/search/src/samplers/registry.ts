@@ -12,6 +12,7 @@ import { crossEntropy } from './cross-entropy.ts'
 import { dehb } from './dehb.ts'
 import { differentialEvolution } from './differential-evolution.ts'
 import { diffusionEvolution } from './diffusion-evolution.ts'
+import { dumbo } from './dumbo.ts'
 import { estimationOfDistribution } from './estimation-of-distribution.ts'
 import { gaussianProcess } from './gaussian-process.ts'
 import { goUcb } from './go-ucb.ts'
@@ -83,5 +84,6 @@ export const samplers = {
   config: configSearch,
   colabo,
   goUcb,
+  dumbo,
   tpe,
 } satisfies Readonly<Record<string, () => Sampler>>
