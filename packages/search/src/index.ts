@@ -40,6 +40,7 @@ export { type CrossEntropyOptions, crossEntropy } from './samplers/cross-entropy
 export { type DehbOptions, dehb } from './samplers/dehb.ts'
 export { type DifferentialEvolutionOptions, differentialEvolution } from './samplers/differential-evolution.ts'
 export { type DiffusionEvolutionOptions, diffusionEvolution } from './samplers/diffusion-evolution.ts'
+export { type DumboOptions, dumbo } from './samplers/dumbo.ts'
 export {
   type EstimationOfDistributionOptions,
   estimationOfDistribution,
@@ -54,6 +55,7 @@ export { type HyperbandOptions, hyperband } from './samplers/hyperband.ts'
 export { type DeepeningOptions, iterativeDeepeningHyperband } from './samplers/iterative-deepening-hyperband.ts'
 export { type LmMaEsOptions, lmMaEs } from './samplers/lm-ma-es.ts'
 export { type MoeaDOptions, moeaD } from './samplers/moea-d.ts'
+export { type MultiFidelityOptions, multiFidelity } from './samplers/multi-fidelity.ts'
 export { type NaturalEvolutionOptions, naturalEvolution } from './samplers/natural-evolution.ts'
 export { nelderMead } from './samplers/nelder-mead.ts'
 export { type NoveltyOptions, novelty } from './samplers/novelty.ts'

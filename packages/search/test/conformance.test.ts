@@ -1,10 +1,7 @@
 import { describe, test } from 'vitest'
 import { type Pruner, pruners, type Sampler, samplers } from '../src/index.ts'
 import { testPruner, testSampler } from '../src/testing/index.ts'
-import { everything } from './support/everything.ts'
-
-/** For the samplers that fit models: to few trials, which takes little time; the others do not know these options. */
-const small = everything ? {} : { largest: 12, paths: 16 }
+import { small } from './support/small.ts'
 
 describe.each(Object.entries(samplers))('the sampler %s', (_, make) =>
   testSampler(() => (make as (options: object) => Sampler)(small), test),

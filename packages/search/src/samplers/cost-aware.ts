@@ -50,6 +50,11 @@ function logCostOf({ space, trials }: Learned): (point: Point) => number {
   const priced = trials.filter(hasCost)
   if (priced.length < 2) return () => 0
   const { values, scale, mean } = scaledBy(priced.map(({ cost }) => Math.log(cost!)))
-  const { model } = modelOf(space, priced, values, [])
+  const { model } = modelOf(
+    space,
+    priced.map(({ point }) => point),
+    values,
+    [],
+  )
   return (point) => mean + scale * model.predict(point).mean
 }

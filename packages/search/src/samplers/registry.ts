@@ -12,6 +12,7 @@ import { crossEntropy } from './cross-entropy.ts'
 import { dehb } from './dehb.ts'
 import { differentialEvolution } from './differential-evolution.ts'
 import { diffusionEvolution } from './diffusion-evolution.ts'
+import { dumbo } from './dumbo.ts'
 import { estimationOfDistribution } from './estimation-of-distribution.ts'
 import { gaussianProcess } from './gaussian-process.ts'
 import { goUcb } from './go-ucb.ts'
@@ -23,6 +24,7 @@ import { hyperband } from './hyperband.ts'
 import { iterativeDeepeningHyperband } from './iterative-deepening-hyperband.ts'
 import { lmMaEs } from './lm-ma-es.ts'
 import { moeaD } from './moea-d.ts'
+import { multiFidelity } from './multi-fidelity.ts'
 import { naturalEvolution } from './natural-evolution.ts'
 import { nelderMead } from './nelder-mead.ts'
 import { novelty } from './novelty.ts'
@@ -75,11 +77,13 @@ export const samplers = {
   pasha,
   risingBandits,
   acBand,
+  multiFidelity,
   conformalQuantiles,
   gaussianProcess,
   costAware,
   config: configSearch,
   colabo,
   goUcb,
+  dumbo,
   tpe,
 } satisfies Readonly<Record<string, () => Sampler>>

@@ -193,6 +193,42 @@ describe('the limited-memory matrix adaptation', () => {
     expect(rosenbrock(valley.mean)).toBeLessThan(55)
   })
 
+  test('is linear in the numbers in memory, but for a logarithm, and descends in 1000 of them', () => {
+    const distances = [0, 40, 80].map((generations) =>
+      sphere(descend(sphere, new Array(1000).fill(1), generations, 0.3).mean),
+    )
+    // The same share is gained again.
+    expect(distances[1]! / distances[0]!).toBeLessThan(0.9)
+    expect(distances[2]! / distances[1]!).toBeLessThan(0.9)
+    const numbersOf = (value: unknown): number =>
+      Array.isArray(value) ? value.reduce<number>((sum, each) => sum + numbersOf(each), 0) : 1
+    const state = descend(sphere, new Array(1000).fill(1), 3, 0.3)
+    const count = Object.values(state).reduce<number>((sum, value) => sum + numbersOf(value), 0)
+    expect(count).toBeLessThan(1000 * (4 + 3 * Math.log(1000) + 3))
+  })
+
+  test('takes time in proportion to the numbers', () => {
+    const sources = random(1, 'time')
+    const seconds = (n: number) => {
+      const begun = beginMatrixAdaptation(new Array<number>(n).fill(1), 0.3, 12)
+      const times = Array.from({ length: 3 }, () => {
+        const before = process.cpuUsage().user
+        let state = begun
+        for (let generation = 0; generation < 8; generation++) {
+          state = updateMatrixAdaptation(
+            state,
+            Array.from({ length: 12 }, () => sampleMatrixAdaptation(state, sources)),
+          )
+        }
+        return process.cpuUsage().user - before
+      })
+      return Math.min(...times)
+    }
+    seconds(500)
+    // Eight times the numbers: 8 times the time, where a covariance would take 64 times as long.
+    expect(seconds(4000) / seconds(500)).toBeLessThan(20)
+  })
+
   test('finds the normal vectors again that its points came from', () => {
     // With one parent the path becomes the normal vector of its point, scaled.
     const state = { ...descend(ellipsoid, new Array(6).fill(1), 60, 0.3), path: new Array<number>(6).fill(0) }

@@ -14,6 +14,7 @@ import {
   variant,
 } from '../../src/index.ts'
 import { proposed } from '../support/propose.ts'
+import { small } from '../support/small.ts'
 import { curve, seen, viewOf } from '../support/view.ts'
 
 const mixed = space({
@@ -40,7 +41,9 @@ const views = {
     ...trialsOf([0, 0, 0, 0, 0, 0], 'running').slice(4),
   ],
 }
-const all = Object.entries(samplers) as [string, () => Sampler][]
+const all = Object.entries(samplers).map(
+  ([name, make]) => [name, () => (make as (options: object) => Sampler)(small)] as const,
+)
 
 test.each(all)('%s answers odd views twice the same, with points that can be settled', async (name, make) => {
   expect(make().name).toBe(name)

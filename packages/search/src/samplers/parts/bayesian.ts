@@ -79,15 +79,15 @@ export function checkProcess(name: string, { startup = 8, largest = 150 }: Proce
 /** Fits processes to the loss and to each constraint; there must be a complete trial. */
 export function learn({ space, ended, open }: View, largest: number): Learned {
   const trials = worthFitting(ended, largest)
-  const believed = open.slice(0, largest).map(({ point }) => point)
+  const believed = pointsOf(open.slice(0, largest))
   const { values: losses, scale, mean } = standardized(lossesOf(trials))
-  const { model, guesses } = modelOf(space, trials, losses, believed)
+  const { model, guesses } = modelOf(space, pointsOf(trials), losses, believed)
   const complete = trials.filter(({ state }) => state === 'complete')
   const names = Math.max(...complete.map(({ violations }) => violations.length))
   const constraints = Array.from({ length: names }, (_, index) => {
     const measured = complete.filter(({ violations }) => violations.length > index)
     const { values, bound } = scaledConstraint(measured.map(({ violations }) => violations[index]!))
-    return { ...modelOf(space, measured, values, believed), bound }
+    return { ...modelOf(space, pointsOf(measured), values, believed), bound }
   })
   const isFeasible = trials.map((trial) => trial.state === 'complete' && violation(trial) === 0)
   const hopes = guesses.filter((_, index) => constraints.every((each) => each.guesses[index]! <= each.bound))
@@ -99,7 +99,7 @@ export function learn({ space, ended, open }: View, largest: number): Learned {
     model,
     constraints,
     best: Math.min(...losses.filter((_, index) => isFeasible[index]), ...hopes),
-    around: bestTrials(trials, 5, 1).map(({ point }) => point),
+    around: pointsOf(bestTrials(trials, 5, 1)),
     logFeasible: (point) =>
       constraints.reduce((sum, { model, bound }) => {
         const { mean, variance } = model.predict(point)
@@ -107,6 +107,8 @@ export function learn({ space, ended, open }: View, largest: number): Learned {
       }, 0),
   }
 }
+
+const pointsOf = (trials: readonly SeenTrial[]) => trials.map(({ point }) => point)
 
 /** All trials that say something, or half the best and half the newest of them. */
 export function worthFitting(ended: readonly SeenTrial[], largest: number): readonly SeenTrial[] {
@@ -166,11 +168,10 @@ export function scaledBy(values: readonly number[]): { values: number[]; scale: 
 /** A process fitted to values, with what it predicts at points that are believed to turn out so. */
 export function modelOf(
   space: Space,
-  trials: readonly SeenTrial[],
+  points: readonly Point[],
   targets: readonly number[],
   believed: readonly Point[],
 ): { model: GaussianProcess; guesses: readonly number[] } {
-  const points = trials.map(({ point }) => point)
   const hyperparameters = fitHyperparameters(space, points, targets)
   const model = new GaussianProcess(space, points, targets, hyperparameters)
   if (believed.length === 0) return { model, guesses: [] }

@@ -34,7 +34,7 @@ const priors = {
  * Points as distances see them: three numbers for each dimension, of which the squared differences are added. Two values of a choice are 1
  * apart, as in a one-hot encoding divided by the root of 2; a dimension that does not exist stands in the middle of it and 1 beside it.
  */
-function placesOf({ dimensions }: Space, point: Point): Float64Array {
+export function placesOf({ dimensions }: Space, point: Point): Float64Array {
   const places = new Float64Array(3 * dimensions.length)
   for (let index = 0; index < dimensions.length; index++) {
     const coordinate = point[index] ?? null
@@ -48,7 +48,7 @@ function placesOf({ dimensions }: Space, point: Point): Float64Array {
 }
 
 /** The square of how far two points are apart in one dimension. */
-function squaredDistance(index: number, a: Float64Array, b: Float64Array): number {
+export function squaredDistance(index: number, a: Float64Array, b: Float64Array): number {
   const start = 3 * index
   if (a[start] !== b[start]) return 1
   const apart = a[start + 1]! - b[start + 1]!
@@ -56,7 +56,7 @@ function squaredDistance(index: number, a: Float64Array, b: Float64Array): numbe
 }
 
 /** Matern's kernel of smoothness 5/2 of a distance in lengths. */
-function matern(distance: number): number {
+export function matern(distance: number): number {
   return (1 + rootFive * distance + (5 / 3) * distance * distance) * Math.exp(-rootFive * distance)
 }
 
