@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type Ended, fallline, fixture, inside } from './support/command.ts'
 
+const everything = process.env.FALLLINE_TEST_ALL === '1'
 const directory = mkdtempSync(join(tmpdir(), 'fallline-study-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 const place = ['--study', join(directory, 'studies')]
@@ -17,7 +18,8 @@ const tell = (lines: readonly object[]): Promise<Ended> =>
 describe('fallline study', () => {
   // One after the other on one folder, because each goes on from what is there.
   it('runs a study with two workers, and shows and exports it', async () => {
-    const ran = await fallline(['study', 'optimize', parabola, ...place, '--trials', '6', '--workers', '2'])
+    const asked = ['--trials', '6', '--workers', '2', '--as', everything ? 'process' : 'thread']
+    const ran = await inside(['study', 'optimize', parabola, ...place, ...asked])
     expect(ran.stderr).toMatch(/trial 0: complete \d/)
     expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('6 trials have a result') })
     const shown = await inside(['study', 'show', ...place])
@@ -37,7 +39,7 @@ describe('fallline study', () => {
   })
 
   it('asks and tells in lines of JSON, and refuses what is told twice', async () => {
-    const asked = JSON.parse((await fallline(['study', 'ask', parabola, ...place])).stdout)
+    const asked = JSON.parse((await inside(['study', 'ask', parabola, ...place])).stdout)
     expect(asked).toMatchObject({ number: 6, until: null, from: 0, lease: { trial: 6, attempt: 1 } })
     const { lease } = asked
     const told = await tell([{ lease, values: 1.5 }, { lease, values: 2 }, { values: 3 }, { lease: 5, values: 4 }])
@@ -72,7 +74,7 @@ describe('fallline study', () => {
     expect(existsSync(nowhere)).toBe(false)
   })
 
-  it.runIf(process.env.FALLLINE_TEST_ALL === '1')('says why a study cannot go on', async () => {
+  it.runIf(everything)('says why a study cannot go on', async () => {
     const failing = await fallline([
       'study',
       'optimize',
@@ -90,7 +92,7 @@ describe('fallline study', () => {
     })
   })
 
-  it.runIf(process.env.FALLLINE_TEST_ALL === '1')('serves a folder until it is interrupted', async () => {
+  it.runIf(everything)('serves a folder until it is interrupted', async () => {
     let page = ''
     const served = await fallline(['serve', ...place, '--port', '0'], undefined, undefined, async (stdout, child) => {
       page = await (await fetch(stdout.trim())).text()
@@ -102,7 +104,12 @@ describe('fallline study', () => {
 
   it('makes no folder to show what is not there', async () => {
     const nowhere = join(directory, 'nowhere')
-    for (const command of [['study', 'show'], ['study', 'export'], ['study', 'finish'], ['study', 'tell'], ['serve']]) {
+    for (const command of [
+      ['study', 'show'],
+      ['study', 'export'],
+      ['study', 'finish'],
+      ['study', 'tell'],
+    ]) {
       const shown = await inside([...command, '--study', nowhere])
       expect(shown).toMatchObject({ code: 2, stderr: expect.stringContaining(`there are no studies in ${nowhere}`) })
     }
@@ -121,22 +128,19 @@ describe('fallline study', () => {
     expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('this is no journal of Optuna') })
   })
 
-  it.runIf(process.env.FALLLINE_TEST_ALL === '1')(
-    'gives trials back when it is told to end, and a worker goes on with them',
-    async () => {
-      process.env.TRIAL_MILLISECONDS = '3000'
-      const stopped = await fallline(['study', 'optimize', parabola, ...place, '--trials', '9'], (stderr, child) => {
-        if (/trial 7: complete/.test(stderr)) child.kill('SIGTERM')
-      })
-      process.env.TRIAL_MILLISECONDS = '1'
-      expect(stopped).toMatchObject({
-        code: 143,
-        stdout: expect.stringMatching(/aborted\nstudy: 9 trials: 8 complete, 1 waiting/),
-      })
-      const helped = await fallline(['study', 'worker', parabola, ...place, '--trials', '9'])
-      expect(helped).toMatchObject({ code: 0, stdout: expect.stringContaining('9 trials: 9 complete') })
-      const none = await fallline(['study', 'worker', parabola, ...place, '--name', 'other', '--trials', '9'])
-      expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining("there is no study 'other' here: study") })
-    },
-  )
+  it.runIf(everything)('gives trials back when it is told to end, and a worker goes on with them', async () => {
+    process.env.TRIAL_MILLISECONDS = '3000'
+    const stopped = await fallline(['study', 'optimize', parabola, ...place, '--trials', '9'], (stderr, child) => {
+      if (/trial 7: complete/.test(stderr)) child.kill('SIGTERM')
+    })
+    process.env.TRIAL_MILLISECONDS = '1'
+    expect(stopped).toMatchObject({
+      code: 143,
+      stdout: expect.stringMatching(/aborted\nstudy: 9 trials: 8 complete, 1 waiting/),
+    })
+    const helped = await fallline(['study', 'worker', parabola, ...place, '--trials', '9'])
+    expect(helped).toMatchObject({ code: 0, stdout: expect.stringContaining('9 trials: 9 complete') })
+    const none = await fallline(['study', 'worker', parabola, ...place, '--name', 'other', '--trials', '9'])
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining("there is no study 'other' here: study") })
+  })
 })

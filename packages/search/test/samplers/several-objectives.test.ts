@@ -245,7 +245,7 @@ async function reached(
 }
 
 // The whole fronts have 1.21 - 1 / 3, 1.21 - 2 / 3 and 1.331 - pi / 6.
-test.each(everything ? makers : makers.slice(0, 2))(
+test.each(everything ? makers : makers.slice(0, 1))(
   '%s comes near to the fronts of ZDT1, ZDT2 and DTLZ2',
   async (_, make, [onZdt1, onZdt2, onDtlz2]) => {
     expect(await reached(make(), zdt1, 5, 1600, 2)).toBeGreaterThan(onZdt1)

@@ -178,7 +178,7 @@ describe('what is refused', () => {
     writeFileSync(join(folder, 'thesis.tex'), '')
     await expect(studyFolder(folder)).rejects.toThrow(/is no folder of studies: it has thesis.tex/)
     await expect(studyFolder(join(folder, 'thesis.tex'))).rejects.toThrow(/is a file; studies need a folder/)
-    expect(() => studiesAt('mysql://localhost/studies')).toThrow(/begins with postgres:, not at mysql/)
+    await expect(studiesAt('mysql://localhost/studies')).rejects.toThrow(/begins with postgres:, not at mysql/)
   })
   test('a folder on a network file system, and what may be one with a warning', async () => {
     const folder = join(await newFolder(), 'not', 'there')
