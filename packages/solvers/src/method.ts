@@ -3,7 +3,10 @@ import type { Solving } from './state.ts'
 
 /** When a method is content. */
 export interface Tolerances {
-  /** Largest absolute element of the gradient (projected, where there are bounds). Default 1e-5, as in SciPy. */
+  /**
+   * Largest absolute element of the gradient (projected, where there are bounds). Default 1e-5, as in SciPy. For methods that take values
+   * only: how far apart the points are that they compare, and the values there.
+   */
   readonly gradient: number
   /** Relative change of the value in one iteration. Default 0: not a reason to end. */
   readonly value: number

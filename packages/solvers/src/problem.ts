@@ -143,8 +143,14 @@ export class Problem {
   /** The nearest point within the bounds, or that `project` of the objective gives. */
   project(x: Float64Array): Float64Array {
     const projected = this.#objective.project ? this.#checked('project', this.#objective.project(x.slice())) : x.slice()
-    if (!this.lower || !this.upper) return projected
-    return projected.map((element, i) => Math.min(this.upper![i]!, Math.max(this.lower![i]!, element)))
+    return this.within(projected)
+  }
+
+  /** The nearest point within the bounds; x itself where there are none. */
+  within(x: Float64Array): Float64Array {
+    const { lower, upper } = this
+    if (!lower || !upper) return x
+    return x.map((element, i) => Math.min(upper[i]!, Math.max(lower[i]!, element)))
   }
 
   /** The proximal point of the objective's second part; the point itself where it has none. */
