@@ -19,6 +19,12 @@ export interface Abilities {
   readonly bounds: boolean
   /** Takes values only. */
   readonly withoutGradient?: boolean
+  /** Searches a whole box: has to have a finite lower and upper bound for every variable. */
+  readonly needsBounds?: boolean
+  /** Looks for the lowest of many minima, and ends by a schedule of its own. */
+  readonly global?: boolean
+  /** Takes equalities and inequalities. */
+  readonly constraints?: boolean
 }
 
 /** A method of `minimize`: one file that reads like its paper, and one line of the registry. */

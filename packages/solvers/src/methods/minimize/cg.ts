@@ -9,7 +9,8 @@ import { dot, maximumNorm, norm, plus, scaled } from '../../vector.ts'
  *
  *     p' = -g' + β p,  β = max(0, g'ᵀ(g' - g) / gᵀg),
  *
- * which is steepest descent anew where β is zero, or where p' does not go down enough.
+ * which is steepest descent anew where β is zero, or where p' does not go down enough. The line search leaves at most
+ * 0.3 of the slope; below 1/2 every direction goes down.
  */
 export const cg: Minimizer = {
   name: 'cg',
@@ -25,7 +26,7 @@ export const cg: Minimizer = {
     let previous = value + norm(g) / 2
     yield { point: x, value, residual: maximumNorm(g), step: 0, evaluations: problem.evaluations }
     while (maximumNorm(g) > tolerances.gradient) {
-      const found = wolfe(problem, { x, value, gradient: g, direction: p, previous, curvature: 0.4 })
+      const found = wolfe(problem, { x, value, gradient: g, direction: p, previous, curvature: 0.3 })
       if (!found) {
         if (steepest) return noLowerPoint
         p = scaled(-1, g)

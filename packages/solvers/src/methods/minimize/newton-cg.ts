@@ -17,18 +17,19 @@ export const newtonCg: Minimizer = {
   *solve(problem, start, tolerances) {
     let x = start
     let value = problem.value(x)
+    let before = value
     let g = problem.gradient(x, value)
     yield { point: x, value, residual: maximumNorm(g), step: 0, evaluations: problem.evaluations }
     while (maximumNorm(g) > tolerances.gradient) {
       const { direction } = newtonDirection((d) => problem.hessianProduct(x, d, g), g)
-      const line = { x, value, gradient: g, direction, previous: value }
-      const found = wolfe(problem, { ...line, first: 1 }) ?? wolfe(problem, { ...line, direction: scaled(-1, g) })
+      const line = { x, value, gradient: g, direction, previous: before }
+      const found = wolfe(problem, line) ?? wolfe(problem, { ...line, direction: scaled(-1, g) })
       if (!found) return noLowerPoint
       const step = norm(plus(found.point, -1, x))
-      const previous = value
+      before = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: maximumNorm(g), step, evaluations: problem.evaluations }
-      const end = ended({ x, value, previous, step }, tolerances)
+      const end = ended({ x, value, previous: before, step }, tolerances)
       if (end) return end
     }
     return { kind: 'converged', test: 'gradient' }

@@ -16,7 +16,7 @@ export const powell: Minimizer = {
   takes: { bounds: true, withoutGradient: true },
   *solve(problem, start, tolerances) {
     const n = problem.size
-    const directions = Array.from({ length: n }, (_, i) =>
+    const directions: Float64Array[] = Array.from({ length: n }, (_, i) =>
       Float64Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)),
     )
     const accuracy = Math.max(1e-8, Math.min(1e-3, 100 * tolerances.gradient))
