@@ -3,6 +3,7 @@ import { augmentedLagrangian } from './methods/minimize/augmented-lagrangian.ts'
 import { basinHopping } from './methods/minimize/basin-hopping.ts'
 import { bfgs } from './methods/minimize/bfgs.ts'
 import { cg } from './methods/minimize/cg.ts'
+import { cobyla } from './methods/minimize/cobyla.ts'
 import { differentialEvolution } from './methods/minimize/differential-evolution.ts'
 import { direct } from './methods/minimize/direct.ts'
 import { dualAnnealing } from './methods/minimize/dual-annealing.ts'
@@ -33,6 +34,7 @@ export const minimizers = {
   'basin-hopping': basinHopping,
   direct,
   slsqp,
+  cobyla,
   'augmented-lagrangian': augmentedLagrangian,
 } as const satisfies Readonly<Record<string, Minimizer>>
 
