@@ -47,6 +47,9 @@ export function lineMinimum({ value, origin, lower, upper, accuracy }: Along): S
     if (next === far.step || far.value === -Infinity) return far
     ;[near, middle, far] = [middle, far, at(next)]
   }
+  // Where values differ by rounding only there is nothing to find.
+  const noise = 4 * Number.EPSILON * Math.abs(middle.value)
+  if (Math.max(near.value, far.value) - middle.value <= noise) return middle.value < origin ? middle : zero
   return sections(at, near, middle, far, accuracy)
 }
 

@@ -78,13 +78,14 @@ export function minimize(
         throw new RangeError(`bounds[${i}]: ${method} needs two finite bounds, not ${pair}`)
     }
   }
-  const solving = minimizer.solve(problem, problem.project(from), { ...defaults, ...tolerances }, seed)
+  const tests = { ...defaults, ...tolerances }
+  const solving = minimizer.solve(problem, problem.project(from), tests, seed)
   const usual = able.global ? Infinity : Math.max(1000, 200 * from.length)
-  return runToEnd(problem, solving, { ...options, iterations: options.iterations ?? usual })
+  return runToEnd(problem, solving, { ...options, iterations: options.iterations ?? usual }, tests.gradient)
 }
 
 /** Takes states until a method or a limit ends it. */
-function runToEnd(problem: Problem, solving: Generator<State, Status, void>, limits: Limits): Result {
+function runToEnd(problem: Problem, solving: Generator<State, Status, void>, limits: Limits, allowed: number): Result {
   const began = performance.now()
   let iterations = -1
   let last: State | undefined
@@ -95,7 +96,7 @@ function runToEnd(problem: Problem, solving: Generator<State, Status, void>, lim
         const next = solving.next()
         if (next.done) return next.value
         last = next.value
-        if (problem.hasConstraints && isBetter(last, kept)) kept = last
+        if (problem.hasConstraints && isBetter(last, kept, allowed)) kept = last
         iterations++
         if (limits.callback?.(last, iterations) === false) return { kind: 'limit', of: 'callback' }
         if (limits.signal?.aborted) return { kind: 'limit', of: 'signal' }
@@ -122,11 +123,9 @@ function runToEnd(problem: Problem, solving: Generator<State, Status, void>, lim
   }
 }
 
-/** How much a constraint may be hurt by a point that counts as keeping it. */
-const slack = 1e-6
-
-function isBetter(state: State, kept: State | undefined): boolean {
+/** @param allowed how much a constraint may be hurt by a point that counts as keeping it. */
+function isBetter(state: State, kept: State | undefined, allowed: number): boolean {
   if (!kept) return true
-  const [hurt, before] = [state, kept].map(({ violation = 0 }) => Math.max(0, violation - slack)) as [number, number]
+  const [hurt, before] = [state, kept].map(({ violation = 0 }) => Math.max(0, violation - allowed)) as [number, number]
   return hurt < before || (hurt === before && state.value <= kept.value)
 }

@@ -1,4 +1,5 @@
 import type { Minimizer } from '../../method.ts'
+import type { Problem } from '../../problem.ts'
 import { plus } from '../../vector.ts'
 
 interface Vertex {
@@ -11,7 +12,9 @@ interface Vertex {
  * algorithm with adaptive parameters, Computational Optimization and Applications 51 (2012), derive from the number of variables n:
  * reflection 1, expansion 1 + 2/n, contraction 3/4 - 1/(2n), shrinkage 1 - 1/n (those of Nelder and Mead for n = 2).
  *
- * The first simplex goes 5% along each axis, or 0.00025 where an element is zero. Points are clipped to the bounds, as in SciPy. It ends
+ * The first simplex goes 5% along each axis, or 0.00025 where an element is zero. Points are clipped to the bounds, as in SciPy;
+ * a first vertex beyond a bound goes the other way. Clipping can make a simplex flat: where it has ended at a bound it begins again, for as long
+ * as that gains something. It ends
  * where both the distance of the vertices from the best and the differences of their values are at most the tolerance of the gradient.
  */
 export const nelderMead: Minimizer = {
@@ -28,16 +31,30 @@ export const nelderMead: Minimizer = {
       const inside = problem.within(point)
       return { point: inside, value: problem.value(inside) }
     }
-    const vertices = [at(start)]
-    for (let i = 0; i < n; i++) vertices.push(at(firstVertex(start, i, problem.upper?.[i] ?? Infinity)))
+    const vertices: Vertex[] = []
+    const begin = (first: Vertex) => {
+      vertices.splice(0, Infinity, first)
+      for (let i = 0; i < n; i++) vertices.push(at(firstVertex(first.point, i, problem)))
+    }
+    begin(at(start))
     const order = () => vertices.sort((a, b) => (a.value < b.value ? -1 : a.value > b.value ? 1 : 0))
     order()
+    let before = Infinity
     for (let step = 0; ; ) {
       const best = vertices[0]!
       const residual = spread(vertices)
       yield { point: best.point, value: best.value, residual, step, evaluations: problem.evaluations }
-      if (residual <= tolerances.gradient) return { kind: 'converged', test: 'simplex' }
       if (best.value === -Infinity) return { kind: 'unbounded' }
+      if (residual <= tolerances.gradient) {
+        if (!touches(best.point, problem) || !(before - best.value > tolerances.gradient)) {
+          return { kind: 'converged', test: 'simplex' }
+        }
+        before = best.value
+        begin(best)
+        order()
+        step = 0
+        continue
+      }
       const worst = vertices[n]!
       let centroid: Float64Array = new Float64Array(n)
       for (const { point } of vertices.slice(0, n)) centroid = plus(centroid, 1 / n, point)
@@ -68,14 +85,19 @@ export const nelderMead: Minimizer = {
   },
 }
 
-/** 5% along an axis; inwards from an upper bound, so that the simplex is not flat. */
-function firstVertex(start: Float64Array, axis: number, upper: number): Float64Array {
+/** 5% along an axis; the other way where a bound is nearer than that, so that the simplex is not flat. */
+function firstVertex(start: Float64Array, axis: number, { lower, upper }: Problem): Float64Array {
   const point = start.slice()
   const element = point[axis]!
-  const moved = element === 0 ? 0.00025 : 1.05 * element
-  point[axis] = moved > upper ? 2 * upper - moved : moved
-  if (point[axis] === element) point[axis] = element - 0.05 * Math.abs(element || 0.005)
+  const by = element === 0 ? 0.00025 : 0.05 * element
+  const fits = element + by <= (upper?.[axis] ?? Infinity) && element + by >= (lower?.[axis] ?? -Infinity)
+  point[axis] = fits ? element + by : element - by
   return point
+}
+
+/** Whether a point lies at a bound. */
+function touches(point: Float64Array, { lower, upper }: Problem): boolean {
+  return point.some((element, i) => element === lower?.[i] || element === upper?.[i])
 }
 
 /** How far the vertices are from the best one, in their elements and their values. */
