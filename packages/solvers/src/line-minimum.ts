@@ -43,7 +43,7 @@ export function lineMinimum({ value, origin, lower, upper, accuracy }: Along): S
       if (inside.value > middle.value) return sections(at, near, middle, inside, accuracy)
     }
     const ahead = (guess - far.step) / width
-    const next = clipped(far.step + (ahead > 0.1 && ahead < 10 ? ahead : golden) * width)
+    const next = clipped(far.step + (ahead > 1 && ahead < 10 ? ahead : golden) * width)
     if (next === far.step || far.value === -Infinity) return far
     ;[near, middle, far] = [middle, far, at(next)]
   }

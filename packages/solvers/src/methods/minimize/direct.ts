@@ -4,7 +4,7 @@ import { limits } from './l-bfgs-b.ts'
 
 /** What a rectangle has to promise below the best value, relative to it. */
 const promise = 1e-4
-const evaluationsPerVariable = 1000
+const evaluationsPerVariable = 10_000
 
 /** A box within the unit cube: its centre, and how often each side was cut into three. */
 interface Rectangle {
@@ -20,7 +20,7 @@ interface Rectangle {
  * Lipschitz constant would make the most promising: the lower right of the convex hull of sizes and values.
  *
  * It draws no random numbers, and ends where the longest side around the best point is the tolerance of the gradient (of the width
- * between the bounds), or after 1,000 evaluations for each variable. Values that are not finite count as higher than all others.
+ * between the bounds), or after 10,000 evaluations for each variable (SciPy: 1,000). Values that are not finite count as higher than all others.
  */
 export const direct: Minimizer = {
   name: 'direct',
