@@ -15,6 +15,8 @@ export interface Line {
   readonly curvature?: number
   /** No step is longer. */
   readonly longest?: number
+  /** The first step, where a method knows better than to guess it from the last decrease. */
+  readonly first?: number
 }
 
 /** A point that satisfies the conditions. */
@@ -38,16 +40,18 @@ const mostTrials = 40
  * @returns undefined where no lower point is found.
  */
 export function wolfe(problem: Problem, line: Line): Found | undefined {
-  const { x, value, gradient, direction, previous, decrease = 1e-4, curvature = 0.9, longest = Infinity } = line
+  const { x, value, gradient, direction, previous, decrease = 1e-4, curvature = 0.9, longest = Infinity, first } = line
   const slope = dot(gradient, direction)
   if (!(slope < 0)) return undefined
+  // Near a minimum values differ by rounding only; slopes still tell.
+  const noise = Number.isFinite(value) ? 2 * Number.EPSILON * Math.abs(value) : 0
   let trials = 0
   const at = (step: number): Trial => {
     trials++
-    const point = plus(x, step, direction)
+    const point = problem.within(plus(x, step, direction))
     const there = problem.value(point)
     // The slope of what is too high is asked for only where it is used, which it is not.
-    if (!(there <= value + decrease * step * slope)) {
+    if (!(there <= value + decrease * step * slope + noise)) {
       return { point, value: there, gradient, step, slope: Number.NaN }
     }
     const new_ = problem.gradient(point, there)
@@ -62,7 +66,7 @@ export function wolfe(problem: Problem, line: Line): Found | undefined {
       const step = between(low, high)
       if (step === low.step || step === high.step) break
       const trial = at(step)
-      if (Number.isNaN(trial.slope) || trial.value >= low.value) high = trial
+      if (Number.isNaN(trial.slope) || trial.value > low.value + noise) high = trial
       else {
         if (Math.abs(trial.slope) <= -curvature * slope) return trial
         if (trial.slope * (high.step - low.step) >= 0) high = low
@@ -73,10 +77,10 @@ export function wolfe(problem: Problem, line: Line): Found | undefined {
   }
 
   let before = low0
-  let step = Math.min(longest, firstStep(value, previous, slope))
+  let step = Math.min(longest, first ?? firstStep(value, previous, slope))
   while (trials < mostTrials) {
     const trial = at(step)
-    if (Number.isNaN(trial.slope) || (before.step > 0 && trial.value >= before.value)) return zoom(before, trial)
+    if (Number.isNaN(trial.slope) || (before.step > 0 && trial.value > before.value + noise)) return zoom(before, trial)
     if (Math.abs(trial.slope) <= -curvature * slope) return trial
     if (trial.slope >= 0) return zoom(trial, before)
     if (step >= longest || trial.value === -Infinity) return trial

@@ -1,4 +1,4 @@
-import type { Tolerances } from './method.ts'
+import type { Abilities, Minimizer, Tolerances } from './method.ts'
 import type { Evaluations, Objective } from './objective.ts'
 import { Problem, type ProblemOptions } from './problem.ts'
 import { type MinimizerName, minimizers } from './registry.ts'
@@ -7,7 +7,7 @@ import type { Numbers } from './vector.ts'
 
 /** What `minimize` takes besides the objective and the start. */
 export interface MinimizeOptions extends ProblemOptions, Limits {
-  /** Default 'bfgs'. */
+  /** Default 'bfgs'; 'slsqp' where there are constraints, else 'l-bfgs-b' where there are bounds. */
   readonly method?: MinimizerName
   readonly tolerances?: Partial<Tolerances>
   /** For methods that draw random numbers. Default 0. */
@@ -16,7 +16,7 @@ export interface MinimizeOptions extends ProblemOptions, Limits {
 
 /** When to stop before a method is content. */
 export interface Limits {
-  /** Default 200 times the number of variables, at least 1,000. */
+  /** Default 200 times the number of variables, at least 1,000; no limit for methods that end by a schedule. */
   readonly iterations?: number
   /** Of the value. Default: no limit. */
   readonly evaluations?: number
@@ -29,10 +29,12 @@ export interface Limits {
 
 /** What a solver found. */
 export interface Result {
-  /** The best point that was evaluated. */
+  /** The best point that was evaluated; with constraints, of the points that the method has come to, the best that keeps them. */
   readonly point: Float64Array
   readonly value: number
   readonly residual: number
+  /** By how much the constraint that is hurt most is hurt; only where there are constraints. */
+  readonly violation?: number
   readonly iterations: number
   readonly evaluations: Evaluations
   readonly status: Status
@@ -53,7 +55,8 @@ export function minimize(
   start: Numbers,
   options: MinimizeOptions = {},
 ): Result {
-  const { method = 'bfgs', tolerances, seed = 0 } = options
+  const { tolerances, seed = 0 } = options
+  const { method = options.constraints?.length ? 'slsqp' : options.bounds ? 'l-bfgs-b' : 'bfgs' } = options
   const minimizer = minimizers[method]
   if (!minimizer) {
     throw new RangeError(`method: '${method}' is not one of ${Object.keys(minimizers).join(', ')}`)
@@ -62,25 +65,38 @@ export function minimize(
   const wrong = from.findIndex((element) => !Number.isFinite(element))
   if (wrong >= 0) throw new RangeError(`start[${wrong}]: ${from[wrong]} is not a finite number`)
   const problem = new Problem(objective, from.length, options)
-  if (options.bounds && !minimizer.takes.bounds) {
-    const able = Object.values(minimizers).filter(({ takes }) => takes.bounds)
-    throw new RangeError(`bounds: ${method} takes none; ${able.map(({ name }) => name).join(', ')} do`)
+  for (const kind of ['bounds', 'constraints'] as const) {
+    if (!options[kind]?.length || (minimizer.takes as Abilities)[kind]) continue
+    const others = Object.values<Minimizer>(minimizers).filter(({ takes }) => takes[kind])
+    throw new RangeError(`${kind}: ${method} takes none; ${others.map(({ name }) => name).join(', ')} do`)
   }
-  const solving = minimizer.solve(problem, problem.project(from), { ...defaults, ...tolerances }, seed)
-  return runToEnd(problem, solving, { ...options, iterations: options.iterations ?? Math.max(1000, 200 * from.length) })
+  const able: Abilities = minimizer.takes
+  if (able.needsBounds) {
+    for (let i = 0; i < from.length; i++) {
+      const pair = [problem.lower?.[i] ?? -Infinity, problem.upper?.[i] ?? Infinity]
+      if (!pair.every(Number.isFinite))
+        throw new RangeError(`bounds[${i}]: ${method} needs two finite bounds, not ${pair}`)
+    }
+  }
+  const tests = { ...defaults, ...tolerances }
+  const solving = minimizer.solve(problem, problem.project(from), tests, seed)
+  const usual = able.global ? Infinity : Math.max(1000, 200 * from.length)
+  return runToEnd(problem, solving, { ...options, iterations: options.iterations ?? usual }, tests.gradient)
 }
 
 /** Takes states until a method or a limit ends it. */
-function runToEnd(problem: Problem, solving: Generator<State, Status, void>, limits: Limits): Result {
+function runToEnd(problem: Problem, solving: Generator<State, Status, void>, limits: Limits, allowed: number): Result {
   const began = performance.now()
   let iterations = -1
   let last: State | undefined
+  let kept: State | undefined
   const status = ((): Status => {
     try {
       for (;;) {
         const next = solving.next()
         if (next.done) return next.value
         last = next.value
+        if (problem.hasConstraints && isBetter(last, kept, allowed)) kept = last
         iterations++
         if (limits.callback?.(last, iterations) === false) return { kind: 'limit', of: 'callback' }
         if (limits.signal?.aborted) return { kind: 'limit', of: 'signal' }
@@ -92,14 +108,24 @@ function runToEnd(problem: Problem, solving: Generator<State, Status, void>, lim
       return { kind: 'failed', reason: error instanceof Error ? error.message : String(error) }
     }
   })()
+  const rest = { iterations: Math.max(0, iterations), evaluations: problem.evaluations, status }
+  if (kept) {
+    const { point, value, residual, violation = 0 } = kept
+    return { point: point.slice(), value, residual, violation, ...rest }
+  }
   const best = problem.best
   return {
     point:
       last && best && last.value <= best.value ? last.point.slice() : (best?.point ?? new Float64Array(problem.size)),
     value: Math.min(last?.value ?? Infinity, best?.value ?? Infinity),
     residual: last?.residual ?? Infinity,
-    iterations: Math.max(0, iterations),
-    evaluations: problem.evaluations,
-    status,
+    ...rest,
   }
+}
+
+/** @param allowed how much a constraint may be hurt by a point that counts as keeping it. */
+function isBetter(state: State, kept: State | undefined, allowed: number): boolean {
+  if (!kept) return true
+  const [hurt, before] = [state, kept].map(({ violation = 0 }) => Math.max(0, violation - allowed)) as [number, number]
+  return hurt < before || (hurt === before && state.value <= kept.value)
 }

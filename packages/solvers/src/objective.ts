@@ -20,10 +20,21 @@ export interface Objective {
 /** Lower and upper limits, one pair for each variable; null or an infinite number where there is none. */
 export type Bounds = readonly (readonly [lower: number | null, upper: number | null])[]
 
+/** One condition, or several of a kind, on the variables. */
+export interface Constraint {
+  /** What `value` gives has to be zero, or has to be at least zero, as in SciPy. */
+  readonly kind: 'equality' | 'inequality'
+  value(x: Float64Array): number | Numbers
+  /** The gradient where `value` gives a number, else the rows of the Jacobian matrix. By finite differences where it is missing. */
+  jacobian?(x: Float64Array): Numbers | readonly Numbers[]
+}
+
 /** How often the parts of an objective were asked. */
 export interface Evaluations {
   readonly values: number
   readonly gradients: number
   readonly hessianProducts: number
   readonly hessians: number
+  /** How often all constraints were asked; only where there are some. */
+  readonly constraints?: number
 }

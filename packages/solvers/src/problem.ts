@@ -1,4 +1,4 @@
-import type { Bounds, Evaluations, Objective } from './objective.ts'
+import type { Bounds, Constraint, Evaluations, Objective } from './objective.ts'
 import { dot, type Numbers, norm } from './vector.ts'
 
 /** Two-point: one more value for each variable; three-point: two, and an error of the square of the step. */
@@ -8,6 +8,14 @@ export interface ProblemOptions {
   readonly bounds?: Bounds
   /** How derivatives that the objective lacks are found. Default 'two-point'. */
   readonly differences?: Differences
+  readonly constraints?: readonly Constraint[]
+}
+
+/** What constraints say at a point: first those that have to be zero, then those that have to be at least zero. */
+export interface Constrained {
+  readonly values: Float64Array
+  /** How many of the values have to be zero. */
+  readonly equalities: number
 }
 
 const epsilon = Number.EPSILON
@@ -29,18 +37,26 @@ export class Problem {
   #gradients = 0
   #hessianProducts = 0
   #hessians = 0
+  #constraints = 0
   #best: { readonly point: Float64Array; readonly value: number } | undefined
   readonly #objective: Objective
   readonly #differences: Differences
+  readonly #equalities: readonly Constraint[]
+  readonly #inequalities: readonly Constraint[]
 
   /** @throws RangeError for bounds of another number, or a lower bound above its upper. */
   constructor(
     given: ((x: Float64Array) => number) | Objective,
     readonly size: number,
-    { bounds, differences = 'two-point' }: ProblemOptions = {},
+    { bounds, differences = 'two-point', constraints = [] }: ProblemOptions = {},
   ) {
     this.#objective = typeof given === 'function' ? { value: given } : given
     this.#differences = differences
+    this.#equalities = constraints.filter(({ kind }) => kind === 'equality')
+    this.#inequalities = constraints.filter(({ kind }) => kind === 'inequality')
+    if (this.#equalities.length + this.#inequalities.length < constraints.length) {
+      throw new RangeError(`constraints: the kind of each must be 'equality' or 'inequality'`)
+    }
     if (bounds && bounds.length !== size) {
       throw new RangeError(`bounds: ${bounds.length} pairs were given for ${size} variables`)
     }
@@ -59,6 +75,7 @@ export class Problem {
       gradients: this.#gradients,
       hessianProducts: this.#hessianProducts,
       hessians: this.#hessians,
+      ...(this.hasConstraints ? { constraints: this.#constraints } : {}),
     }
   }
 
@@ -69,6 +86,44 @@ export class Problem {
 
   get hasGradient(): boolean {
     return this.#objective.gradient !== undefined
+  }
+
+  get hasConstraints(): boolean {
+    return this.#equalities.length + this.#inequalities.length > 0
+  }
+
+  /** The constraints' values; minus infinity, which hurts both kinds, where one says NaN. */
+  constraints(x: Float64Array): Constrained {
+    if (!this.hasConstraints) return { values: new Float64Array(0), equalities: 0 }
+    this.#constraints++
+    const given = [this.#equalities, this.#inequalities].map((constraints) =>
+      constraints.flatMap((constraint) => listed(constraint.value(x.slice()))),
+    )
+    const values = Float64Array.from(given.flat(), (value) => (Number.isNaN(value) ? -Infinity : value))
+    return { values, equalities: given[0]!.length }
+  }
+
+  /** The rows of the constraints' Jacobian matrix, in the order of their values. */
+  constraintJacobian(x: Float64Array): Float64Array[] {
+    return [...this.#equalities, ...this.#inequalities].flatMap((constraint) => {
+      if (constraint.jacobian) {
+        const given = constraint.jacobian(x.slice())
+        const rows = typeof given[0] === 'number' || given.length === 0 ? [given as Numbers] : (given as Numbers[])
+        return rows.map((row) => this.#checked('jacobian', row))
+      }
+      this.#constraints++
+      const here = listed(constraint.value(x.slice()))
+      const rows = here.map(() => new Float64Array(this.size))
+      for (let i = 0; i < this.size; i++) {
+        const moved = x.slice()
+        moved[i]! += this.#stepAt(x, i)
+        this.#constraints++
+        listed(constraint.value(moved.slice())).forEach((ahead, k) => {
+          rows[k]![i] = (ahead - here[k]!) / (moved[i]! - x[i]!)
+        })
+      }
+      return rows
+    })
   }
 
   /** The value; infinite where the objective says NaN, so that a line search comes back. */
@@ -143,8 +198,14 @@ export class Problem {
   /** The nearest point within the bounds, or that `project` of the objective gives. */
   project(x: Float64Array): Float64Array {
     const projected = this.#objective.project ? this.#checked('project', this.#objective.project(x.slice())) : x.slice()
-    if (!this.lower || !this.upper) return projected
-    return projected.map((element, i) => Math.min(this.upper![i]!, Math.max(this.lower![i]!, element)))
+    return this.within(projected)
+  }
+
+  /** The nearest point within the bounds; x itself where there are none. */
+  within(x: Float64Array): Float64Array {
+    const { lower, upper } = this
+    if (!lower || !upper) return x
+    return x.map((element, i) => Math.min(upper[i]!, Math.max(lower[i]!, element)))
   }
 
   /** The proximal point of the objective's second part; the point itself where it has none. */
@@ -168,4 +229,17 @@ export class Problem {
   #fits(element: number, index: number): boolean {
     return !(element < (this.lower?.[index] ?? -Infinity)) && !(element > (this.upper?.[index] ?? Infinity))
   }
+}
+
+function listed(given: number | Numbers): number[] {
+  return typeof given === 'number' ? [given] : [...given]
+}
+
+/** By how much the constraint that is hurt most is hurt. */
+export function violation({ values, equalities }: Constrained): number {
+  let largest = 0
+  values.forEach((value, k) => {
+    largest = Math.max(largest, k < equalities ? Math.abs(value) : -value)
+  })
+  return largest
 }

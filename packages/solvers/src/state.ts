@@ -9,6 +9,8 @@ export interface State {
   /** How far the last step went, as a Euclidean norm. */
   readonly step: number
   readonly evaluations: Evaluations
+  /** By how much the constraint that is hurt most is hurt; only where there are constraints. */
+  readonly violation?: number
 }
 
 /** How a solver ended. */

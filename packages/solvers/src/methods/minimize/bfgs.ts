@@ -1,3 +1,4 @@
+import { ended, noLowerPoint } from '../../ends.ts'
 import { wolfe } from '../../line-search.ts'
 import type { Minimizer } from '../../method.ts'
 import { dot, maximumNorm, norm, plus, scaled } from '../../vector.ts'
@@ -27,19 +28,15 @@ export const bfgs: Minimizer = {
     while (maximumNorm(g) > tolerances.gradient) {
       const p = H ? Float64Array.from(H, (row) => -dot(row, g)) : scaled(-1, g)
       const found = wolfe(problem, { x, value, gradient: g, direction: p, previous })
-      if (!found)
-        return { kind: 'failed', reason: 'the line search found no lower point: the value is noisy, or not smooth' }
+      if (!found) return noLowerPoint
       const s = plus(found.point, -1, x)
       const y = plus(found.gradient, -1, g)
       const curvature = dot(y, s)
       previous = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: maximumNorm(g), step: norm(s), evaluations: problem.evaluations }
-      if (value === -Infinity) return { kind: 'unbounded' }
-      if (norm(s) <= tolerances.step * (tolerances.step + norm(x))) return { kind: 'converged', test: 'step' }
-      if (Math.abs(previous - value) <= tolerances.value * Math.max(Math.abs(previous), Math.abs(value), 1)) {
-        return { kind: 'converged', test: 'value' }
-      }
+      const end = ended({ x, value, previous, step: norm(s) }, tolerances)
+      if (end) return end
       if (!(curvature > 0)) continue
       if (!H) {
         const scale = curvature / dot(y, y)
