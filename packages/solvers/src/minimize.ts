@@ -71,7 +71,11 @@ export function minimize(
 }
 
 /** Takes states until a method or a limit ends it. */
-function runToEnd(problem: Problem, solving: Generator<State, Status, void>, limits: Limits): Result {
+export function runToEnd(
+  problem: Pick<Problem, 'evaluations' | 'best' | 'size'>,
+  solving: Generator<State, Status, void>,
+  limits: Limits,
+): Result {
   const began = performance.now()
   let iterations = -1
   let last: State | undefined
