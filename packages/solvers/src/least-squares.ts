@@ -9,7 +9,7 @@ import type { Numbers } from './vector.ts'
 export interface Region {
   /** The characteristic size of each variable. Default: the inverse norms of the columns of the Jacobian. */
   readonly scale?: Float64Array
-  /** Length of the longest first step, relative to that of the start. Default: of the method. */
+  /** Length of the longest first step, relative to that of the start. Default 1. */
   readonly radius?: number
 }
 
@@ -36,8 +36,8 @@ export interface LeastSquaresOptions extends ResidualsOptions, Limits {
   /** The characteristic size of each variable. Default: the inverse norms of the columns of the Jacobian. */
   readonly scale?: Numbers
   /**
-   * Length of the longest first step, relative to that of the start, both in units of `scale`. Default 100 for 'levenbergMarquardt', and 1 for
-   * 'trustRegionReflective'. Smaller where a first step leads too far.
+   * Length of the longest first step, relative to that of the start, both in units of `scale`. Default 1 (SciPy's Levenberg-Marquardt: 100,
+   * which leads some of NIST's problems astray). Smaller where a first step leads too far.
    */
   readonly radius?: number
 }

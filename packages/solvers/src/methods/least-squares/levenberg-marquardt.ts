@@ -19,7 +19,7 @@ export const levenbergMarquardt: LeastSquaresMethod = {
   title: 'Levenberg and Marquardt, in a trust region',
   paper: 'J. J. Moré (1978), The Levenberg-Marquardt algorithm: implementation and theory',
   takes: { bounds: false },
-  *solve(problem, start, tolerances, { scale, radius: firstRadius = 100 }) {
+  *solve(problem, start, tolerances, { scale, radius: firstRadius = 1 }) {
     let x = start
     let here = problem.at(x)
     if (!Number.isFinite(here.value))
@@ -42,11 +42,12 @@ export const levenbergMarquardt: LeastSquaresMethod = {
       if (!norms.every(Number.isFinite)) return { kind: 'failed', reason: 'jacobian: an element is not finite' }
       if (d.length === 0) {
         d = scale ? scale.map((element) => 1 / element) : norms.map((element) => element || 1)
-        radius = firstRadius * norm(x.map((element, j) => element * d[j]!)) || firstRadius
+        radius = firstRadius * (norm(x.map((element, j) => element * d[j]!)) || 1)
       } else if (!scale) d = d.map((element, j) => Math.max(element, norms[j]!))
 
-      // The cosine of the angle between the residuals and each column.
-      const cosines = gradient.map((element, j) => (element === 0 ? 0 : element / norms[j]! / norm(residuals)))
+      // The cosine of the angle between the residuals and each column. Under a loss weighted residuals can be huge, and say nothing.
+      const size = Math.sqrt(2 * here.value)
+      const cosines = gradient.map((element, j) => (element === 0 ? 0 : element / norms[j]! / size))
       if (maximumNorm(cosines) <= tolerances.gradient) return { kind: 'converged', test: 'gradient' }
       const scaled = columns.map((column, j) => column.map((element) => element / d[j]!))
       const factors = factorize(scaled, residuals)
@@ -55,24 +56,24 @@ export const levenbergMarquardt: LeastSquaresMethod = {
         const { p: q, multiplier: alpha } = stepWithin(factors, radius, multiplier, lengthTolerance)
         multiplier = alpha
         const p = q.map((element, j) => element / d[j]!)
-        const size = norm(q)
-        if (length === 0) radius = Math.min(radius, size)
+        const far = norm(q)
+        if (length === 0) radius = Math.min(radius, far)
         const point = plus(x, 1, p)
         const there = problem.at(point)
         const actual = here.value - there.value
         // |J p|² and alpha |D p|² make up both the decrease of the model and the slope along p.
         const slope = dot(gradient, p)
-        const promised = -(slope - multiplier * size * size) / 2
+        const promised = -(slope - multiplier * far * far) / 2
         const ratio = promised > 0 ? actual / promised : 0
 
         const relative = here.value > 0 ? promised / here.value : 0
         if (ratio <= 0.25) {
           let shrink = actual >= 0 ? 0.5 : (0.5 * slope) / (slope + actual)
           if (!(there.value < 100 * here.value) || !(shrink >= 0.1)) shrink = 0.1
-          radius = shrink * Math.min(radius, size / 0.1)
+          radius = shrink * Math.min(radius, far / 0.1)
           multiplier /= shrink
         } else if (multiplier === 0 || ratio >= 0.75) {
-          radius = size / 0.5
+          radius = far / 0.5
           multiplier /= 2
         }
         if (ratio >= leastRatio) {
