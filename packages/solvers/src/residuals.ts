@@ -131,8 +131,12 @@ export class Residuals {
     const { point = new Float64Array(0), residuals = new Float64Array(0) } = this.#best ?? {}
     const last = this.#last
     const same = last?.point.every((element, i) => element === point[i])
-    const rows = [...residuals.keys()].map((i) => Float64Array.from(last?.columns ?? [], (column) => column[i]!))
-    return { residuals, jacobian: same ? rows : [] }
+    if (!last || !same) return { residuals, jacobian: [] }
+    const jacobian = Array.from(residuals, () => new Float64Array(this.size))
+    last.columns.forEach((column, j) => {
+      for (let i = 0; i < column.length; i++) jacobian[i]![j] = column[i]!
+    })
+    return { residuals, jacobian }
   }
 
   /** The residuals and the value, which is infinite where a residual is not finite. */
@@ -215,7 +219,11 @@ export class Residuals {
         throw new RangeError(`jacobian[${i}]: ${row.length} numbers were given for ${all} variables`)
       }
     }
-    return this.#free.map((j) => Float64Array.from(rows, (row) => row[j]!))
+    return this.#free.map((j) => {
+      const column = new Float64Array(count)
+      for (let i = 0; i < count; i++) column[i] = rows[i]![j]!
+      return column
+    })
   }
 
   #valueOf(residuals: Float64Array): number {

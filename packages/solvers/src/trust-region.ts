@@ -7,6 +7,8 @@ export interface Factors {
   readonly v: readonly (readonly number[])[]
   /** Uᵀ f. */
   readonly uf: Float64Array
+  /** The columns of a triangle R with |R p| = |J p|. */
+  readonly triangle: readonly Float64Array[]
   /** Share of the largest singular value below which one counts as zero. */
   readonly threshold: number
 }
@@ -20,7 +22,7 @@ export function factorize(columns: readonly Float64Array[], f: Float64Array): Fa
   const work = columns.map((column) => column.slice())
   const right = f.slice()
   const m = f.length
-  const triangle = Matrix.zeros(n, n)
+  const matrix = Matrix.zeros(n, n)
   for (let k = 0; k < Math.min(m, n); k++) {
     const column = work[k]!
     const length = norm(column.subarray(k))
@@ -39,15 +41,21 @@ export function factorize(columns: readonly Float64Array[], f: Float64Array): Fa
       }
       column[k] = alpha
     }
-    for (let j = k; j < n; j++) triangle.set(k, j, work[j]![k]!)
+    for (let j = k; j < n; j++) matrix.set(k, j, work[j]![k]!)
   }
-  const { diagonal, leftSingularVectors: u, rightSingularVectors: v } = new SVD(triangle)
+  const { diagonal, leftSingularVectors: u, rightSingularVectors: v } = new SVD(matrix)
   const uf = Float64Array.from({ length: n }, (_, i) => {
     let sum = 0
     for (let k = 0; k < Math.min(m, n); k++) sum += u.get(k, i) * right[k]!
     return sum
   })
-  return { singular: Float64Array.from(diagonal), v: v.to2DArray(), uf, threshold: Math.max(m, n) * Number.EPSILON }
+  return {
+    singular: Float64Array.from(diagonal),
+    v: v.to2DArray(),
+    uf,
+    triangle: work.map((column, j) => column.slice(0, Math.min(m, j + 1))),
+    threshold: Math.max(m, n) * Number.EPSILON,
+  }
 }
 
 /** The minimum of |f + J p|² within a radius, and its Lagrange multiplier. */

@@ -59,13 +59,13 @@ export const trustRegionReflective: LeastSquaresMethod = {
       const right = new Float64Array(residuals.length + (bounded ? problem.size : 0))
       right.set(residuals)
       const factors = factorize(columnsHat, right)
-      const decrease = (p: Float64Array): number => -dot(gradientHat, p) - halfSquare(columnsHat, p)
+      const decrease = (p: Float64Array): number => -dot(gradientHat, p) - halfSquare(factors.triangle, p)
       const theta = Math.max(0.995, 1 - residual)
 
       for (let taken = false; !taken && test === ''; ) {
         const full = stepWithin(factors, radius, multiplier, lengthTolerance)
         multiplier = full.multiplier
-        const candidates = bent(problem, x, d, full.p, gradientHat, radius, theta, decrease, columnsHat)
+        const candidates = bent(problem, x, d, full.p, gradientHat, radius, theta, decrease, factors.triangle)
         const p = candidates.reduce((best, one) => (decrease(one) > decrease(best) ? one : best))
         const point = inside(
           problem,
@@ -102,11 +102,11 @@ export const trustRegionReflective: LeastSquaresMethod = {
   },
 }
 
-/** |J p|² / 2. */
-function halfSquare(columns: readonly Float64Array[], p: Float64Array): number {
-  const image = new Float64Array(columns[0]?.length ?? 0)
-  for (const [j, column] of columns.entries()) {
-    for (let i = 0; i < image.length; i++) image[i]! += column[i]! * p[j]!
+/** |J p|² / 2, by the columns of the triangle. */
+function halfSquare(triangle: readonly Float64Array[], p: Float64Array): number {
+  const image = new Float64Array(p.length)
+  for (const [j, column] of triangle.entries()) {
+    for (let i = 0; i < column.length; i++) image[i]! += column[i]! * p[j]!
   }
   return dot(image, image) / 2
 }
@@ -171,7 +171,7 @@ function bent(
   radius: number,
   theta: number,
   decrease: (p: Float64Array) => number,
-  columns: readonly Float64Array[],
+  triangle: readonly Float64Array[],
 ): Float64Array[] {
   const unscaled = (hat: Float64Array) => hat.map((element, j) => element * d[j]!)
   const { stride, met } = toBound(problem, x, unscaled(p))
@@ -187,7 +187,7 @@ function bent(
   const least = most > 0 ? ((1 - theta) * stride) / Math.min(untilSphere, untilBound) : 0
   if (most > least) {
     // The model along the line is a parabola: by its slope and its curvature.
-    const curvature = 2 * halfSquare(columns, reflected)
+    const curvature = 2 * halfSquare(triangle, reflected)
     const slope = decrease(atBound) - decrease(plus(atBound, 1, reflected)) - curvature / 2 || 0
     const stop = curvature > 0 ? -slope / curvature : most
     candidates.push(plus(atBound, Math.min(most, Math.max(least, stop)), reflected))
@@ -195,7 +195,7 @@ function bent(
 
   const descent = scaled(-1, gradient)
   const longest = Math.min(radius / norm(descent), theta * toBound(problem, x, unscaled(descent)).stride)
-  const curvature = 2 * halfSquare(columns, descent)
+  const curvature = 2 * halfSquare(triangle, descent)
   const cauchy = curvature > 0 ? dot(descent, descent) / curvature : Infinity
   candidates.push(scaled(Math.min(longest, cauchy), descent))
   return candidates
