@@ -1,11 +1,18 @@
 export {
-  type LeastSquaresMethod,
   type LeastSquaresOptions,
   type LeastSquaresResult,
   leastSquares,
-  type Region,
 } from './least-squares.ts'
-export type { Abilities, Minimizer, Tolerances } from './method.ts'
+export type {
+  Abilities,
+  EquationMethod,
+  EquationSettings,
+  EquationTolerances,
+  LeastSquaresMethod,
+  Minimizer,
+  Region,
+  Tolerances,
+} from './method.ts'
 export { anderson } from './methods/fixed-point/anderson.ts'
 export { halpern } from './methods/fixed-point/halpern.ts'
 export { plain } from './methods/fixed-point/plain.ts'
@@ -31,9 +38,6 @@ export {
 } from './registry.ts'
 export { type Fit, type LinearModel, type Loss, Residuals, type ResidualsOptions } from './residuals.ts'
 export {
-  type EquationMethod,
-  type EquationSettings,
-  type EquationTolerances,
   type FixedPointOptions,
   fixedPoint,
   type RootOptions,

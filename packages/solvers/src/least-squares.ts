@@ -1,28 +1,8 @@
-import type { Abilities, Tolerances } from './method.ts'
+import type { Tolerances } from './method.ts'
 import { type Limits, type Result, runToEnd } from './minimize.ts'
 import { type LeastSquaresName, leastSquaresMethods } from './registry.ts'
 import { Residuals, type ResidualsOptions } from './residuals.ts'
-import type { Solving } from './state.ts'
 import type { Numbers } from './vector.ts'
-
-/** Where a trust region begins, in which units. */
-export interface Region {
-  /** The characteristic size of each variable. Default: the inverse norms of the columns of the Jacobian. */
-  readonly scale?: Float64Array
-  /** Length of the longest first step, relative to that of the start. Default 1. */
-  readonly radius?: number
-}
-
-/** A method of `leastSquares`. */
-export interface LeastSquaresMethod {
-  readonly name: string
-  readonly title: string
-  /** Authors, year, title. */
-  readonly paper: string
-  readonly takes: Pick<Abilities, 'bounds'>
-  /** Gives a state for the start and one after each iteration. */
-  readonly solve: (problem: Residuals, start: Float64Array, tolerances: Tolerances, region: Region) => Solving
-}
 
 /** What `leastSquares` takes besides the residuals and the start. */
 export interface LeastSquaresOptions extends ResidualsOptions, Limits {

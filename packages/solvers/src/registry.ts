@@ -1,5 +1,4 @@
-import type { LeastSquaresMethod } from './least-squares.ts'
-import type { Minimizer } from './method.ts'
+import type { EquationMethod, LeastSquaresMethod, Minimizer } from './method.ts'
 import { anderson } from './methods/fixed-point/anderson.ts'
 import { halpern } from './methods/fixed-point/halpern.ts'
 import { plain } from './methods/fixed-point/plain.ts'
@@ -10,7 +9,6 @@ import { brent } from './methods/root/brent.ts'
 import { broyden } from './methods/root/broyden.ts'
 import { newton } from './methods/root/newton.ts'
 import { secant } from './methods/root/secant.ts'
-import type { EquationMethod } from './root.ts'
 
 /** Every method of `minimize`, by name: what tests, benchmark, documentation and command line go through. */
 export const minimizers = {

@@ -1,43 +1,9 @@
+import type { EquationMethod, EquationSettings, EquationTolerances } from './method.ts'
 import { type Limits, type Result, runToEnd } from './minimize.ts'
 import type { Differences } from './problem.ts'
 import { type FixedPointName, fixedPointMethods, type RootName, rootMethods } from './registry.ts'
 import { Residuals } from './residuals.ts'
-import type { Solving } from './state.ts'
 import type { Numbers } from './vector.ts'
-
-/** When a method for equations is content. */
-export interface EquationTolerances {
-  /** Largest absolute residual. Default 1e-10. Brent's method does not end by it. */
-  readonly residual: number
-  /** Change of the point in one iteration, or width of the bracket, relative to the point. Default 0: up to rounding. */
-  readonly step: number
-}
-
-/** What single methods for equations can be told. */
-export interface EquationSettings {
-  /** Two points between which the sign changes, for 'brent'. */
-  readonly bracket?: readonly [number, number]
-  /** How many differences Anderson mixing keeps. Default 5. */
-  readonly memory?: number
-  /** How far Anderson mixing goes along the residuals. Default 1. */
-  readonly mixing?: number
-}
-
-/** A method of `root` or `fixedPoint`: makes residuals zero that are as many as the variables. */
-export interface EquationMethod {
-  readonly name: string
-  readonly title: string
-  /** Authors, year, title. */
-  readonly paper: string
-  readonly takes: { readonly variables: 'one' | 'any'; readonly bracket?: 'needed' }
-  /** Gives a state for the start and one after each iteration. Its value is half the sum of squares. */
-  readonly solve: (
-    problem: Residuals,
-    start: Float64Array,
-    tolerances: EquationTolerances,
-    settings: EquationSettings,
-  ) => Solving
-}
 
 interface CommonOptions extends Limits, EquationSettings {
   readonly tolerances?: Partial<EquationTolerances>

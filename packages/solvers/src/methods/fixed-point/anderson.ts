@@ -1,4 +1,4 @@
-import type { EquationMethod } from '../../root.ts'
+import type { EquationMethod } from '../../method.ts'
 import { factorize, stepWithin } from '../../trust-region.ts'
 import { maximumNorm, norm, plus, scaled } from '../../vector.ts'
 

@@ -1,4 +1,4 @@
-import type { EquationMethod } from '../../root.ts'
+import type { EquationMethod } from '../../method.ts'
 import { maximumNorm, norm, plus } from '../../vector.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { EquationMethod } from '../../root.ts'
+import type { EquationMethod } from '../../method.ts'
 import { maximumNorm, norm, plus } from '../../vector.ts'
 
 /** Applies the map again and again: converges where it brings any two points nearer by a factor, as fast as that factor. */

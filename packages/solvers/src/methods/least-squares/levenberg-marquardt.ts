@@ -1,4 +1,4 @@
-import type { LeastSquaresMethod } from '../../least-squares.ts'
+import type { LeastSquaresMethod } from '../../method.ts'
 import { factorize, stepWithin } from '../../trust-region.ts'
 import { dot, maximumNorm, norm, plus } from '../../vector.ts'
 

@@ -1,4 +1,4 @@
-import type { EquationMethod } from '../../root.ts'
+import type { EquationMethod } from '../../method.ts'
 
 /**
  * Brent's method in one variable: keeps two points between which the sign changes, and goes on by the parabola of the inverse function

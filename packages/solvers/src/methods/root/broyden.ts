@@ -1,5 +1,5 @@
 import { inverse, Matrix } from 'ml-matrix'
-import type { EquationMethod } from '../../root.ts'
+import type { EquationMethod } from '../../method.ts'
 import { dot, maximumNorm, norm, plus } from '../../vector.ts'
 import { backtrack } from './backtrack.ts'
 

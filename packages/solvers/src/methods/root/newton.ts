@@ -1,5 +1,5 @@
 import { LuDecomposition, Matrix } from 'ml-matrix'
-import type { EquationMethod } from '../../root.ts'
+import type { EquationMethod } from '../../method.ts'
 import { factorize, stepWithin } from '../../trust-region.ts'
 import { maximumNorm, norm, plus } from '../../vector.ts'
 import { backtrack } from './backtrack.ts'

@@ -1,4 +1,4 @@
-import type { EquationMethod } from '../../root.ts'
+import type { EquationMethod } from '../../method.ts'
 
 /** As far as the second point is from the start, relative to it. */
 const firstStep = 1e-4
