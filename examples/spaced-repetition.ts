@@ -292,8 +292,8 @@ export const learner = [
 ]
 
 if (process.argv[1]?.endsWith('spaced-repetition.ts')) {
-  const cards = simulate(300, learner, 1)
-  const others = simulate(2000, learner, 2)
+  const cards = simulate(200, learner, 2)
+  const others = simulate(2000, learner, 3)
   for (let i = 0; i < 10; i++) fitMemory(cards) // So that the code is compiled.
   const began = performance.now()
   const { point, status, evaluations } = fitMemory(cards)

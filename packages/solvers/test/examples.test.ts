@@ -36,7 +36,7 @@ describe('the example of a spectrum', () => {
 })
 
 describe('the example of spaced repetition', () => {
-  const cards = simulate(300, learner, 1)
+  const cards = simulate(200, learner, 2)
 
   it('has the derivatives of its residuals', () => {
     const { value, jacobian } = memoryResiduals(cards.slice(0, 100))
@@ -69,15 +69,15 @@ describe('the example of spaced repetition', () => {
     })
     // What fits is at least as likely as what is true.
     expect(logLoss(cards, point)).toBeLessThan(logLoss(cards, learner))
-    const others = simulate(1000, learner, 2)
+    const others = simulate(1000, learner, 3)
     expect(logLoss(others, point)).toBeLessThan(logLoss(others, initial))
     expect(Math.min(...times)).toBeLessThan(50)
   })
 
   it('keeps the weights of a learner who is like the average', () => {
     const gained =
-      logLoss(simulate(300, initial, 3), initial) -
-      logLoss(simulate(300, initial, 3), fitMemory(simulate(300, initial, 3)).point)
+      logLoss(simulate(200, initial, 3), initial) -
+      logLoss(simulate(200, initial, 3), fitMemory(simulate(200, initial, 3)).point)
     expect(gained).toBeGreaterThanOrEqual(0)
     expect(gained).toBeLessThan(0.01)
   })
