@@ -20,7 +20,7 @@ export interface ModuleKind {
 }
 
 /**
- * Imports a TypeScript or JavaScript module. Inside it, `@fallline/race`, `@fallline/search`, `fallline` and `@jax-js/jax` are the
+ * Imports a TypeScript or JavaScript module. Inside it, `@fallline/race`, `@fallline/search`, `@fallline/solvers`, `fallline` and `@jax-js/jax` are the
  * ones this package runs with, wherever the module lies.
  * @param given its path or file URL
  * @param directory what a relative path is relative to
@@ -46,8 +46,11 @@ export async function importModule(
     fsCache: false,
     interopDefault: false,
     virtualModules: { '@fallline/race': race, '@fallline/search': search, fallline: core },
-    // An alias rather than a loaded module, so that jax-js is only loaded by modules that import it.
-    alias: { '@jax-js/jax': fileURLToPath(import.meta.resolve('@jax-js/jax')) },
+    // Aliases rather than loaded modules, so that these are only loaded by modules that import them.
+    alias: {
+      '@jax-js/jax': fileURLToPath(import.meta.resolve('@jax-js/jax')),
+      '@fallline/solvers': fileURLToPath(import.meta.resolve('@fallline/solvers')),
+    },
   })
   try {
     return exportsOf(await jiti.import<Record<string, unknown>>(path))

@@ -1,4 +1,19 @@
-export type { Abilities, Minimizer, Tolerances } from './method.ts'
+export { type LeastSquaresOptions, type LeastSquaresResult, leastSquares } from './least-squares.ts'
+export type {
+  Abilities,
+  EquationMethod,
+  EquationSettings,
+  EquationTolerances,
+  LeastSquaresMethod,
+  Minimizer,
+  Region,
+  Tolerances,
+} from './method.ts'
+export { anderson } from './methods/fixed-point/anderson.ts'
+export { halpern } from './methods/fixed-point/halpern.ts'
+export { plain } from './methods/fixed-point/plain.ts'
+export { levenbergMarquardt } from './methods/least-squares/levenberg-marquardt.ts'
+export { trustRegionReflective } from './methods/least-squares/trust-region-reflective.ts'
 export { augmentedLagrangian } from './methods/minimize/augmented-lagrangian.ts'
 export { basinHopping } from './methods/minimize/basin-hopping.ts'
 export { bfgs } from './methods/minimize/bfgs.ts'
@@ -15,9 +30,24 @@ export { powell } from './methods/minimize/powell.ts'
 export { slsqp } from './methods/minimize/slsqp.ts'
 export { tnc } from './methods/minimize/tnc.ts'
 export { dogleg, trustExact, trustNcg } from './methods/minimize/trust-region.ts'
+export { brent } from './methods/root/brent.ts'
+export { broyden } from './methods/root/broyden.ts'
+export { newton } from './methods/root/newton.ts'
+export { secant } from './methods/root/secant.ts'
 export { type Limits, type MinimizeOptions, minimize, type Result } from './minimize.ts'
 export type { Bounds, Constraint, Evaluations, Objective } from './objective.ts'
 export { type Constrained, type Differences, Problem, type ProblemOptions } from './problem.ts'
-export { type MinimizerName, minimizers } from './registry.ts'
+export {
+  type FixedPointName,
+  fixedPointMethods,
+  type LeastSquaresName,
+  leastSquaresMethods,
+  type MinimizerName,
+  minimizers,
+  type RootName,
+  rootMethods,
+} from './registry.ts'
+export { type Fit, type LinearModel, type Loss, Residuals, type ResidualsOptions } from './residuals.ts'
+export { type FixedPointOptions, fixedPoint, type RootOptions, type RootResult, root } from './root.ts'
 export type { Solving, State, Status } from './state.ts'
 export type { Numbers } from './vector.ts'

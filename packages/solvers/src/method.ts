@@ -1,4 +1,5 @@
 import type { Problem } from './problem.ts'
+import type { Residuals } from './residuals.ts'
 import type { Solving } from './state.ts'
 
 /** When a method is content. */
@@ -36,4 +37,57 @@ export interface Minimizer {
   readonly takes: Abilities
   /** Begins at a point that is within the bounds. Gives a state for the start and one after each iteration. */
   readonly solve: (problem: Problem, start: Float64Array, tolerances: Tolerances, seed: number) => Solving
+}
+
+/** Where a trust region begins, in which units. */
+export interface Region {
+  /** The characteristic size of each variable. Default: the inverse norms of the columns of the Jacobian. */
+  readonly scale?: Float64Array
+  /** Length of the longest first step, relative to that of the start. Default 1. */
+  readonly radius?: number
+}
+
+/** A method of `leastSquares`. */
+export interface LeastSquaresMethod {
+  readonly name: string
+  readonly title: string
+  /** Authors, year, title. */
+  readonly paper: string
+  readonly takes: Pick<Abilities, 'bounds'>
+  /** Gives a state for the start and one after each iteration. */
+  readonly solve: (problem: Residuals, start: Float64Array, tolerances: Tolerances, region: Region) => Solving
+}
+
+/** When a method for equations is content. */
+export interface EquationTolerances {
+  /** Largest absolute residual. Default 1e-10. Brent's method does not end by it. */
+  readonly residual: number
+  /** Change of the point in one iteration, or width of the bracket, relative to the point. Default 0: up to rounding. */
+  readonly step: number
+}
+
+/** What single methods for equations can be told. */
+export interface EquationSettings {
+  /** Two points between which the sign changes, for 'brent'. */
+  readonly bracket?: readonly [number, number]
+  /** How many differences Anderson mixing keeps. Default 5. */
+  readonly memory?: number
+  /** How far Anderson mixing goes along the residuals. Default 1. */
+  readonly mixing?: number
+}
+
+/** A method of `root` or `fixedPoint`: makes residuals zero that are as many as the variables. */
+export interface EquationMethod {
+  readonly name: string
+  readonly title: string
+  /** Authors, year, title. */
+  readonly paper: string
+  readonly takes: { readonly variables: 'one' | 'any'; readonly bracket?: 'needed' }
+  /** Gives a state for the start and one after each iteration. Its value is half the sum of squares. */
+  readonly solve: (
+    problem: Residuals,
+    start: Float64Array,
+    tolerances: EquationTolerances,
+    settings: EquationSettings,
+  ) => Solving
 }

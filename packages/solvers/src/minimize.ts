@@ -85,7 +85,12 @@ export function minimize(
 }
 
 /** Takes states until a method or a limit ends it. */
-function runToEnd(problem: Problem, solving: Generator<State, Status, void>, limits: Limits, allowed: number): Result {
+export function runToEnd(
+  problem: Pick<Problem, 'evaluations' | 'best' | 'size'> & { readonly hasConstraints?: boolean },
+  solving: Generator<State, Status, void>,
+  limits: Limits,
+  allowed = 0,
+): Result {
   const began = performance.now()
   let iterations = -1
   let last: State | undefined

@@ -7,6 +7,7 @@ import { exitCodes, exitCodesHelp } from './exit.ts'
 import { explainCommand, listCommand } from './list.ts'
 import { describeError, raceCommand } from './race.ts'
 import { serveCommand } from './serve.ts'
+import { solveCommand } from './solve.ts'
 import { studyCommand } from './study.ts'
 
 const { version } = createRequire(import.meta.url)('../../package.json') as { version: string }
@@ -30,6 +31,9 @@ export async function runCommand(parameters: readonly string[]): Promise<number>
     }),
     serveCommand((serveCode) => {
       code = serveCode
+    }),
+    solveCommand((solveCode) => {
+      code = solveCode
     }),
     listCommand(),
     explainCommand(),

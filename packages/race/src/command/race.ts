@@ -15,6 +15,7 @@ import { exitCodes, exitCodesHelp } from './exit.ts'
 import { interruptible } from './interruption.ts'
 import { left, type ProgressWords, progressDisplay } from './progress.ts'
 import { type HelpFlags, helping, helpingWith, sharing } from './sharing.ts'
+import { ProblemFileError } from './solve.ts'
 import { summaryOf } from './summary.ts'
 
 /** What `fallline race` runs when nothing is said: done in about a minute on two cores. */
@@ -260,7 +261,12 @@ function causeOf(error: Error): string {
 /** The exit code of an error that ended the command, and what to print about it. */
 export function describeError(error: unknown): { code: number; text: string } {
   const message = error instanceof Error ? error.message : String(error)
-  if (error instanceof TaskLoadError || error instanceof StorageError || error instanceof BuildFileError)
+  if (
+    error instanceof TaskLoadError ||
+    error instanceof StorageError ||
+    error instanceof BuildFileError ||
+    error instanceof ProblemFileError
+  )
     return { code: exitCodes.file, text: message }
   if (error instanceof BrokenTaskError) return { code: exitCodes.file, text: `${message}${causeOf(error)}` }
   if (error instanceof UsageError || error instanceof RangeError || error instanceof TypeError)
