@@ -36,7 +36,7 @@ export {
   type RootName,
   rootMethods,
 } from './registry.ts'
-export { type Fit, type LinearModel, type Loss, Residuals, type ResidualsOptions } from './residuals.ts'
+export { type Fit, type Found, type LinearModel, type Loss, Residuals, type ResidualsOptions } from './residuals.ts'
 export {
   type FixedPointOptions,
   fixedPoint,
