@@ -49,5 +49,13 @@ export {
 } from './registry.ts'
 export { type Fit, type LinearModel, type Loss, Residuals, type ResidualsOptions } from './residuals.ts'
 export { type FixedPointOptions, fixedPoint, type RootOptions, type RootResult, root } from './root.ts'
+export { type Fit, type Found, type LinearModel, type Loss, Residuals, type ResidualsOptions } from './residuals.ts'
+export {
+  type FixedPointOptions,
+  fixedPoint,
+  type RootOptions,
+  type RootResult,
+  root,
+} from './root.ts'
 export type { Solving, State, Status } from './state.ts'
 export type { Numbers } from './vector.ts'

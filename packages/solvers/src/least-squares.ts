@@ -71,5 +71,5 @@ export function leastSquares(
   )
   const iterations = options.iterations ?? Math.max(1000, 200 * from.length)
   const result = runToEnd(problem, solving, { ...options, iterations })
-  return { ...result, ...problem.found, point: problem.whole(result.point) }
+  return { ...result, ...problem.found(result.point) }
 }

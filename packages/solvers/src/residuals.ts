@@ -35,6 +35,17 @@ export interface Fit {
   readonly value: number
 }
 
+/** How many of the latest residuals are remembered. */
+const kept = 4
+
+/** What a solver leaves in the end. */
+export interface Found {
+  /** With the variables that do not move. */
+  readonly point: Float64Array
+  readonly residuals: Float64Array
+  readonly jacobian: readonly Float64Array[]
+}
+
 /** A linear model of the residuals around a point, whose half square has the gradient of the value: weights of the loss are in it. */
 export interface LinearModel {
   readonly columns: readonly Float64Array[]
@@ -54,6 +65,8 @@ export class Residuals {
   #jacobians = 0
   #count: number | undefined
   #best: { readonly point: Float64Array; readonly value: number; readonly residuals: Float64Array } | undefined
+  /** The latest first: a method may end at a point that is only as good as the best, such as a bracket around a jump. */
+  readonly #recent: { readonly point: Float64Array; readonly residuals: Float64Array }[] = []
   #last: { readonly point: Float64Array; readonly columns: readonly Float64Array[] } | undefined
   readonly #given: (x: Float64Array) => Numbers
   readonly #jacobian: Differences | ((x: Float64Array) => readonly Numbers[])
@@ -126,17 +139,17 @@ export class Residuals {
     return Float64Array.from(this.#free, (i) => all[i]!)
   }
 
-  /** The residuals of the best point, and the rows of the Jacobian where the last one was taken there. */
-  get found(): { readonly residuals: Float64Array; readonly jacobian: readonly Float64Array[] } {
-    const { point = new Float64Array(0), residuals = new Float64Array(0) } = this.#best ?? {}
+  /** The residuals of a point where a method has ended, or of the best one; and the rows of the Jacobian where the last one was taken there. */
+  found(end: Float64Array): Found {
+    const same = (point: Float64Array) => point.every((element, i) => element === end[i])
+    const found = this.#recent.find(({ point }) => same(point)) ?? this.#best
+    const { point = this.start, residuals = new Float64Array(0) } = found ?? {}
     const last = this.#last
-    const same = last?.point.every((element, i) => element === point[i])
-    if (!last || !same) return { residuals, jacobian: [] }
-    const jacobian = Array.from(residuals, () => new Float64Array(this.size))
-    last.columns.forEach((column, j) => {
-      for (let i = 0; i < column.length; i++) jacobian[i]![j] = column[i]!
-    })
-    return { residuals, jacobian }
+    const jacobian: Float64Array[] = []
+    if (last?.point.every((element, i) => element === point[i])) {
+      for (let i = 0; i < residuals.length; i++) jacobian.push(Float64Array.from(last.columns, (column) => column[i]!))
+    }
+    return { point: this.whole(point), residuals, jacobian }
   }
 
   /** The residuals and the value, which is infinite where a residual is not finite. */
@@ -148,8 +161,17 @@ export class Residuals {
       throw new RangeError(`residuals: ${residuals.length} numbers were given, and ${this.#count} before`)
     }
     const value = this.#valueOf(residuals)
+    this.#recent.unshift({ point: x.slice(), residuals })
+    if (this.#recent.length > kept) this.#recent.pop()
     if (this.#best === undefined || value < this.#best.value) this.#best = { point: x.slice(), value, residuals }
     return { residuals, value }
+  }
+
+  /** Why a method cannot go on from a point where the value is not finite. */
+  reason({ residuals }: Fit): string {
+    const wrong = residuals.findIndex((f) => !Number.isFinite(f))
+    if (wrong >= 0) return `residuals: ${residuals[wrong]} at place ${wrong} is not finite`
+    return 'residuals: the sum of their squares is not finite; give them in a larger unit'
   }
 
   /** J and f around a point; under a loss rows of both are weighted as in B. Triggs and others (2000), Bundle Adjustment, section 4.3. */

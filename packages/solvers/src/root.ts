@@ -3,7 +3,7 @@ import { type Limits, type Result, runToEnd } from './minimize.ts'
 import type { Differences } from './problem.ts'
 import { type FixedPointName, fixedPointMethods, type RootName, rootMethods } from './registry.ts'
 import { Residuals } from './residuals.ts'
-import type { Numbers } from './vector.ts'
+import { maximumNorm, type Numbers } from './vector.ts'
 
 interface CommonOptions extends Limits, EquationSettings {
   readonly tolerances?: Partial<EquationTolerances>
@@ -122,5 +122,7 @@ function solved(
   const tolerances = { residual: 1e-10, step: 0, ...options.tolerances }
   const solving = method.solve(problem, from, tolerances, { memory, mixing, ...(bracket ? { bracket } : {}) })
   const iterations = options.iterations ?? Math.max(1000, 200 * from.length)
-  return { ...runToEnd(problem, solving, { ...options, iterations }), residuals: problem.found.residuals }
+  const result = runToEnd(problem, solving, { ...options, iterations })
+  const { point, residuals } = problem.found(result.point)
+  return { ...result, point, residuals, residual: residuals.length > 0 ? maximumNorm(residuals) : result.residual }
 }

@@ -190,6 +190,42 @@ describe('several variables', () => {
     expect(abs(result.residuals[0]!)).toBeLessThan(exp(3) - 2)
   })
 
+  const adversaries: Record<string, readonly [f: (x: Float64Array) => number[], start: number[]]> = {
+    'is flat': [() => [1, 1], [0, 0]],
+    jumps: [([x, y]) => [Math.sign(x! - 1) * 2 + x! / 10, y! - 1], [5, 5]],
+    'is not a number at first': [() => [Number.NaN, 1], [0, 0]],
+    'is not a number in a half': [([x, y]) => [sqrt(x!) - 1, Math.log(y!)], [30, 30]],
+    'is huge': [([x, y]) => [1e300 * (x! - 1), 1e300 * (y! - 2)], [0, 0]],
+    'is huge by units': [([x, y]) => [x! / 1e300 - 1, y! / 1e300 - 2], [1e300, 1e300]],
+    'has a zero at infinity': [([x, y]) => [1 / x!, y!], [1, 1]],
+    'has a singular Jacobian': [([x, y]) => [x! * x!, (x! + y!) ** 2], [1, 1]],
+    'has dependent rows': [([x, y]) => [x! + y! - 1, 2 * x! + 2 * y! - 2], [5, -1]],
+  }
+  const size = (f: readonly number[]) => Math.hypot(...f.map((element) => (Number.isNaN(element) ? Infinity : element)))
+
+  it.each(Object.keys(adversaries))('all come back with the best point where a function %s', (name) => {
+    const [f, start] = adversaries[name]!
+    const before = size(f(Float64Array.from(start)))
+    for (const method of several) {
+      const { point, residuals, status } = root(f, start, { method, iterations: 200 })
+      expect(['converged', 'limit', 'failed']).toContain(status.kind)
+      expect([...residuals]).toEqual(f(point))
+      expect(size([...residuals])).toBeLessThanOrEqual(before)
+      if (status.kind === 'converged') expect(Math.max(...residuals.map(abs))).toBeLessThanOrEqual(1e-10)
+      if (status.kind === 'failed') expect(status.reason).not.toBe('')
+    }
+    for (const method of Object.keys(fixedPointMethods) as (keyof typeof fixedPointMethods)[]) {
+      const { point, residuals } = fixedPoint(f, start, { method, iterations: 200 })
+      expect([...residuals]).toEqual(f(point).map((element, i) => element - point[i]!))
+    }
+  })
+
+  it('say where numbers are not finite, and when only their squares are not', () => {
+    const status = (f: () => number[]) => root(f, [0, 0]).status
+    expect(status(() => [1, Number.NaN])).toEqual({ kind: 'failed', reason: 'residuals: NaN at place 1 is not finite' })
+    expect(status(() => [1e300, 1])).toMatchObject({ kind: 'failed', reason: expect.stringContaining('a larger unit') })
+  })
+
   it('every method is in the registry under its name', () => {
     for (const methods of [rootMethods, fixedPointMethods]) {
       for (const [name, method] of Object.entries(methods)) expect(method.name).toBe(name)

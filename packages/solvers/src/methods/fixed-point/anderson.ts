@@ -24,7 +24,7 @@ export const anderson: EquationMethod = {
       const residual = maximumNorm(here.residuals)
       yield { point: x, value: here.value, residual, step: moved, evaluations: problem.evaluations }
       if (residual <= tolerances.residual) return { kind: 'converged', test: 'residual' }
-      if (!Number.isFinite(here.value)) return { kind: 'failed', reason: 'residuals: not finite at the start' }
+      if (!Number.isFinite(here.value)) return { kind: 'failed', reason: problem.reason(here) }
       if (moved > 0 && moved <= tolerances.step * norm(x)) return { kind: 'converged', test: 'step' }
 
       const f = here.residuals
@@ -55,7 +55,7 @@ export const anderson: EquationMethod = {
         points.length = 0
         residuals.length = 0
       }
-      if (!Number.isFinite(there.value)) return { kind: 'failed', reason: 'residuals: not finite next to the point' }
+      if (!Number.isFinite(there.value)) return { kind: 'failed', reason: problem.reason(there) }
       points.push(plus(point, -1, x))
       residuals.push(plus(there.residuals, -1, f))
       if (points.length > memory) {

@@ -15,11 +15,12 @@ export const halpern: EquationMethod = {
     let x = start
     let step = 0
     for (let k = 0; ; k++) {
-      const { residuals, value } = problem.at(x)
+      const here = problem.at(x)
+      const { residuals, value } = here
       const residual = maximumNorm(residuals)
       yield { point: x, value, residual, step, evaluations: problem.evaluations }
       if (residual <= tolerances.residual) return { kind: 'converged', test: 'residual' }
-      if (!Number.isFinite(value)) return { kind: 'failed', reason: 'map: not finite' }
+      if (!Number.isFinite(value)) return { kind: 'failed', reason: problem.reason(here) }
       const next = x.map((element, i) => start[i]! / (k + 2) + ((k + 1) / (k + 2)) * (element + residuals[i]!))
       step = norm(plus(next, -1, x))
       x = next

@@ -11,11 +11,12 @@ export const plain: EquationMethod = {
   *solve(problem, start, tolerances) {
     let x = start
     for (let step = 0; ; ) {
-      const { residuals, value } = problem.at(x)
+      const here = problem.at(x)
+      const { residuals, value } = here
       const residual = maximumNorm(residuals)
       yield { point: x, value, residual, step, evaluations: problem.evaluations }
       if (residual <= tolerances.residual) return { kind: 'converged', test: 'residual' }
-      if (!Number.isFinite(value)) return { kind: 'failed', reason: 'map: not finite' }
+      if (!Number.isFinite(value)) return { kind: 'failed', reason: problem.reason(here) }
       step = norm(residuals)
       if (step <= tolerances.step * norm(x)) return { kind: 'converged', test: 'step' }
       x = plus(x, 1, residuals)

@@ -22,8 +22,7 @@ export const levenbergMarquardt: LeastSquaresMethod = {
   *solve(problem, start, tolerances, { scale, radius: firstRadius = 1 }) {
     let x = start
     let here = problem.at(x)
-    if (!Number.isFinite(here.value))
-      return { kind: 'failed', reason: `value: ${here.value} at the start is not finite` }
+    if (!Number.isFinite(here.value)) return { kind: 'failed', reason: problem.reason(here) }
     let d = new Float64Array(0)
     let radius = 0
     let multiplier = 0

@@ -23,8 +23,7 @@ export const trustRegionReflective: LeastSquaresMethod = {
   *solve(problem, start, tolerances, { scale, radius: firstRadius = 1 }) {
     let x = inside(problem, start, 1e-10)
     let here = problem.at(x)
-    if (!Number.isFinite(here.value))
-      return { kind: 'failed', reason: `value: ${here.value} at the start is not finite` }
+    if (!Number.isFinite(here.value)) return { kind: 'failed', reason: problem.reason(here) }
     let units = scale ?? new Float64Array(0)
     let radius = 0
     let multiplier = 0

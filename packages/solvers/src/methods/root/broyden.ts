@@ -22,7 +22,7 @@ export const broyden: EquationMethod = {
       const residual = maximumNorm(here.residuals)
       yield { point: x, value: here.value, residual, step, evaluations: problem.evaluations }
       if (residual <= tolerances.residual) return { kind: 'converged', test: 'residual' }
-      if (!Number.isFinite(here.value)) return { kind: 'failed', reason: 'equations: not finite at the start' }
+      if (!Number.isFinite(here.value)) return { kind: 'failed', reason: problem.reason(here) }
       if (step > 0 && step <= tolerances.step * norm(x)) return { kind: 'converged', test: 'step' }
       let found: ReturnType<typeof backtrack>
       do {

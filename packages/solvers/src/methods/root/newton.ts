@@ -36,7 +36,7 @@ export const newton: EquationMethod = {
       const residual = maximumNorm(here.residuals)
       yield { point: x, value: here.value, residual, step, evaluations: problem.evaluations }
       if (residual <= tolerances.residual) return { kind: 'converged', test: 'residual' }
-      if (!Number.isFinite(here.value)) return { kind: 'failed', reason: 'equations: not finite at the start' }
+      if (!Number.isFinite(here.value)) return { kind: 'failed', reason: problem.reason(here) }
       const columns = problem.jacobian(x, here.residuals)
       if (!columns.every((column) => column.every(Number.isFinite))) {
         return { kind: 'failed', reason: 'jacobian: an element is not finite' }

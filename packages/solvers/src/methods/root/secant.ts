@@ -27,7 +27,7 @@ export const secant: EquationMethod = {
     })
     yield state()
     if (Math.abs(fb) <= tolerances.residual) return { kind: 'converged', test: 'residual' }
-    if (!Number.isFinite(fb)) return { kind: 'failed', reason: 'equations: not finite at the start' }
+    if (!Number.isFinite(fb)) return { kind: 'failed', reason: `equations: ${fb} at the start is not finite` }
     let step = firstStep * (Math.abs(b) || 1)
     for (;;) {
       let next = f(b + step)
