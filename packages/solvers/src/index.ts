@@ -1,3 +1,9 @@
+export {
+  type LinearProgram,
+  type LinearProgramOptions,
+  type LinearProgramResult,
+  linearProgram,
+} from './linear-program.ts'
 export type { Abilities, Minimizer, Tolerances } from './method.ts'
 export { bfgs } from './methods/minimize/bfgs.ts'
 export { type Limits, type MinimizeOptions, minimize, type Result } from './minimize.ts'
@@ -5,4 +11,15 @@ export type { Bounds, Evaluations, Objective } from './objective.ts'
 export { type Differences, Problem, type ProblemOptions } from './problem.ts'
 export { type MinimizerName, minimizers } from './registry.ts'
 export type { Solving, State, Status } from './state.ts'
+export {
+  type Shipment,
+  type Transporter,
+  type TransporterName,
+  type TransportOptions,
+  type TransportResult,
+  type TransportSettings,
+  type TransportState,
+  transport,
+  transporters,
+} from './transport.ts'
 export type { Numbers } from './vector.ts'
