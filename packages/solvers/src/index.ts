@@ -10,6 +10,18 @@ export { type Limits, type MinimizeOptions, minimize, type Result } from './mini
 export type { Bounds, Evaluations, Objective } from './objective.ts'
 export { type Differences, Problem, type ProblemOptions } from './problem.ts'
 export { type MinimizerName, minimizers } from './registry.ts'
+export {
+  Field,
+  type Game,
+  type SaddleMethod,
+  type SaddleMethodName,
+  type SaddleOptions,
+  type SaddleResult,
+  type SaddleSettings,
+  type SaddleState,
+  saddleMethods,
+  saddlePoint,
+} from './saddle-point.ts'
 export type { Solving, State, Status } from './state.ts'
 export {
   type Shipment,

@@ -1,3 +1,4 @@
+import type { Highs } from 'highs'
 import type { Bounds } from './objective.ts'
 import type { Status } from './state.ts'
 import type { Numbers } from './vector.ts'
@@ -82,7 +83,10 @@ export async function linearProgram(
   const lower = Float64Array.from({ length: size }, (_, j) =>
     program.bounds ? (program.bounds[j]![0] ?? -Infinity) : 0,
   )
-  const higher = Float64Array.from({ length: size }, (_, j) => (program.bounds ? program.bounds[j]![1] : null) ?? Infinity)
+  const higher = Float64Array.from(
+    { length: size },
+    (_, j) => (program.bounds ? program.bounds[j]![1] : null) ?? Infinity,
+  )
   const crossed = lower.findIndex((bound, j) => !(bound <= higher[j]!))
   if (crossed >= 0) {
     throw new RangeError(
@@ -230,10 +234,11 @@ function farkas(
   return new Float64Array(0)
 }
 
-let loading: ReturnType<typeof import('highs').default> | undefined
+let loading: Promise<Highs> | undefined
 
-function load() {
-  loading ??= import('highs').then(({ default: highs }) => highs())
+/** Types of `highs` are those of CommonJS, in which what is imported here lies one level deeper. */
+function load(): Promise<Highs> {
+  loading ??= import('highs').then(({ default: highs }) => (highs as unknown as () => Promise<Highs>)())
   return loading
 }
 

@@ -40,7 +40,7 @@ describe('entropic transport', () => {
       expect(status).toEqual({ kind: 'converged', test: 'residual' })
       expect(residual).toBeLessThan(1e-10)
       const taken = stages.filter(({ stage }) => stage === 'newton').length
-      expect(taken).toBeLessThanOrEqual(Math.ceil(1.5 * steps))
+      expect(taken).toBe(steps)
       expect(stages.length - taken).toBe(20)
     })
     it.runIf(scalings < 100 || (all && scalings < 3000))(`needs ${scalings} scalings, n = ${n}, η = ${eta}`, () => {

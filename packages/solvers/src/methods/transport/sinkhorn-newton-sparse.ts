@@ -1,3 +1,4 @@
+import { CholeskyDecomposition, Matrix } from 'ml-matrix'
 import type { Transporter } from '../../transport.ts'
 import { dot } from '../../vector.ts'
 import { Entropic } from './entropic.ts'
@@ -7,7 +8,7 @@ const halvings = 50
 /**
  * Sinkhorn-Newton-Sparse: after a warm-up of Sinkhorn steps, Newton's method on the dual, whose Hessian is -1/ε times
  * [diag(P 1), P; Pᵀ, diag(Pᵀ 1)], with only the largest elements of P kept off the diagonal, and the step found by conjugate
- * gradients, at O(n²) each. Deviations: by default all of P is kept (`density`); a step that does not raise the dual as Armijo's rule asks,
+ * gradients, at O(n²) each. Deviations: by default all of P is kept (`density`), and the system solved by eliminating the rows; a step that does not raise the dual as Armijo's rule asks,
  * after halving, is replaced by one of Sinkhorn; rows and columns without mass are left out of the system.
  */
 export const sinkhornNewtonSparse: Transporter = {
@@ -51,7 +52,10 @@ export const sinkhornNewtonSparse: Transporter = {
         }
         return product
       }
-      const direction = conjugateGradients(times, diagonal, gradient)
+      const direction =
+        density < 1
+          ? conjugateGradients(times, diagonal, gradient)
+          : eliminated(plan, rows, columns, diagonal, gradient)
       const slope = dot(gradient, direction) / epsilon
       if (!(slope > 0)) return false
       for (let [halving, step] = [0, 1]; halving < halvings; halving++, step /= 2) {
@@ -114,7 +118,8 @@ function conjugateGradients(
   let z = precondition(r)
   let p = z.slice()
   let rz = dot(r, z)
-  const enough = 1e-24 * rz
+  // Beyond this, rounding in the null directions would grow.
+  const enough = 1e-20 * rz
   for (let k = 0; k < 4 * g.length && rz > enough; k++) {
     const hp = times(p)
     const curvature = dot(p, hp)
@@ -126,6 +131,44 @@ function conjugateGradients(
     const next = dot(r, z)
     p = z.map((element, i) => element + (next / rz) * p[i]!)
     rz = next
+  }
+  return solution
+}
+
+/** H d = g with all of P: Cholesky's factors of what is left of the columns' block when the rows are eliminated. */
+function eliminated(
+  plan: Float64Array,
+  rows: number,
+  columns: number,
+  diagonal: Float64Array,
+  g: Float64Array,
+): Float64Array {
+  const block = Matrix.zeros(columns, columns)
+  const right = Float64Array.from(g.subarray(rows))
+  for (let i = 0; i < rows; i++) {
+    if (!(diagonal[i]! > 0)) continue
+    const row = plan.subarray(i * columns, (i + 1) * columns)
+    for (let j = 0; j < columns; j++) {
+      const share = row[j]! / diagonal[i]!
+      if (share === 0) continue
+      right[j]! -= share * g[i]!
+      for (let k = 0; k <= j; k++) block.set(j, k, block.get(j, k) - share * row[k]!)
+    }
+  }
+  for (let j = 0; j < columns; j++) {
+    for (let k = 0; k < j; k++) block.set(k, j, block.get(j, k))
+    // The ridge is for the null direction, which changes no plan: all rows up, all columns down.
+    const own = diagonal[rows + j]!
+    block.set(j, j, own > 0 ? block.get(j, j) + own * (1 + 1e-14) : 1)
+  }
+  const below = new CholeskyDecomposition(block).solve(Matrix.columnVector(right)).to1DArray()
+  const solution = new Float64Array(rows + columns)
+  solution.set(below, rows)
+  for (let i = 0; i < rows; i++) {
+    if (!(diagonal[i]! > 0)) continue
+    let rest = g[i]!
+    for (let j = 0; j < columns; j++) rest -= plan[i * columns + j]! * below[j]!
+    solution[i] = rest / diagonal[i]!
   }
   return solution
 }

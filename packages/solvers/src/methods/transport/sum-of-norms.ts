@@ -30,8 +30,8 @@ export const sumOfNorms: Transporter = {
       for (let j = 0; j < columns; j++) plan[i * columns + j] = (source[i]! * target[j]!) / mass
     let ahead = plan
     let y = new Float64Array(columns)
-    let u = rowPairs.map(() => new Float64Array(columns))
-    let v = columnPairs.map(() => new Float64Array(rows))
+    let u = rowPairs.map((): Float64Array => new Float64Array(columns))
+    let v = columnPairs.map((): Float64Array => new Float64Array(rows))
 
     for (;;) {
       // Multipliers: of the column sums, and of the differences, at most λ long.
