@@ -1,4 +1,18 @@
 export {
+  type ConvexMethod,
+  type ConvexMethodName,
+  type ConvexObjective,
+  type ConvexOptions,
+  ConvexProblem,
+  type ConvexResult,
+  type ConvexSettings,
+  type ConvexState,
+  convex,
+  convexMethods,
+  type HalfSpace,
+  type Inequalities,
+} from './convex.ts'
+export {
   type LinearProgram,
   type LinearProgramOptions,
   type LinearProgramResult,
