@@ -1,4 +1,18 @@
 export {
+  type BilevelMethod,
+  type BilevelMethodName,
+  type BilevelOptions,
+  type BilevelProblem,
+  type BilevelResult,
+  type BilevelSettings,
+  type BilevelState,
+  bilevel,
+  bilevelMethods,
+  type CoupledConstraints,
+  type Level,
+  Levels,
+} from './bilevel.ts'
+export {
   type ConvexMethod,
   type ConvexMethodName,
   type ConvexObjective,
