@@ -12,6 +12,7 @@ export {
   type Level,
   Levels,
 } from './bilevel.ts'
+export { buyInformation, type InformationOptions, type InformationResult } from './buy-information.ts'
 export {
   type ConvexMethod,
   type ConvexMethodName,
@@ -36,6 +37,18 @@ export type { Abilities, Minimizer, Tolerances } from './method.ts'
 export { bfgs } from './methods/minimize/bfgs.ts'
 export { type Limits, type MinimizeOptions, minimize, type Result } from './minimize.ts'
 export type { Bounds, Evaluations, Objective } from './objective.ts'
+export {
+  type Learner,
+  type Loss,
+  type OnlineMethod,
+  type OnlineMethodName,
+  type OnlineOptions,
+  type OnlineResult,
+  type OnlineSettings,
+  type OnlineState,
+  online,
+  onlineMethods,
+} from './online.ts'
 export { type Differences, Problem, type ProblemOptions } from './problem.ts'
 export { type MinimizerName, minimizers } from './registry.ts'
 export {
