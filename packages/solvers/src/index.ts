@@ -28,11 +28,20 @@ export {
   type Inequalities,
 } from './convex.ts'
 export {
+  type DisplacementMethod,
+  type DisplacementState,
+  displacements,
+  type FeasibilityOptions,
+  type FeasibilityResult,
+  feasibility,
+} from './feasibility.ts'
+export {
   type LinearProgram,
   type LinearProgramOptions,
   type LinearProgramResult,
   linearProgram,
 } from './linear-program.ts'
+export { euclidean, hyperbolic, type Manifold, positiveDefinite, sphere, stiefel } from './manifolds.ts'
 export type { Abilities, Minimizer, Tolerances } from './method.ts'
 export { bfgs } from './methods/minimize/bfgs.ts'
 export { type Limits, type MinimizeOptions, minimize, type Result } from './minimize.ts'
@@ -51,6 +60,7 @@ export {
 } from './online.ts'
 export { type Differences, Problem, type ProblemOptions } from './problem.ts'
 export { type MinimizerName, minimizers } from './registry.ts'
+export { type RiemannianMethodName, type RiemannianOptions, type RiemannianResult, riemannian } from './riemannian.ts'
 export {
   Field,
   type Game,
