@@ -186,8 +186,8 @@ export async function linearProgram(
           ...none,
           iterations,
           status,
-          ...(found ? { point: colValue, value: model.getObjectiveValue() } : {}),
-          ...(found && !whole ? { multipliers: rowDual, reducedCosts: colDual } : {}),
+          ...(found ? { point: positiveZeros(colValue), value: model.getObjectiveValue() } : {}),
+          ...(found && !whole ? { multipliers: positiveZeros(rowDual), reducedCosts: positiveZeros(colDual) } : {}),
         }
       }
       default: {
@@ -199,6 +199,8 @@ export async function linearProgram(
     model.dispose()
   }
 }
+
+const positiveZeros = (x: Float64Array) => x.map((element) => element + 0)
 
 const countsOf = ['simplex_iteration_count', 'ipm_iteration_count', 'pdlp_iteration_count']
 
