@@ -1,4 +1,48 @@
+export {
+  type BilevelMethod,
+  type BilevelMethodName,
+  type BilevelOptions,
+  type BilevelProblem,
+  type BilevelResult,
+  type BilevelSettings,
+  type BilevelState,
+  bilevel,
+  bilevelMethods,
+  type CoupledConstraints,
+  type Level,
+  Levels,
+} from './bilevel.ts'
+export { buyInformation, type InformationOptions, type InformationResult } from './buy-information.ts'
+export {
+  type ConvexMethod,
+  type ConvexMethodName,
+  type ConvexObjective,
+  type ConvexOptions,
+  ConvexProblem,
+  type ConvexResult,
+  type ConvexSettings,
+  type ConvexState,
+  convex,
+  convexMethods,
+  type HalfSpace,
+  type Inequalities,
+} from './convex.ts'
+export {
+  type DisplacementMethod,
+  type DisplacementState,
+  displacements,
+  type FeasibilityOptions,
+  type FeasibilityResult,
+  feasibility,
+} from './feasibility.ts'
 export { type LeastSquaresOptions, type LeastSquaresResult, leastSquares } from './least-squares.ts'
+export {
+  type LinearProgram,
+  type LinearProgramOptions,
+  type LinearProgramResult,
+  linearProgram,
+} from './linear-program.ts'
+export { euclidean, hyperbolic, type Manifold, positiveDefinite, sphere, stiefel } from './manifolds.ts'
 export type {
   Abilities,
   EquationMethod,
@@ -36,6 +80,18 @@ export { newton } from './methods/root/newton.ts'
 export { secant } from './methods/root/secant.ts'
 export { type Limits, type MinimizeOptions, minimize, type Result } from './minimize.ts'
 export type { Bounds, Constraint, Evaluations, Objective } from './objective.ts'
+export {
+  type Learner,
+  type Loss,
+  type OnlineMethod,
+  type OnlineMethodName,
+  type OnlineOptions,
+  type OnlineResult,
+  type OnlineSettings,
+  type OnlineState,
+  online,
+  onlineMethods,
+} from './online.ts'
 export { type Constrained, type Differences, Problem, type ProblemOptions } from './problem.ts'
 export {
   type FixedPointName,
@@ -47,15 +103,31 @@ export {
   type RootName,
   rootMethods,
 } from './registry.ts'
-export { type Fit, type LinearModel, type Loss, Residuals, type ResidualsOptions } from './residuals.ts'
-export { type FixedPointOptions, fixedPoint, type RootOptions, type RootResult, root } from './root.ts'
 export { type Fit, type Found, type LinearModel, type Loss, Residuals, type ResidualsOptions } from './residuals.ts'
+export { type RiemannianMethodName, type RiemannianOptions, type RiemannianResult, riemannian } from './riemannian.ts'
+export { type FixedPointOptions, fixedPoint, type RootOptions, type RootResult, root } from './root.ts'
 export {
-  type FixedPointOptions,
-  fixedPoint,
-  type RootOptions,
-  type RootResult,
-  root,
-} from './root.ts'
+  Field,
+  type Game,
+  type SaddleMethod,
+  type SaddleMethodName,
+  type SaddleOptions,
+  type SaddleResult,
+  type SaddleSettings,
+  type SaddleState,
+  saddleMethods,
+  saddlePoint,
+} from './saddle-point.ts'
 export type { Solving, State, Status } from './state.ts'
+export {
+  type Shipment,
+  type Transporter,
+  type TransporterName,
+  type TransportOptions,
+  type TransportResult,
+  type TransportSettings,
+  type TransportState,
+  transport,
+  transporters,
+} from './transport.ts'
 export type { Numbers } from './vector.ts'

@@ -1,0 +1,134 @@
+import { type DoorLimits, runSolver } from './door.ts'
+import { coinBetting } from './methods/online/coin-betting.ts'
+import { optimisticMirrorDescent } from './methods/online/optimistic-mirror-descent.ts'
+import { unboundedLosses } from './methods/online/unbounded-losses.ts'
+import type { Status } from './state.ts'
+import type { Numbers } from './vector.ts'
+
+/** What a round costs where the learner has chosen x, and its (sub)gradient there. */
+export interface OnlineLoss {
+  value(x: Float64Array): number
+  gradient(x: Float64Array): Numbers
+}
+
+/** Chooses a point, is told the gradient there, chooses the next: the iterator behind `online`, for who has no list of losses. */
+export interface Learner {
+  /** The choice for this round. */
+  readonly point: Float64Array
+  /** @param hint what the next gradient is thought to be, for those who take it; by default this one. */
+  update(gradient: Float64Array, hint?: Float64Array): void
+}
+
+/** What the methods of `online` are told. */
+export interface OnlineSettings {
+  /** G: a bound of the gradients (for `unboundedLosses` of those at the start). Default 1. */
+  readonly lipschitz: number
+  /** L: gradients are at most G + L |x - start|, for `unboundedLosses`. Default 0. */
+  readonly growth: number
+  /** D: the diameter of the set, for `optimisticMirrorDescent`. Default 10. */
+  readonly diameter: number
+  /** α: losses less α |x|² / 2 are convex, for `optimisticMirrorDescent`. Default 0. */
+  readonly strongConvexity: number
+  /** ε: what a learner without bounds may lose against its own start. Default 1. */
+  readonly wealth: number
+  /** The nearest point that is allowed; `coinBetting` and `unboundedLosses` are for where all are. */
+  readonly project?: (x: Float64Array) => Numbers
+}
+
+/** A method of `online`. */
+export interface OnlineMethod {
+  readonly name: string
+  readonly title: string
+  /** Authors, year, title. */
+  readonly paper: string
+  readonly learner: (start: Float64Array, settings: OnlineSettings) => Learner
+}
+
+/** Every method of `online`, by name. */
+export const onlineMethods = {
+  optimisticMirrorDescent,
+  coinBetting,
+  unboundedLosses,
+} as const satisfies Readonly<Record<string, OnlineMethod>>
+
+export type OnlineMethodName = keyof typeof onlineMethods
+
+/** After a round. */
+export interface OnlineState {
+  readonly point: Float64Array
+  /** Of this round. */
+  readonly loss: number
+  /** Of all rounds so far. */
+  readonly total: number
+  /** Length of this round's gradient. */
+  readonly residual: number
+}
+
+export interface OnlineOptions extends Partial<OnlineSettings>, DoorLimits<OnlineState> {
+  /** Default 'optimisticMirrorDescent'. */
+  readonly method?: OnlineMethodName
+  /** What the gradient of round t is thought to be, before it is known. Default: the last one. */
+  readonly hint?: (round: number, last: Float64Array) => Numbers
+}
+
+export interface OnlineResult {
+  /** The choice for the round after the last one. */
+  readonly point: Float64Array
+  /** The choice of each round. */
+  readonly points: Float64Array[]
+  readonly total: number
+  readonly rounds: number
+  /** `converged` where all losses have been met. */
+  readonly status: Status
+}
+
+/**
+ * Chooses a point for each of a row of losses before it is known, so that all together cost little more than the best fixed point would
+ * have (the regret).
+ *
+ * @param losses any iterable; an endless one ends by a limit.
+ * @param start the choice of the first round.
+ * @throws RangeError for a start that is not finite, and for options that do not fit.
+ */
+export function online(losses: Iterable<OnlineLoss>, start: Numbers, options: OnlineOptions = {}): OnlineResult {
+  const { method = 'optimisticMirrorDescent', hint } = options
+  const chosen: OnlineMethod | undefined = onlineMethods[method]
+  if (!chosen) throw new RangeError(`method: '${method}' is not one of ${Object.keys(onlineMethods).join(', ')}`)
+  const from = Float64Array.from(start)
+  const wrong = from.findIndex((element) => !Number.isFinite(element))
+  if (wrong >= 0) throw new RangeError(`start[${wrong}]: ${from[wrong]} is not a finite number`)
+  const settings: OnlineSettings = { lipschitz: 1, growth: 0, diameter: 10, strongConvexity: 0, wealth: 1, ...options }
+  for (const name of ['lipschitz', 'diameter', 'wealth'] as const) {
+    if (!(settings[name] > 0)) throw new RangeError(`${name}: ${settings[name]} is not above 0`)
+  }
+  const learner = chosen.learner(from, settings)
+  const points: Float64Array[] = []
+  let total = 0
+  let rounds = 0
+
+  function* play(): Generator<OnlineState, Status, void> {
+    for (const loss of losses) {
+      const point = learner.point.slice()
+      const value = loss.value(point.slice())
+      const gradient = Float64Array.from(loss.gradient(point.slice()))
+      if (gradient.length !== from.length) {
+        throw new RangeError(`gradient: ${gradient.length} numbers were given for ${from.length} variables`)
+      }
+      const residual = Math.hypot(...gradient)
+      if (!Number.isFinite(residual) || Number.isNaN(value)) {
+        return { kind: 'failed', reason: `the loss of round ${rounds} or its gradient is not a finite number` }
+      }
+      points.push(point)
+      total += value
+      rounds++
+      learner.update(gradient, hint ? Float64Array.from(hint(rounds, gradient.slice())) : undefined)
+      yield { point, loss: value, total, residual }
+    }
+    return { kind: 'converged', test: 'losses' }
+  }
+
+  // The state after the first round is that of iteration 1.
+  const { iterations = Infinity } = options
+  const { status } = runSolver(play(), { ...options, iterations: iterations - 1 }, () => rounds)
+  return { point: learner.point.slice(), points, total, rounds, status }
+}
