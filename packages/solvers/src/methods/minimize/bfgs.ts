@@ -25,7 +25,7 @@ export const bfgs: Minimizer = {
     let H: Float64Array[] | undefined
     let previous = value + norm(g) / 2
     yield { point: x, value, residual: maximumNorm(g), step: 0, evaluations: problem.evaluations }
-    while (maximumNorm(g) > tolerances.gradient) {
+    while (!(maximumNorm(g) <= tolerances.gradient)) {
       const p = H ? Float64Array.from(H, (row) => -dot(row, g)) : scaled(-1, g)
       const found = wolfe(problem, { x, value, gradient: g, direction: p, previous })
       if (!found) return noLowerPoint
@@ -35,7 +35,7 @@ export const bfgs: Minimizer = {
       previous = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: maximumNorm(g), step: norm(s), evaluations: problem.evaluations }
-      const end = ended({ x, value, previous, step: norm(s) }, tolerances)
+      const end = ended({ x, value, previous, step: norm(s), endless: found.endless }, tolerances)
       if (end) return end
       if (!(curvature > 0)) continue
       if (!H) {
