@@ -21,7 +21,7 @@ describe.each(names)('%s', (method) => {
     objective: Parameters<typeof minimize>[0],
     start: readonly number[],
     more: Parameters<typeof minimize>[2] = {},
-  ) => minimize(objective, start, { method, evaluations: 5000, ...box(method, start.length), ...more })
+  ) => minimize(objective, start, { method, evaluations: 2000, ...box(method, start.length), ...more })
 
   it('minimizes over no variables', () => {
     const { point, value, status } = run(() => 7, [])
@@ -175,17 +175,13 @@ describe.each(bounded)('%s within bounds', (method) => {
       [-4, 0.5],
       [0, 4],
     ]
-    const { point, value } = minimize(
-      (x) => {
-        bounds.forEach(([lower, upper], i) => {
-          expect(x[i]).toBeGreaterThanOrEqual(lower!)
-          expect(x[i]).toBeLessThanOrEqual(upper!)
-        })
-        return bowl.value(x)
-      },
-      [9, -9, 3],
-      { method, bounds },
-    )
+    let outside = 0
+    const watching = (x: Float64Array) => {
+      if (bounds.some(([lower, upper], i) => !(x[i]! >= lower! && x[i]! <= upper!))) outside++
+      return bowl.value(x)
+    }
+    const { point, value } = minimize(watching, [9, -9, 3], { method, bounds })
+    expect(outside).toBe(0)
     expect(value).toBeCloseTo(1 + 2 * 0.25, 3)
     expect(point[0]).toBeCloseTo(2, 3)
     expect(point[1]).toBeCloseTo(0.5, 3)
