@@ -24,7 +24,6 @@ export {
   type ConvexState,
   convex,
   convexMethods,
-  type HalfSpace,
   type Inequalities,
 } from './convex.ts'
 export {
@@ -53,6 +52,7 @@ export type {
   Region,
   Tolerances,
 } from './method.ts'
+export type { HalfSpace } from './methods/convex/polytope.ts'
 export { anderson } from './methods/fixed-point/anderson.ts'
 export { halpern } from './methods/fixed-point/halpern.ts'
 export { plain } from './methods/fixed-point/plain.ts'
@@ -82,7 +82,7 @@ export { type Limits, type MinimizeOptions, minimize, type Result } from './mini
 export type { Bounds, Constraint, Evaluations, Objective } from './objective.ts'
 export {
   type Learner,
-  type Loss,
+  type OnlineLoss,
   type OnlineMethod,
   type OnlineMethodName,
   type OnlineOptions,

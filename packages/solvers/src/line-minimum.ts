@@ -12,6 +12,8 @@ export interface Along {
 export interface Step {
   readonly step: number
   readonly value: number
+  /** The value still went down where the search was given up. */
+  readonly endless?: boolean
 }
 
 const golden = (1 + Math.sqrt(5)) / 2
@@ -44,7 +46,8 @@ export function lineMinimum({ value, origin, lower, upper, accuracy }: Along): S
     }
     const ahead = (guess - far.step) / width
     const next = clipped(far.step + (ahead > 1 && ahead < 10 ? ahead : golden) * width)
-    if (next === far.step || far.value === -Infinity) return far
+    if (next === far.step) return far
+    if (far.value === -Infinity || expansions === mostExpansions - 1) return { ...far, endless: true }
     ;[near, middle, far] = [middle, far, at(next)]
   }
   // Where values differ by rounding only there is nothing to find.

@@ -25,6 +25,8 @@ export interface Found {
   readonly value: number
   readonly gradient: Float64Array
   readonly step: number
+  /** The value went on going down however far the search went. */
+  readonly endless?: boolean
 }
 
 interface Trial extends Found {
@@ -32,6 +34,8 @@ interface Trial extends Found {
 }
 
 const mostTrials = 40
+/** How many trials may differ by rounding only from the lowest. */
+const mostAlike = 4
 
 /**
  * A step of the strong Wolfe conditions, as in J. Nocedal and S. Wright, Numerical Optimization (2006), algorithms 3.5 and 3.6, with
@@ -62,10 +66,12 @@ export function wolfe(problem: Problem, line: Line): Found | undefined {
   /** Between a point that decreases enough and one that does not, or where the slope has turned. */
   const zoom = (lowest: Trial, other: Trial): Trial | undefined => {
     let [low, high] = [lowest, other]
+    let alike = 0
     while (trials < mostTrials) {
       const step = between(low, high)
       if (step === low.step || step === high.step) break
       const trial = at(step)
+      if (Math.abs(trial.value - low.value) <= noise && ++alike === mostAlike) break
       if (Number.isNaN(trial.slope) || trial.value > low.value + noise) high = trial
       else {
         if (Math.abs(trial.slope) <= -curvature * slope) return trial
@@ -88,7 +94,7 @@ export function wolfe(problem: Problem, line: Line): Found | undefined {
     before = trial
     step = Math.min(longest, next)
   }
-  return before.step > 0 ? before : undefined
+  return before.step > 0 ? { ...before, endless: true } : undefined
 }
 
 /** The step that would repeat the last decrease, at most 1: a quasi-Newton direction is as long as it should be. */

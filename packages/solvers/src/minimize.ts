@@ -84,7 +84,11 @@ export function minimize(
   return runToEnd(problem, solving, { ...options, iterations: options.iterations ?? usual }, tests.gradient)
 }
 
-/** Takes states until a method or a limit ends it. */
+/**
+ * Takes states until a method or a limit ends it.
+ *
+ * @param allowed how much a constraint may be hurt by a point that counts as keeping it.
+ */
 export function runToEnd(
   problem: Pick<Problem, 'evaluations' | 'best' | 'size'> & { readonly hasConstraints?: boolean },
   solving: Generator<State, Status, void>,

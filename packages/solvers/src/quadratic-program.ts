@@ -54,11 +54,10 @@ export function quadraticProgram({ G, a, C, b, equalities }: QuadraticProgram): 
     let multiplier = 0
     for (;;) {
       const r = active.length
-        ? solve(
-            new Matrix(active.map((i) => solved.map((column) => dot(C[i]!, column)))),
-            Matrix.columnVector(active.map((i) => dot(C[i]!, Gn))),
-            true,
-          ).to1DArray()
+        ? balanced(
+            active.map((i) => solved.map((column) => dot(C[i]!, column))),
+            active.map((i) => dot(C[i]!, Gn)),
+          )
         : []
       let z: Float64Array = Gn
       for (const [k, column] of solved.entries()) z = plus(z, -r[k]!, column)
@@ -101,6 +100,15 @@ export function quadraticProgram({ G, a, C, b, equalities }: QuadraticProgram): 
     }
     return chosen
   }
+}
+
+/** The solution of a symmetric system whose rows are independent but for rounding. */
+function balanced(matrix: number[][], right: readonly number[]): number[] {
+  const cholesky = new CholeskyDecomposition(
+    new Matrix(matrix.map((row, i) => row.map((_, j) => matrix[Math.max(i, j)]![Math.min(i, j)]!))),
+  )
+  const column = Matrix.columnVector([...right])
+  return (cholesky.isPositiveDefinite() ? cholesky.solve(column) : solve(new Matrix(matrix), column, true)).to1DArray()
 }
 
 /** Constraints c + A d, the first of them equalities, and limits of d. */

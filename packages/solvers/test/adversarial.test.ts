@@ -21,7 +21,7 @@ describe.each(names)('%s', (method) => {
     objective: Parameters<typeof minimize>[0],
     start: readonly number[],
     more: Parameters<typeof minimize>[2] = {},
-  ) => minimize(objective, start, { method, evaluations: 20_000, ...box(method, start.length), ...more })
+  ) => minimize(objective, start, { method, evaluations: 2000, ...box(method, start.length), ...more })
 
   it('minimizes over no variables', () => {
     const { point, value, status } = run(() => 7, [])
@@ -93,6 +93,14 @@ describe.each(names)('%s', (method) => {
     expect(value).toBeLessThanOrEqual(1)
   })
 
+  it('goes down as long as it may where there is no minimum', () => {
+    const { value, status } = run({ value: (x) => x[0]! + x[1]!, gradient: () => [1, 1] }, [3, -2], { iterations: 200 })
+    const least = takes(method).needsBounds ? -6 : -50
+    expect(['converged', 'limit', 'unbounded', 'failed']).toContain(status.kind)
+    expect(value).toBeLessThanOrEqual(least + 1e-3)
+    if (!takes(method).needsBounds) expect(status.kind).not.toBe('converged')
+  })
+
   it('ends at a discontinuity, no higher than the start', () => {
     const step = (x: Float64Array) => Math.floor(3 * x[0]!) ** 2 + Math.abs(x[1]!)
     const { value, status } = run(step, [2.2, 1.5])
@@ -112,6 +120,12 @@ describe.each(names)('%s', (method) => {
     expect(status).toEqual({ kind: 'failed', reason: 'no more' })
     expect(value).toBe(bowl.value(point))
     expect(value).toBeLessThanOrEqual(31)
+  })
+
+  it('does not call it converged where the slope is not a number', () => {
+    const { status } = run({ value: bowl.value, gradient: (x) => x.map(() => Number.NaN) }, [3, -2], { iterations: 50 })
+    if (!takes(method).withoutGradient && !takes(method).global) expect(status.kind).toBe('failed')
+    else expect(['converged', 'limit', 'failed']).toContain(status.kind)
   })
 
   it('gives the best point so far where a start is not defined', () => {
@@ -161,17 +175,13 @@ describe.each(bounded)('%s within bounds', (method) => {
       [-4, 0.5],
       [0, 4],
     ]
-    const { point, value } = minimize(
-      (x) => {
-        bounds.forEach(([lower, upper], i) => {
-          expect(x[i]).toBeGreaterThanOrEqual(lower!)
-          expect(x[i]).toBeLessThanOrEqual(upper!)
-        })
-        return bowl.value(x)
-      },
-      [9, -9, 3],
-      { method, bounds },
-    )
+    let outside = 0
+    const watching = (x: Float64Array) => {
+      if (bounds.some(([lower, upper], i) => !(x[i]! >= lower! && x[i]! <= upper!))) outside++
+      return bowl.value(x)
+    }
+    const { point, value } = minimize(watching, [9, -9, 3], { method, bounds })
+    expect(outside).toBe(0)
     expect(value).toBeCloseTo(1 + 2 * 0.25, 3)
     expect(point[0]).toBeCloseTo(2, 3)
     expect(point[1]).toBeCloseTo(0.5, 3)

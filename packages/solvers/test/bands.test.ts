@@ -22,6 +22,8 @@ const rosenbrockCounts: readonly [MinimizerName, readonly (number | undefined)[]
   ['dogleg', [25, undefined, undefined, undefined]],
   ['trust-ncg', [31, 87, 472, 21]],
   ['trust-exact', [26, undefined, undefined, 14]],
+  // SciPy counts the gradients that products with the Hessian take too; we count those apart, 188 of them.
+  ['tnc', [85, undefined, undefined, undefined]],
   ['slsqp', [48, undefined, undefined, undefined]],
 ]
 const starts = [[-1.2, 1], chain(10), chain(100), tutorial] as const
@@ -37,12 +39,6 @@ describe('on the function of Rosenbrock', () => {
     expect(status.kind).toBe('converged')
     expect(value).toBeLessThan(1e-13)
     expect(evaluations.values).toBeLessThanOrEqual(band * count)
-  })
-
-  it('truncated Newton needs no more than 1.6 times the values of SciPy: it looks further where curvature is negative', () => {
-    const { value, evaluations } = minimize(rosenbrock, [-1.2, 1], { method: 'tnc', tolerances: { gradient: 1e-8 } })
-    expect(value).toBeLessThan(1e-13)
-    expect(evaluations.values).toBeLessThanOrEqual(1.6 * 85)
   })
 })
 
@@ -77,13 +73,14 @@ const optima: readonly Row[] = [
 ]
 
 /**
- * Where we need more, and how many times as many. Jennrich and Sampson: SciPy's L-BFGS-B is stuck at 214 after its 24. Brown: gradients of
- * 1e6 make the first steps of conjugate gradients a matter of luck. Freudenstein and Roth: BFGS from the identity, which we scale.
+ * Where we need more, and how many times as many. Brown and Dennis: 1e-5 is the size of the rounding of the slope, which conjugate gradients meet by
+ * chance. Jennrich and Sampson: SciPy's L-BFGS-B is stuck at 214 after its 24. Brown: gradients of
+ * 1e6 make the first steps of conjugate gradients a matter of luck.
  */
 const exceptions: Readonly<Record<string, number>> = {
-  'bfgs freudensteinRoth': 2.3,
   'l-bfgs-b jennrichSampson': 1.9,
   'cg brownBadlyScaled': 1.9,
+  'cg brownDennis': 2.7,
   'nelder-mead helicalValley': band,
 }
 /** Values at which a small slope is met far from the minimum: the valleys are nearly flat. */

@@ -13,7 +13,7 @@ const sum = (x: Float64Array, term: (element: number) => number) =>
 /** Functions of many minima with the value of the lowest. */
 const many = {
   rastrigin: {
-    bounds: same(3, -5.12, 4.5),
+    bounds: same(2, -5.12, 4.5),
     value: (x: Float64Array) => sum(x, (element) => element ** 2 - 10 * Math.cos(2 * Math.PI * element) + 10),
     least: 0,
   },
@@ -36,9 +36,9 @@ const many = {
     least: 0.39788735772973816,
   },
   styblinskiTang: {
-    bounds: same(3, -5, 5),
+    bounds: same(2, -5, 5),
     value: (x: Float64Array) => sum(x, (element) => (element ** 4 - 16 * element ** 2 + 5 * element) / 2),
-    least: -39.16616570377142 * 3,
+    least: -39.16616570377142 * 2,
   },
 }
 

@@ -34,8 +34,15 @@ export const augmentedLagrangian: Minimizer = {
     if (!Number.isFinite(penalty)) penalty = 10
     let before = Infinity
     let accuracy = Math.max(tolerances.gradient, 0.1)
-    const state = { evaluations: problem.evaluations, violation: violation(c) }
-    yield { point: x, value, residual: Infinity, step: 0, ...state }
+    let outer: State = {
+      point: x,
+      value,
+      residual: Infinity,
+      step: 0,
+      evaluations: problem.evaluations,
+      violation: violation(c),
+    }
+    yield outer
     for (;;) {
       /** λ - ρ c, not below zero for inequalities: also what the slope of the square terms has for factors. */
       const shifted = (values: Float64Array) =>
@@ -67,6 +74,8 @@ export const augmentedLagrangian: Minimizer = {
       for (const next of lbfgsb.solve(inner, x, { ...tolerances, gradient: accuracy }, seed)) {
         last = next
         if (++count > mostInner) break
+        // The inner iterations show the outer point, so that limits and callbacks have their say.
+        if (count > 1) yield { ...outer, step: 0, evaluations: problem.evaluations }
       }
       const step = norm(plus(last!.point, -1, x))
       x = last!.point
@@ -79,7 +88,8 @@ export const augmentedLagrangian: Minimizer = {
         return Math.max(most, rest)
       }, 0)
       const residual = Math.max(last!.residual, measure)
-      yield { point: x, value, residual, step, evaluations: problem.evaluations, violation: violation(c) }
+      outer = { point: x, value, residual, step, evaluations: problem.evaluations, violation: violation(c) }
+      yield outer
       if (value === -Infinity) return { kind: 'unbounded' }
       if (residual <= tolerances.gradient) return { kind: 'converged', test: 'gradient' }
       if (measure > 0.5 * before) penalty *= 10

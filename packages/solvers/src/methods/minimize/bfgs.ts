@@ -1,7 +1,7 @@
 import { ended, noLowerPoint } from '../../ends.ts'
 import { wolfe } from '../../line-search.ts'
 import type { Minimizer } from '../../method.ts'
-import { dot, maximumNorm, norm, plus, scaled } from '../../vector.ts'
+import { dot, maximumNorm, norm, plus } from '../../vector.ts'
 
 /**
  * The quasi-Newton method of Broyden, Fletcher, Goldfarb and Shanno, as in J. Nocedal and S. Wright, Numerical Optimization (2006),
@@ -10,7 +10,8 @@ import { dot, maximumNorm, norm, plus, scaled } from '../../vector.ts'
  *     p = -H g,  x' = x + a p with a of the strong Wolfe conditions,
  *     s = x' - x,  y = g' - g,  H' = (I - s yᵀ/yᵀs) H (I - y sᵀ/yᵀs) + s sᵀ/yᵀs.
  *
- * H starts from the identity, which is scaled to yᵀs/yᵀy before the first update, as they advise.
+ * H starts from the identity, as in SciPy. Scaled to yᵀs/yᵀy before the first update, as they advise, it would need a tenth as many steps for 100
+ * variables, where L-BFGS does that, and half as many again for few.
  */
 export const bfgs: Minimizer = {
   name: 'bfgs',
@@ -22,11 +23,11 @@ export const bfgs: Minimizer = {
     let x = start
     let value = problem.value(x)
     let g = problem.gradient(x, value)
-    let H: Float64Array[] | undefined
+    const H = Array.from({ length: n }, (_, i) => Float64Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)))
     let previous = value + norm(g) / 2
     yield { point: x, value, residual: maximumNorm(g), step: 0, evaluations: problem.evaluations }
-    while (maximumNorm(g) > tolerances.gradient) {
-      const p = H ? Float64Array.from(H, (row) => -dot(row, g)) : scaled(-1, g)
+    while (!(maximumNorm(g) <= tolerances.gradient)) {
+      const p = Float64Array.from(H, (row) => -dot(row, g))
       const found = wolfe(problem, { x, value, gradient: g, direction: p, previous })
       if (!found) return noLowerPoint
       const s = plus(found.point, -1, x)
@@ -35,13 +36,9 @@ export const bfgs: Minimizer = {
       previous = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: maximumNorm(g), step: norm(s), evaluations: problem.evaluations }
-      const end = ended({ x, value, previous, step: norm(s) }, tolerances)
+      const end = ended({ x, value, previous, step: norm(s), endless: found.endless }, tolerances)
       if (end) return end
       if (!(curvature > 0)) continue
-      if (!H) {
-        const scale = curvature / dot(y, y)
-        H = Array.from({ length: n }, (_, i) => Float64Array.from({ length: n }, (_, j) => (i === j ? scale : 0)))
-      }
       const Hy = Float64Array.from(H, (row) => dot(row, y))
       const factor = (1 + dot(y, Hy) / curvature) / curvature
       for (let i = 0; i < n; i++) {

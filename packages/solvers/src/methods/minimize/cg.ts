@@ -25,7 +25,7 @@ export const cg: Minimizer = {
     let steepest = true
     let previous = value + norm(g) / 2
     yield { point: x, value, residual: maximumNorm(g), step: 0, evaluations: problem.evaluations }
-    while (maximumNorm(g) > tolerances.gradient) {
+    while (!(maximumNorm(g) <= tolerances.gradient)) {
       const found = wolfe(problem, { x, value, gradient: g, direction: p, previous, curvature: 0.3 })
       if (!found) {
         if (steepest) return noLowerPoint
@@ -39,7 +39,7 @@ export const cg: Minimizer = {
       previous = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: maximumNorm(g), step: norm(s), evaluations: problem.evaluations }
-      const end = ended({ x, value, previous, step: norm(s) }, tolerances)
+      const end = ended({ x, value, previous, step: norm(s), endless: found.endless }, tolerances)
       if (end) return end
       const next = plus(scaled(-1, g), beta, p)
       // A share of what steepest descent would promise; NaN where numbers overflow.

@@ -46,7 +46,7 @@ export const direct: Minimizer = {
     }
     const middle = new Float64Array(n).fill(0.5)
     let finest: Rectangle = { centre: middle, value: at(middle), cuts: new Uint16Array(n) }
-    /** Rectangles by the cuts of their longest side. */
+    /** Rectangles by the cuts of their longest side; the lowest last. */
     const sizes = new Map<number, Rectangle[]>([[0, [finest]]])
     const leastCuts = ({ cuts }: Rectangle) => Math.min(...open.map((i) => cuts[i]!))
     for (let from = start; ; from = best.point) {
@@ -60,7 +60,7 @@ export const direct: Minimizer = {
         for (const part of divided(chosen, open, at)) {
           const size = leastCuts(part)
           if (!sizes.has(size)) sizes.set(size, [])
-          sizes.get(size)!.push(part)
+          insert(sizes.get(size)!, part)
           if (part.value < finest.value || (part.value === finest.value && part.centre === finest.centre)) finest = part
         }
       }
@@ -72,7 +72,7 @@ export const direct: Minimizer = {
 function promising(sizes: Map<number, Rectangle[]>): Rectangle[] {
   const groups = [...sizes.entries()].filter(([, rectangles]) => rectangles.length > 0)
   const lowest = groups.map(([cuts, rectangles]) => {
-    const rectangle = rectangles.reduce((least, other) => (other.value < least.value ? other : least))
+    const rectangle = rectangles.at(-1)!
     return { cuts, side: 3 ** -cuts, rectangle, value: rectangle.value }
   })
   const finite = lowest.map(({ value }) => value).filter(Number.isFinite)
@@ -88,11 +88,19 @@ function promising(sizes: Map<number, Rectangle[]>): Rectangle[] {
     if (!(least <= most)) return false
     return most === Infinity || value - most * side <= best - promise * Math.abs(best)
   })
-  for (const { cuts, rectangle } of chosen) {
-    const rectangles = sizes.get(cuts)!
-    rectangles.splice(rectangles.indexOf(rectangle), 1)
-  }
+  for (const { cuts } of chosen) sizes.get(cuts)!.pop()
   return chosen.map(({ rectangle }) => rectangle)
+}
+
+/** Into a list that goes down in value; of the same value, later ones come out later. */
+function insert(rectangles: Rectangle[], rectangle: Rectangle): void {
+  let [from, to] = [0, rectangles.length]
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if (rectangles[middle]!.value > rectangle.value) from = middle + 1
+    else to = middle
+  }
+  rectangles.splice(from, 0, rectangle)
 }
 
 /** Cuts along all longest sides: those first whose new centres are best, so that good ones get large rectangles. */

@@ -34,7 +34,7 @@ export const lbfgsb: Minimizer = {
     let model = new Model([], [])
     const residual = () => maximumNorm(projectedGradient(x, g, lower, upper))
     yield { point: x, value, residual: residual(), step: 0, evaluations: problem.evaluations }
-    while (residual() > tolerances.gradient) {
+    while (!(residual() <= tolerances.gradient)) {
       const target = model.minimum(x, g, lower, upper)
       const direction = plus(target, -1, x)
       const early = model.size === 0
@@ -53,7 +53,7 @@ export const lbfgsb: Minimizer = {
       const previous = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: residual(), step: norm(s), evaluations: problem.evaluations }
-      const end = ended({ x, value, previous, step: norm(s) }, tolerances)
+      const end = ended({ x, value, previous, step: norm(s), endless: found.endless }, tolerances)
       if (end) return end
       if (dot(s, y) > Number.EPSILON * dot(y, y)) model = model.with(s, y)
     }

@@ -29,7 +29,7 @@ export const lbfgs: Minimizer = {
     let g = problem.gradient(x, value)
     let pairs: Pair[] = []
     yield { point: x, value, residual: maximumNorm(g), step: 0, evaluations: problem.evaluations }
-    while (maximumNorm(g) > tolerances.gradient) {
+    while (!(maximumNorm(g) <= tolerances.gradient)) {
       const direction = scaled(-1, product(pairs, g))
       const first = pairs.length === 0 ? Math.min(1, 1 / norm(g)) : 1
       const found = wolfe(problem, { x, value, gradient: g, direction, previous: value, first, decrease: 1e-3 })
@@ -44,7 +44,7 @@ export const lbfgs: Minimizer = {
       const previous = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: maximumNorm(g), step: norm(s), evaluations: problem.evaluations }
-      const end = ended({ x, value, previous, step: norm(s) }, tolerances)
+      const end = ended({ x, value, previous, step: norm(s), endless: found.endless }, tolerances)
       if (end) return end
       if (dot(s, y) > Number.EPSILON * dot(y, y)) pairs = [...pairs.slice(1 - memory), { s, y, rho: 1 / dot(s, y) }]
     }

@@ -20,7 +20,7 @@ export const newtonCg: Minimizer = {
     let before = value
     let g = problem.gradient(x, value)
     yield { point: x, value, residual: maximumNorm(g), step: 0, evaluations: problem.evaluations }
-    while (maximumNorm(g) > tolerances.gradient) {
+    while (!(maximumNorm(g) <= tolerances.gradient)) {
       const { direction } = newtonDirection((d) => problem.hessianProduct(x, d, g), g)
       const line = { x, value, gradient: g, direction, previous: before }
       const found = wolfe(problem, line) ?? wolfe(problem, { ...line, direction: scaled(-1, g) })
@@ -29,7 +29,7 @@ export const newtonCg: Minimizer = {
       before = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: maximumNorm(g), step, evaluations: problem.evaluations }
-      const end = ended({ x, value, previous: before, step }, tolerances)
+      const end = ended({ x, value, previous: before, step, endless: found.endless }, tolerances)
       if (end) return end
     }
     return { kind: 'converged', test: 'gradient' }

@@ -26,14 +26,17 @@ export const powell: Minimizer = {
     for (;;) {
       const [before, highest] = [x, value]
       let [most, index] = [0, 0]
+      let endless = false
       for (const [i, direction] of directions.entries()) {
         const last = value
-        ;({ x, value } = along(problem, x, value, direction, accuracy))
+        const found = along(problem, x, value, direction, accuracy)
+        ;({ x, value } = found)
+        endless ||= found.endless ?? false
         if (last - value > most) [most, index] = [last - value, i]
       }
       const way = plus(x, -1, before)
       const residual = Math.max(maximumNorm(way), highest === value ? 0 : highest - value)
-      if (residual > tolerances.gradient && value > -Infinity) {
+      if (residual > tolerances.gradient && !endless) {
         const [lower, upper] = limits(problem)
         const ahead = problem.value(problem.within(plus(x, Math.min(1, longestStep(x, way, lower, upper)), way)))
         // (F1 - F2 - Δ)² and (F1 - F3)² of his criterion.
@@ -45,7 +48,7 @@ export const powell: Minimizer = {
         }
       }
       yield { point: x, value, residual, step: norm(plus(x, -1, before)), evaluations: problem.evaluations }
-      if (value === -Infinity) return { kind: 'unbounded' }
+      if (endless) return { kind: 'unbounded' }
       if (residual <= tolerances.gradient) return { kind: 'converged', test: 'sweep' }
     }
   },
@@ -58,16 +61,20 @@ function along(
   origin: number,
   direction: Float64Array,
   accuracy: number,
-): { x: Float64Array; value: number } {
+): { x: Float64Array; value: number; endless?: boolean } {
   const [lower, upper] = limits(problem)
   const back = direction.map((element) => -element)
   const point = (step: number): Float64Array => problem.within(plus(x, step, direction))
-  const { step, value } = lineMinimum({
+  const {
+    step,
+    value,
+    endless = false,
+  } = lineMinimum({
     value: (length) => problem.value(point(length)),
     origin,
     lower: -longestStep(x, back, lower, upper),
     upper: longestStep(x, direction, lower, upper),
     accuracy,
   })
-  return value < origin ? { x: point(step), value } : { x, value: origin }
+  return value < origin ? { x: point(step), value, endless } : { x, value: origin }
 }

@@ -1,7 +1,7 @@
 import { noLowerPoint } from '../../ends.ts'
 import type { Minimizer } from '../../method.ts'
 import { type Constrained, violation } from '../../problem.ts'
-import { linearizedStep } from '../../quadratic-program.ts'
+import { type LinearizedStep, linearizedStep } from '../../quadratic-program.ts'
 import { dot, maximumNorm, norm, plus } from '../../vector.ts'
 import { limits } from './l-bfgs-b.ts'
 
@@ -48,13 +48,23 @@ export const slsqp: Minimizer = {
         }
         return { kind: 'failed', reason: 'a slope or a constraint is not a finite number' }
       }
-      const { step, multipliers, limits, certificate } = linearizedStep(B, g, {
+      const linearized = {
         values: c.values,
         jacobian: A,
         equalities: c.equalities,
         lower: plus(lower, -1, x),
         upper: plus(upper, -1, x),
-      })
+      }
+      let program: LinearizedStep
+      try {
+        program = linearizedStep(B, g, linearized)
+      } catch {
+        // Rounding has cost the matrix its definiteness.
+        B = unit()
+        fresh = true
+        program = linearizedStep(B, g, linearized)
+      }
+      const { step, multipliers, limits, certificate } = program
       const slopes = lagrangian(g, A, multipliers)
       const complementarity = Math.max(0, ...multipliers.map((multiplier, k) => Math.abs(multiplier * c.values[k]!)))
       const hurt = violation(c)

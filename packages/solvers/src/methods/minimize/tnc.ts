@@ -27,7 +27,7 @@ export const tnc: Minimizer = {
     let g = problem.gradient(x, value)
     const residual = () => maximumNorm(projectedGradient(x, g, lower, upper))
     yield { point: x, value, residual: residual(), step: 0, evaluations: problem.evaluations }
-    while (residual() > tolerances.gradient) {
+    while (!(residual() <= tolerances.gradient)) {
       const near = Math.min(1e-3, norm(projectedGradient(x, g, lower, upper)))
       const held = g.map((slope, i) => {
         const atLower = slope > 0 && x[i]! <= lower[i]! + Math.min(near, (upper[i]! - lower[i]!) / 2)
@@ -40,7 +40,7 @@ export const tnc: Minimizer = {
       const downhill = reduced.some((element) => element !== 0) && dot(newton, reduced) < 0
       // What is held goes along its own slope, so that a bound that is nearly reached is reached.
       const full = (vector: Float64Array) => vector.map((element, i) => (held[i] ? -g[i]! : element))
-      let found: { point: Float64Array; value: number } | undefined
+      let found: { point: Float64Array; value: number; steep: boolean } | undefined
       for (const direction of [
         full(downhill ? newton : reduced.map((element) => -element)),
         g.map((slope) => -slope),
@@ -50,15 +50,17 @@ export const tnc: Minimizer = {
           const promised = dot(g, plus(point, -1, x))
           const there = promised < 0 ? problem.value(point) : Infinity
           const noise = Number.isFinite(value) ? 2 * Number.EPSILON * Math.abs(value) : 0
-          if (there <= value + decrease * promised + noise) found = { point, value: there }
+          if (there <= value + decrease * promised + noise) {
+            found = { point, value: there, steep: trials === 0 && there <= value + 0.9 * promised }
+          }
           step *= Number.isFinite(there) ? 0.5 : 0.1
         }
-        // Negative curvature says nothing of how far to go.
-        for (let step = 2; found && curved && step < 2 ** 20; step *= 2) {
+        // Negative curvature says nothing of how far to go: on, where the whole step gains what its slope promises.
+        for (let step = 2; found?.steep && curved && step < 2 ** 20; step *= 2) {
           const point = problem.within(plus(x, step, direction))
           const there = problem.value(point)
           if (!(there < found.value)) break
-          found = { point, value: there }
+          found = { point, value: there, steep: true }
         }
         if (found) break
       }

@@ -32,7 +32,7 @@ function* trustRegion(
   let radius = firstRadius
   let subproblem: ReturnType<typeof subproblemAt> | undefined
   yield { point: x, value, residual: maximumNorm(g), step: 0, evaluations: problem.evaluations }
-  while (maximumNorm(g) > tolerances.gradient) {
+  while (!(maximumNorm(g) <= tolerances.gradient)) {
     subproblem ??= subproblemAt(x, g)
     const { step, change } = subproblem(radius)
     const length = norm(step)
@@ -216,7 +216,9 @@ export const trustExact: Minimizer = named(
           if (Math.hypot(...newton) <= radius) return combined(newton)
         }
         const floor = Math.max(0, -lowest)
-        let lambda = floor + Number.EPSILON * scale
+        // No part of p may be longer than the radius: λ is not below this.
+        const below = parts.map((part, k) => Math.abs(part) / radius - realEigenvalues[k]!)
+        let lambda = Math.max(floor + Number.EPSILON * scale, ...below)
         if (!(Math.hypot(...at(lambda)) > radius)) {
           // The hard case.
           const p = combined(at(lambda).map((coefficient) => (Number.isFinite(coefficient) ? coefficient : 0)))
