@@ -14,7 +14,8 @@ const mostTrials = 40
  * Lagrangian by BFGS with Powell's damping; the step decreases the merit f + Σ μᵢ |cᵢ|₋. It ends where the slope of the Lagrangian, the
  * violation and the complementarity are all at most the tolerance of the gradient.
  *
- * The quadratic programs are solved by the dual method of Goldfarb and Idnani, where Kraft has least squares.
+ * The quadratic programs are solved by the dual method of Goldfarb and Idnani, where Kraft has least squares. Where linear constraints have no
+ * point in common, its certificate has a weight for each constraint, equalities first, then for each finite lower and upper bound.
  */
 export const slsqp: Minimizer = {
   name: 'slsqp',
