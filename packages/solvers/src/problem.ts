@@ -148,15 +148,14 @@ export class Problem {
       const ahead = this.value(moved)
       if (this.#differences === 'two-point') gradient[i] = (ahead - here) / (moved[i]! - x[i]!)
       else {
-        const before = this.#fits(x[i]! - step, i) ? x[i]! - step : x[i]! + step / 2
         const far = moved[i]!
-        moved[i] = before
-        const behind = this.value(moved)
-        if (before < x[i]!) gradient[i] = (ahead - behind) / (far - before)
+        const around = this.#fits(x[i]! - step, i)
+        moved[i] = around ? x[i]! - step : x[i]! + step / 2
+        const other = this.value(moved)
+        if (around) gradient[i] = (ahead - other) / (far - moved[i]!)
         else {
           // At a bound both lie on one side.
-          const [h, f] = [before - x[i]!, value ?? this.value(x)]
-          gradient[i] = (4 * behind - ahead - 3 * f) / (2 * h)
+          gradient[i] = (4 * other - ahead - 3 * (value ?? this.value(x))) / (2 * (moved[i]! - x[i]!))
         }
       }
       moved[i] = x[i]!

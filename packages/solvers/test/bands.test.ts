@@ -93,7 +93,10 @@ describe('on the problems of Moré, Garbow and Hillstrom', () => {
     { method: 'cg' as const, problem, least, count: cg },
     ...(nelderMead ? [{ method: 'nelder-mead' as const, problem, least, count: nelderMead }] : []),
   ])
-  it.each(cases)('$method, $problem: no more than 1.5 times $count values', ({ method, problem, least, count }) => {
+  // BFGS over 100 variables takes a second.
+  const long = (count: number) => count > 500 && count < 600
+  const tried = process.env.FALLLINE_TEST_ALL === '1' ? cases : cases.filter(({ count }) => !long(count))
+  it.each(tried)('$method, $problem: no more than 1.5 times $count values', ({ method, problem, least, count }) => {
     const objective = sumOfSquares(problems[problem])
     const { value, evaluations, status } = minimize(objective, problems[problem].start, { method })
     expect(status.kind).toBe('converged')

@@ -135,6 +135,58 @@ describe('tolerances', () => {
   })
 })
 
+describe('differences', () => {
+  const cubic = (x: Float64Array) => x[0]! ** 3 + 2 * x[0]! * x[1]!
+
+  it.each([
+    ['two-point', 1e-6],
+    ['three-point', 1e-8],
+  ] as const)('of %s are exact to %d, on both sides of zero, and stay within bounds', (differences, accuracy) => {
+    for (const x of [
+      [2, 3],
+      [-2, -3],
+      [2, -3],
+      [0, 0],
+    ] as const) {
+      for (const bounds of [
+        undefined,
+        [
+          [x[0], 9],
+          [-9, x[1]],
+        ],
+        [
+          [-9, x[0]],
+          [x[1], 9],
+        ],
+      ] as const) {
+        let outside = 0
+        const watched = (point: Float64Array) => {
+          if (bounds?.some(([lower, upper], i) => point[i]! < lower || point[i]! > upper)) outside++
+          return cubic(point)
+        }
+        const problem = new Problem(watched, 2, { differences, ...(bounds ? { bounds } : {}) })
+        const gradient = problem.gradient(Float64Array.from(x))
+        expect(Math.abs(gradient[0]! - (3 * x[0] ** 2 + 2 * x[1]))).toBeLessThan(accuracy)
+        expect(Math.abs(gradient[1]! - 2 * x[0])).toBeLessThan(accuracy)
+        expect(outside).toBe(0)
+      }
+    }
+  })
+
+  it.each(named(['bfgs', 'l-bfgs-b', 'cg', 'slsqp']))(
+    '%s ends where they are not as exact as the tolerance, long before the limit of iterations',
+    (method) => {
+      const { value, status, iterations } = minimize(rosenbrock.value, [-1.2, 1, 0.5], {
+        method,
+        tolerances: { gradient: 1e-12 },
+      })
+      expect(value).toBeLessThan(1e-9)
+      expect(status.kind).toBe('failed')
+      expect(iterations).toBeLessThan(300)
+    },
+  )
+})
+
 describe('constraints of a problem', () => {
   it('have their slopes from differences that stay within bounds, and count what that costs', () => {
     const asked: number[] = []

@@ -1,4 +1,4 @@
-import { ended, noLowerPoint } from '../../ends.ts'
+import { endings, noLowerPoint } from '../../ends.ts'
 import { wolfe } from '../../line-search.ts'
 import type { Minimizer } from '../../method.ts'
 import { dot, maximumNorm, norm, plus } from '../../vector.ts'
@@ -22,6 +22,7 @@ export const bfgs: Minimizer = {
     const n = problem.size
     let x = start
     let value = problem.value(x)
+    const ending = endings(tolerances)
     let g = problem.gradient(x, value)
     const H = Array.from({ length: n }, (_, i) => Float64Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)))
     let previous = value + norm(g) / 2
@@ -36,7 +37,7 @@ export const bfgs: Minimizer = {
       previous = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: maximumNorm(g), step: norm(s), evaluations: problem.evaluations }
-      const end = ended({ x, value, previous, step: norm(s), endless: found.endless }, tolerances)
+      const end = ending({ x, value, previous, step: norm(s), endless: found.endless, residual: maximumNorm(g) })
       if (end) return end
       if (!(curvature > 0)) continue
       const Hy = Float64Array.from(H, (row) => dot(row, y))

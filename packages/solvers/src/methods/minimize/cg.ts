@@ -1,4 +1,4 @@
-import { ended, noLowerPoint } from '../../ends.ts'
+import { endings, noLowerPoint } from '../../ends.ts'
 import { wolfe } from '../../line-search.ts'
 import type { Minimizer } from '../../method.ts'
 import { dot, maximumNorm, norm, plus, scaled } from '../../vector.ts'
@@ -20,6 +20,7 @@ export const cg: Minimizer = {
   *solve(problem, start, tolerances) {
     let x = start
     let value = problem.value(x)
+    const ending = endings(tolerances)
     let g = problem.gradient(x, value)
     let p = scaled(-1, g)
     let steepest = true
@@ -39,7 +40,7 @@ export const cg: Minimizer = {
       previous = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: maximumNorm(g), step: norm(s), evaluations: problem.evaluations }
-      const end = ended({ x, value, previous, step: norm(s), endless: found.endless }, tolerances)
+      const end = ending({ x, value, previous, step: norm(s), endless: found.endless, residual: maximumNorm(g) })
       if (end) return end
       const next = plus(scaled(-1, g), beta, p)
       // A share of what steepest descent would promise; NaN where numbers overflow.

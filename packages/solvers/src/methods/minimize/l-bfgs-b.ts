@@ -1,5 +1,5 @@
 import { LuDecomposition, Matrix, solve } from 'ml-matrix'
-import { ended, noLowerPoint } from '../../ends.ts'
+import { endings, noLowerPoint } from '../../ends.ts'
 import { wolfe } from '../../line-search.ts'
 import type { Minimizer } from '../../method.ts'
 import type { Problem } from '../../problem.ts'
@@ -30,6 +30,7 @@ export const lbfgsb: Minimizer = {
     const bounded = lower.some(Number.isFinite) || upper.some(Number.isFinite)
     let x = start
     let value = problem.value(x)
+    const ending = endings(tolerances)
     let g = problem.gradient(x, value)
     let model = new Model([], [])
     const residual = () => maximumNorm(projectedGradient(x, g, lower, upper))
@@ -53,7 +54,7 @@ export const lbfgsb: Minimizer = {
       const previous = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: residual(), step: norm(s), evaluations: problem.evaluations }
-      const end = ended({ x, value, previous, step: norm(s), endless: found.endless }, tolerances)
+      const end = ending({ x, value, previous, step: norm(s), endless: found.endless, residual: residual() })
       if (end) return end
       if (dot(s, y) > Number.EPSILON * dot(y, y)) model = model.with(s, y)
     }

@@ -1,4 +1,4 @@
-import { ended, noLowerPoint } from '../../ends.ts'
+import { endings, noLowerPoint } from '../../ends.ts'
 import { wolfe } from '../../line-search.ts'
 import type { Minimizer } from '../../method.ts'
 import { dot, maximumNorm, norm, plus, scaled } from '../../vector.ts'
@@ -26,6 +26,7 @@ export const lbfgs: Minimizer = {
   *solve(problem, start, tolerances) {
     let x = start
     let value = problem.value(x)
+    const ending = endings(tolerances)
     let g = problem.gradient(x, value)
     let pairs: Pair[] = []
     yield { point: x, value, residual: maximumNorm(g), step: 0, evaluations: problem.evaluations }
@@ -44,7 +45,7 @@ export const lbfgs: Minimizer = {
       const previous = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: maximumNorm(g), step: norm(s), evaluations: problem.evaluations }
-      const end = ended({ x, value, previous, step: norm(s), endless: found.endless }, tolerances)
+      const end = ending({ x, value, previous, step: norm(s), endless: found.endless, residual: maximumNorm(g) })
       if (end) return end
       if (dot(s, y) > Number.EPSILON * dot(y, y)) pairs = [...pairs.slice(1 - memory), { s, y, rho: 1 / dot(s, y) }]
     }

@@ -1,4 +1,4 @@
-import { ended, noLowerPoint } from '../../ends.ts'
+import { endings, noLowerPoint } from '../../ends.ts'
 import { wolfe } from '../../line-search.ts'
 import type { Minimizer } from '../../method.ts'
 import { dot, maximumNorm, norm, plus, scaled } from '../../vector.ts'
@@ -17,6 +17,7 @@ export const newtonCg: Minimizer = {
   *solve(problem, start, tolerances) {
     let x = start
     let value = problem.value(x)
+    const ending = endings(tolerances)
     let before = value
     let g = problem.gradient(x, value)
     yield { point: x, value, residual: maximumNorm(g), step: 0, evaluations: problem.evaluations }
@@ -29,7 +30,7 @@ export const newtonCg: Minimizer = {
       before = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
       yield { point: x, value, residual: maximumNorm(g), step, evaluations: problem.evaluations }
-      const end = ended({ x, value, previous: before, step, endless: found.endless }, tolerances)
+      const end = ending({ x, value, previous: before, step, endless: found.endless, residual: maximumNorm(g) })
       if (end) return end
     }
     return { kind: 'converged', test: 'gradient' }

@@ -1,4 +1,4 @@
-import { noLowerPoint } from '../../ends.ts'
+import { endings, noLowerPoint } from '../../ends.ts'
 import type { Minimizer } from '../../method.ts'
 import { type Constrained, violation } from '../../problem.ts'
 import { type LinearizedStep, linearizedStep } from '../../quadratic-program.ts'
@@ -14,7 +14,8 @@ const mostTrials = 40
  * Lagrangian by BFGS with Powell's damping; the step decreases the merit f + Σ μᵢ |cᵢ|₋. It ends where the slope of the Lagrangian, the
  * violation and the complementarity are all at most the tolerance of the gradient.
  *
- * The quadratic programs are solved by the dual method of Goldfarb and Idnani, where Kraft has least squares.
+ * The quadratic programs are solved by the dual method of Goldfarb and Idnani, where Kraft has least squares. Where linear constraints have no
+ * point in common, its certificate has a weight for each constraint, equalities first, then for each finite lower and upper bound.
  */
 export const slsqp: Minimizer = {
   name: 'slsqp',
@@ -35,6 +36,7 @@ export const slsqp: Minimizer = {
     let fresh = true
     let weights = new Float64Array(c.values.length)
     let moved = 0
+    const ending = endings({ gradient: tolerances.gradient, value: 0, step: 0 })
     for (;;) {
       const finite = [g, c.values, ...A].every((row) => row.every(Number.isFinite))
       if (!finite) {
@@ -80,6 +82,10 @@ export const slsqp: Minimizer = {
       }
       if (value === -Infinity) return { kind: 'unbounded' }
       if (residual <= tolerances.gradient) return { kind: 'converged', test: 'gradient' }
+      if (moved > 0) {
+        const end = ending({ x, value, previous: value, step: moved, residual })
+        if (end) return end
+      }
       if (certificate && norm(step) <= 1e-8 * (1 + norm(x))) return { kind: 'infeasible', certificate }
       weights = weights.map((weight, k) => {
         const size = Math.abs(multipliers[k]!)

@@ -1,4 +1,4 @@
-import { ended, noLowerPoint } from '../../ends.ts'
+import { endings, noLowerPoint } from '../../ends.ts'
 import type { Minimizer } from '../../method.ts'
 import { dot, maximumNorm, norm, plus } from '../../vector.ts'
 import { limits, projectedGradient } from './l-bfgs-b.ts'
@@ -24,6 +24,7 @@ export const tnc: Minimizer = {
     const [lower, upper] = limits(problem)
     let x = start
     let value = problem.value(x)
+    const ending = endings(tolerances)
     let g = problem.gradient(x, value)
     const residual = () => maximumNorm(projectedGradient(x, g, lower, upper))
     yield { point: x, value, residual: residual(), step: 0, evaluations: problem.evaluations }
@@ -70,7 +71,7 @@ export const tnc: Minimizer = {
       ;({ point: x, value } = found)
       g = problem.gradient(x, value)
       yield { point: x, value, residual: residual(), step, evaluations: problem.evaluations }
-      const end = ended({ x, value, previous, step }, tolerances)
+      const end = ending({ x, value, previous, step, residual: residual() })
       if (end) return end
     }
     return { kind: 'converged', test: 'gradient' }

@@ -1,5 +1,5 @@
 import { CholeskyDecomposition, EigenvalueDecomposition, Matrix } from 'ml-matrix'
-import { ended } from '../../ends.ts'
+import { endings } from '../../ends.ts'
 import type { Minimizer } from '../../method.ts'
 import type { Problem } from '../../problem.ts'
 import { dot, maximumNorm, norm, plus, scaled } from '../../vector.ts'
@@ -28,6 +28,7 @@ function* trustRegion(
 ): ReturnType<Minimizer['solve']> {
   let x = start
   let value = problem.value(x)
+  const ending = endings(tolerances)
   let g = problem.gradient(x, value)
   let radius = firstRadius
   let subproblem: ReturnType<typeof subproblemAt> | undefined
@@ -53,7 +54,7 @@ function* trustRegion(
     const moved = taken ? length : 0
     yield { point: x, value, residual: maximumNorm(g), step: moved, evaluations: problem.evaluations }
     if (taken) {
-      const end = ended({ x, value, previous, step: moved }, tolerances)
+      const end = ending({ x, value, previous, step: moved, residual: maximumNorm(g) })
       if (end) return end
     } else if (!(radius > Number.EPSILON * Number.EPSILON * (norm(x) + Number.MIN_VALUE)) || change === 0) {
       return { kind: 'failed', reason: 'no lower point within any radius: the value is noisy, or not smooth' }
