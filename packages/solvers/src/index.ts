@@ -24,7 +24,6 @@ export {
   type ConvexState,
   convex,
   convexMethods,
-  type HalfSpace,
   type Inequalities,
 } from './convex.ts'
 export {
@@ -43,12 +42,13 @@ export {
 } from './linear-program.ts'
 export { euclidean, hyperbolic, type Manifold, positiveDefinite, sphere, stiefel } from './manifolds.ts'
 export type { Abilities, Minimizer, Tolerances } from './method.ts'
+export type { HalfSpace } from './methods/convex/polytope.ts'
 export { bfgs } from './methods/minimize/bfgs.ts'
 export { type Limits, type MinimizeOptions, minimize, type Result } from './minimize.ts'
 export type { Bounds, Evaluations, Objective } from './objective.ts'
 export {
   type Learner,
-  type Loss,
+  type OnlineLoss,
   type OnlineMethod,
   type OnlineMethodName,
   type OnlineOptions,

@@ -6,7 +6,7 @@ import type { Status } from './state.ts'
 import type { Numbers } from './vector.ts'
 
 /** What a round costs where the learner has chosen x, and its (sub)gradient there. */
-export interface Loss {
+export interface OnlineLoss {
   value(x: Float64Array): number
   gradient(x: Float64Array): Numbers
 }
@@ -90,7 +90,7 @@ export interface OnlineResult {
  * @param start the choice of the first round.
  * @throws RangeError for a start that is not finite, and for options that do not fit.
  */
-export function online(losses: Iterable<Loss>, start: Numbers, options: OnlineOptions = {}): OnlineResult {
+export function online(losses: Iterable<OnlineLoss>, start: Numbers, options: OnlineOptions = {}): OnlineResult {
   const { method = 'optimisticMirrorDescent', hint } = options
   const chosen: OnlineMethod | undefined = onlineMethods[method]
   if (!chosen) throw new RangeError(`method: '${method}' is not one of ${Object.keys(onlineMethods).join(', ')}`)
@@ -129,6 +129,7 @@ export function online(losses: Iterable<Loss>, start: Numbers, options: OnlineOp
 
   // The state after the first round is that of iteration 1.
   const { iterations = Infinity } = options
+  if (iterations <= 0) return { point: from, points, total, rounds, status: { kind: 'limit', of: 'iterations' } }
   const { status } = runSolver(play(), { ...options, iterations: iterations - 1 }, () => rounds)
   return { point: learner.point.slice(), points, total, rounds, status }
 }

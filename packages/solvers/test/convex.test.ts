@@ -359,6 +359,39 @@ describe('every method of convex', () => {
     expect(lost.status.kind).not.toBe('converged')
     expect(lost.point.every(Number.isFinite)).toBe(true)
   })
+  it.each(names)('%s: bounds that coincide, an empty set, a scale of 1e300', (method) => {
+    const objective = method === 'randomWalk' ? linear : bowl([2, 1], [1, -0.5])
+    const limited = { ...options(method), iterations: 200 }
+    const held = convex(objective, [0.5, 0.2], {
+      ...limited,
+      bounds: [
+        [0.5, 0.5],
+        [-2, 2],
+      ],
+    })
+    if (held.value < Infinity) expect(held.point[0]).toBeCloseTo(0.5, 5)
+    else expect(held.status.kind).not.toBe('converged')
+    const empty = {
+      matrix: [
+        [1, 0],
+        [-1, 0],
+      ],
+      bounds: [-1, -1],
+    }
+    if (['ellipsoid', 'centreOfGravity', 'vaidya', 'interiorPoint', 'randomWalk'].includes(method)) {
+      const none = convex(objective, [0.1, 0.2], { ...limited, inequalities: empty })
+      expect(none.status.kind).toBe('failed')
+    }
+    const huge = convex(
+      {
+        value: (x) => 1e300 * objective.value(x),
+        gradient: (x) => [...objective.gradient(x)].map((each) => 1e300 * each),
+      },
+      [0.1, 0.2],
+      { ...limited, iterations: 20 },
+    )
+    expect(huge.point.every(Number.isFinite)).toBe(true)
+  })
   it('names what is wrong', () => {
     expect(() => convex(bowl([1], [0]), [Number.NaN])).toThrow('start[0]: NaN is not a finite number')
     expect(() => convex(bowl([1], [0]), [1], { radius: 0 })).toThrow('radius: 0 is not above 0')

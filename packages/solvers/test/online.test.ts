@@ -1,23 +1,23 @@
 import { describe, expect, it } from 'vitest'
-import { buyInformation, type Loss, type OnlineMethodName, online, onlineMethods } from '../src/index.ts'
+import { buyInformation, type OnlineLoss, type OnlineMethodName, online, onlineMethods } from '../src/index.ts'
 
-const square = (centre: number): Loss => ({
+const square = (centre: number): OnlineLoss => ({
   value: (x) => (x[0]! - centre) ** 2 / 2,
   gradient: (x) => [x[0]! - centre],
 })
-const absolute = (centre: number): Loss => ({
+const absolute = (centre: number): OnlineLoss => ({
   value: (x) => Math.abs(x[0]! - centre),
   gradient: (x) => [Math.sign(x[0]! - centre)],
 })
 const repeated = <T>(count: number, of: (round: number) => T): T[] => Array.from({ length: count }, (_, t) => of(t))
-const regret = (losses: Loss[], total: number, u: number) =>
+const regret = (losses: OnlineLoss[], total: number, u: number) =>
   total - losses.reduce((sum, loss) => sum + loss.value(Float64Array.of(u)), 0)
 
 describe('optimistic online mirror descent', () => {
   const project = (x: Float64Array) => [Math.max(-1, Math.min(1, x[0]!))]
   const options = { diameter: 2, lipschitz: 2, project }
   it('has a regret that does not grow where the losses stay, and one of √T at worst', () => {
-    const after = (T: number, of: (t: number) => Loss, u: number) => {
+    const after = (T: number, of: (t: number) => OnlineLoss, u: number) => {
       const losses = repeated(T, of)
       return regret(losses, online(losses, [1], options).total, u)
     }
@@ -95,6 +95,7 @@ describe('every method of online', () => {
     expect([rounds, points.length]).toEqual([7, 7])
     expect(status).toEqual({ kind: 'limit', of: 'iterations' })
     expect(start).toEqual([0])
+    expect(online(endless(), [2], { method, iterations: 0 }).rounds).toBe(0)
     expect(online([], [2], { method })).toMatchObject({ total: 0, status: { kind: 'converged' } })
     expect(online([{ value: () => 3, gradient: () => [] }], [], { method }).total).toBe(3)
     const thrown = online(

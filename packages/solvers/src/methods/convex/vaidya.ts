@@ -1,6 +1,7 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix'
-import { boxAround, type ConvexMethod, type HalfSpace, mostViolated } from '../../convex.ts'
+import type { ConvexMethod } from '../../convex.ts'
 import { dot, plus } from '../../vector.ts'
+import { boxAround, type HalfSpace, mostViolated } from './polytope.ts'
 
 /** Half-spaces of less leverage are dropped. */
 const negligible = 0.02
@@ -43,7 +44,10 @@ export const vaidya: ConvexMethod = {
       yield { point: x, value, residual: outside ? Infinity : residual }
       if (!outside && residual <= tolerance) return { kind: 'converged', test: 'residual' }
       const width = Math.sqrt(dot(g, centre.solveH(g)))
-      if (!(width > 0)) return { kind: 'failed', reason: 'nothing is left: the set has no inside' }
+      // All of the polytope is beyond one half-space, or flat.
+      if (!(width > 0) || (outside && dot(g, x) - outside.bound >= residual)) {
+        return { kind: 'failed', reason: 'the set is empty, has no inside, or is not within the radius' }
+      }
       spaces = [...spaces, { normal: g, bound: dot(g, x) + width / Math.sqrt(entering) }]
     }
   },
