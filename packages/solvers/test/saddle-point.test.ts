@@ -190,10 +190,10 @@ describe('variance-reduced Halpern iteration', () => {
   })
   it('asks for fewer parts than with F itself, and gives the same run for the same seed', () => {
     const solve = (batch: number, seed = 1) =>
-      saddlePoint(game, start, { method: 'varianceReducedHalpern', step: 0.25, tolerance: 3e-3, batch, seed })
+      saddlePoint(game, start, { method: 'varianceReducedHalpern', step: 0.25, tolerance: 1e-2, batch, seed })
     const [drawn, whole] = [solve(8), solve(count)]
     expect(drawn.status.kind).toBe('converged')
-    expect(Math.max(...game.gradientX(drawn.x, drawn.x).map(Math.abs))).toBeLessThanOrEqual(3e-3)
+    expect(Math.max(...game.gradientX(drawn.x, drawn.x).map(Math.abs))).toBeLessThanOrEqual(1e-2)
     expect(drawn.evaluations.parts).toBeLessThan(whole.evaluations.parts)
     expect([...solve(8).x]).toEqual([...drawn.x])
     expect([...solve(8, 2).x]).not.toEqual([...drawn.x])

@@ -57,7 +57,7 @@ describe('entropic transport', () => {
   }
 
   it('needs few steps with a sparse Hessian too', () => {
-    const n = 60
+    const n = 40
     const stages: string[] = []
     const { status } = transport(randomCosts(n), uniform(n), uniform(n), {
       regularization: 1 / 400,
