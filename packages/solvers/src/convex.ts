@@ -170,6 +170,8 @@ export interface ConvexResult {
  * 1405.4980), each with the accuracy it is proved to have.
  *
  * @param start where to begin; it is not changed, and projected into the set first where `project` or bounds say how.
+ * @returns the point with the smallest value, also where the objective has thrown, a limit was reached or the method has failed; status
+ * `unbounded` where a value is minus infinity, and `failed` where cutting planes or the barrier find no inside of the set.
  * @throws RangeError for a start that is not finite, and for options that do not fit.
  */
 export function convex(
@@ -218,11 +220,16 @@ export function convex(
   }
 }
 
-function* lowest<S>(solving: Generator<S, Status, void>, see: (state: S) => void): Generator<S, Status, void> {
+/** Shows every state, and ends where there is nothing lower. */
+function* lowest(
+  solving: Generator<ConvexState, Status, void>,
+  see: (state: ConvexState) => void,
+): Generator<ConvexState, Status, void> {
   for (;;) {
     const next = solving.next()
     if (next.done) return next.value
     see(next.value)
     yield next.value
+    if (next.value.value === -Infinity) return { kind: 'unbounded' }
   }
 }

@@ -231,6 +231,18 @@ describe('functions with kinks', () => {
     expect(point[0]! + 2 * point[1]!).toBeLessThanOrEqual(2 + 1e-12)
   })
 
+  it('vaidya takes less than half the subgradients of the ellipsoid method in five variables', () => {
+    const objective = kinks([1, 2, 3, 4, 5], [1, 2, 3, 4, 5].map(Math.sin))
+    const [few, many] = (['vaidya', 'ellipsoid'] as const).map((method) =>
+      run(objective, new Float64Array(5), { method, radius: 2, tolerance: 1e-2 }),
+    )
+    for (const { status, value } of [few!, many!]) {
+      expect(status.kind).toBe('converged')
+      expect(value).toBeLessThanOrEqual(1e-2)
+    }
+    expect(few!.evaluations.gradients).toBeLessThan(many!.evaluations.gradients / 2)
+  })
+
   it('the ellipsoid method is within 2 B R / r exp(-t / (2 n²)), the centre of gravity far ahead of it', () => {
     const n = 3
     const [weights, centre] = [
@@ -392,6 +404,11 @@ describe('every method of convex', () => {
       { ...limited, iterations: 20 },
     )
     expect(huge.point.every(Number.isFinite)).toBe(true)
+  })
+  it('says where a function has no minimum', () => {
+    const falling = { value: (x: Float64Array) => (x[0]! < -3 ? -Infinity : x[0]!), gradient: () => [1] }
+    const { value, status } = convex(falling, [0], { method: 'gradientDescent', smoothness: 1 })
+    expect([value, status]).toEqual([-Infinity, { kind: 'unbounded' }])
   })
   it('names what is wrong', () => {
     expect(() => convex(bowl([1], [0]), [Number.NaN])).toThrow('start[0]: NaN is not a finite number')

@@ -89,6 +89,30 @@ describe('proximal point, extragradient, optimistic gradient', () => {
   })
 })
 
+describe('optimistic gradient', () => {
+  it('shrinks by the larger root under negative comonotonicity, and diverges where ρ is too large for the step', () => {
+    // λ² - (1 - 2 η c) λ - η c = 0 for F(z) = c z, c = p + i q.
+    const larger = (eta: number, p: number, q: number) => {
+      const [re, im] = [1 - 2 * eta * p, -2 * eta * q]
+      // (1 - 2 η c)² + 4 η c, of which the root is taken.
+      const [a, b] = [re * re - im * im + 4 * eta * p, 2 * re * im + 4 * eta * q]
+      const size = Math.hypot(a, b)
+      const root = [Math.sqrt((size + a) / 2), Math.sign(b) * Math.sqrt((size - a) / 2)] as const
+      return Math.max(...[1, -1].map((sign) => Math.hypot(re + sign * root[0], im + sign * root[1]) / 2))
+    }
+    const q = 1
+    for (const [p, eta, converges] of [
+      [-0.05, 0.3, true],
+      [-0.3, 0.3, false],
+    ] as const) {
+      const expected = larger(eta, p, q)
+      expect(expected < 1).toBe(converges)
+      const shrunk = shrinkage(spiral(p, q), { x: [1, 0], y: [] }, { method: 'optimisticGradient', step: eta })
+      expect(shrunk).toBeCloseTo(expected, 4)
+    }
+  })
+})
+
 describe('two-timescale extragradient', () => {
   const from = { x: [0.1], y: [0.1] }
   it('finds a local minimax point that equal timescales run away from', () => {
