@@ -10,12 +10,13 @@ import { gradientDescent } from './methods/convex/gradient-descent.ts'
 import { interiorPoint } from './methods/convex/interior-point.ts'
 import { mirrorDescent } from './methods/convex/mirror-descent.ts'
 import { mirrorProx } from './methods/convex/mirror-prox.ts'
+import type { HalfSpace } from './methods/convex/polytope.ts'
 import { randomWalk } from './methods/convex/random-walk.ts'
 import { vaidya } from './methods/convex/vaidya.ts'
 import type { Evaluations, Objective } from './objective.ts'
 import { Problem, type ProblemOptions } from './problem.ts'
 import type { Status } from './state.ts'
-import { dot, type Numbers } from './vector.ts'
+import type { Numbers } from './vector.ts'
 
 /** A convex function and a convex set, by what is known of them. A gradient may be any subgradient. */
 export interface ConvexObjective extends Objective {
@@ -68,7 +69,7 @@ export class ConvexProblem extends Problem {
   constructor(
     objective: ((x: Float64Array) => number) | ConvexObjective,
     size: number,
-    options: ProblemOptions,
+    options: Pick<ProblemOptions, 'bounds' | 'differences'>,
     readonly inequalities: Inequalities | undefined,
   ) {
     super(objective, size, options)
@@ -114,31 +115,6 @@ export class ConvexProblem extends Problem {
   }
 }
 
-export interface HalfSpace {
-  readonly normal: Float64Array
-  readonly bound: number
-}
-
-/** The half-space that x is farthest outside of, if any. */
-export function mostViolated(spaces: readonly HalfSpace[], x: Float64Array): HalfSpace | undefined {
-  let [worst, most] = [undefined as HalfSpace | undefined, 0]
-  for (const space of spaces) {
-    const excess = (dot(space.normal, x) - space.bound) / Math.sqrt(dot(space.normal, space.normal))
-    if (excess > most) [worst, most] = [space, excess]
-  }
-  return worst
-}
-
-/** The box around the start in which cutting planes and walks begin. */
-export function boxAround(start: Float64Array, radius: number): HalfSpace[] {
-  return Array.from(start).flatMap((centre, i) =>
-    [1, -1].map((sign) => ({
-      normal: new Float64Array(start.length).fill(sign, i, i + 1),
-      bound: sign * centre + radius,
-    })),
-  )
-}
-
 /** A method of `convex`: begins at a point, and gives a state for it and after each iteration. */
 export interface ConvexMethod {
   readonly name: string
@@ -173,7 +149,7 @@ export type ConvexMethodName = keyof typeof convexMethods
 
 export interface ConvexOptions
   extends Partial<Omit<ConvexSettings, 'iterations'>>,
-    ProblemOptions,
+    Pick<ProblemOptions, 'bounds' | 'differences'>,
     DoorLimits<ConvexState> {
   /** Default 'acceleratedGradient'. */
   readonly method?: ConvexMethodName
@@ -194,6 +170,8 @@ export interface ConvexResult {
  * 1405.4980), each with the accuracy it is proved to have.
  *
  * @param start where to begin; it is not changed, and projected into the set first where `project` or bounds say how.
+ * @returns the point with the smallest value, also where the objective has thrown, a limit was reached or the method has failed; status
+ * `unbounded` where a value is minus infinity, and `failed` where cutting planes or the barrier find no inside of the set.
  * @throws RangeError for a start that is not finite, and for options that do not fit.
  */
 export function convex(
@@ -242,11 +220,16 @@ export function convex(
   }
 }
 
-function* lowest<S>(solving: Generator<S, Status, void>, see: (state: S) => void): Generator<S, Status, void> {
+/** Shows every state, and ends where there is nothing lower. */
+function* lowest(
+  solving: Generator<ConvexState, Status, void>,
+  see: (state: ConvexState) => void,
+): Generator<ConvexState, Status, void> {
   for (;;) {
     const next = solving.next()
     if (next.done) return next.value
     see(next.value)
     yield next.value
+    if (next.value.value === -Infinity) return { kind: 'unbounded' }
   }
 }

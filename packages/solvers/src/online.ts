@@ -129,6 +129,7 @@ export function online(losses: Iterable<OnlineLoss>, start: Numbers, options: On
 
   // The state after the first round is that of iteration 1.
   const { iterations = Infinity } = options
+  if (iterations <= 0) return { point: from, points, total, rounds, status: { kind: 'limit', of: 'iterations' } }
   const { status } = runSolver(play(), { ...options, iterations: iterations - 1 }, () => rounds)
   return { point: learner.point.slice(), points, total, rounds, status }
 }

@@ -70,6 +70,7 @@ export interface TransportResult {
   readonly plan: Float64Array[]
   /** Price of the plan, without regularization. */
   readonly cost: number
+  /** Minus infinity where there is no mass. */
   readonly sourcePotential: Float64Array
   readonly targetPotential: Float64Array
   readonly residual: number

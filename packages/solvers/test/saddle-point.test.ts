@@ -89,6 +89,30 @@ describe('proximal point, extragradient, optimistic gradient', () => {
   })
 })
 
+describe('optimistic gradient', () => {
+  it('shrinks by the larger root under negative comonotonicity, and diverges where ρ is too large for the step', () => {
+    // λ² - (1 - 2 η c) λ - η c = 0 for F(z) = c z, c = p + i q.
+    const larger = (eta: number, p: number, q: number) => {
+      const [re, im] = [1 - 2 * eta * p, -2 * eta * q]
+      // (1 - 2 η c)² + 4 η c, of which the root is taken.
+      const [a, b] = [re * re - im * im + 4 * eta * p, 2 * re * im + 4 * eta * q]
+      const size = Math.hypot(a, b)
+      const root = [Math.sqrt((size + a) / 2), Math.sign(b) * Math.sqrt((size - a) / 2)] as const
+      return Math.max(...[1, -1].map((sign) => Math.hypot(re + sign * root[0], im + sign * root[1]) / 2))
+    }
+    const q = 1
+    for (const [p, eta, converges] of [
+      [-0.05, 0.3, true],
+      [-0.3, 0.3, false],
+    ] as const) {
+      const expected = larger(eta, p, q)
+      expect(expected < 1).toBe(converges)
+      const shrunk = shrinkage(spiral(p, q), { x: [1, 0], y: [] }, { method: 'optimisticGradient', step: eta })
+      expect(shrunk).toBeCloseTo(expected, 4)
+    }
+  })
+})
+
 describe('two-timescale extragradient', () => {
   const from = { x: [0.1], y: [0.1] }
   it('finds a local minimax point that equal timescales run away from', () => {
@@ -190,10 +214,10 @@ describe('variance-reduced Halpern iteration', () => {
   })
   it('asks for fewer parts than with F itself, and gives the same run for the same seed', () => {
     const solve = (batch: number, seed = 1) =>
-      saddlePoint(game, start, { method: 'varianceReducedHalpern', step: 0.25, tolerance: 3e-3, batch, seed })
+      saddlePoint(game, start, { method: 'varianceReducedHalpern', step: 0.25, tolerance: 1e-2, batch, seed })
     const [drawn, whole] = [solve(8), solve(count)]
     expect(drawn.status.kind).toBe('converged')
-    expect(Math.max(...game.gradientX(drawn.x, drawn.x).map(Math.abs))).toBeLessThanOrEqual(3e-3)
+    expect(Math.max(...game.gradientX(drawn.x, drawn.x).map(Math.abs))).toBeLessThanOrEqual(1e-2)
     expect(drawn.evaluations.parts).toBeLessThan(whole.evaluations.parts)
     expect([...solve(8).x]).toEqual([...drawn.x])
     expect([...solve(8, 2).x]).not.toEqual([...drawn.x])

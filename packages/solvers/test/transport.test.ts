@@ -30,19 +30,22 @@ describe('entropic transport', () => {
     [200, 1000, Infinity, 12],
   ]
   for (const [n, eta, scalings, steps] of figures) {
-    it.runIf(all || n === 100)(`takes the steps of Newton that are known, n = ${n}, η = ${eta}`, () => {
-      const stages: TransportState[] = []
-      const { status, residual } = transport(randomCosts(n), uniform(n), uniform(n), {
-        regularization: 1 / eta,
-        tolerance: 1e-10,
-        callback: (state) => stages.push(state),
-      })
-      expect(status).toEqual({ kind: 'converged', test: 'residual' })
-      expect(residual).toBeLessThan(1e-10)
-      const taken = stages.filter(({ stage }) => stage === 'newton').length
-      expect(taken).toBe(steps)
-      expect(stages.length - taken).toBe(20)
-    })
+    it.runIf(all || (n === 100 && [50, 200, 1000].includes(eta)))(
+      `takes the steps of Newton that are known, n = ${n}, η = ${eta}`,
+      () => {
+        const stages: TransportState[] = []
+        const { status, residual } = transport(randomCosts(n), uniform(n), uniform(n), {
+          regularization: 1 / eta,
+          tolerance: 1e-10,
+          callback: (state) => stages.push(state),
+        })
+        expect(status).toEqual({ kind: 'converged', test: 'residual' })
+        expect(residual).toBeLessThan(1e-10)
+        const taken = stages.filter(({ stage }) => stage === 'newton').length
+        expect(taken).toBe(steps)
+        expect(stages.length - taken).toBe(20)
+      },
+    )
     it.runIf(scalings < 100 || (all && scalings < 3000))(`needs ${scalings} scalings, n = ${n}, η = ${eta}`, () => {
       const { iterations } = transport(randomCosts(n), uniform(n), uniform(n), {
         method: 'sinkhorn',
@@ -54,7 +57,7 @@ describe('entropic transport', () => {
   }
 
   it('needs few steps with a sparse Hessian too', () => {
-    const n = 60
+    const n = 40
     const stages: string[] = []
     const { status } = transport(randomCosts(n), uniform(n), uniform(n), {
       regularization: 1 / 400,

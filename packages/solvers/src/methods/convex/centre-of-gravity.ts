@@ -1,7 +1,7 @@
-import { boxAround, type ConvexMethod } from '../../convex.ts'
+import type { ConvexMethod } from '../../convex.ts'
 import { Draws } from '../../draws.ts'
 import { dot, norm } from '../../vector.ts'
-import { hitAndRun, momentsOf } from './polytope.ts'
+import { boxAround, hitAndRun, momentsOf } from './polytope.ts'
 
 /**
  * The centre of gravity method: the body that holds the minimum is cut through its centre by a subgradient, and at least 1 / e of it goes

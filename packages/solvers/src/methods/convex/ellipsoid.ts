@@ -1,5 +1,6 @@
-import { boxAround, type ConvexMethod, mostViolated } from '../../convex.ts'
+import type { ConvexMethod } from '../../convex.ts'
 import { dot, norm } from '../../vector.ts'
+import { boxAround, mostViolated } from './polytope.ts'
 
 /**
  * The ellipsoid method: {y : (y - c)ᵀ H⁻¹ (y - c) ≤ 1} always holds the minimum; half of it is cut off through its centre, by a subgradient or by
@@ -26,7 +27,10 @@ export const ellipsoid: ConvexMethod = {
       for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) Bg[j]! += B[i]![j]! * g[i]!
       const width = norm(Bg)
       yield { point: c, value, residual: outside ? Infinity : width }
-      if (outside && width < 1e-300) return { kind: 'failed', reason: 'nothing is left: the set has no inside' }
+      // All of the ellipsoid is beyond one half-space, or flat.
+      if (outside && !(dot(g, c) - outside.bound < width)) {
+        return { kind: 'failed', reason: 'the set is empty, has no inside, or is not within the radius' }
+      }
       if (!outside && width <= tolerance) return { kind: 'converged', test: 'residual' }
       const p = Bg.map((element) => element / width)
       const Bp = Float64Array.from(B, (row) => dot(row, p))

@@ -1,6 +1,31 @@
-import type { HalfSpace } from '../../convex.ts'
 import type { Draws } from '../../draws.ts'
 import { dot } from '../../vector.ts'
+
+/** All x with normal · x ≤ bound. */
+export interface HalfSpace {
+  readonly normal: Float64Array
+  readonly bound: number
+}
+
+/** The half-space that x is farthest outside of, if any. */
+export function mostViolated(spaces: readonly HalfSpace[], x: Float64Array): HalfSpace | undefined {
+  let [worst, most] = [undefined as HalfSpace | undefined, 0]
+  for (const space of spaces) {
+    const excess = (dot(space.normal, x) - space.bound) / Math.sqrt(dot(space.normal, space.normal))
+    if (excess > most) [worst, most] = [space, excess]
+  }
+  return worst
+}
+
+/** The box around the start in which cutting planes and walks begin. */
+export function boxAround(start: Float64Array, radius: number): HalfSpace[] {
+  return Array.from(start).flatMap((centre, i) =>
+    [1, -1].map((sign) => ({
+      normal: new Float64Array(start.length).fill(sign, i, i + 1),
+      bound: sign * centre + radius,
+    })),
+  )
+}
 
 /** The part of the line x + s d inside all half-spaces, as limits of s. */
 export function chord(spaces: readonly HalfSpace[], x: Float64Array, d: Float64Array): [from: number, to: number] {

@@ -1,7 +1,7 @@
-import { boxAround, type ConvexMethod } from '../../convex.ts'
+import type { ConvexMethod } from '../../convex.ts'
 import { Draws } from '../../draws.ts'
 import { dot, norm } from '../../vector.ts'
-import { hitAndRun } from './polytope.ts'
+import { boxAround, hitAndRun } from './polytope.ts'
 
 /**
  * A geometric random walk with annealing, for a linear function c · x over a polytope: points are drawn from the density exp(-c · x / T) by hit-and-run, T

@@ -1,18 +1,19 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix'
-import { boxAround, type ConvexMethod, type HalfSpace, mostViolated } from '../../convex.ts'
+import type { ConvexMethod } from '../../convex.ts'
 import { dot, plus } from '../../vector.ts'
+import { boxAround, type HalfSpace, mostViolated } from './polytope.ts'
 
 /** Half-spaces of less leverage are dropped. */
-const negligible = 0.02
-/** Leverage with which a new one comes in. */
-const entering = 0.25
+const negligible = 0.08
+/** gᵀ H⁻¹ g / s² of a new one: the larger, the nearer it is to the centre. */
+const entering = 5
 
 /**
  * Vaidya's cutting planes: the volumetric centre of a polytope, where v(x) = ½ log det H(x) is least, H = Σ a aᵀ / s², s = b - a · x. Where a
  * half-space has little leverage σ = aᵀ H⁻¹ a / s² it is dropped, and otherwise one is added behind the centre; so there are O(n) of
  * them, and after O(n log(n R / ε)) subgradients f is within ε (theorem 2.8). Newton steps with Q = Σ σ a aᵀ / s² go back to the centre. The residual is
- * n |g| / √σ_min in the norm of Q⁻¹, at least f - f* from the centre. Deviation: constants. Bubeck's proof wants leverages of 0.006 and 0.015, which
- * are not meant to be used.
+ * n |g| / √σ_min in the norm of Q⁻¹, at least f - f* from the centre. Deviation: constants. Bubeck's proof wants 0.006 and 0.015 for the two
+ * below, with which each subgradient would cut off very little.
  */
 export const vaidya: ConvexMethod = {
   name: 'vaidya',
@@ -43,7 +44,10 @@ export const vaidya: ConvexMethod = {
       yield { point: x, value, residual: outside ? Infinity : residual }
       if (!outside && residual <= tolerance) return { kind: 'converged', test: 'residual' }
       const width = Math.sqrt(dot(g, centre.solveH(g)))
-      if (!(width > 0)) return { kind: 'failed', reason: 'nothing is left: the set has no inside' }
+      // All of the polytope is beyond one half-space, or flat.
+      if (!(width > 0) || (outside && dot(g, x) - outside.bound >= residual)) {
+        return { kind: 'failed', reason: 'the set is empty, has no inside, or is not within the radius' }
+      }
       spaces = [...spaces, { normal: g, bound: dot(g, x) + width / Math.sqrt(entering) }]
     }
   },

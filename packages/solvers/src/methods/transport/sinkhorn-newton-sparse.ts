@@ -97,7 +97,7 @@ function risen(
   return step * slope - epsilon * loss
 }
 
-/** Where the largest elements of the plan are, at least one for each row and column so that no line of the Hessian is lost. */
+/** Where the largest elements of the plan are; what is left out stays in the sums on the Hessian's diagonal. */
 function largestElements(plan: Float64Array, rows: number, columns: number, density: number): Uint32Array {
   const places = Uint32Array.from(plan.keys())
   if (density >= 1) return places
@@ -143,8 +143,9 @@ function eliminated(
   diagonal: Float64Array,
   g: Float64Array,
 ): Float64Array {
-  const block = Matrix.zeros(columns, columns)
-  const right = Float64Array.from(g.subarray(rows))
+  // Row by row, as Matrix's accessors would take most of the time.
+  const block = new Float64Array(columns * columns)
+  const right = g.slice(rows)
   for (let i = 0; i < rows; i++) {
     if (!(diagonal[i]! > 0)) continue
     const row = plan.subarray(i * columns, (i + 1) * columns)
@@ -152,16 +153,17 @@ function eliminated(
       const share = row[j]! / diagonal[i]!
       if (share === 0) continue
       right[j]! -= share * g[i]!
-      for (let k = 0; k <= j; k++) block.set(j, k, block.get(j, k) - share * row[k]!)
+      for (let k = 0; k <= j; k++) block[j * columns + k]! -= share * row[k]!
     }
   }
   for (let j = 0; j < columns; j++) {
-    for (let k = 0; k < j; k++) block.set(k, j, block.get(j, k))
+    for (let k = 0; k < j; k++) block[k * columns + j] = block[j * columns + k]!
     // The ridge is for the null direction, which changes no plan: all rows up, all columns down.
     const own = diagonal[rows + j]!
-    block.set(j, j, own > 0 ? block.get(j, j) + own * (1 + 1e-14) : 1)
+    block[j * columns + j] = own > 0 ? block[j * columns + j]! + own * (1 + 1e-14) : 1
   }
-  const below = new CholeskyDecomposition(block).solve(Matrix.columnVector(right)).to1DArray()
+  const factors = new CholeskyDecomposition(Matrix.from1DArray(columns, columns, block))
+  const below = factors.solve(Matrix.columnVector(right)).to1DArray()
   const solution = new Float64Array(rows + columns)
   solution.set(below, rows)
   for (let i = 0; i < rows; i++) {
