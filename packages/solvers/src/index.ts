@@ -60,8 +60,6 @@ export { levenbergMarquardt } from './methods/least-squares/levenberg-marquardt.
 export { trustRegionReflective } from './methods/least-squares/trust-region-reflective.ts'
 export { augmentedLagrangian } from './methods/minimize/augmented-lagrangian.ts'
 export { basinHopping } from './methods/minimize/basin-hopping.ts'
-export type { Abilities, Minimizer, Tolerances } from './method.ts'
-export type { HalfSpace } from './methods/convex/polytope.ts'
 export { bfgs } from './methods/minimize/bfgs.ts'
 export { cg } from './methods/minimize/cg.ts'
 export { cobyla } from './methods/minimize/cobyla.ts'
