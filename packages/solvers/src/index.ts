@@ -52,6 +52,13 @@ export type {
   Region,
   Tolerances,
 } from './method.ts'
+export * from './bilevel.ts'
+export * from './buy-information.ts'
+export * from './convex.ts'
+export * from './feasibility.ts'
+export * from './linear-program.ts'
+export * from './manifolds.ts'
+export type { Abilities, Minimizer, Tolerances } from './method.ts'
 export type { HalfSpace } from './methods/convex/polytope.ts'
 export { anderson } from './methods/fixed-point/anderson.ts'
 export { halpern } from './methods/fixed-point/halpern.ts'
@@ -118,16 +125,12 @@ export {
   saddleMethods,
   saddlePoint,
 } from './saddle-point.ts'
+export type { Bounds, Evaluations, Objective } from './objective.ts'
+export * from './online.ts'
+export { type Differences, Problem, type ProblemOptions } from './problem.ts'
+export { type MinimizerName, minimizers } from './registry.ts'
+export * from './riemannian.ts'
+export * from './saddle-point.ts'
 export type { Solving, State, Status } from './state.ts'
-export {
-  type Shipment,
-  type Transporter,
-  type TransporterName,
-  type TransportOptions,
-  type TransportResult,
-  type TransportSettings,
-  type TransportState,
-  transport,
-  transporters,
-} from './transport.ts'
+export * from './transport.ts'
 export type { Numbers } from './vector.ts'

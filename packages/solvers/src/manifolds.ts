@@ -1,5 +1,5 @@
 import { EigenvalueDecomposition, Matrix, QrDecomposition } from 'ml-matrix'
-import { dot, type Numbers, norm, plus, scaled } from './vector.ts'
+import { dot, norm, plus, scaled } from './vector.ts'
 
 /** A Riemannian manifold in a space of vectors: points and tangent vectors are what `size` numbers say. */
 export interface Manifold {
@@ -168,13 +168,4 @@ export function positiveDefinite(rows: number): Manifold {
       return flat(E.mmul(matrixOf(u)).mmul(E.transpose()))
     },
   }
-}
-
-/** Splits a vector into the points of a product of manifolds. */
-export function split(x: Numbers, manifolds: readonly Manifold[]): Float64Array[] {
-  let from = 0
-  return manifolds.map(({ size }) => {
-    from += size
-    return Float64Array.from(x.slice(from - size, from))
-  })
 }

@@ -1,5 +1,5 @@
 import { type DoorLimits, runSolver } from './door.ts'
-import { type Manifold, split } from './manifolds.ts'
+import type { Manifold } from './manifolds.ts'
 import type { Objective } from './objective.ts'
 import { Problem } from './problem.ts'
 import type { State, Status } from './state.ts'
@@ -122,3 +122,12 @@ function* steps(problem: Problem, start: readonly Float64Array[], options: Riema
 }
 
 type Solving = Generator<State, Status, void>
+
+/** Splits a vector into the points of a product of manifolds. */
+function split(x: Numbers, manifolds: readonly Manifold[]): Float64Array[] {
+  let from = 0
+  return manifolds.map(({ size }) => {
+    from += size
+    return Float64Array.from(x.slice(from - size, from))
+  })
+}
