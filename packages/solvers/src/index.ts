@@ -1,31 +1,14 @@
-export {
-  type BilevelMethod,
-  type BilevelMethodName,
-  type BilevelOptions,
-  type BilevelProblem,
-  type BilevelResult,
-  type BilevelSettings,
-  type BilevelState,
-  bilevel,
-  bilevelMethods,
-  type CoupledConstraints,
-  type Level,
-  Levels,
-} from './bilevel.ts'
+export { type BilevelMethodName, type BilevelOptions, type BilevelResult, bilevel, bilevelMethods } from './bilevel.ts'
 export { buyInformation, type InformationOptions, type InformationResult } from './buy-information.ts'
+export { type ConvexMethodName, type ConvexOptions, type ConvexResult, convex, convexMethods } from './convex.ts'
 export {
   type ConvexMethod,
-  type ConvexMethodName,
   type ConvexObjective,
-  type ConvexOptions,
   ConvexProblem,
-  type ConvexResult,
   type ConvexSettings,
   type ConvexState,
-  convex,
-  convexMethods,
   type Inequalities,
-} from './convex.ts'
+} from './convex-problem.ts'
 export {
   type DisplacementMethod,
   type DisplacementState,
@@ -34,7 +17,19 @@ export {
   type FeasibilityResult,
   feasibility,
 } from './feasibility.ts'
+export { Field, type Game, type SaddleMethod, type SaddleSettings, type SaddleState } from './field.ts'
+export type { Learner, OnlineLoss, OnlineMethod, OnlineSettings } from './learner.ts'
 export { type LeastSquaresOptions, type LeastSquaresResult, leastSquares } from './least-squares.ts'
+export {
+  type BilevelMethod,
+  type BilevelProblem,
+  type BilevelSettings,
+  type BilevelState,
+  type CoupledConstraints,
+  type Level,
+  Levels,
+} from './levels.ts'
+export type { Found } from './line-search.ts'
 export {
   type LinearProgram,
   type LinearProgramOptions,
@@ -52,13 +47,6 @@ export type {
   Region,
   Tolerances,
 } from './method.ts'
-export * from './bilevel.ts'
-export * from './buy-information.ts'
-export * from './convex.ts'
-export * from './feasibility.ts'
-export * from './linear-program.ts'
-export * from './manifolds.ts'
-export type { Abilities, Minimizer, Tolerances } from './method.ts'
 export type { HalfSpace } from './methods/convex/polytope.ts'
 export { anderson } from './methods/fixed-point/anderson.ts'
 export { halpern } from './methods/fixed-point/halpern.ts'
@@ -88,13 +76,9 @@ export { secant } from './methods/root/secant.ts'
 export { type Limits, type MinimizeOptions, minimize, type Result } from './minimize.ts'
 export type { Bounds, Constraint, Evaluations, Objective } from './objective.ts'
 export {
-  type Learner,
-  type OnlineLoss,
-  type OnlineMethod,
   type OnlineMethodName,
   type OnlineOptions,
   type OnlineResult,
-  type OnlineSettings,
   type OnlineState,
   online,
   onlineMethods,
@@ -110,27 +94,23 @@ export {
   type RootName,
   rootMethods,
 } from './registry.ts'
-export { type Fit, type Found, type LinearModel, type Loss, Residuals, type ResidualsOptions } from './residuals.ts'
+export { type Fit, type LinearModel, type Loss, Residuals, type ResidualsOptions } from './residuals.ts'
 export { type RiemannianMethodName, type RiemannianOptions, type RiemannianResult, riemannian } from './riemannian.ts'
 export { type FixedPointOptions, fixedPoint, type RootOptions, type RootResult, root } from './root.ts'
 export {
-  Field,
-  type Game,
-  type SaddleMethod,
   type SaddleMethodName,
   type SaddleOptions,
   type SaddleResult,
-  type SaddleSettings,
-  type SaddleState,
   saddleMethods,
   saddlePoint,
 } from './saddle-point.ts'
-export type { Bounds, Evaluations, Objective } from './objective.ts'
-export * from './online.ts'
-export { type Differences, Problem, type ProblemOptions } from './problem.ts'
-export { type MinimizerName, minimizers } from './registry.ts'
-export * from './riemannian.ts'
-export * from './saddle-point.ts'
+export type { Shipment, Transporter, TransportSettings, TransportState } from './shipment.ts'
 export type { Solving, State, Status } from './state.ts'
-export * from './transport.ts'
+export {
+  type TransporterName,
+  type TransportOptions,
+  type TransportResult,
+  transport,
+  transporters,
+} from './transport.ts'
 export type { Numbers } from './vector.ts'

@@ -1,4 +1,4 @@
-import type { BilevelMethod } from '../../bilevel.ts'
+import type { BilevelMethod } from '../../levels.ts'
 import { norm, plus } from '../../vector.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { BilevelMethod, Levels } from '../../bilevel.ts'
+import type { BilevelMethod, Levels } from '../../levels.ts'
 import { norm, plus } from '../../vector.ts'
 
 const mostInner = 10_000

@@ -1,4 +1,4 @@
-import type { ConvexMethod } from '../../convex.ts'
+import type { ConvexMethod } from '../../convex-problem.ts'
 import { Draws } from '../../draws.ts'
 import { dot, norm } from '../../vector.ts'
 import { boxAround, hitAndRun, momentsOf } from './polytope.ts'

@@ -1,4 +1,4 @@
-import type { ConvexMethod } from '../../convex.ts'
+import type { ConvexMethod } from '../../convex-problem.ts'
 import { Draws } from '../../draws.ts'
 import { maximumNorm } from '../../vector.ts'
 

@@ -1,4 +1,4 @@
-import type { ConvexMethod } from '../../convex.ts'
+import type { ConvexMethod } from '../../convex-problem.ts'
 import { dot, norm } from '../../vector.ts'
 import { boxAround, mostViolated } from './polytope.ts'
 

@@ -1,4 +1,4 @@
-import type { ConvexMethod } from '../../convex.ts'
+import type { ConvexMethod } from '../../convex-problem.ts'
 import { smoothStep } from './smooth-step.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { LuDecomposition, Matrix } from 'ml-matrix'
-import type { ConvexMethod } from '../../convex.ts'
+import type { ConvexMethod } from '../../convex-problem.ts'
 import { dot, plus } from '../../vector.ts'
 
 /**

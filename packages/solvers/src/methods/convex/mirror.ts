@@ -1,4 +1,4 @@
-import type { ConvexProblem, ConvexSettings } from '../../convex.ts'
+import type { ConvexProblem, ConvexSettings } from '../../convex-problem.ts'
 import { maximumNorm, norm } from '../../vector.ts'
 
 /** What mirror descent and its kin take from the mirror map Φ. */

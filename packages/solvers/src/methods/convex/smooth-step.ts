@@ -1,4 +1,4 @@
-import type { ConvexProblem } from '../../convex.ts'
+import type { ConvexProblem } from '../../convex-problem.ts'
 import { dot, plus } from '../../vector.ts'
 
 /** What a step from y came to. */

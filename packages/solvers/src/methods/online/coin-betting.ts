@@ -1,4 +1,4 @@
-import type { OnlineMethod } from '../../online.ts'
+import type { OnlineMethod } from '../../learner.ts'
 import { dot, plus } from '../../vector.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { SaddleMethod } from '../../saddle-point.ts'
+import type { SaddleMethod } from '../../field.ts'
 import { maximumNorm, plus } from '../../vector.ts'
 import { competitiveMove } from './competitive.ts'
 

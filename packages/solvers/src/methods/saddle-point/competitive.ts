@@ -1,4 +1,4 @@
-import type { Field } from '../../saddle-point.ts'
+import type { Field } from '../../field.ts'
 import { solveLinear } from './linear.ts'
 
 /**

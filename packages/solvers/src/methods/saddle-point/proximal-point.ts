@@ -1,4 +1,4 @@
-import type { Field, SaddleMethod } from '../../saddle-point.ts'
+import type { Field, SaddleMethod } from '../../field.ts'
 import { maximumNorm, norm, plus } from '../../vector.ts'
 import { solveLinear } from './linear.ts'
 

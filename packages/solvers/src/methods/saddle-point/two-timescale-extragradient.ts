@@ -1,4 +1,4 @@
-import type { Field, SaddleMethod } from '../../saddle-point.ts'
+import type { Field, SaddleMethod } from '../../field.ts'
 import { maximumNorm } from '../../vector.ts'
 
 /**

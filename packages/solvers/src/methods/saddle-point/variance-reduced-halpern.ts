@@ -1,5 +1,5 @@
 import { Draws } from '../../draws.ts'
-import type { SaddleMethod } from '../../saddle-point.ts'
+import type { SaddleMethod } from '../../field.ts'
 import { maximumNorm } from '../../vector.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { Shipment } from '../../transport.ts'
+import type { Shipment } from '../../shipment.ts'
 
 /**
  * The dual of entropic transport, max f(x, y) = Σ a x + Σ b y - ε Σ exp((x_i + y_j - c_ij) / ε), which Sinkhorn's scaling climbs one block

@@ -1,5 +1,5 @@
 import { CholeskyDecomposition, Matrix } from 'ml-matrix'
-import type { Transporter } from '../../transport.ts'
+import type { Transporter } from '../../shipment.ts'
 import { dot } from '../../vector.ts'
 import { Entropic } from './entropic.ts'
 

@@ -1,4 +1,4 @@
-import type { Transporter } from '../../transport.ts'
+import type { Transporter } from '../../shipment.ts'
 import { norm } from '../../vector.ts'
 import { projectToSimplex } from '../simplex.ts'
 
