@@ -89,7 +89,7 @@ beforeAll(async () => {
     platform: 'node',
     format: 'esm',
     conditions: ['@fallline/source'],
-    external: ['@electric-sql/*', '@jax-js/*', '@tensorflow/*', 'pg'],
+    external: ['@electric-sql/*', '@jax-js/*', '@tensorflow/*', 'highs', 'pg'],
     plugins: [besideExamples(folder)],
     logLevel: 'silent',
   })
