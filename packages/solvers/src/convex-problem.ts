@@ -32,6 +32,10 @@ export interface ConvexSettings {
   readonly mirror: 'euclidean' | 'entropy'
   /** Coordinate descent draws i as often as β_i to this power. Default 0. */
   readonly power: number
+  /** τ: how many variables `blockCoordinateDescent` moves at a time. Default 5. */
+  readonly blockSize?: number
+  /** Which: those that promise most, the best of fixed blocks, or random ones. Default 'greedy'. */
+  readonly block?: 'greedy' | 'fixed' | 'random'
   readonly inequalities?: Inequalities
   /** Largest residual, which is what each method documents. Default 1e-6. */
   readonly tolerance: number

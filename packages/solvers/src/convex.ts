@@ -7,6 +7,7 @@ import {
 } from './convex-problem.ts'
 import { type DoorLimits, runSolver } from './door.ts'
 import { acceleratedGradient } from './methods/convex/accelerated-gradient.ts'
+import { blockCoordinateDescent } from './methods/convex/block-coordinate-descent.ts'
 import { centreOfGravity } from './methods/convex/centre-of-gravity.ts'
 import { coordinateDescent } from './methods/convex/coordinate-descent.ts'
 import { dualAveraging } from './methods/convex/dual-averaging.ts'
@@ -39,6 +40,7 @@ export const convexMethods = {
   interiorPoint,
   coordinateDescent,
   randomWalk,
+  blockCoordinateDescent,
 } as const satisfies Readonly<Record<string, ConvexMethod>>
 
 export type ConvexMethodName = keyof typeof convexMethods
