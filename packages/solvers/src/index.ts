@@ -18,6 +18,13 @@ export {
   feasibility,
 } from './feasibility.ts'
 export { Field, type Game, type SaddleMethod, type SaddleSettings, type SaddleState } from './field.ts'
+export {
+  type Edge,
+  type GinzburgLandauOptions,
+  type GinzburgLandauResult,
+  type GinzburgLandauState,
+  ginzburgLandau,
+} from './ginzburg-landau.ts'
 export type { Learner, OnlineLoss, OnlineMethod, OnlineSettings } from './learner.ts'
 export { type LeastSquaresOptions, type LeastSquaresResult, leastSquares } from './least-squares.ts'
 export {
