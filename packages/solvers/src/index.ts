@@ -10,6 +10,14 @@ export {
   type Inequalities,
 } from './convex-problem.ts'
 export {
+  type DualDynamicOptions,
+  type DualDynamicResult,
+  type DualDynamicState,
+  type Outcome,
+  type Stage,
+  stochasticDualDynamicProgramming,
+} from './dual-dynamic-programming.ts'
+export {
   type DisplacementMethod,
   type DisplacementState,
   displacements,
@@ -113,6 +121,12 @@ export {
 } from './saddle-point.ts'
 export type { Shipment, Transporter, TransportSettings, TransportState } from './shipment.ts'
 export type { Solving, State, Status } from './state.ts'
+export {
+  type TopologicalOptions,
+  type TopologicalResult,
+  type TopologicalState,
+  topologicalSwaps,
+} from './topological-swaps.ts'
 export {
   type TransporterName,
   type TransportOptions,
