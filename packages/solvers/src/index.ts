@@ -25,6 +25,13 @@ export {
   type FeasibilityResult,
   feasibility,
 } from './feasibility.ts'
+export {
+  type FeasibleOptions,
+  type FeasibleResult,
+  type FeasibleState,
+  feasibleLearning,
+  type SampleLosses,
+} from './feasible-learning.ts'
 export { Field, type Game, type SaddleMethod, type SaddleSettings, type SaddleState } from './field.ts'
 export {
   type Edge,
@@ -98,6 +105,13 @@ export {
   online,
   onlineMethods,
 } from './online.ts'
+export {
+  type MarginOptions,
+  type MarginResult,
+  type MarginState,
+  type ObservedDecision,
+  optimalityMargin,
+} from './optimality-margin.ts'
 export { type Constrained, type Differences, Problem, type ProblemOptions } from './problem.ts'
 export {
   type FixedPointName,
