@@ -10,6 +10,14 @@ export {
   type Inequalities,
 } from './convex-problem.ts'
 export {
+  type DualDynamicOptions,
+  type DualDynamicResult,
+  type DualDynamicState,
+  type Outcome,
+  type Stage,
+  stochasticDualDynamicProgramming,
+} from './dual-dynamic-programming.ts'
+export {
   type DisplacementMethod,
   type DisplacementState,
   displacements,
@@ -17,7 +25,21 @@ export {
   type FeasibilityResult,
   feasibility,
 } from './feasibility.ts'
+export {
+  type FeasibleOptions,
+  type FeasibleResult,
+  type FeasibleState,
+  feasibleLearning,
+  type SampleLosses,
+} from './feasible-learning.ts'
 export { Field, type Game, type SaddleMethod, type SaddleSettings, type SaddleState } from './field.ts'
+export {
+  type Edge,
+  type GinzburgLandauOptions,
+  type GinzburgLandauResult,
+  type GinzburgLandauState,
+  ginzburgLandau,
+} from './ginzburg-landau.ts'
 export type { Learner, OnlineLoss, OnlineMethod, OnlineSettings } from './learner.ts'
 export { type LeastSquaresOptions, type LeastSquaresResult, leastSquares } from './least-squares.ts'
 export {
@@ -83,6 +105,13 @@ export {
   online,
   onlineMethods,
 } from './online.ts'
+export {
+  type MarginOptions,
+  type MarginResult,
+  type MarginState,
+  type ObservedDecision,
+  optimalityMargin,
+} from './optimality-margin.ts'
 export { type Constrained, type Differences, Problem, type ProblemOptions } from './problem.ts'
 export {
   type FixedPointName,
@@ -106,6 +135,12 @@ export {
 } from './saddle-point.ts'
 export type { Shipment, Transporter, TransportSettings, TransportState } from './shipment.ts'
 export type { Solving, State, Status } from './state.ts'
+export {
+  type TopologicalOptions,
+  type TopologicalResult,
+  type TopologicalState,
+  topologicalSwaps,
+} from './topological-swaps.ts'
 export {
   type TransporterName,
   type TransportOptions,

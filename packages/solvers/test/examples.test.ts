@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { type Colour, hill, paletteDistance, show, sunset, transferColours } from '../../../examples/colour-transfer.ts'
 import {
   bounds,
   fitMemory,
@@ -74,5 +75,41 @@ describe('the example of spaced repetition', () => {
       logLoss(simulate(200, initial, 3), fitMemory(simulate(200, initial, 3)).point)
     expect(gained).toBeGreaterThanOrEqual(0)
     expect(gained).toBeLessThan(0.01)
+  })
+})
+
+describe('the example of a transfer of colours', () => {
+  const { picture, status } = transferColours(hill, sunset)
+  const mean = (pixels: readonly Colour[], k: number) => pixels.reduce((sum, each) => sum + each[k]!, 0) / pixels.length
+
+  it('gives the picture the mean colour of the palette', () => {
+    expect(status.kind).toBe('converged')
+    expect(picture.pixels).toHaveLength(hill.pixels.length)
+    for (const k of [0, 1, 2]) {
+      expect(Math.abs(mean(picture.pixels, k) - mean(sunset.pixels, k))).toBeLessThan(1e-6)
+      expect(Math.abs(mean(hill.pixels, k) - mean(sunset.pixels, k))).toBeGreaterThan(0.01)
+    }
+  })
+
+  it('comes nearer to the palette, and all the more with less regularization', () => {
+    const after = paletteDistance(picture, sunset)
+    expect(after).toBeLessThan(paletteDistance(hill, sunset) / 10)
+    expect(after).toBeLessThan(paletteDistance(transferColours(hill, sunset, 0.1).picture, sunset))
+  })
+
+  it('is a monotone map of colours', () => {
+    hill.pixels.forEach((a, i) => {
+      for (let j = 0; j < i; j++) {
+        const along = a.reduce((sum, part, k) => {
+          return sum + (part - hill.pixels[j]![k]!) * (picture.pixels[i]![k]! - picture.pixels[j]![k]!)
+        }, 0)
+        expect(along).toBeGreaterThan(-1e-6)
+      }
+    })
+  })
+
+  it('shows two rows of pixels in a line', () => {
+    expect(show(hill).split('\n')).toHaveLength(5)
+    expect(show(hill).split('▀')).toHaveLength(16 * 5 + 1)
   })
 })
