@@ -1,6 +1,6 @@
 import { leastSquares, minimize, root } from '@fallline/solvers'
-import { conjugateGradient, nelderMead } from './fmin.ts'
 import { levenbergMarquardt } from 'ml-levenberg-marquardt'
+import { conjugateGradient, nelderMead } from './fmin.ts'
 import type { SolverPart, Subject } from './problems.ts'
 
 /** Counts and times what a solver asks for. */
