@@ -9,9 +9,11 @@ import type { PeerReport } from './sections/peers.ts'
 import type { QuantizedLoss, QuantizedResult } from './sections/quantized.ts'
 import type { SearchReport } from './sections/search.ts'
 import type { SizeResult } from './sections/size.ts'
+import type { SolverReport } from './sections/solvers.ts'
 import type { StepResult } from './sections/steps.ts'
 import type { TensorflowResult } from './sections/tensorflow.ts'
 import type { WebgpuReport } from './sections/webgpu.ts'
+import { overheadsBeside } from './solvers/beside.ts'
 import type { Summary } from './statistics.ts'
 
 /** Everything that a run measured. */
@@ -30,6 +32,7 @@ export interface Results {
   matrices?: MatrixReport
   webgpu?: WebgpuReport
   search?: SearchReport
+  solvers?: SolverReport
 }
 
 /** A promise of the product with what was measured. */
@@ -121,8 +124,41 @@ export function searchAims({ bookkeeping, regrets }: Pick<SearchReport, 'bookkee
   return aims
 }
 
+/** The promises about solvers, as far as they were measured. */
+export function solverAims({ rows, size }: Pick<SolverReport, 'rows' | 'size'>): Aim[] {
+  const aims = overheadsBeside(rows).map(({ part, method, ratio }) =>
+    judge(
+      {
+        title: `an iteration of ${method} beyond evaluations, ${part}`,
+        direction: 'at most',
+        bound: 1,
+        unit: 'times that of SciPy',
+      },
+      ratio,
+    ),
+  )
+  for (const { part, method, problem, seconds, library } of rows) {
+    if (library !== 'fallline' || !seconds) continue
+    if (part === 'fit') {
+      const title = 'a fit of 21 parameters'
+      aims.push(judge({ title, direction: 'at most', bound: 50, unit: 'ms' }, inMilliseconds(seconds)))
+    }
+    if (part !== 'large') continue
+    const other = rows.find((row) => row.library === 'SciPy' && row.part === part && row.problem === problem)
+    if (!other?.seconds) continue
+    const title = `${method} in ${size} variables, ${problem}`
+    const speed = { median: other.seconds.median / seconds.median }
+    aims.push(judge({ title, direction: 'at least', bound: 1, unit: 'times the speed of SciPy' }, speed))
+  }
+  return aims
+}
+
+function inMilliseconds({ median, low, high }: Summary): Pick<Summary, 'median' | 'low' | 'high'> {
+  return { median: 1000 * median, low: 1000 * low, high: 1000 * high }
+}
+
 /** The promises about speed and size, held against what was measured. */
-export function aims({ steps, cold, sizes, peers, tensorflow, library, choose, search }: Results): Aim[] {
+export function aims({ steps, cold, sizes, peers, tensorflow, library, choose, search, solvers }: Results): Aim[] {
   const adamW = steps?.find(({ optimizer, size }) => optimizer === 'adamW' && size === largeSize)
   const list: Aim[] = [
     judge(
@@ -222,5 +258,6 @@ export function aims({ steps, cold, sizes, peers, tensorflow, library, choose, s
     list.push(judge({ title, direction: 'at least', bound, unit: 'times its speed' }, ratio, error))
   }
   if (search?.peer) list.push(...searchAims(search))
+  if (solvers) list.push(...solverAims(solvers))
   return list
 }

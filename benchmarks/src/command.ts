@@ -18,10 +18,12 @@ import { measurePeers } from './sections/peers.ts'
 import { measureQuantized, measureQuantizedLosses } from './sections/quantized.ts'
 import { measureSearch, type SearchEffort, type SearchPart, searchParts } from './sections/search.ts'
 import { measureSizes } from './sections/size.ts'
+import { measureSolvers } from './sections/solvers.ts'
 import { effortFor, guessSeconds, measureStep, type StepEffort, type StepResult } from './sections/steps.ts'
 import { measureTensorflow } from './sections/tensorflow.ts'
 import { measureWebgpu } from './sections/webgpu.ts'
 import { sizes } from './sizes.ts'
+import { type SolverPart, solverParts } from './solvers/problems.ts'
 import { principal } from './subjects.ts'
 
 const sectionNames = ['steps', 'cold', 'size', 'library', 'decay', 'matrices', 'quantized', 'choose'] as const
@@ -35,6 +37,7 @@ interface Options {
   quantizedLosses?: boolean
   webgpu?: boolean
   search?: readonly SearchPart[]
+  solvers?: readonly SolverPart[]
   samplers?: readonly string[]
   trials?: readonly number[]
   seeds?: number
@@ -119,20 +122,23 @@ async function measureSteps(factories: readonly OptimizerFactory[], elapsed: () 
 }
 
 /** Everything that went wrong, to end with an error. */
-function countFailures({ steps, cold, peers, jax, library, webgpu }: Results): number {
+function countFailures({ steps, cold, peers, jax, library, webgpu, solvers }: Results): number {
   const stepFailures = (steps ?? []).reduce((sum, { failures }) => sum + Object.keys(failures).length, 0)
   const coldFailures = (cold ?? []).filter(({ error }) => error !== undefined).length
   const ownFailures = (peers?.results ?? []).filter(({ error }) => error?.startsWith('fallline:')).length
   const jaxFailures = (jax ?? []).filter(({ error }) => error !== undefined).length
   const libraryFailures = (library ?? []).filter(({ error }) => error !== undefined).length
   const webgpuFailures = (webgpu?.results ?? []).filter(({ error }) => error !== undefined).length
-  return webgpuFailures + libraryFailures + stepFailures + coldFailures + ownFailures + jaxFailures
+  const solverFailures = (solvers?.rows ?? []).filter((row) => row.library === 'fallline' && row.error !== undefined)
+  return (
+    solverFailures.length + webgpuFailures + libraryFailures + stepFailures + coldFailures + ownFailures + jaxFailures
+  )
 }
 
 async function bench(given: Options, command: Command): Promise<void> {
   // Asked for alone, what runs in other libraries is measured alone.
   const alone =
-    (given.jax || given.tfjs || given.quantizedLosses || given.webgpu || given.search) &&
+    (given.jax || given.tfjs || given.quantizedLosses || given.webgpu || given.search || given.solvers) &&
     command.getOptionValueSource('sections') === 'default'
   const options = alone ? { ...given, sections: [] } : given
   const start = performance.now()
@@ -163,7 +169,7 @@ async function bench(given: Options, command: Command): Promise<void> {
   if (options.sections.includes('choose')) results.choose = measureChoose(progress)
   if (options.jax) results.jax = await measureJax(progress)
   const peersElsewhere = options.sections.every((name) => name === 'matrices') && options.sections.length > 0
-  if (options.peers && !peersElsewhere && !options.search)
+  if (options.peers && !peersElsewhere && !options.search && !options.solvers)
     results.peers = await measurePeers(factories, options.python, progress)
   if (options.tfjs) results.tensorflow = await measureTensorflow(progress)
   if (options.webgpu) results.webgpu = await measureWebgpu(progress, options.side)
@@ -175,6 +181,13 @@ async function bench(given: Options, command: Command): Promise<void> {
       ...(options.seeds && { seeds: options.seeds }),
     }
     results.search = await measureSearch(effort, options.peers ? { python: options.python } : undefined, progress)
+  }
+  if (options.solvers) {
+    results.solvers = await measureSolvers(
+      options.solvers,
+      options.peers ? { python: options.python } : undefined,
+      progress,
+    )
   }
   endProgress()
   console.log(report(results))
@@ -216,6 +229,14 @@ await new Command('bench')
     )
       .preset(searchParts.join())
       .argParser((text) => parseSome(text, searchParts)),
+  )
+  .addOption(
+    new Option(
+      '--solvers [parts]',
+      `measure solvers beside packages of npm (${solverParts.join(', ')}; all of them by default); with --peers beside SciPy; alone, unless --sections says what else`,
+    )
+      .preset(solverParts.join())
+      .argParser((text) => parseSome(text, solverParts)),
   )
   .option('--samplers <names>', 'with --search, only these samplers', (text) =>
     parseSome(

@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
 import colors from 'picocolors'
 import type { PolicyFigures } from '../../packages/race/recording/figures.ts'
-import { type Aim, aims, type Results, searchAims, verdict } from './aims.ts'
+import { type Aim, aims, type Results, searchAims, solverAims, verdict } from './aims.ts'
 import { inWords } from './instructions.ts'
 import { regretsBeside, speedsBeside } from './search/beside.ts'
 import { replays } from './search/replay.ts'
@@ -15,9 +15,11 @@ import type { PeerReport, PeerResult } from './sections/peers.ts'
 import type { QuantizedLoss, QuantizedResult } from './sections/quantized.ts'
 import type { SearchReport } from './sections/search.ts'
 import type { SizeResult } from './sections/size.ts'
+import type { SolverReport } from './sections/solvers.ts'
 import type { RatioName, StepResult } from './sections/steps.ts'
 import type { TensorflowResult } from './sections/tensorflow.ts'
 import type { WebgpuReport } from './sections/webgpu.ts'
+import { totals } from './solvers/beside.ts'
 import { relativeSpread, type Summary } from './statistics.ts'
 
 const plain = {
@@ -486,6 +488,48 @@ export function searchSection({ bookkeeping, regrets, replayed, seeds, peer, mis
   return sections.filter((section) => section !== false).join('\n')
 }
 
+/** Solvers of `@fallline/solvers` beside others: sums over the problems of each part. */
+export function solverSection({ rows, size, peer }: SolverReport): string {
+  const all = totals(rows)
+  const titles: Readonly<Record<string, string>> = {
+    minimize: 'minimize, on problems of Moré, Garbow and Hillstrom',
+    leastSquares: 'leastSquares, on these and the data sets of NIST',
+    root: 'root, on those of them that have one',
+    large: `minimize in ${size} variables`,
+    fit: 'leastSquares, the 21 weights of a memory model',
+  }
+  const head = ['', '', 'solved', 'iterations', 'values', 'gradients', 'ms', 'us beyond', 'quartiles']
+  const tables = Object.entries(titles).flatMap(([part, title]) => {
+    const shown = all.filter((each) => each.part === part)
+    if (shown.length === 0) return []
+    const methods = [...new Set(shown.map(({ method }) => method))]
+    const lines = methods.flatMap((method) =>
+      shown
+        .filter((each) => each.method === method)
+        .map(({ library, solved, problems, iterations, values, gradients, seconds, overhead }) => [
+          method,
+          library,
+          `${solved} of ${problems}`,
+          iterations === undefined ? missing : String(iterations),
+          String(values),
+          String(gradients),
+          number(1000 * seconds),
+          number(overhead && 1e6 * overhead.median),
+          overhead ? colors.dim(`${number(1e6 * overhead.low)}-${number(1e6 * overhead.high)}`) : '',
+        ]),
+    )
+    return [`${heading(title)}${table(head, lines, [0, 1, 8])}`]
+  })
+  const failures = rows.flatMap(({ library, method, problem, error }) =>
+    error === undefined ? [] : [colors.red(`${library}, ${method} on ${problem}: ${error}`)],
+  )
+  const notes = [
+    'Sums over the problems. solved: as low as the best of all, up to a thousandth. us beyond: microseconds of an iteration that no evaluation took, median over the problems.',
+    ...(peer ? [peer.version ? `SciPy ${peer.version}` : `SciPy: ${peer.error}`] : []),
+  ]
+  return [...tables, ...failures, ...notes.map((note) => colors.dim(note))].join('\n')
+}
+
 function aimSection(promises: readonly Aim[]): string {
   const rows = promises.map((aim) => {
     const { title, direction, bound, unit, measured, met } = aim
@@ -506,7 +550,7 @@ function aimSection(promises: readonly Aim[]): string {
 export function report(results: Results): string {
   const { steps, cold, sizes, peers, jax, tensorflow, library, choose, decay, matrices, quantized, quantizedLosses } =
     results
-  const { search, webgpu } = results
+  const { search, solvers, webgpu } = results
   const sections = [
     steps && steps.length > 0 && stepSection(steps),
     library && library.length > 0 && librarySection(library),
@@ -522,9 +566,11 @@ export function report(results: Results): string {
     tensorflow && tensorflowSection(tensorflow),
     webgpu && webgpuSection(webgpu),
     search && searchSection(search),
+    solvers && solverSection(solvers),
     (steps ?? cold ?? sizes ?? peers ?? library ?? choose)
       ? aimSection(aims(results))
-      : search?.peer && aimSection(searchAims(search)),
+      : (search?.peer || solvers) &&
+        aimSection([...(search?.peer ? searchAims(search) : []), ...(solvers ? solverAims(solvers) : [])]),
   ]
   return sections.filter((section) => typeof section === 'string').join('\n')
 }

@@ -14,10 +14,11 @@ const groups: Record<PythonLibrary, readonly string[]> = {
   torch: ['numpy', 'torch', 'pytorch_optimizer'],
   jax: ['numpy', 'jax', 'optax'],
   optuna: ['optuna', 'cmaes', 'psycopg2-binary'],
+  scipy: ['numpy', 'scipy'],
 }
 
 /** What the Python peer can load. */
-export type PythonLibrary = 'torch' | 'jax' | 'optuna'
+export type PythonLibrary = 'torch' | 'jax' | 'optuna' | 'scipy'
 
 /** A Python interpreter, and for each library why it could not be installed, if it could not. */
 export interface PythonPeers {

@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { messageOf } from '../measure.ts'
 import { installPythonPeers } from '../peers/install.ts'
+import { runScript } from '../peers/script.ts'
 import { summarize } from '../statistics.ts'
 import { type Bookkeeping, longest } from './bookkeeping.ts'
 import { problems } from './problems.ts'
@@ -46,6 +46,7 @@ export async function measureOptuna(
   try {
     const output = await runScript(
       python ?? installed!.interpreter,
+      script,
       JSON.stringify({ ...request, longest, after, tables }),
       progress,
     )
@@ -61,24 +62,4 @@ export async function measureOptuna(
   } catch (error) {
     return { bookkeeping: [], regrets: [], peer: { error: messageOf(error) } }
   }
-}
-
-/** Its lines on standard error say what it is doing. */
-function runScript(python: string, input: string, progress: (text: string) => void): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(python, [script])
-    const [output, errors]: [string[], string[]] = [[], []]
-    child.stdout.setEncoding('utf8').on('data', (text: string) => output.push(text))
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      const lines = text.split('\n').filter((line) => line !== '')
-      errors.push(...lines)
-      for (const line of lines) progress(line)
-    })
-    child.on('error', reject)
-    child.on('close', (code) => {
-      if (code === 0) resolve(output.join(''))
-      else reject(new Error(`the peer ended with ${code}: ${errors.at(-1) ?? 'without a word'}`))
-    })
-    child.stdin.end(input)
-  })
 }

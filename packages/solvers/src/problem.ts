@@ -204,7 +204,9 @@ export class Problem {
   within(x: Float64Array): Float64Array {
     const { lower, upper } = this
     if (!lower || !upper) return x
-    return x.map((element, i) => Math.min(upper[i]!, Math.max(lower[i]!, element)))
+    const inside = new Float64Array(x.length)
+    for (let i = 0; i < x.length; i++) inside[i] = Math.min(upper[i]!, Math.max(lower[i]!, x[i]!))
+    return inside
   }
 
   /** The proximal point of the objective's second part; the point itself where it has none. */
@@ -216,7 +218,8 @@ export class Problem {
     if (given.length !== this.size) {
       throw new RangeError(`${name}: ${given.length} numbers were given for ${this.size} variables`)
     }
-    return Float64Array.from(given)
+    // Without going through an iterator, which takes long for many variables.
+    return new Float64Array(given)
   }
 
   #stepAt(x: Float64Array, index: number): number {

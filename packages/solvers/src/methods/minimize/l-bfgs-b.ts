@@ -3,7 +3,7 @@ import { endings, noLowerPoint } from '../../ends.ts'
 import { wolfe } from '../../line-search.ts'
 import type { Minimizer } from '../../method.ts'
 import type { Problem } from '../../problem.ts'
-import { dot, maximumNorm, norm, plus } from '../../vector.ts'
+import { add, dot, maximumNorm, norm, plus } from '../../vector.ts'
 
 /** How many pairs are remembered. */
 const memory = 10
@@ -32,11 +32,12 @@ export const lbfgsb: Minimizer = {
     let value = problem.value(x)
     const ending = endings(tolerances)
     let g = problem.gradient(x, value)
-    let model = new Model([], [])
-    const residual = () => maximumNorm(projectedGradient(x, g, lower, upper))
-    yield { point: x, value, residual: residual(), step: 0, evaluations: problem.evaluations }
-    while (!(residual() <= tolerances.gradient)) {
-      const target = model.minimum(x, g, lower, upper)
+    let model = Model.none
+    const residualNow = () => maximumNorm(bounded ? projectedGradient(x, g, lower, upper) : g)
+    let residual = residualNow()
+    yield { point: x, value, residual, step: 0, evaluations: problem.evaluations }
+    while (!(residual <= tolerances.gradient)) {
+      const target = bounded ? model.minimum(x, g, lower, upper) : model.minimumAnywhere(x, g)
       const direction = plus(target, -1, x)
       const early = model.size === 0
       const longest = !bounded ? Infinity : early ? 1 : longestStep(x, direction, lower, upper)
@@ -46,15 +47,17 @@ export const lbfgsb: Minimizer = {
       if (!found) {
         if (early) return noLowerPoint
         // What is remembered may be of another region: begin anew with the gradient.
-        model = new Model([], [])
+        model = Model.none
         continue
       }
       const s = plus(found.point, -1, x)
       const y = plus(found.gradient, -1, g)
       const previous = value
       ;[x, value, g] = [found.point, found.value, found.gradient]
-      yield { point: x, value, residual: residual(), step: norm(s), evaluations: problem.evaluations }
-      const end = ending({ x, value, previous, step: norm(s), endless: found.endless, residual: residual() })
+      residual = residualNow()
+      const step = norm(s)
+      yield { point: x, value, residual, step, evaluations: problem.evaluations }
+      const end = ending({ x, value, previous, step, endless: found.endless, residual })
       if (end) return end
       if (dot(s, y) > Number.EPSILON * dot(y, y)) model = model.with(s, y)
     }
@@ -74,7 +77,12 @@ export function projectedGradient(
   lower: Float64Array,
   upper: Float64Array,
 ): Float64Array {
-  return g.map((slope, i) => (slope < 0 ? Math.max(x[i]! - upper[i]!, slope) : Math.min(x[i]! - lower[i]!, slope)))
+  const projected = new Float64Array(g.length)
+  for (let i = 0; i < g.length; i++) {
+    const slope = g[i]!
+    projected[i] = slope < 0 ? Math.max(x[i]! - upper[i]!, slope) : Math.min(x[i]! - lower[i]!, slope)
+  }
+  return projected
 }
 
 /** The longest step along a direction that no bound forbids. */
@@ -85,136 +93,289 @@ export function longestStep(
   upper: Float64Array,
 ): number {
   let longest = Infinity
-  direction.forEach((element, i) => {
+  for (let i = 0; i < direction.length; i++) {
+    const element = direction[i]!
     if (element > 0) longest = Math.min(longest, (upper[i]! - x[i]!) / element)
     else if (element < 0) longest = Math.min(longest, (lower[i]! - x[i]!) / element)
-  })
+  }
   return longest
+}
+
+/** Products of the columns of S and Y with each other, which an update changes only in the last row and column. */
+interface Products {
+  readonly ss: readonly (readonly number[])[]
+  /** Rows by S, columns by Y. */
+  readonly sy: readonly (readonly number[])[]
+  readonly yy: readonly (readonly number[])[]
+}
+
+/** Without the first row and column where there are too many, and with one more of each. */
+function bordered(
+  products: readonly (readonly number[])[],
+  a: readonly Float64Array[],
+  b: readonly Float64Array[],
+  symmetric: boolean,
+): number[][] {
+  const last = a.length - 1
+  const kept = Math.max(0, products.length - last)
+  const rows = products.slice(kept).map((row) => row.slice(kept))
+  const right = a.slice(0, -1).map((column) => dot(column, b[last]!))
+  const below = symmetric ? right : b.slice(0, -1).map((column) => dot(a[last]!, column))
+  return [...rows.map((row, i) => [...row, right[i]!]), [...below, dot(a[last]!, b[last]!)]]
 }
 
 /** A quadratic model in its compact form. */
 class Model {
+  static readonly none = new Model([], [], { ss: [], sy: [], yy: [] })
   readonly #theta: number
-  readonly #middle: LuDecomposition | undefined
+  /** The rows of M one after the other; empty where it does not exist. */
+  readonly #M: Float64Array
 
-  constructor(
+  private constructor(
     readonly s: readonly Float64Array[],
     readonly y: readonly Float64Array[],
+    readonly products: Products,
   ) {
     const m = s.length
-    const last = y.at(-1)
-    this.#theta = last ? dot(last, last) / dot(last, s.at(-1)!) : 1
+    const { ss, sy, yy } = products
+    this.#theta = m > 0 ? yy[m - 1]![m - 1]! / sy[m - 1]![m - 1]! : 1
+    this.#M = new Float64Array(0)
     if (m === 0) return
     const inverse = Matrix.zeros(2 * m, 2 * m)
     for (let i = 0; i < m; i++) {
-      inverse.set(i, i, -dot(s[i]!, y[i]!))
+      inverse.set(i, i, -sy[i]![i]!)
       for (let j = 0; j < m; j++) {
-        inverse.set(m + i, m + j, this.#theta * dot(s[i]!, s[j]!))
+        inverse.set(m + i, m + j, this.#theta * ss[i]![j]!)
         if (i <= j) continue
-        const below = dot(s[i]!, y[j]!)
-        inverse.set(m + i, j, below)
-        inverse.set(j, m + i, below)
+        inverse.set(m + i, j, sy[i]![j]!)
+        inverse.set(j, m + i, sy[i]![j]!)
       }
     }
-    this.#middle = new LuDecomposition(inverse)
+    const factors = new LuDecomposition(inverse)
+    if (!factors.isSingular()) this.#M = Float64Array.from(factors.solve(Matrix.eye(2 * m)).to1DArray())
   }
 
   get size(): number {
     return this.s.length
   }
 
+  /** With one more pair; with that alone where M does not exist. */
   with(s: Float64Array, y: Float64Array): Model {
-    const next = new Model([...this.s.slice(1 - memory), s], [...this.y.slice(1 - memory), y])
-    return next.#middle?.isSingular() ? new Model([s], [y]) : next
+    const [S, Y] = [
+      [...this.s.slice(1 - memory), s],
+      [...this.y.slice(1 - memory), y],
+    ]
+    const { ss, sy, yy } = this.products
+    const products = { ss: bordered(ss, S, S, true), sy: bordered(sy, S, Y, false), yy: bordered(yy, Y, Y, true) }
+    const next = new Model(S, Y, products)
+    return next.#M.length === 0 && S.length > 1 ? Model.none.with(s, y) : next
+  }
+
+  /** Where the model is smallest without bounds: there every variable is free, and it does not matter where one begins. */
+  minimumAnywhere(x: Float64Array, g: Float64Array): Float64Array {
+    if (this.size === 0) return plus(x, -1, g)
+    const step = this.#freeStep(g, this.#productsOfRows(null))
+    const target = plus(x, 1, step)
+    return target.every(Number.isFinite) ? target : plus(x, -1 / this.#theta, g)
   }
 
   /** Where the model is small within the bounds. */
   minimum(x: Float64Array, g: Float64Array, lower: Float64Array, upper: Float64Array): Float64Array {
     const { cauchy, c } = this.#cauchyPoint(x, g, lower, upper)
-    const free = [...cauchy.keys()].filter((i) => cauchy[i]! > lower[i]! && cauchy[i]! < upper[i]!)
-    if (this.size === 0 || free.length === 0) return cauchy
+    const n = x.length
+    const free = new Uint8Array(n)
+    let count = 0
+    for (let i = 0; i < n; i++) {
+      if (!(cauchy[i]! > lower[i]! && cauchy[i]! < upper[i]!)) continue
+      free[i] = 1
+      count++
+    }
+    if (this.size === 0 || count === 0) return cauchy
     const theta = this.#theta
-    const Mc = this.#times(c)
     // The gradient of the model at the Cauchy point, of the free variables.
-    const r = free.map((i) => g[i]! + theta * (cauchy[i]! - x[i]!) - dot(this.#row(i), Mc))
-    // (3.8 to 5.11) of the paper: the inverse of the reduced matrix by Sherman, Morrison and Woodbury.
-    const k = 2 * this.size
-    const rows = free.map((i) => this.#row(i))
-    const Wr = new Float64Array(k)
-    const WW = Matrix.zeros(k, k)
-    rows.forEach((row, index) => {
-      for (let a = 0; a < k; a++) {
-        Wr[a]! += row[a]! * r[index]!
-        for (let b = 0; b < k; b++) WW.set(a, b, WW.get(a, b) + (row[a]! * row[b]!) / theta)
-      }
-    })
-    const N = Matrix.eye(k, k).sub(this.#middle!.solve(WW))
-    const v = Float64Array.from(solve(N, Matrix.columnVector(this.#times(Wr))).to1DArray())
-    const step = new Float64Array(x.length)
-    free.forEach((i, index) => {
-      step[i] = -r[index]! / theta - dot(rows[index]!, v) / (theta * theta)
-    })
-    if (!step.every(Number.isFinite)) return cauchy
-    const projected = cauchy.map((element, i) => Math.min(upper[i]!, Math.max(lower[i]!, element + step[i]!)))
+    const r = new Float64Array(n)
+    this.#addColumns(r, this.#times(c), -1)
+    for (let i = 0; i < n; i++) r[i] = free[i]! === 0 ? 0 : r[i]! + g[i]! + theta * (cauchy[i]! - x[i]!)
+    const step = this.#freeStep(r, this.#productsOfRows(count === n ? null : free))
+    let finite = true
+    const projected = new Float64Array(n)
+    for (let i = 0; i < n; i++) {
+      if (free[i]! === 0) step[i] = 0
+      finite &&= Number.isFinite(step[i]!)
+      projected[i] = Math.min(upper[i]!, Math.max(lower[i]!, cauchy[i]! + step[i]!))
+    }
+    if (!finite) return cauchy
     if (dot(plus(projected, -1, x), g) < 0) return projected
     return plus(cauchy, Math.min(1, longestStep(cauchy, step, lower, upper)), step)
+  }
+
+  /** (5.8 to 5.11) of the paper: minus the inverse of the reduced matrix times r, by Sherman, Morrison and Woodbury. */
+  #freeStep(r: Float64Array, WW: Matrix): Float64Array {
+    const theta = this.#theta
+    const k = 2 * this.size
+    const M = Matrix.from1DArray(k, k, this.#M)
+    const N = Matrix.eye(k, k).sub(M.mmul(WW).div(theta))
+    const v = solve(N, Matrix.columnVector(this.#times(this.#alongRows(r)))).to1DArray()
+    const step = new Float64Array(r.length)
+    for (let i = 0; i < r.length; i++) step[i] = -r[i]! / theta
+    this.#addColumns(step, Float64Array.from(v), -1 / (theta * theta))
+    return step
+  }
+
+  /** WᵀW over the rows that are free; over all without a list. */
+  #productsOfRows(free: Uint8Array | null): Matrix {
+    const m = this.size
+    const theta = this.#theta
+    const { ss, sy, yy } = free ? productsOver(free, this.s, this.y) : this.products
+    const WW = Matrix.zeros(2 * m, 2 * m)
+    for (let a = 0; a < m; a++) {
+      for (let b = 0; b < m; b++) {
+        WW.set(a, b, yy[a]![b]!)
+        WW.set(m + a, m + b, theta * theta * ss[a]![b]!)
+        WW.set(m + a, b, theta * sy[a]![b]!)
+        WW.set(b, m + a, theta * sy[a]![b]!)
+      }
+    }
+    return WW
   }
 
   /** Algorithm CP: the first local minimum along P(x - t g), with c = Wᵀ(cauchy - x). */
   #cauchyPoint(x: Float64Array, g: Float64Array, lower: Float64Array, upper: Float64Array) {
     const theta = this.#theta
+    const n = x.length
     const cauchy = x.slice()
-    const breaks = g.map((slope, i) =>
-      slope < 0 ? (x[i]! - upper[i]!) / slope : slope > 0 ? (x[i]! - lower[i]!) / slope : Infinity,
-    )
-    const d = g.map((slope, i) => (breaks[i]! > 0 ? -slope : 0))
-    let p = new Float64Array(2 * this.size)
-    d.forEach((element, i) => {
-      if (element !== 0 && this.size > 0) p = plus(p, element, this.#row(i)) as Float64Array<ArrayBuffer>
-    })
-    let c = new Float64Array(2 * this.size)
+    const breaks = new Float64Array(n)
+    const d = new Float64Array(n)
+    for (let i = 0; i < n; i++) {
+      const slope = g[i]!
+      const place = slope < 0 ? (x[i]! - upper[i]!) / slope : slope > 0 ? (x[i]! - lower[i]!) / slope : Infinity
+      breaks[i] = place
+      d[i] = place > 0 ? -slope : 0
+    }
+    const p = this.#alongRows(d)
+    const c = new Float64Array(2 * this.size)
+    const row = new Float64Array(2 * this.size)
     const squares = dot(d, d)
     let first = -squares
     let second = theta * squares - dot(p, this.#times(p))
     const least = Number.EPSILON * second
     let best = -first / second
     let from = 0
-    const order = [...breaks.keys()].filter((i) => breaks[i]! > 0 && breaks[i]! < Infinity)
-    order.sort((a, b) => breaks[a]! - breaks[b]!)
-    for (const b of order) {
+    for (const b of ascending(breaks)) {
       const length = breaks[b]! - from
       if (best < length) break
       const slope = g[b]!
       cauchy[b] = d[b]! > 0 ? upper[b]! : lower[b]!
       const moved = cauchy[b]! - x[b]!
-      c = plus(c, length, p) as Float64Array<ArrayBuffer>
-      const row = this.#row(b)
+      add(c, length, p)
+      this.#row(b, row)
       const Mw = this.#times(row)
       first += length * second + slope * slope + theta * slope * moved - slope * dot(Mw, c)
       second -= theta * slope * slope + 2 * slope * dot(Mw, p) + slope * slope * dot(row, Mw)
       second = Math.max(second, least)
-      p = plus(p, slope, row) as Float64Array<ArrayBuffer>
+      add(p, slope, row)
       d[b] = 0
       best = -first / second
       from = breaks[b]!
     }
-    const length = d.some((element) => element !== 0) && best > 0 ? best : 0
-    d.forEach((element, i) => {
+    let moving = false
+    for (let i = 0; i < n && !moving; i++) moving = d[i] !== 0
+    const length = moving && best > 0 ? best : 0
+    for (let i = 0; i < n; i++) {
+      const element = d[i]!
       if (element !== 0) cauchy[i] = Math.min(upper[i]!, Math.max(lower[i]!, x[i]! + (from + length) * element))
-    })
+    }
     return { cauchy, c: plus(c, length, p) }
   }
 
   /** A row of W. */
-  #row(index: number): Float64Array {
+  #row(index: number, row: Float64Array): void {
     const m = this.size
-    return Float64Array.from({ length: 2 * m }, (_, k) =>
-      k < m ? this.y[k]![index]! : this.#theta * this.s[k - m]![index]!,
-    )
+    for (let k = 0; k < m; k++) {
+      row[k] = this.y[k]![index]!
+      row[m + k] = this.#theta * this.s[k]![index]!
+    }
   }
 
+  /** Wᵀv. */
+  #alongRows(v: Float64Array): Float64Array {
+    const m = this.size
+    const product = new Float64Array(2 * m)
+    for (let k = 0; k < m; k++) {
+      product[k] = dot(this.y[k]!, v)
+      product[m + k] = this.#theta * dot(this.s[k]!, v)
+    }
+    return product
+  }
+
+  /** Adds scale W v to a vector. */
+  #addColumns(to: Float64Array, v: Float64Array, scale: number): void {
+    const m = this.size
+    for (let k = 0; k < m; k++) {
+      add(to, scale * v[k]!, this.y[k]!)
+      add(to, scale * this.#theta * v[m + k]!, this.s[k]!)
+    }
+  }
+
+  /** M v. */
   #times(v: Float64Array): Float64Array {
-    if (!this.#middle) return v
-    return Float64Array.from(this.#middle.solve(Matrix.columnVector(v)).to1DArray())
+    const k = v.length
+    const product = new Float64Array(k)
+    for (let a = 0; a < k; a++) {
+      let sum = 0
+      for (let b = 0; b < k; b++) sum += this.#M[a * k + b]! * v[b]!
+      product[a] = sum
+    }
+    return product
+  }
+}
+
+/** The products over some of the rows. */
+function productsOver(free: Uint8Array, s: readonly Float64Array[], y: readonly Float64Array[]): Products {
+  let size = 0
+  for (let i = 0; i < free.length; i++) size += free[i]!
+  const places = new Uint32Array(size)
+  let count = 0
+  for (let i = 0; i < free.length; i++) if (free[i] === 1) places[count++] = i
+  const gathered = (column: Float64Array) => {
+    const some = new Float64Array(places.length)
+    for (let k = 0; k < places.length; k++) some[k] = column[places[k]!]!
+    return some
+  }
+  const [S, Y] = [s.map(gathered), y.map(gathered)]
+  const symmetric = (columns: readonly Float64Array[]) => {
+    const products = columns.map(() => new Array<number>(columns.length).fill(0))
+    for (let a = 0; a < columns.length; a++) {
+      for (let b = 0; b <= a; b++) products[a]![b] = products[b]![a] = dot(columns[a]!, columns[b]!)
+    }
+    return products
+  }
+  return { ss: symmetric(S), sy: S.map((a) => Y.map((b) => dot(a, b))), yy: symmetric(Y) }
+}
+
+/** The places of positive finite numbers, the smallest first, from a heap: most often only a few are asked for. */
+function* ascending(numbers: Float64Array): Generator<number, void, void> {
+  const heap = new Uint32Array(numbers.length)
+  let size = 0
+  for (let i = 0; i < numbers.length; i++) if (numbers[i]! > 0 && numbers[i]! < Infinity) heap[size++] = i
+  const isBefore = (a: number, b: number) => numbers[a]! < numbers[b]! || (numbers[a] === numbers[b] && a < b)
+  const sink = (from: number) => {
+    const moved = heap[from]!
+    let place = from
+    for (;;) {
+      let child = 2 * place + 1
+      if (child >= size) break
+      if (child + 1 < size && isBefore(heap[child + 1]!, heap[child]!)) child++
+      if (!isBefore(heap[child]!, moved)) break
+      heap[place] = heap[child]!
+      place = child
+    }
+    heap[place] = moved
+  }
+  for (let place = (size >> 1) - 1; place >= 0; place--) sink(place)
+  while (size > 0) {
+    yield heap[0]!
+    heap[0] = heap[--size]!
+    sink(0)
   }
 }
