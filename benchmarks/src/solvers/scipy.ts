@@ -29,7 +29,9 @@ export function jobs(part: SolverPart, subjects: readonly Subject[]) {
   return Object.entries(methods[part]).flatMap(([method, theirs]) =>
     subjects.map(({ name, start, bounds, objective, residuals }) => {
       const x = Float64Array.from(start)
-      const atStart = objective ? objective.value(x) : residuals!(x).reduce((sum, f) => sum + f * f, 0)
+      const atStart = objective
+        ? objective.value(x)
+        : Float64Array.from(residuals!(x)).reduce((sum, f) => sum + f * f, 0)
       return { part, method, theirs, problem: name, start: [...start], bounds: bounds ?? null, atStart }
     }),
   )
