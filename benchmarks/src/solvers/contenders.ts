@@ -69,7 +69,8 @@ export const methods = {
 /** Limits of both, so that a solver that has lost its way ends. */
 export const mostIterations = 20_000
 
-const squares = (residuals: ArrayLike<number>) => {
+/** The sum of squares. */
+export const squares = (residuals: ArrayLike<number>) => {
   let sum = 0
   for (let i = 0; i < residuals.length; i++) sum += residuals[i]! ** 2
   return sum

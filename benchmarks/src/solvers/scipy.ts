@@ -3,7 +3,7 @@ import { messageOf } from '../measure.ts'
 import { installPythonPeers } from '../peers/install.ts'
 import { runScript } from '../peers/script.ts'
 import { summarize } from '../statistics.ts'
-import { methods, mostIterations } from './contenders.ts'
+import { methods, mostIterations, squares } from './contenders.ts'
 import type { SolverEffort, SolverRow } from './measure.ts'
 import type { SolverPart, Subject } from './problems.ts'
 
@@ -29,9 +29,7 @@ export function jobs(part: SolverPart, subjects: readonly Subject[]) {
   return Object.entries(methods[part]).flatMap(([method, theirs]) =>
     subjects.map(({ name, start, bounds, objective, residuals }) => {
       const x = Float64Array.from(start)
-      const atStart = objective
-        ? objective.value(x)
-        : Float64Array.from(residuals!(x)).reduce((sum, f) => sum + f * f, 0)
+      const atStart = objective ? objective.value(x) : squares(residuals!(x))
       return { part, method, theirs, problem: name, start: [...start], bounds: bounds ?? null, atStart }
     }),
   )

@@ -3,7 +3,7 @@ import { endings, noLowerPoint } from '../../ends.ts'
 import { wolfe } from '../../line-search.ts'
 import type { Minimizer } from '../../method.ts'
 import type { Problem } from '../../problem.ts'
-import { add, dot, maximumNorm, norm, plus } from '../../vector.ts'
+import { add, addAll, dot, isFiniteVector, maximumNorm, norm, plus, products } from '../../vector.ts'
 
 /** How many pairs are remembered. */
 const memory = 10
@@ -110,26 +110,21 @@ interface Products {
 }
 
 /** Without the first row and column where there are too many, and with one more of each. */
-function bordered(
-  products: readonly (readonly number[])[],
-  a: readonly Float64Array[],
-  b: readonly Float64Array[],
-  symmetric: boolean,
-): number[][] {
-  const last = a.length - 1
-  const kept = Math.max(0, products.length - last)
-  const rows = products.slice(kept).map((row) => row.slice(kept))
-  const right = a.slice(0, -1).map((column) => dot(column, b[last]!))
-  const below = symmetric ? right : b.slice(0, -1).map((column) => dot(a[last]!, column))
-  return [...rows.map((row, i) => [...row, right[i]!]), [...below, dot(a[last]!, b[last]!)]]
+function bordered(old: readonly (readonly number[])[], right: readonly number[], below: readonly number[]): number[][] {
+  const excess = Math.max(0, old.length + 1 - right.length)
+  const rows = old.slice(excess).map((row) => row.slice(excess))
+  return [...rows.map((row, i) => [...row, right[i]!]), [...below]]
 }
 
 /** A quadratic model in its compact form. */
 class Model {
   static readonly none = new Model([], [], { ss: [], sy: [], yy: [] })
   readonly #theta: number
-  /** The rows of M one after the other; empty where it does not exist. */
-  readonly #M: Float64Array
+  /** Of the inverse of M; missing where that is singular. */
+  readonly #factors: LuDecomposition | undefined
+  /** The same, L and U in one, with its rows one after the other. */
+  readonly #triangles: Float64Array
+  readonly #order: readonly number[]
 
   private constructor(
     readonly s: readonly Float64Array[],
@@ -139,7 +134,8 @@ class Model {
     const m = s.length
     const { ss, sy, yy } = products
     this.#theta = m > 0 ? yy[m - 1]![m - 1]! / sy[m - 1]![m - 1]! : 1
-    this.#M = new Float64Array(0)
+    this.#triangles = new Float64Array(4 * m * m)
+    this.#order = []
     if (m === 0) return
     const inverse = Matrix.zeros(2 * m, 2 * m)
     for (let i = 0; i < m; i++) {
@@ -152,7 +148,13 @@ class Model {
       }
     }
     const factors = new LuDecomposition(inverse)
-    if (!factors.isSingular()) this.#M = Float64Array.from(factors.solve(Matrix.eye(2 * m)).to1DArray())
+    if (factors.isSingular()) return
+    this.#factors = factors
+    this.#order = factors.pivotPermutationVector
+    const [L, U] = [factors.lowerTriangularMatrix, factors.upperTriangularMatrix]
+    for (let i = 0; i < 2 * m; i++) {
+      for (let j = 0; j < 2 * m; j++) this.#triangles[2 * m * i + j] = i > j ? L.get(i, j) : U.get(i, j)
+    }
   }
 
   get size(): number {
@@ -166,9 +168,15 @@ class Model {
       [...this.y.slice(1 - memory), y],
     ]
     const { ss, sy, yy } = this.products
-    const products = { ss: bordered(ss, S, S, true), sy: bordered(sy, S, Y, false), yy: bordered(yy, Y, Y, true) }
-    const next = new Model(S, Y, products)
-    return next.#M.length === 0 && S.length > 1 ? Model.none.with(s, y) : next
+    const [byS, byY] = [products(S, [s, y]), products(Y, [s, y])]
+    const column = (rows: readonly (readonly number[])[], k: number) => rows.map((row) => row[k]!)
+    const next = new Model(S, Y, {
+      ss: bordered(ss, column(byS, 0), column(byS, 0)),
+      sy: bordered(sy, column(byS, 1), column(byY, 0)),
+      yy: bordered(yy, column(byY, 1), column(byY, 1)),
+    })
+    if (next.#factors) return next
+    return S.length > 1 ? Model.none.with(s, y) : Model.none
   }
 
   /** Where the model is smallest without bounds: there every variable is free, and it does not matter where one begins. */
@@ -176,7 +184,7 @@ class Model {
     if (this.size === 0) return plus(x, -1, g)
     const step = this.#freeStep(g, this.#productsOfRows(null))
     const target = plus(x, 1, step)
-    return target.every(Number.isFinite) ? target : plus(x, -1 / this.#theta, g)
+    return isFiniteVector(target) ? target : plus(x, -1 / this.#theta, g)
   }
 
   /** Where the model is small within the bounds. */
@@ -197,14 +205,12 @@ class Model {
     this.#addColumns(r, this.#times(c), -1)
     for (let i = 0; i < n; i++) r[i] = free[i]! === 0 ? 0 : r[i]! + g[i]! + theta * (cauchy[i]! - x[i]!)
     const step = this.#freeStep(r, this.#productsOfRows(count === n ? null : free))
-    let finite = true
+    if (!isFiniteVector(step)) return cauchy
     const projected = new Float64Array(n)
     for (let i = 0; i < n; i++) {
       if (free[i]! === 0) step[i] = 0
-      finite &&= Number.isFinite(step[i]!)
       projected[i] = Math.min(upper[i]!, Math.max(lower[i]!, cauchy[i]! + step[i]!))
     }
-    if (!finite) return cauchy
     if (dot(plus(projected, -1, x), g) < 0) return projected
     return plus(cauchy, Math.min(1, longestStep(cauchy, step, lower, upper)), step)
   }
@@ -213,8 +219,7 @@ class Model {
   #freeStep(r: Float64Array, WW: Matrix): Float64Array {
     const theta = this.#theta
     const k = 2 * this.size
-    const M = Matrix.from1DArray(k, k, this.#M)
-    const N = Matrix.eye(k, k).sub(M.mmul(WW).div(theta))
+    const N = Matrix.eye(k, k).sub(this.#factors!.solve(WW.div(theta)))
     const v = solve(N, Matrix.columnVector(this.#times(this.#alongRows(r)))).to1DArray()
     const step = new Float64Array(r.length)
     for (let i = 0; i < r.length; i++) step[i] = -r[i]! / theta
@@ -300,31 +305,31 @@ class Model {
   /** Wᵀv. */
   #alongRows(v: Float64Array): Float64Array {
     const m = this.size
-    const product = new Float64Array(2 * m)
-    for (let k = 0; k < m; k++) {
-      product[k] = dot(this.y[k]!, v)
-      product[m + k] = this.#theta * dot(this.s[k]!, v)
-    }
-    return product
+    const along = products([...this.y, ...this.s], [v])
+    return Float64Array.from(along, ([product], k) => (k < m ? product! : this.#theta * product!))
   }
 
   /** Adds scale W v to a vector. */
   #addColumns(to: Float64Array, v: Float64Array, scale: number): void {
     const m = this.size
-    for (let k = 0; k < m; k++) {
-      add(to, scale * v[k]!, this.y[k]!)
-      add(to, scale * this.#theta * v[m + k]!, this.s[k]!)
-    }
+    const scales = v.map((element, k) => (k < m ? scale * element : scale * this.#theta * element))
+    addAll(to, scales, [...this.y, ...this.s])
   }
 
   /** M v. */
   #times(v: Float64Array): Float64Array {
     const k = v.length
     const product = new Float64Array(k)
-    for (let a = 0; a < k; a++) {
-      let sum = 0
-      for (let b = 0; b < k; b++) sum += this.#M[a * k + b]! * v[b]!
-      product[a] = sum
+    const LU = this.#triangles
+    for (let i = 0; i < k; i++) {
+      let rest = v[this.#order[i]!]!
+      for (let j = 0; j < i; j++) rest -= LU[i * k + j]! * product[j]!
+      product[i] = rest
+    }
+    for (let i = k - 1; i >= 0; i--) {
+      let rest = product[i]!
+      for (let j = i + 1; j < k; j++) rest -= LU[i * k + j]! * product[j]!
+      product[i] = rest / LU[i * k + i]!
     }
     return product
   }
@@ -343,14 +348,7 @@ function productsOver(free: Uint8Array, s: readonly Float64Array[], y: readonly 
     return some
   }
   const [S, Y] = [s.map(gathered), y.map(gathered)]
-  const symmetric = (columns: readonly Float64Array[]) => {
-    const products = columns.map(() => new Array<number>(columns.length).fill(0))
-    for (let a = 0; a < columns.length; a++) {
-      for (let b = 0; b <= a; b++) products[a]![b] = products[b]![a] = dot(columns[a]!, columns[b]!)
-    }
-    return products
-  }
-  return { ss: symmetric(S), sy: S.map((a) => Y.map((b) => dot(a, b))), yy: symmetric(Y) }
+  return { ss: products(S, S), sy: products(S, Y), yy: products(Y, Y) }
 }
 
 /** The places of positive finite numbers, the smallest first, from a heap: most often only a few are asked for. */
