@@ -30,6 +30,7 @@ export {
   type FeasibleResult,
   type FeasibleState,
   feasibleLearning,
+  feasibleLearningStates,
   type SampleLosses,
 } from './feasible-learning.ts'
 export { Field, type Game, type SaddleMethod, type SaddleSettings, type SaddleState } from './field.ts'
@@ -39,6 +40,7 @@ export {
   type GinzburgLandauResult,
   type GinzburgLandauState,
   ginzburgLandau,
+  ginzburgLandauStates,
 } from './ginzburg-landau.ts'
 export type { Learner, OnlineLoss, OnlineMethod, OnlineSettings } from './learner.ts'
 export { type LeastSquaresOptions, type LeastSquaresResult, leastSquares } from './least-squares.ts'
@@ -139,6 +141,7 @@ export {
   type TopologicalOptions,
   type TopologicalResult,
   type TopologicalState,
+  topologicalSwapStates,
   topologicalSwaps,
 } from './topological-swaps.ts'
 export {
