@@ -113,6 +113,7 @@ export {
   type MarginState,
   type ObservedDecision,
   optimalityMargin,
+  optimalityMarginStates,
 } from './optimality-margin.ts'
 export { type Constrained, type Differences, Problem, type ProblemOptions } from './problem.ts'
 export {
