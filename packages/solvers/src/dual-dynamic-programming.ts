@@ -38,7 +38,7 @@ export interface DualDynamicState {
 }
 
 export interface DualDynamicOptions extends Omit<DoorLimits<DualDynamicState>, 'evaluations'> {
-  /** A number that the costs of all later stages together are never below. Default 0. */
+  /** A number that the costs of all later stages together are never below. Default 0: lower where there are profits. */
   readonly least?: number
   /** How many scenarios the upper bound is taken from; where there are no more than these, it is exact. Default 100. */
   readonly scenarios?: number
@@ -93,7 +93,7 @@ class StageError extends Error {
  *
  * @param start the state that the first stage finds.
  * @returns where the gap is below the tolerance, `converged` with the test `gap`; where the upper bound is only estimated, with the test
- * `confidence` as soon as the lower one is above its mean less two standard errors.
+ * `confidence` as soon as the lower one is above its mean less two standard errors. `failed` where a later stage has no decision, or costs less than `least`.
  * @throws RangeError for no stages, states of sizes that do not match, and probabilities that do not add up to 1.
  */
 export async function stochasticDualDynamicProgramming(
@@ -237,6 +237,10 @@ export async function stochasticDualDynamicProgramming(
         const bound = iterations % period === 0 || last === 0 ? await upperBound() : { upper: Number.NaN, error: 0 }
         state = { lower, ...bound, cuts: iterations * last }
         if (options.callback?.(state, iterations) === false) return { kind: 'limit', of: 'callback' }
+        const rounding = 1e-6 * Math.max(1, Math.abs(bound.upper))
+        if (bound.error === 0 && bound.upper < lower - rounding) {
+          return { kind: 'failed', reason: `least: later stages cost less than ${least}` }
+        }
         if (bound.upper - lower <= tolerance * Math.max(1, Math.abs(bound.upper))) {
           return { kind: 'converged', test: 'gap' }
         }

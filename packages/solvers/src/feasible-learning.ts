@@ -44,19 +44,12 @@ export interface FeasibleResult extends FeasibleState {
   readonly status: Status
 }
 
-/**
- * Feasible learning: instead of a low mean a bound for each sample's loss, g_i(x) ≤ ε. A primal-dual method: multipliers rise where a loss is above
- * ε, λ ← (λ + η (g(x) - ε - λ / α))₊, and the parameters descend along Σ λ_i ∇g_i. With a price α a bound that is too tight is relaxed by
- * slacks of least norm, min α |u|² / 2 where g_i(x) ≤ ε + u_i, u ≥ 0: these are u = λ / α (resilient feasible learning).
- *
- * J. Ramirez, I. Hounie, J. Elenter, J. Gallego-Posada, M. Hashemizadeh, A. Ribeiro, S. Lacoste-Julien (2025), Feasible Learning, arXiv
- * 2501.14912. Deviations: all samples in every step, and plain gradient descent.
- *
- * @returns without slacks, `converged` as soon as every loss is within the tolerance of ε; bounds that cannot be kept end at a limit, with
- * multipliers that grow.
- * @throws RangeError for a start that is not finite, steps and prices that are not above 0, and a threshold that is not a number.
- */
-export function feasibleLearning(losses: SampleLosses, start: Numbers, options: FeasibleOptions = {}): FeasibleResult {
+/** The iterator behind `feasibleLearning`: a state for the start and after each step. Limits are not read. */
+export function feasibleLearningStates(
+  losses: SampleLosses,
+  start: Numbers,
+  options: FeasibleOptions = {},
+): Generator<FeasibleState, Status, void> {
   const { threshold = 0.1, slackPrice = Infinity, step = 0.01, dualStep = 0.1, tolerance = 1e-6 } = options
   for (const [name, value] of Object.entries({ slackPrice, step, dualStep })) {
     if (!(value > 0)) throw new RangeError(`${name}: ${value} is not above 0`)
@@ -65,13 +58,11 @@ export function feasibleLearning(losses: SampleLosses, start: Numbers, options: 
   const first = Float64Array.from(start)
   const wrong = first.findIndex((element) => !Number.isFinite(element))
   if (wrong >= 0) throw new RangeError(`start[${wrong}]: ${first[wrong]} is not a finite number`)
-  let evaluations = 0
 
   function* solve(): Generator<FeasibleState, Status, void> {
     let x = first
     let multipliers: Float64Array | undefined
     for (;;) {
-      evaluations++
       const values = Float64Array.from(losses.values(x.slice()))
       const before: Float64Array = multipliers ?? new Float64Array(values.length)
       if (values.length !== before.length) {
@@ -97,8 +88,34 @@ export function feasibleLearning(losses: SampleLosses, start: Numbers, options: 
       multipliers = lambda
     }
   }
-  const ended = runSolver(solve(), { ...options, iterations: options.iterations ?? 10_000 }, () => evaluations)
+  return solve()
+}
+
+/**
+ * Feasible learning: instead of a low mean a bound for each sample's loss, g_i(x) ≤ ε. A primal-dual method: multipliers rise where a loss is above
+ * ε, λ ← (λ + η (g(x) - ε - λ / α))₊, and the parameters descend along Σ λ_i ∇g_i. With a price α a bound that is too tight is relaxed by
+ * slacks of least norm, min α |u|² / 2 where g_i(x) ≤ ε + u_i, u ≥ 0: these are u = λ / α (resilient feasible learning).
+ *
+ * J. Ramirez, I. Hounie, J. Elenter, J. Gallego-Posada, M. Hashemizadeh, A. Ribeiro, S. Lacoste-Julien (2025), Feasible Learning, arXiv
+ * 2501.14912. Deviations: all samples in every step, and plain gradient descent.
+ *
+ * @returns without slacks, `converged` as soon as every loss is within the tolerance of ε; bounds that cannot be kept end at a limit, with
+ * multipliers that grow.
+ * @throws RangeError for a start that is not finite, steps and prices that are not above 0, and a threshold that is not a number.
+ */
+export function feasibleLearning(losses: SampleLosses, start: Numbers, options: FeasibleOptions = {}): FeasibleResult {
+  let evaluations = 0
+  const counted: SampleLosses = {
+    values: (x) => {
+      evaluations++
+      return losses.values(x)
+    },
+    weightedGradient: (x, weights) => losses.weightedGradient(x, weights),
+  }
+  const states = feasibleLearningStates(counted, start, options)
+  const ended = runSolver(states, { ...options, iterations: options.iterations ?? 10_000 }, () => evaluations)
   const none = new Float64Array(0)
-  const best = ended.best ?? { point: first, values: none, multipliers: none, slacks: none, residual: Number.NaN }
+  const nowhere = { values: none, multipliers: none, slacks: none, residual: Number.NaN }
+  const best = ended.best ?? { point: Float64Array.from(start), ...nowhere }
   return { ...best, iterations: ended.iterations, evaluations, status: ended.status }
 }

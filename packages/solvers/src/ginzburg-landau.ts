@@ -49,26 +49,12 @@ const wellSlope = (u: number) => (Math.abs(u) <= 1 ? u * (u * u - 1) : 2 * (u - 
 /** c: W - c u² / 2 is concave. */
 const curvature = 2
 
-/**
- * Two classes on a graph from few labels y: a local minimum of the energy of Ginzburg and Landau, a diffuse perimeter of the classes,
- *
- * E(u) = ε Σ w_ij (u_i - u_j)² / 2 + Σ W(u_i) / ε + μ Σ over labels (u_i - y_i)² / 2,
- *
- * from u = y. The convex part (graph, labels, c u² / (2 ε)) is taken at the end of a step and the concave one (W - c u² / 2) / ε at its
- * beginning v = uₙ + ρₙ (uₙ - uₙ₋₁), as in FISTA: each step solves the same linear system, which is factored once.
- * Without momentum the energy falls for every step size; with a constant ρ the total energy does where ρ² (1 + 3 τ / ε) ≤ 1.
- *
- * O. Akande, P. Dondl, K. Gupta, A. Onwunta, S. Wojtowytsch (2024), Momentum-based minimization of the Ginzburg-Landau functional on
- * Euclidean spaces and graphs, arXiv 2501.00389. Deviations: the restart (B. O'Donoghue, E. Candès 2015), the well's continuation; the matrix is dense.
- *
- * @param labels one for each node: -1, 1, or 0 where the class is to be found.
- * @throws RangeError for other labels, edges that lead nowhere or weigh less than 0, and options out of their range.
- */
-export function ginzburgLandau(
+/** The iterator behind `ginzburgLandau`: a state for the labels and after each step. Limits are not read. */
+export function ginzburgLandauStates(
   edges: Iterable<Edge>,
   labels: Numbers,
   options: GinzburgLandauOptions = {},
-): GinzburgLandauResult {
+): Generator<GinzburgLandauState, Status, void> {
   const { width = 1, fidelity = 10, step = 1, momentum = 'nesterov', restart = true, tolerance = 1e-6 } = options
   for (const [name, value] of Object.entries({ width, fidelity, step })) {
     if (!(value > 0 && value < Infinity)) throw new RangeError(`${name}: ${value} is not a finite number above 0`)
@@ -144,8 +130,32 @@ export function ginzburgLandau(
       ;[before, u, energy] = [u, next, value]
     }
   }
-  const ended = runSolver(solve(), { ...options, iterations: options.iterations ?? 10_000 })
-  const { point, energy, residual } = ended.best ?? { point: y, energy: energyAt(y), residual: Number.NaN }
+  return solve()
+}
+
+/**
+ * Two classes on a graph from few labels y: a local minimum of the energy of Ginzburg and Landau, a diffuse perimeter of the classes,
+ *
+ * E(u) = ε Σ w_ij (u_i - u_j)² / 2 + Σ W(u_i) / ε + μ Σ over labels (u_i - y_i)² / 2,
+ *
+ * from u = y. The convex part (graph, labels, c u² / (2 ε)) is taken at the end of a step and the concave one (W - c u² / 2) / ε at its
+ * beginning v = uₙ + ρₙ (uₙ - uₙ₋₁), as in FISTA: each step solves the same linear system, which is factored once.
+ * Without momentum the energy falls for every step size; with a constant ρ the total energy does where ρ² (1 + 3 τ / ε) ≤ 1.
+ *
+ * O. Akande, P. Dondl, K. Gupta, A. Onwunta, S. Wojtowytsch (2024), Momentum-based minimization of the Ginzburg-Landau functional on
+ * Euclidean spaces and graphs, arXiv 2501.00389. Deviations: the restart (B. O'Donoghue, E. Candès 2015), the well's continuation; the matrix is dense.
+ *
+ * @param labels one for each node: -1, 1, or 0 where the class is to be found.
+ * @throws RangeError for other labels, edges that lead nowhere or weigh less than 0, and options out of their range.
+ */
+export function ginzburgLandau(
+  edges: Iterable<Edge>,
+  labels: Numbers,
+  options: GinzburgLandauOptions = {},
+): GinzburgLandauResult {
+  const states = ginzburgLandauStates(edges, labels, options)
+  const ended = runSolver(states, { ...options, iterations: options.iterations ?? 10_000 })
+  const { point, energy, residual } = ended.best!
   const classes = Int8Array.from(point, (each) => (each < 0 ? -1 : 1))
   return { point, classes, energy, residual, iterations: ended.iterations, status: ended.status }
 }

@@ -30,6 +30,7 @@ export {
   type FeasibleResult,
   type FeasibleState,
   feasibleLearning,
+  feasibleLearningStates,
   type SampleLosses,
 } from './feasible-learning.ts'
 export { Field, type Game, type SaddleMethod, type SaddleSettings, type SaddleState } from './field.ts'
@@ -39,6 +40,7 @@ export {
   type GinzburgLandauResult,
   type GinzburgLandauState,
   ginzburgLandau,
+  ginzburgLandauStates,
 } from './ginzburg-landau.ts'
 export type { Learner, OnlineLoss, OnlineMethod, OnlineSettings } from './learner.ts'
 export { type LeastSquaresOptions, type LeastSquaresResult, leastSquares } from './least-squares.ts'
@@ -111,6 +113,7 @@ export {
   type MarginState,
   type ObservedDecision,
   optimalityMargin,
+  optimalityMarginStates,
 } from './optimality-margin.ts'
 export { type Constrained, type Differences, Problem, type ProblemOptions } from './problem.ts'
 export {
@@ -139,6 +142,7 @@ export {
   type TopologicalOptions,
   type TopologicalResult,
   type TopologicalState,
+  topologicalSwapStates,
   topologicalSwaps,
 } from './topological-swaps.ts'
 export {

@@ -40,37 +40,15 @@ export interface MarginResult extends MarginState {
   readonly status: Status
 }
 
-/**
- * Learns the costs of linear programs from decisions: contextual linear programs (predict, then optimize) and, without a context, inverse ones. A basis B
- * is optimal where the reduced costs of the other variables N are at least 0; so a linear model c = Θ z is fitted with a margin,
- *
- * min over Θ, s ≥ 0 of λ |Θ|² / 2 + mean Σ s, where c_N - Nᵀ B⁻ᵀ c_B ≥ 1 - s,
- *
- * which is convex and needs no costs. Solved by ascent of the dual, one multiplier after the other, as for support vector
- * machines (C.-J. Hsieh and others 2008); the gap between the two certifies it.
- *
- * C. Sun, S. Liu, X. Li (2023), Maximum Optimality Margin: A Unified Approach for Contextual Linear Programming and Inverse Linear Programming,
- * arXiv 2301.11260. Its online variant is not here.
- *
- * @throws RangeError for no decisions, sizes that do not match, a λ that is not above 0, and a basis that is none.
- */
-export function optimalityMargin(decisions: readonly ObservedDecision[], options: MarginOptions = {}): MarginResult {
+/** The iterator behind `optimalityMargin`: a state for Θ = 0 and after each sweep over all multipliers. Limits are not read. */
+export function optimalityMarginStates(
+  decisions: readonly ObservedDecision[],
+  options: MarginOptions = {},
+): Generator<MarginState, Status, void> {
   const { regularization: lambda = 1e-3, tolerance = 1e-6 } = options
   if (!(lambda > 0 && lambda < Infinity))
     throw new RangeError(`regularization: ${lambda} is not a finite number above 0`)
-  if (decisions.length === 0) throw new RangeError('decisions: there are none')
-  const size = decisions[0]!.optimum.length
-  const contexts = decisions.map(({ context = [1] }) => Float64Array.from(context))
-  const features = contexts[0]!.length
-  /** Reduced cost k of decision t is d · Θ z. */
-  const rows: { readonly t: number; readonly d: Float64Array; readonly square: number }[] = []
-  decisions.forEach((decision, t) => {
-    if (contexts[t]!.length !== features) {
-      throw new RangeError(`decisions[${t}].context: ${contexts[t]!.length} numbers were given instead of ${features}`)
-    }
-    const square = dot(contexts[t]!, contexts[t]!)
-    for (const d of reducedCosts(decision, size, t)) rows.push({ t, d, square: dot(d, d) * square })
-  })
+  const { size, features, contexts, rows } = marginsOf(decisions)
   const most = 1 / decisions.length
 
   function* solve(): Generator<MarginState, Status, void> {
@@ -105,7 +83,29 @@ export function optimalityMargin(decisions: readonly ObservedDecision[], options
       })
     }
   }
-  const ended = runSolver(solve(), { ...options, iterations: options.iterations ?? 10_000 })
+  return solve()
+}
+
+/**
+ * Learns the costs of linear programs from decisions: contextual linear programs (predict, then optimize) and, without a context, inverse ones. A basis B
+ * is optimal where the reduced costs of the other variables N are at least 0; so a linear model c = Θ z is fitted with a margin,
+ *
+ * min over Θ, s ≥ 0 of λ |Θ|² / 2 + mean Σ s, where c_N - Nᵀ B⁻ᵀ c_B ≥ 1 - s,
+ *
+ * which is convex and needs no costs. Solved by ascent of the dual, one multiplier after the other, as for support vector
+ * machines (C.-J. Hsieh and others 2008); the gap between the two certifies it.
+ *
+ * C. Sun, S. Liu, X. Li (2023), Maximum Optimality Margin: A Unified Approach for Contextual Linear Programming and Inverse Linear Programming,
+ * arXiv 2301.11260. Its online variant is not here.
+ *
+ * @throws RangeError for no decisions, sizes that do not match, a λ that is not above 0, and a basis that is none.
+ */
+export function optimalityMargin(decisions: readonly ObservedDecision[], options: MarginOptions = {}): MarginResult {
+  const { features, contexts, rows } = marginsOf(decisions)
+  const ended = runSolver(optimalityMarginStates(decisions, options), {
+    ...options,
+    iterations: options.iterations ?? 10_000,
+  })
   const best = ended.best!
   const predict = (context: Numbers = [1]) => {
     if (context.length !== features) throw new RangeError(`context: ${context.length} numbers instead of ${features}`)
@@ -115,6 +115,30 @@ export function optimalityMargin(decisions: readonly ObservedDecision[], options
   const slacks = new Float64Array(decisions.length)
   for (const { t, d } of rows) slacks[t] = Math.max(slacks[t]!, 1 - dot(d, predict(contexts[t]!)))
   return { ...best, predict, slacks, iterations: ended.iterations, status: ended.status }
+}
+
+/** A reduced cost d · Θ z of decision t. */
+interface Margin {
+  readonly t: number
+  readonly d: Float64Array
+  /** |d|² |z|². */
+  readonly square: number
+}
+
+function marginsOf(decisions: readonly ObservedDecision[]) {
+  if (decisions.length === 0) throw new RangeError('decisions: there are none')
+  const size = decisions[0]!.optimum.length
+  const contexts = decisions.map(({ context = [1] }) => Float64Array.from(context))
+  const features = contexts[0]!.length
+  const rows: Margin[] = []
+  decisions.forEach((decision, t) => {
+    if (contexts[t]!.length !== features) {
+      throw new RangeError(`decisions[${t}].context: ${contexts[t]!.length} numbers were given instead of ${features}`)
+    }
+    const square = dot(contexts[t]!, contexts[t]!)
+    for (const d of reducedCosts(decision, size, t)) rows.push({ t, d, square: dot(d, d) * square })
+  })
+  return { size, features, contexts, rows }
 }
 
 /** For each variable outside the basis the vector d with d · c = its reduced cost. */

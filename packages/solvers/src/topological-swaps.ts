@@ -29,21 +29,11 @@ export interface TopologicalResult extends TopologicalState {
   readonly status: Status
 }
 
-/**
- * Learns a linear structural equation model without cycles, X = X W + noise: minimizes NOTEARS' score Q(W) = |X - X W|² / (2 n) over
- * acyclic W. Inside, Q is minimized for a topological order, which for squares is a regression of each variable on those before it; outside, the order
- * changes by swaps of two nodes. Conditions of Karush, Kuhn and Tucker hold at W where ∂Q/∂W_ij = 0 for all edges that would close no cycle, so
- * pairs against the order with such an edge and a slope are tried first, then those with the steepest slopes among the others; the best swap is
- * taken, and the score falls with each.
- *
- * C. Deng, K. Bello, B. Aragam, P. Ravikumar (2023), Optimizing NOTEARS Objectives via Topological Swaps, arXiv 2305.17277. Deviations: squares only,
- * without a penalty; whether a path leads back is asked of the graph, not of the slope of a function of acyclicity; where no swap
- * lowers the score although the conditions do not hold, the order becomes one of W with the missing edge, which lowers it.
- *
- * @param samples rows of X; columns should have mean zero and the same variance of noise.
- * @throws RangeError for rows of different lengths, numbers that are not finite, variables that are a linear combination of others, and orders that are none.
- */
-export function topologicalSwaps(samples: readonly Numbers[], options: TopologicalOptions = {}): TopologicalResult {
+/** The iterator behind `topologicalSwaps`: a state for the first order and after each swap. Limits are not read. */
+export function topologicalSwapStates(
+  samples: readonly Numbers[],
+  options: TopologicalOptions = {},
+): Generator<TopologicalState, Status, void> {
   const { candidates = 100, tolerance = 1e-8 } = options
   const p = samples[0]?.length ?? 0
   const S = Array.from({ length: p }, () => new Float64Array(p))
@@ -143,6 +133,25 @@ export function topologicalSwaps(samples: readonly Numbers[], options: Topologic
       here = next
     }
   }
-  const ended = runSolver(solve(), { ...options, iterations: options.iterations ?? 10_000 })
+  return solve()
+}
+
+/**
+ * Learns a linear structural equation model without cycles, X = X W + noise: minimizes NOTEARS' score Q(W) = |X - X W|² / (2 n) over
+ * acyclic W. Inside, Q is minimized for a topological order, which for squares is a regression of each variable on those before it; outside, the order
+ * changes by swaps of two nodes. Conditions of Karush, Kuhn and Tucker hold at W where ∂Q/∂W_ij = 0 for all edges that would close no cycle, so
+ * pairs against the order with such an edge and a slope are tried first, then those with the steepest slopes among the others; the best swap is
+ * taken, and the score falls with each.
+ *
+ * C. Deng, K. Bello, B. Aragam, P. Ravikumar (2023), Optimizing NOTEARS Objectives via Topological Swaps, arXiv 2305.17277. Deviations: squares only,
+ * without a penalty; whether a path leads back is asked of the graph, not of the slope of a function of acyclicity; where no swap
+ * lowers the score although the conditions do not hold, the order becomes one of W with the missing edge, which lowers it.
+ *
+ * @param samples rows of X; columns should have mean zero and the same variance of noise.
+ * @throws RangeError for rows of different lengths, numbers that are not finite, variables that are a linear combination of others, and orders that are none.
+ */
+export function topologicalSwaps(samples: readonly Numbers[], options: TopologicalOptions = {}): TopologicalResult {
+  const states = topologicalSwapStates(samples, options)
+  const ended = runSolver(states, { ...options, iterations: options.iterations ?? 10_000 })
   return { ...ended.last!, iterations: ended.iterations, status: ended.status }
 }

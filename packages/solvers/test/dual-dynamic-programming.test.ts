@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { type DualDynamicState, linearProgram, type Stage, stochasticDualDynamicProgramming } from '../src/index.ts'
+import {
+  type DualDynamicOptions,
+  type DualDynamicState,
+  linearProgram,
+  type Stage,
+  stochasticDualDynamicProgramming,
+} from '../src/index.ts'
 
 /**
  * A reservoir of at most 10 before a turbine of at most 6; what it does not give, two power stations burn, of at most 4 at a price of 1, and of any
@@ -94,6 +100,24 @@ describe('stochasticDualDynamicProgramming', () => {
   it('is a linear program where there is one stage', async () => {
     const { lower, upper, iterations } = await stochasticDualDynamicProgramming(hydro([12], [0, 3, 7]), [0])
     expect([lower, upper, iterations]).toEqual([4 + 5 * 5, 4 + 5 * 5, 1])
+  })
+
+  it('wants to know how low costs may be where there are profits', async () => {
+    const paid = stages.map((stage) => ({ ...stage, costs: [0, -4, 0, 1, 5] }))
+    const optimum = await extensive(paid, 5)
+    expect(optimum).toBeLessThan(0)
+    const { status } = await stochasticDualDynamicProgramming(paid, [5])
+    expect(status).toEqual({ kind: 'failed', reason: 'least: later stages cost less than 0' })
+    expect((await stochasticDualDynamicProgramming(paid, [5], { least: -100 })).lower).toBeCloseTo(optimum, 5)
+  })
+
+  it('stops at limits', async () => {
+    const run = async (options: DualDynamicOptions) =>
+      (await stochasticDualDynamicProgramming(stages, [5], options)).status
+    expect(await run({ iterations: 1 })).toEqual({ kind: 'limit', of: 'iterations' })
+    expect(await run({ seconds: 0 })).toEqual({ kind: 'limit', of: 'seconds' })
+    expect(await run({ signal: AbortSignal.abort() })).toEqual({ kind: 'limit', of: 'signal' })
+    expect(await run({ callback: () => false })).toEqual({ kind: 'limit', of: 'callback' })
   })
 
   it('is infeasible where the first stage is, fails where a later one is, and says what is wrong', async () => {

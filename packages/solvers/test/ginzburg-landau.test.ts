@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Draws } from '../src/draws.ts'
-import { type Edge, type GinzburgLandauState, ginzburgLandau } from '../src/index.ts'
+import { type Edge, type GinzburgLandauState, ginzburgLandau, ginzburgLandauStates } from '../src/index.ts'
 
 /** Two half moons in one another, each node joined to all by exp(-distance² / 0.05), and one label in the middle of each. */
 function moons(count: number) {
@@ -68,6 +68,7 @@ describe('ginzburgLandau', () => {
   })
 
   it('has no slope at a constant without labels, none at no nodes, and says what is wrong', () => {
+    expect([...ginzburgLandauStates([[0, 1, 1]], [1, 1])].map(({ energy }) => energy)).toEqual([0])
     expect(ginzburgLandau([], [1, 1]).iterations).toBe(0)
     expect(ginzburgLandau([], []).status.kind).toBe('converged')
     expect(() => ginzburgLandau([[0, 2, 1]], [1, 0])).toThrow('edges[0]: 2 is none of the 2 nodes')

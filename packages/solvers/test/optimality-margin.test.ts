@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Draws } from '../src/draws.ts'
-import { linearProgram, type ObservedDecision, optimalityMargin } from '../src/index.ts'
+import { linearProgram, type ObservedDecision, optimalityMargin, optimalityMarginStates } from '../src/index.ts'
 
 interface Decided extends ObservedDecision {
   readonly context: number[]
@@ -60,6 +60,22 @@ describe('optimalityMargin', () => {
     expect(same(point, Float64Array.from(optimum))).toBe(true)
     // Reduced costs c₁ + c₂ - 2 c₃ and c₃ + c₄ - c₂ have to be 1: the least norm has |c|² = (6 + 3 + 2 * 3) / (6 * 3 - 3²) = 5 / 3.
     expect(value).toBeCloseTo((0.01 / 2) * (5 / 3), 6)
+  })
+
+  it('has a residual that bounds how far the value is from its minimum', () => {
+    const decisions = [0, 0.4, 0.6, 1].map((x) => ({
+      context: [1, x],
+      equalMatrix: [[1, 2, 1]],
+      optimum: x < 0.5 ? [0, 1, 0] : [1, 0, 0],
+    }))
+    const { value: least } = optimalityMargin(decisions, { tolerance: 1e-9 })
+    let count = 0
+    for (const { value, residual } of optimalityMarginStates(decisions)) {
+      expect(value).toBeGreaterThanOrEqual(least - 1e-8)
+      expect(value - residual).toBeLessThanOrEqual(least + 1e-8)
+      count++
+    }
+    expect(count).toBeGreaterThan(2)
   })
 
   it('gives up decisions that contradict one another', () => {
