@@ -105,6 +105,12 @@ export {
   saddlePoint,
 } from './saddle-point.ts'
 export type { Shipment, Transporter, TransportSettings, TransportState } from './shipment.ts'
+export {
+  type SketchedNewtonOptions,
+  type SketchedNewtonResult,
+  type SketchedNewtonState,
+  sketchedNewton,
+} from './sketched-newton.ts'
 export type { Solving, State, Status } from './state.ts'
 export {
   type TransporterName,
@@ -114,3 +120,14 @@ export {
   transporters,
 } from './transport.ts'
 export type { Numbers } from './vector.ts'
+export {
+  type AbsoluteResiduals,
+  type ModelBasedMethod,
+  type Sample,
+  type WeaklyConvexMethodName,
+  type WeaklyConvexOptions,
+  type WeaklyConvexResult,
+  type WeaklyConvexState,
+  weaklyConvex,
+  weaklyConvexMethods,
+} from './weakly-convex.ts'
