@@ -1,5 +1,12 @@
 export { type BilevelMethodName, type BilevelOptions, type BilevelResult, bilevel, bilevelMethods } from './bilevel.ts'
 export { buyInformation, type InformationOptions, type InformationResult } from './buy-information.ts'
+export {
+  type CompletionOptions,
+  type CompletionResult,
+  type CompletionState,
+  completeMatrix,
+  type Entry,
+} from './complete-matrix.ts'
 export { type ConvexMethodName, type ConvexOptions, type ConvexResult, convex, convexMethods } from './convex.ts'
 export {
   type ConvexMethod,
@@ -83,6 +90,7 @@ export {
   online,
   onlineMethods,
 } from './online.ts'
+export { type PrivateExperts, type PrivateExpertsOptions, privateExperts } from './private-experts.ts'
 export { type Constrained, type Differences, Problem, type ProblemOptions } from './problem.ts'
 export {
   type FixedPointName,
