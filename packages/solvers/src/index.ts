@@ -1,5 +1,12 @@
 export { type BilevelMethodName, type BilevelOptions, type BilevelResult, bilevel, bilevelMethods } from './bilevel.ts'
 export { buyInformation, type InformationOptions, type InformationResult } from './buy-information.ts'
+export {
+  type CompletionOptions,
+  type CompletionResult,
+  type CompletionState,
+  completeMatrix,
+  type Entry,
+} from './complete-matrix.ts'
 export { type ConvexMethodName, type ConvexOptions, type ConvexResult, convex, convexMethods } from './convex.ts'
 export {
   type ConvexMethod,
@@ -115,6 +122,7 @@ export {
   optimalityMargin,
   optimalityMarginStates,
 } from './optimality-margin.ts'
+export { type PrivateExperts, type PrivateExpertsOptions, privateExperts } from './private-experts.ts'
 export { type Constrained, type Differences, Problem, type ProblemOptions } from './problem.ts'
 export {
   type FixedPointName,
@@ -137,6 +145,12 @@ export {
   saddlePoint,
 } from './saddle-point.ts'
 export type { Shipment, Transporter, TransportSettings, TransportState } from './shipment.ts'
+export {
+  type SketchedNewtonOptions,
+  type SketchedNewtonResult,
+  type SketchedNewtonState,
+  sketchedNewton,
+} from './sketched-newton.ts'
 export type { Solving, State, Status } from './state.ts'
 export {
   type TopologicalOptions,
@@ -153,3 +167,14 @@ export {
   transporters,
 } from './transport.ts'
 export type { Numbers } from './vector.ts'
+export {
+  type AbsoluteResiduals,
+  type ModelBasedMethod,
+  type Sample,
+  type WeaklyConvexMethodName,
+  type WeaklyConvexOptions,
+  type WeaklyConvexResult,
+  type WeaklyConvexState,
+  weaklyConvex,
+  weaklyConvexMethods,
+} from './weakly-convex.ts'
