@@ -44,7 +44,7 @@ describe('ginzburgLandau', () => {
       if (of(state) > last + 1e-12 * (1 + Math.abs(last))) count++
       last = of(state)
     }
-    ginzburgLandau(edges, labels, { iterations: 60, ...options, callback })
+    ginzburgLandau(edges, labels, { iterations: 30, ...options, callback })
     return count
   }
 
