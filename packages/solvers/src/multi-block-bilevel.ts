@@ -69,7 +69,7 @@ interface Block {
  * eigenvalues of at least λ. The number of steps to an accuracy ε is of the order m / (I ε³).
  *
  * Q. Hu, Z.-H. Qiu, Z. Guo, L. Zhang, T. Yang (2023), Blockwise Stochastic Variance-Reduced Methods with Parallel Speedup for Multi-Block Bilevel
- * Optimization. This is its method for lower levels of few variables, with steps and momentum that stay as they are; that for many, which tracks
+ * Optimization. This follows its scheme for lower levels of few variables, the constants not checked against the paper's, with steps and momentum that stay as they are; that for many, which tracks
  * products with Hessians, is not here.
  *
  * @throws RangeError for no blocks, more sampled than there are, a start of another number of blocks, and numbers that are not finite.
