@@ -2,7 +2,7 @@ import { Matrix, QrDecomposition, SVD } from 'ml-matrix'
 import { type DoorLimits, runSolver } from './door.ts'
 import { Draws } from './draws.ts'
 import type { Status } from './state.ts'
-import { dot, type Numbers, norm, plus, scaled } from './vector.ts'
+import { dot, norm, plus, scaled } from './vector.ts'
 
 /** One known entry of a matrix. */
 export interface Entry {
@@ -74,8 +74,8 @@ export function completeMatrix(entries: Iterable<Entry>, options: CompletionOpti
   const byColumn = listed(known, columns, ({ column }) => column)
   const size = norm(Float64Array.from(known, ({ value }) => value))
   let steps = 0
-  let right = spectralStart(known, rows, columns, rank)
-  let left = Array.from({ length: rows }, () => new Float64Array(rank))
+  let right: Float64Array[] = spectralStart(known, rows, columns, rank)
+  let left: Float64Array[] = Array.from({ length: rows }, () => new Float64Array(rank))
 
   /** Each of `unknown` by least squares in the rows of `given`, beginning at what it is. */
   const halfStep = (unknown: Float64Array[], given: readonly Float64Array[], lists: Entry[][], by: 'row' | 'column') =>
@@ -176,7 +176,7 @@ function leastSquaresBySketch(
 ): { readonly point: Float64Array; readonly steps: number } {
   const k = start.length
   const buckets = 8 * k
-  let sketch = matrix.map((row) => Float64Array.from(row))
+  let sketch: Float64Array[] = matrix.map((row) => Float64Array.from(row))
   if (matrix.length > buckets) {
     sketch = Array.from({ length: buckets }, () => new Float64Array(k))
     for (const row of matrix) {
@@ -213,9 +213,9 @@ function leastSquaresBySketch(
   const gradient = (errors: Float64Array) =>
     solveTransposed(matrix.reduce((sum, row, i) => plus(sum, errors[i]!, row), new Float64Array(k)))
   let x: Float64Array = start
-  let errors = Float64Array.from(matrix, (row, i) => b[i]! - dot(row, x))
-  let slope = gradient(errors)
-  let direction = slope
+  let errors: Float64Array = Float64Array.from(matrix, (row, i) => b[i]! - dot(row, x))
+  let slope: Float64Array = gradient(errors)
+  let direction: Float64Array = slope
   const first = norm(slope)
   let steps = 0
   while (norm(slope) > accuracy * first && steps < 50) {

@@ -105,6 +105,13 @@ export { broyden } from './methods/root/broyden.ts'
 export { newton } from './methods/root/newton.ts'
 export { secant } from './methods/root/secant.ts'
 export { type Limits, type MinimizeOptions, minimize, type Result } from './minimize.ts'
+export {
+  type MultiBlockOptions,
+  type MultiBlockProblem,
+  type MultiBlockResult,
+  type MultiBlockState,
+  multiBlockBilevel,
+} from './multi-block-bilevel.ts'
 export type { Bounds, Constraint, Evaluations, Objective } from './objective.ts'
 export {
   type OnlineMethodName,

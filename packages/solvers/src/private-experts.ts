@@ -35,8 +35,8 @@ export interface PrivateExperts {
  * of them, and the draws have the other half: the choices are ε-differentially private, whatever the losses. With probability 1 - β
  * the total loss is of the order L* log d + log² d / ε up to logarithms of T / β, whatever T, if losses do not depend on the choices.
  *
- * H. Asi, V. Feldman, T. Koren, K. Talwar (2023), Near-Optimal Algorithms for Private Online Optimization in the Realizable Regime, arXiv 2302.14154. This
- * is its algorithm for pure privacy; the constants of K and L, L = L* + 16 log(2 T / β) / ε + 4 log(d / β) / η, are our own. The
+ * H. Asi, V. Feldman, T. Koren, K. Talwar (2023), Near-Optimal Algorithms for Private Online Optimization in the Realizable Regime, arXiv 2302.14154. It
+ * follows its scheme for pure privacy; the constants of K and L, L = L* + 16 log(2 T / β) / ε + 4 log(d / β) / η, are our own. The
  * methods for approximate privacy, log^1.5 d / ε, and for convex losses are not here.
  *
  * Noise is drawn in float64 from a generator that is no secret: for experiments, not for secrets.

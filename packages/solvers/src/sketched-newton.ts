@@ -59,7 +59,7 @@ export interface SketchedNewtonResult {
  * independent constraints unit steps are taken and convergence is linear, superlinear where δ tends to zero (`sharpen`).
  *
  * I. Hong, S. Na, M. Mahoney, M. Kolar (2023), Constrained Optimization via Exact Augmented Lagrangian and Randomized Iterative Sketching, arXiv
- * 2305.18379. Here δ is compared with the right-hand side without the paper's constants of the problem, ν is 1.5, and the Hessian, by
+ * 2305.18379. The factors of ν are our own, not checked against the paper's. Here δ is compared with the right-hand side without the paper's constants of the problem, ν is 1.5, and the Hessian, by
  * differences, gets the multiple of the identity that makes it positive definite where the constraints stay as they are.
  *
  * @throws RangeError for inequalities, more equalities than variables, and a start that is not finite.

@@ -112,7 +112,7 @@ export interface WeaklyConvexResult {
 /**
  * Minimizes a weakly convex mean of absolute values, of which each step sees one i, by minimizing a model of it and the squared distance. With
  * the Moreau envelope φ(x) = min over y of f(y) + ρ̄ |y - x|² / 2, ρ̄ above f's weak convexity, the expected squared gradient of φ at the
- * drawn point is of the order 1 / √T, for all three models (theorem 4.3).
+ * drawn point is of the order 1 / √T, for all three models.
  *
  * The paper's class is wider: h(c(x, i)) + r(x), h convex; here h is the absolute value and r is 0.
  *
