@@ -99,7 +99,8 @@ export function isFiniteVector(x: Float64Array): boolean {
 
 /** The Euclidean norm, without overflow where an element is huge. */
 export function norm(x: Float64Array): number {
-  const squares = dot(x, x)
+  // Long ones go without the divisions where the squares allow it.
+  const squares = x.length < 64 ? 0 : dot(x, x)
   if (squares > 1e-280 && squares < Infinity) return Math.sqrt(squares)
   const largest = maximumNorm(x)
   if (largest === 0 || !Number.isFinite(largest)) return largest
