@@ -1,6 +1,6 @@
 import { contenders } from '../solvers/contenders.ts'
 import { measureSolver, type SolverEffort, type SolverRow, effort as usual } from '../solvers/measure.ts'
-import { largeSize, type SolverPart, subjectsOf } from '../solvers/problems.ts'
+import { isTried, largeSize, type SolverPart, subjectsOf } from '../solvers/problems.ts'
 import { measureScipy, type ScipyReport } from '../solvers/scipy.ts'
 
 export interface SolverReport {
@@ -23,6 +23,7 @@ export async function measureSolvers(
   const rows: SolverRow[] = []
   for (const contender of contenders) {
     for (const subject of subjects.get(contender.part) ?? []) {
+      if (!isTried(contender.method, subject)) continue
       progress(`${contender.library}: ${contender.method} on ${subject.name}`)
       rows.push(measureSolver(contender, subject, effort))
     }

@@ -89,3 +89,8 @@ export function subjectsOf(part: SolverPart, size = largeSize): readonly Subject
 
 /** From their starts these end where the sum of squares is smallest, not zero. */
 const rootless = ['freudensteinRoth', 'trigonometric']
+
+/** Whether a method is tried on a problem: a simplex in a hundred variables takes minutes and comes to nothing. */
+export function isTried(method: string, { start }: Pick<Subject, 'start'>): boolean {
+  return method !== 'nelder-mead' || start.length <= 20
+}

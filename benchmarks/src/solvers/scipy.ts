@@ -5,7 +5,7 @@ import { runScript } from '../peers/script.ts'
 import { summarize } from '../statistics.ts'
 import { methods, mostIterations, squares } from './contenders.ts'
 import type { SolverEffort, SolverRow } from './measure.ts'
-import type { SolverPart, Subject } from './problems.ts'
+import { isTried, type SolverPart, type Subject } from './problems.ts'
 
 /** What SciPy measured, and its version; or why it could not. */
 export interface ScipyReport {
@@ -27,11 +27,13 @@ const nist = fileURLToPath(new URL('../../../packages/solvers/test/support/nist.
 /** What SciPy is asked: every problem with its start, and what is there, so that it can tell whether it computes the same. */
 export function jobs(part: SolverPart, subjects: readonly Subject[]) {
   return Object.entries(methods[part]).flatMap(([method, theirs]) =>
-    subjects.map(({ name, start, bounds, objective, residuals }) => {
-      const x = Float64Array.from(start)
-      const atStart = objective ? objective.value(x) : squares(residuals!(x))
-      return { part, method, theirs, problem: name, start: [...start], bounds: bounds ?? null, atStart }
-    }),
+    subjects
+      .filter((subject) => isTried(method, subject))
+      .map(({ name, start, bounds, objective, residuals }) => {
+        const x = Float64Array.from(start)
+        const atStart = objective ? objective.value(x) : squares(residuals!(x))
+        return { part, method, theirs, problem: name, start: [...start], bounds: bounds ?? null, atStart }
+      }),
   )
 }
 

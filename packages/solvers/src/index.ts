@@ -129,7 +129,6 @@ export {
   optimalityMargin,
   optimalityMarginStates,
 } from './optimality-margin.ts'
-export { type PrivateExperts, type PrivateExpertsOptions, privateExperts } from './private-experts.ts'
 export { type Constrained, type Differences, Problem, type ProblemOptions } from './problem.ts'
 export {
   type FixedPointName,
