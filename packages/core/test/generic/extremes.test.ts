@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import * as transforms from '../../src/transforms/index.ts'
 import { notFinite, snapshot } from '../support/compare.ts'
 import { fillAll, randomNumbers } from '../support/random.ts'
+import { everything } from '../support/sample.ts'
 import { takeStep } from '../support/step.ts'
 import { make, registry } from '../support/variants.ts'
 
@@ -16,19 +17,22 @@ const rules = [
 ]
 
 describe.each(rules)('%s', (_, factory, create) => {
-  it.each([1e-30, 1e-35, 1e-38, 1e-39, 1e-42, 1.5e-45])('stays finite when all gradients are %d', async (size) => {
-    const optimizer = await compile(create(), shapes, { backend: wasm() })
-    fillAll(optimizer.parameters, randomNumbers(1))
-    for (let step = 1; step <= 4; step++) {
-      for (const gradient of Object.values(optimizer.gradients)) {
-        gradient.forEach((_, index) => {
-          gradient[index] = (index + step) % 2 === 0 ? size : -size
-        })
+  it.each(everything ? [1e-30, 1e-35, 1e-38, 1e-39, 1e-42, 1.5e-45] : [1e-38, 1.5e-45])(
+    'stays finite when all gradients are %d',
+    async (size) => {
+      const optimizer = await compile(create(), shapes, { backend: wasm() })
+      fillAll(optimizer.parameters, randomNumbers(1))
+      for (let step = 1; step <= 4; step++) {
+        for (const gradient of Object.values(optimizer.gradients)) {
+          gradient.forEach((_, index) => {
+            gradient[index] = (index + step) % 2 === 0 ? size : -size
+          })
+        }
+        await takeStep(optimizer)
+        expect(notFinite(snapshot(optimizer))).toEqual([])
       }
-      await takeStep(optimizer)
-      expect(notFinite(snapshot(optimizer))).toEqual([])
-    }
-  })
+    },
+  )
 
   const epsilons = Object.keys(factory?.definition.hyper ?? {}).filter((name) => /epsilon/i.test(name))
   it.runIf(epsilons.length > 0).each([

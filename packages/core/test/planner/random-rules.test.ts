@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { differences, snapshot } from '../support/compare.ts'
 import { copyAll, fillAll, randomNumbers } from '../support/random.ts'
 import { optimizerOfRecipe, type Recipe, recipes } from '../support/random-rules.ts'
+import { everything } from '../support/sample.ts'
 
 /** What differs between the backends when a recipe runs for some steps, each from equal numbers. */
 async function differing(recipe: Recipe): Promise<string[]> {
@@ -32,7 +33,7 @@ async function differing(recipe: Recipe): Promise<string[]> {
 
 describe('random rules', () => {
   it('do on WebAssembly what they do on the reference', async () => {
-    const numRuns = Number(process.env.FALLLINE_RULES ?? 150)
+    const numRuns = Number(process.env.FALLLINE_RULES ?? (everything ? 150 : 50))
     const seed = Number(process.env.FALLLINE_RULES_SEED ?? 2)
     await fc.assert(
       fc.asyncProperty(recipes, async (recipe) => {

@@ -32,7 +32,7 @@ export const everyShape: Shapes = {
   'no columns': [4, 0],
 }
 
-const seldom = ['3-D', 'one in the middle', 'ones around', 'no columns']
+const seldom = ['3-D', 'one in the middle', 'ones around', 'no columns', 'square', 'row', 'single']
 
 /** Of these what no other among them stands for: a batch, a size of one and an empty dimension once each. */
 export const fewerShapes: Shapes = Object.fromEntries(

@@ -31,7 +31,7 @@ async function stepsOn(device: GPUDevice, optimizer: Optimizer) {
 describe.runIf(hasSubgroups)('on a device with subgroups', async () => {
   const device = hasSubgroups ? await newDevice(['subgroups']) : undefined
 
-  it.each(everything ? optimizers : optimizers.slice(0, 4))(
+  it.each(everything ? optimizers : optimizers.slice(0, 2))(
     'steps have the same bits as on one without: %s',
     async (_, optimizer) => {
       const modules = vi.spyOn(device!, 'createShaderModule')
