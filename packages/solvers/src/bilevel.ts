@@ -1,3 +1,4 @@
+import { finiteNumbers, methodNamed } from './check.ts'
 import { type DoorLimits, runSolver } from './door.ts'
 import { type BilevelMethod, type BilevelProblem, type BilevelSettings, type BilevelState, Levels } from './levels.ts'
 import { boRep } from './methods/bilevel/bo-rep.ts'
@@ -44,13 +45,8 @@ export function bilevel(
   options: BilevelOptions = {},
 ): BilevelResult {
   const { method = 'penalty', iterations = 10_000 } = options
-  const chosen: BilevelMethod | undefined = bilevelMethods[method]
-  if (!chosen) throw new RangeError(`method: '${method}' is not one of ${Object.keys(bilevelMethods).join(', ')}`)
-  const from = { x: Float64Array.from(start.x), y: Float64Array.from(start.y) }
-  for (const name of ['x', 'y'] as const) {
-    const wrong = from[name].findIndex((element) => !Number.isFinite(element))
-    if (wrong >= 0) throw new RangeError(`start.${name}[${wrong}]: ${from[name][wrong]} is not a finite number`)
-  }
+  const chosen: BilevelMethod = methodNamed(bilevelMethods, method)
+  const from = { x: finiteNumbers(start.x, 'start.x'), y: finiteNumbers(start.y, 'start.y') }
   const settings: BilevelSettings = {
     step: 0.1,
     innerStep: 0.1,

@@ -1,3 +1,4 @@
+import { finiteNumbers, methodNamed } from './check.ts'
 import {
   type ConvexMethod,
   type ConvexObjective,
@@ -5,7 +6,7 @@ import {
   type ConvexSettings,
   type ConvexState,
 } from './convex-problem.ts'
-import { type DoorLimits, runSolver } from './door.ts'
+import { type DoorLimits, runSolver, watching } from './door.ts'
 import { acceleratedGradient } from './methods/convex/accelerated-gradient.ts'
 import { blockCoordinateDescent } from './methods/convex/block-coordinate-descent.ts'
 import { centreOfGravity } from './methods/convex/centre-of-gravity.ts'
@@ -78,11 +79,8 @@ export function convex(
   options: ConvexOptions = {},
 ): ConvexResult {
   const { method = 'acceleratedGradient', iterations = 1000, inequalities } = options
-  const chosen: ConvexMethod | undefined = convexMethods[method]
-  if (!chosen) throw new RangeError(`method: '${method}' is not one of ${Object.keys(convexMethods).join(', ')}`)
-  const from = Float64Array.from(start)
-  const wrong = from.findIndex((element) => !Number.isFinite(element))
-  if (wrong >= 0) throw new RangeError(`start[${wrong}]: ${from[wrong]} is not a finite number`)
+  const chosen: ConvexMethod = methodNamed(convexMethods, method)
+  const from = finiteNumbers(start)
   const settings: ConvexSettings = {
     strongConvexity: 0,
     radius: 10,
@@ -100,13 +98,11 @@ export function convex(
   }
   const problem = new ConvexProblem(objective, from.length, options, inequalities)
   let best: ConvexState | undefined
-  const ended = runSolver(
-    lowest(chosen.solve(problem, problem.project(from), settings), (state) => {
-      if (best === undefined || state.value < best.value) best = state
-    }),
-    { ...options, iterations },
-    () => problem.evaluations.values,
-  )
+  const limits = watching({ ...options, iterations }, (state: ConvexState) => {
+    if (best === undefined || state.value < best.value) best = state
+  })
+  const solving = untilUnbounded(chosen.solve(problem, problem.project(from), settings))
+  const ended = runSolver(solving, limits, () => problem.evaluations.values)
   const found = best ?? { point: from, value: Infinity, residual: Infinity }
   return {
     point: found.point.slice(),
@@ -118,15 +114,11 @@ export function convex(
   }
 }
 
-/** Shows every state, and ends where there is nothing lower. */
-function* lowest(
-  solving: Generator<ConvexState, Status, void>,
-  see: (state: ConvexState) => void,
-): Generator<ConvexState, Status, void> {
+/** Ends where there is nothing lower. */
+function* untilUnbounded(solving: Generator<ConvexState, Status, void>): Generator<ConvexState, Status, void> {
   for (;;) {
     const next = solving.next()
     if (next.done) return next.value
-    see(next.value)
     yield next.value
     if (next.value.value === -Infinity) return { kind: 'unbounded' }
   }

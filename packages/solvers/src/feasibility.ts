@@ -1,3 +1,4 @@
+import { finiteNumbers } from './check.ts'
 import { type DoorLimits, runSolver } from './door.ts'
 import type { Status } from './state.ts'
 import { dot, maximumNorm, type Numbers, norm, plus } from './vector.ts'
@@ -70,10 +71,8 @@ export function feasibility(
   options: FeasibilityOptions = {},
 ): FeasibilityResult {
   const { method = 'halpern', tolerance = 1e-6, iterations = 100_000 } = options
-  let first: Float64Array = Float64Array.from(start)
+  let first: Float64Array = finiteNumbers(start)
   let second = first
-  const wrong = first.findIndex((element) => !Number.isFinite(element))
-  if (wrong >= 0) throw new RangeError(`start[${wrong}]: ${first[wrong]} is not a finite number`)
   function* solve(): Generator<DisplacementState, Status, void> {
     const map = (x: Float64Array) => {
       second = Float64Array.from(projectSecond(x.slice()))

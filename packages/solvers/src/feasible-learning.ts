@@ -1,3 +1,4 @@
+import { finiteNumbers } from './check.ts'
 import { type DoorLimits, runSolver } from './door.ts'
 import type { Status } from './state.ts'
 import { maximumNorm, type Numbers } from './vector.ts'
@@ -55,9 +56,7 @@ export function feasibleLearningStates(
     if (!(value > 0)) throw new RangeError(`${name}: ${value} is not above 0`)
   }
   if (!Number.isFinite(threshold)) throw new RangeError(`threshold: ${threshold} is not a finite number`)
-  const first = Float64Array.from(start)
-  const wrong = first.findIndex((element) => !Number.isFinite(element))
-  if (wrong >= 0) throw new RangeError(`start[${wrong}]: ${first[wrong]} is not a finite number`)
+  const first = finiteNumbers(start)
 
   function* solve(): Generator<FeasibleState, Status, void> {
     let x = first

@@ -1,4 +1,5 @@
-import type { Tolerances } from './method.ts'
+import { finiteNumbers, methodNamed } from './check.ts'
+import type { LeastSquaresMethod, Tolerances } from './method.ts'
 import { type Limits, type Result, runToEnd } from './minimize.ts'
 import { type LeastSquaresName, leastSquaresMethods } from './registry.ts'
 import { Residuals, type ResidualsOptions } from './residuals.ts'
@@ -46,12 +47,9 @@ export function leastSquares(
 ): LeastSquaresResult {
   const { bounds, tolerances, scale, radius } = options
   const name = options.method ?? (bounds ? 'trustRegionReflective' : 'levenbergMarquardt')
-  const method = Object.hasOwn(leastSquaresMethods, name) ? leastSquaresMethods[name] : undefined
-  if (!method) throw new RangeError(`method: '${name}' is not one of ${Object.keys(leastSquaresMethods).join(', ')}`)
+  const method = methodNamed<LeastSquaresMethod>(leastSquaresMethods, name)
   if (bounds && !method.takes.bounds) throw new RangeError(`bounds: ${name} takes none; trustRegionReflective does`)
-  const from = Float64Array.from(start)
-  const wrong = from.findIndex((element) => !Number.isFinite(element))
-  if (wrong >= 0) throw new RangeError(`start[${wrong}]: ${from[wrong]} is not a finite number`)
+  const from = finiteNumbers(start)
   if (scale && scale.length !== from.length) {
     throw new RangeError(`scale: ${scale.length} numbers were given for ${from.length} variables`)
   }

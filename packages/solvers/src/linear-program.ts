@@ -1,4 +1,5 @@
 import type { Highs } from 'highs'
+import { finiteNumbers, methodNamed } from './check.ts'
 import type { Bounds } from './objective.ts'
 import type { Status } from './state.ts'
 import type { Numbers } from './vector.ts'
@@ -67,19 +68,14 @@ export async function linearProgram(
   const rows = [...upper.matrix, ...equal.matrix]
   const most = [...upper.bounds, ...equal.bounds]
   const least = [...upper.bounds.map(() => -Infinity), ...equal.bounds]
-  program.costs.forEach((cost, j) => {
-    if (!Number.isFinite(cost)) throw new RangeError(`costs[${j}]: ${cost} is not a finite number`)
-  })
+  const costs = finiteNumbers(program.costs, 'costs')
   if (program.bounds && program.bounds.length !== size) {
     throw new RangeError(`bounds: ${program.bounds.length} pairs were given for ${size} variables`)
   }
   if (program.integer && program.integer.length !== size) {
     throw new RangeError(`integer: ${program.integer.length} were given for ${size} variables`)
   }
-  const { method = 'simplex' } = options
-  if (!Object.hasOwn(methods, method)) {
-    throw new RangeError(`method: '${method}' is not one of ${Object.keys(methods).join(', ')}`)
-  }
+  const solver = methodNamed(methods, options.method ?? 'simplex')
   const lower = Float64Array.from({ length: size }, (_, j) =>
     program.bounds ? (program.bounds[j]![0] ?? -Infinity) : 0,
   )
@@ -127,7 +123,7 @@ export async function linearProgram(
   const model = highs.createModel({
     numCols: size,
     numRows: rows.length,
-    colCost: Float64Array.from(program.costs),
+    colCost: costs,
     colLower: lower,
     colUpper: higher,
     rowLower: Float64Array.from(least),
@@ -145,9 +141,9 @@ export async function linearProgram(
       : {}),
   })
   try {
-    model.options.set({ output_flag: false, solver: methods[method] })
+    model.options.set({ output_flag: false, solver })
     if (options.seconds !== undefined) model.options.set('time_limit', options.seconds)
-    if (options.iterations !== undefined) model.options.set(`${methods[method]}_iteration_limit`, options.iterations)
+    if (options.iterations !== undefined) model.options.set(`${solver}_iteration_limit`, options.iterations)
     if (options.gap !== undefined) model.options.set('mip_rel_gap', options.gap)
     model.run()
     let ended = model.getModelStatus()
@@ -252,8 +248,7 @@ function rowsOf(name: string, matrix: readonly Numbers[] = [], bounds: Numbers =
     if (row.length !== size) {
       throw new RangeError(`${name}Matrix[${i}]: ${row.length} numbers were given for ${size} variables`)
     }
-    const wrong = row.findIndex((element: number) => !Number.isFinite(element))
-    if (wrong >= 0) throw new RangeError(`${name}Matrix[${i}][${wrong}]: ${row[wrong]} is not a finite number`)
+    finiteNumbers(row, `${name}Matrix[${i}]`)
     if (Number.isNaN(bounds[i])) throw new RangeError(`${name}Bounds[${i}]: NaN is not a number`)
   })
   return { matrix, bounds: [...bounds] }

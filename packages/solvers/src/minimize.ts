@@ -1,3 +1,5 @@
+import { finiteNumbers, methodNamed } from './check.ts'
+import { type DoorLimits, takeStates } from './door.ts'
 import type { Abilities, Minimizer, Tolerances } from './method.ts'
 import type { Evaluations, Objective } from './objective.ts'
 import { Problem, type ProblemOptions } from './problem.ts'
@@ -15,16 +17,9 @@ export interface MinimizeOptions extends ProblemOptions, Limits {
 }
 
 /** When to stop before a method is content. */
-export interface Limits {
+export interface Limits extends DoorLimits<State> {
   /** Default 200 times the number of variables, at least 1,000; no limit for methods that end by a schedule. */
   readonly iterations?: number
-  /** Of the value. Default: no limit. */
-  readonly evaluations?: number
-  /** Default: no limit. */
-  readonly seconds?: number
-  readonly signal?: AbortSignal
-  /** Sees every state; stops where it gives false. */
-  readonly callback?: (state: State, iteration: number) => unknown
 }
 
 /** What a solver found. */
@@ -57,13 +52,8 @@ export function minimize(
 ): Result {
   const { tolerances, seed = 0 } = options
   const { method = options.constraints?.length ? 'slsqp' : options.bounds ? 'l-bfgs-b' : 'bfgs' } = options
-  const minimizer = minimizers[method]
-  if (!minimizer) {
-    throw new RangeError(`method: '${method}' is not one of ${Object.keys(minimizers).join(', ')}`)
-  }
-  const from = Float64Array.from(start)
-  const wrong = from.findIndex((element) => !Number.isFinite(element))
-  if (wrong >= 0) throw new RangeError(`start[${wrong}]: ${from[wrong]} is not a finite number`)
+  const minimizer = methodNamed(minimizers, method)
+  const from = finiteNumbers(start)
   const problem = new Problem(objective, from.length, options)
   for (const kind of ['bounds', 'constraints'] as const) {
     if (!options[kind]?.length || (minimizer.takes as Abilities)[kind]) continue
@@ -95,29 +85,17 @@ export function runToEnd(
   limits: Limits,
   allowed = 0,
 ): Result {
-  const began = performance.now()
-  let iterations = -1
-  let last: State | undefined
   let kept: State | undefined
-  const status = ((): Status => {
-    try {
-      for (;;) {
-        const next = solving.next()
-        if (next.done) return next.value
-        last = next.value
-        if (problem.hasConstraints && isBetter(last, kept, allowed)) kept = last
-        iterations++
-        if (limits.callback?.(last, iterations) === false) return { kind: 'limit', of: 'callback' }
-        if (limits.signal?.aborted) return { kind: 'limit', of: 'signal' }
-        if (iterations >= (limits.iterations ?? Infinity)) return { kind: 'limit', of: 'iterations' }
-        if (problem.evaluations.values >= (limits.evaluations ?? Infinity)) return { kind: 'limit', of: 'evaluations' }
-        if (performance.now() - began >= 1000 * (limits.seconds ?? Infinity)) return { kind: 'limit', of: 'seconds' }
-      }
-    } catch (error) {
-      return { kind: 'failed', reason: error instanceof Error ? error.message : String(error) }
-    }
-  })()
-  const rest = { iterations: Math.max(0, iterations), evaluations: problem.evaluations, status }
+  const { last, iterations, status } = takeStates(
+    solving,
+    limits,
+    () => problem.evaluations.values,
+    (state) => {
+      if (problem.hasConstraints && isBetter(state, kept, allowed)) kept = state
+      return undefined
+    },
+  )
+  const rest = { iterations, evaluations: problem.evaluations, status }
   if (kept) {
     const { point, value, residual, violation = 0 } = kept
     return { point: point.slice(), value, residual, violation, ...rest }

@@ -1,3 +1,4 @@
+import { finiteNumbers, methodNamed } from './check.ts'
 import { type DoorLimits, runSolver } from './door.ts'
 import type { OnlineLoss, OnlineMethod, OnlineSettings } from './learner.ts'
 import { coinBetting } from './methods/online/coin-betting.ts'
@@ -54,11 +55,8 @@ export interface OnlineResult {
  */
 export function online(losses: Iterable<OnlineLoss>, start: Numbers, options: OnlineOptions = {}): OnlineResult {
   const { method = 'optimisticMirrorDescent', hint } = options
-  const chosen: OnlineMethod | undefined = onlineMethods[method]
-  if (!chosen) throw new RangeError(`method: '${method}' is not one of ${Object.keys(onlineMethods).join(', ')}`)
-  const from = Float64Array.from(start)
-  const wrong = from.findIndex((element) => !Number.isFinite(element))
-  if (wrong >= 0) throw new RangeError(`start[${wrong}]: ${from[wrong]} is not a finite number`)
+  const chosen: OnlineMethod = methodNamed(onlineMethods, method)
+  const from = finiteNumbers(start)
   const settings: OnlineSettings = { lipschitz: 1, growth: 0, diameter: 10, strongConvexity: 0, wealth: 1, ...options }
   for (const name of ['lipschitz', 'diameter', 'wealth'] as const) {
     if (!(settings[name] > 0)) throw new RangeError(`${name}: ${settings[name]} is not above 0`)

@@ -1,4 +1,4 @@
-import { type DoorLimits, runSolver } from './door.ts'
+import { type DoorLimits, runSolver, watching } from './door.ts'
 import type { Manifold } from './manifolds.ts'
 import type { Objective } from './objective.ts'
 import { Problem } from './problem.ts'
@@ -66,16 +66,11 @@ export function riemannian(
   })
   const problem = new Problem(objective, size)
   let best: State | undefined
-  function* seen(): Generator<State, Status, void> {
-    const solving = steps(problem, points, { ...options, method })
-    for (;;) {
-      const next = solving.next()
-      if (next.done) return next.value
-      if (best === undefined || next.value.value < best.value) best = next.value
-      yield next.value
-    }
-  }
-  const ended = runSolver(seen(), { ...options, iterations }, () => problem.evaluations.values)
+  const limits = watching({ ...options, iterations }, (state: State) => {
+    if (best === undefined || state.value < best.value) best = state
+  })
+  const solving = steps(problem, points, { ...options, method })
+  const ended = runSolver(solving, limits, () => problem.evaluations.values)
   return {
     point: best?.point ?? Float64Array.from(start),
     value: best?.value ?? Infinity,

@@ -1,3 +1,4 @@
+import { finiteNumbers, methodNamed } from './check.ts'
 import type { EquationMethod, EquationSettings, EquationTolerances } from './method.ts'
 import { type Limits, type Result, runToEnd } from './minimize.ts'
 import type { Differences } from './problem.ts'
@@ -53,7 +54,7 @@ export function root(
     ? (x: Float64Array) => [(given as (x: number) => number)(x[0]!)]
     : (given as (x: Float64Array) => Numbers)
   const name = options.method ?? (bracket ? 'brent' : from.length === 1 ? 'secant' : 'newton')
-  const method = named(rootMethods, name)
+  const method: EquationMethod = methodNamed<EquationMethod>(rootMethods, name)
   if (method.takes.variables === 'one' && from.length !== 1) {
     throw new RangeError(
       `method: ${name} is for one variable, and there are ${from.length}; newton, broyden and anderson are for any number`,
@@ -66,7 +67,7 @@ export function root(
     throw new RangeError(`bracket: [${bracket.join(', ')}] must be two finite numbers, the smaller one first`)
   }
   const jacobian = derivative ? (x: Float64Array) => [[derivative(x[0]!)]] : (options.jacobian ?? 'two-point')
-  return solved(method, equations, 'equations', from, jacobian, options)
+  return solved(method, equations, 'equations', finiteNumbers(from), jacobian, options)
 }
 
 /**
@@ -81,19 +82,12 @@ export function fixedPoint(
   start: Numbers,
   options: FixedPointOptions = {},
 ): RootResult {
-  const method = named(fixedPointMethods, options.method ?? 'anderson')
+  const method = methodNamed<EquationMethod>(fixedPointMethods, options.method ?? 'anderson')
   const residuals = (x: Float64Array) => {
     const before = x.slice()
     return Float64Array.from(map(x), (element, i) => element - before[i]!)
   }
-  return solved(method, residuals, 'map', Float64Array.from(start), 'two-point', options)
-}
-
-function named<T extends object>(methods: T, name: keyof T & string): EquationMethod {
-  if (!Object.hasOwn(methods, name)) {
-    throw new RangeError(`method: '${name}' is not one of ${Object.keys(methods).join(', ')}`)
-  }
-  return methods[name] as EquationMethod
+  return solved(method, residuals, 'map', finiteNumbers(start), 'two-point', options)
 }
 
 function solved(
@@ -105,8 +99,6 @@ function solved(
   options: CommonOptions,
 ): RootResult {
   const { memory = 5, mixing = 1, bracket } = options
-  const wrong = from.findIndex((element) => !Number.isFinite(element))
-  if (wrong >= 0) throw new RangeError(`start[${wrong}]: ${from[wrong]} is not a finite number`)
   if (!(Number.isInteger(memory) && memory >= 0))
     throw new RangeError(`memory: ${memory} must be a whole number from 0`)
   if (!(mixing !== 0 && Number.isFinite(mixing)))

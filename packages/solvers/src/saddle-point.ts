@@ -1,3 +1,4 @@
+import { finiteNumbers, methodNamed } from './check.ts'
 import { type DoorLimits, runSolver } from './door.ts'
 import { Field, type Game, type SaddleMethod, type SaddleSettings, type SaddleState } from './field.ts'
 import { competitiveGradient } from './methods/saddle-point/competitive-gradient.ts'
@@ -53,14 +54,8 @@ export function saddlePoint(
   options: SaddleOptions = {},
 ): SaddleResult {
   const { method = 'extragradient', iterations = 100_000 } = options
-  const chosen: SaddleMethod | undefined = saddleMethods[method]
-  if (!chosen) throw new RangeError(`method: '${method}' is not one of ${Object.keys(saddleMethods).join(', ')}`)
-  const z = Float64Array.of(...start.x, ...start.y)
-  const wrong = z.findIndex((element) => !Number.isFinite(element))
-  if (wrong >= 0) {
-    const place = wrong < start.x.length ? `x[${wrong}]` : `y[${wrong - start.x.length}]`
-    throw new RangeError(`start.${place}: ${z[wrong]} is not a finite number`)
-  }
+  const chosen: SaddleMethod = methodNamed(saddleMethods, method)
+  const z = Float64Array.of(...finiteNumbers(start.x, 'start.x'), ...finiteNumbers(start.y, 'start.y'))
   const settings: SaddleSettings = { step: 0.1, ratio: 1, tolerance: 1e-8, seed: 0, ...chosen.defaults, ...options }
   if (!(settings.step > 0)) throw new RangeError(`step: ${settings.step} is not above 0`)
   const field = new Field(game, start.x.length, start.y.length)

@@ -1,4 +1,5 @@
 import { EigenvalueDecomposition, LuDecomposition, Matrix, pseudoInverse, SVD } from 'ml-matrix'
+import { finiteNumbers } from './check.ts'
 import { Draws } from './draws.ts'
 import { type Limits, runToEnd } from './minimize.ts'
 import type { Constraint, Evaluations, Objective } from './objective.ts'
@@ -77,9 +78,7 @@ export function sketchedNewton(
   }
   if (!(sketch >= 1)) throw new RangeError(`sketch: ${sketch} rows are not at least 1`)
   if (!(accuracy > 0 && accuracy < 1)) throw new RangeError(`accuracy: ${accuracy} is not between 0 and 1`)
-  const from = Float64Array.from(start)
-  const wrong = from.findIndex((element) => !Number.isFinite(element))
-  if (wrong >= 0) throw new RangeError(`start[${wrong}]: ${from[wrong]} is not a finite number`)
+  const from = finiteNumbers(start)
   const problem = new Problem(objective, from.length, { constraints, ...(differences ? { differences } : {}) })
   const result = runToEnd(
     problem,

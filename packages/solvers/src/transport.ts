@@ -1,3 +1,4 @@
+import { methodNamed } from './check.ts'
 import { type DoorLimits, runSolver } from './door.ts'
 import { sinkhorn } from './methods/transport/sinkhorn.ts'
 import { sinkhornNewtonSparse } from './methods/transport/sinkhorn-newton-sparse.ts'
@@ -49,8 +50,7 @@ export function transport(
   options: TransportOptions = {},
 ): TransportResult {
   const { method = 'sinkhornNewtonSparse', iterations = 10_000 } = options
-  const transporter = transporters[method]
-  if (!transporter) throw new RangeError(`method: '${method}' is not one of ${Object.keys(transporters).join(', ')}`)
+  const transporter = methodNamed(transporters, method)
   const [rows, columns] = [source.length, target.length]
   if (costs.length !== rows) throw new RangeError(`costs: ${costs.length} rows were given for ${rows} sources`)
   const flat = new Float64Array(rows * columns)

@@ -1,3 +1,4 @@
+import { finiteNumbers, methodNamed } from './check.ts'
 import { type DoorLimits, runSolver } from './door.ts'
 import { Draws } from './draws.ts'
 import type { Status } from './state.ts'
@@ -124,13 +125,10 @@ export function weaklyConvex(
   options: WeaklyConvexOptions = {},
 ): WeaklyConvexResult {
   const { method = 'proxLinear', step = 1, seed = 0, iterations = 1000 } = options
-  const chosen: ModelBasedMethod | undefined = weaklyConvexMethods[method]
-  if (!chosen) throw new RangeError(`method: '${method}' is not one of ${Object.keys(weaklyConvexMethods).join(', ')}`)
+  const chosen: ModelBasedMethod = methodNamed(weaklyConvexMethods, method)
   if (!(step > 0)) throw new RangeError(`step: ${step} is not above 0`)
   if (!(problem.count >= 1)) throw new RangeError(`count: ${problem.count} residuals are not at least 1`)
-  let x = Float64Array.from(start)
-  const wrong = x.findIndex((element) => !Number.isFinite(element))
-  if (wrong >= 0) throw new RangeError(`start[${wrong}]: ${x[wrong]} is not a finite number`)
+  let x = finiteNumbers(start)
   const draws = new Draws(seed)
   const size = step / Math.sqrt(iterations + 1)
   let drawn: Float64Array = x.slice()
