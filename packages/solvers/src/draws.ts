@@ -31,6 +31,16 @@ export class Draws {
     return Math.floor(this.uniform() * count)
   }
 
+  /** 0, 1, ..., count - 1 in a random order. */
+  permutation(count: number): number[] {
+    const order = Array.from({ length: count }, (_, i) => i)
+    for (let i = count - 1; i > 0; i--) {
+      const j = this.below(i + 1)
+      ;[order[i], order[j]] = [order[j]!, order[i]!]
+    }
+    return order
+  }
+
   /** Of the standard normal distribution (G. Box, M. Muller 1958). */
   normal(): number {
     if (this.#spare !== undefined) {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { Draws } from '../src/draws.ts'
 import { type Bounds, type Minimizer, type MinimizerName, minimize, minimizers } from '../src/index.ts'
 import { lineMinimum } from '../src/line-minimum.ts'
-import { Random } from '../src/methods/minimize/random.ts'
 import { rosenbrock } from './support/problems.ts'
 
 const names = Object.keys(minimizers) as MinimizerName[]
@@ -136,9 +136,9 @@ describe('lineMinimum', () => {
   })
 })
 
-describe('Random', () => {
+describe('Draws', () => {
   it('has the moments of its distributions, and the same numbers for a seed', () => {
-    const random = new Random(3)
+    const random = new Draws(3)
     const uniform = Float64Array.from({ length: 20_000 }, () => random.uniform())
     const normal = Float64Array.from({ length: 20_000 }, () => random.normal())
     expect(sum(uniform, (one) => one) / 20_000).toBeCloseTo(0.5, 1.8)
@@ -146,8 +146,8 @@ describe('Random', () => {
     expect(sum(normal, (one) => one) / 20_000).toBeCloseTo(0, 1)
     expect(sum(normal, (one) => one * one) / 20_000).toBeCloseTo(1, 1)
     expect(sum(normal, (one) => one ** 4) / 20_000 / 3).toBeCloseTo(1, 0.9)
-    expect(new Random(3).uniform()).toBe(uniform[0])
-    expect(new Random(4).uniform()).not.toBe(uniform[0])
+    expect(new Draws(3).uniform()).toBe(uniform[0])
+    expect(new Draws(4).uniform()).not.toBe(uniform[0])
     expect(random.permutation(50).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 50 }, (_, i) => i))
   })
 })

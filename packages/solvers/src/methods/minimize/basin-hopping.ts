@@ -1,8 +1,8 @@
+import { Draws } from '../../draws.ts'
 import type { Minimizer } from '../../method.ts'
 import type { State, Status } from '../../state.ts'
 import { norm, plus } from '../../vector.ts'
 import { lbfgsb } from './l-bfgs-b.ts'
-import { Random } from './random.ts'
 
 const hops = 100
 const firstLength = 0.5
@@ -21,7 +21,7 @@ export const basinHopping: Minimizer = {
   paper: 'Wales and Doye 1997',
   takes: { bounds: true, global: true },
   *solve(problem, start, tolerances, seed) {
-    const random = new Random(seed)
+    const random = new Draws(seed)
     const first: { last?: State; end?: Status } = {}
     first.end = yield* watched(first, lbfgsb.solve(problem, start, tolerances, seed))
     if (first.end.kind === 'unbounded') return first.end

@@ -1,7 +1,7 @@
+import { Draws } from '../../draws.ts'
 import type { Minimizer } from '../../method.ts'
 import { maximumNorm, norm, plus } from '../../vector.ts'
 import { lbfgsb, limits } from './l-bfgs-b.ts'
-import { Random } from './random.ts'
 
 /** Members for each variable. */
 const perVariable = 15
@@ -27,7 +27,7 @@ export const differentialEvolution: Minimizer = {
   *solve(problem, start, tolerances, seed) {
     const n = problem.size
     const [lower, upper] = limits(problem)
-    const random = new Random(seed)
+    const random = new Draws(seed)
     const count = Math.max(5, perVariable * n)
     const strata = Array.from({ length: n }, () => random.permutation(count))
     const drawn = (i: number, from: number, width: number) =>
@@ -47,7 +47,7 @@ export const differentialEvolution: Minimizer = {
       const scale = 0.5 + random.uniform() / 2
       for (let k = 0; k < count; k++) {
         const [a, b] = two(random, count, k)
-        const always = random.integer(n)
+        const always = random.below(n)
         const trial = points[k]!.map((element, i) => {
           if (i !== always && random.uniform() >= crossover) return element
           const mutated = points[best]![i]! + scale * (points[a]![i]! - points[b]![i]!)
@@ -70,10 +70,10 @@ export const differentialEvolution: Minimizer = {
 }
 
 /** Two members that are neither k nor the same. */
-function two(random: Random, count: number, k: number): [number, number] {
-  const a = (k + 1 + random.integer(count - 1)) % count
+function two(random: Draws, count: number, k: number): [number, number] {
+  const a = (k + 1 + random.below(count - 1)) % count
   for (;;) {
-    const b = (k + 1 + random.integer(count - 1)) % count
+    const b = (k + 1 + random.below(count - 1)) % count
     if (b !== a) return [a, b]
   }
 }

@@ -1,8 +1,8 @@
+import { Draws } from '../../draws.ts'
 import type { Minimizer } from '../../method.ts'
 import type { State } from '../../state.ts'
 import { watched } from './basin-hopping.ts'
 import { lbfgsb, limits } from './l-bfgs-b.ts'
-import { Random } from './random.ts'
 
 const chains = 1000
 const firstTemperature = 5230
@@ -31,7 +31,7 @@ export const dualAnnealing: Minimizer = {
   *solve(problem, start, tolerances, seed) {
     const n = problem.size
     const [lower, upper] = limits(problem)
-    const random = new Random(seed)
+    const random = new Draws(seed)
     const jump = visits(random)
     const run: { last?: State } = {}
     const end = yield* watched(run, lbfgsb.solve(problem, start, tolerances, seed))
@@ -74,7 +74,7 @@ export const dualAnnealing: Minimizer = {
 }
 
 /** Draws from the visiting distribution, as a ratio of normal numbers. */
-function visits(random: Random): (temperature: number) => number {
+function visits(random: Draws): (temperature: number) => number {
   const q = visiting
   const shape = 1 / (q - 1) - 0.5
   const scale = (Math.sqrt(Math.PI) * (q - 1) ** (4 - q)) / (2 ** ((2 - q) / (q - 1)) * (3 - q))
